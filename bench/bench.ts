@@ -1,0 +1,136 @@
+import { cpus } from 'node:os';
+import { ROOT } from '../src/base/paths.ts';
+import { DockerRuntime } from '../src/runtimes/docker.ts';
+import { engineSocket } from '../src/runtimes/engine.ts';
+import { isInstalled } from '../src/sessions/harnesses.ts';
+import { countTrustedLines, KERNEL_LINES_MAX, TRUSTED_LINES_MAX } from '../test/count_lines.ts';
+import { bareClaudeMs } from './bare_claude.ts';
+import { gatewayFigures } from './gateway.ts';
+import { Install } from './install.ts';
+import { coldLatency, latencyAt, sustainedRate, warmLatency } from './messages.ts';
+import { idleMemory, modelFigures, recoveryTimes, sessionMemory } from './resources.ts';
+
+/**
+ * `glass bench`: the numbers that this project promises, measured on this machine, in throw-away installs with real
+ * sandboxes and a model endpoint on loopback that answers at once. A table for people on standard error, JSON on
+ * standard output. Nothing is judged but against the stated target, and a machine that does other work is slower.
+ */
+interface Row {
+  what: string;
+  value: string;
+  target: string;
+  /** Null: there is no target, or the figure could not be taken. */
+  met: boolean | null;
+}
+
+const rows: Row[] = [];
+
+function add(what: string, value: number, unit: string, max: number, atLeast = false): void {
+  const met = Number.isNaN(value) ? null : atLeast ? value >= max : value <= max;
+  const row = { what, value: `${value} ${unit}`, target: `${atLeast ? '≥' : '≤'} ${max} ${unit}`, met };
+  rows.push(row);
+  process.stderr.write(
+    `${met === null ? '?' : met ? '✓' : '✗'} ${what.padEnd(58)} ${row.value.padStart(14)}   ${row.target}\n`,
+  );
+}
+
+function progress(text: string): void {
+  process.stderr.write(`· ${text}\n`);
+}
+
+async function probeFigures(): Promise<void> {
+  progress('probe in bubblewrap: latency, rate, memory, recovery');
+  const install = new Install();
+  install.group('assistant', 'harness: probe\n');
+  // The first start fills the caches of compiled code; what is promised holds from the second on.
+  await install.start();
+  await warmLatency(install, 20);
+  await install.end('host', 'SIGTERM');
+  await install.end('gateway', 'SIGTERM');
+  await install.start();
+  const memory = await idleMemory(install);
+  add('host + gateway resident, idle', memory.together_mb, 'MB', 160);
+  add('  … with pages that both share counted once', memory.shared_counted_once_mb, 'MB', 160);
+  const warm = await warmLatency(install);
+  add('warm message → reply, p50', warm.p50, 'ms', 5);
+  add('warm message → reply, p95', warm.p95, 'ms', 20);
+  const cold = await coldLatency(install, 'cold');
+  add('cold message → reply, bubblewrap, p50', cold.p50, 'ms', 250);
+  add('idle session resident, probe', await sessionMemory(install, 'memory', 500), 'MB', 60);
+  const rate = await sustainedRate(install);
+  add('sustained messages per second, 20 sessions', rate.per_second, '/s', 300, true);
+  const half = await latencyAt(install, rate.per_second / 2);
+  add('warm message → reply at half that rate, p50', half.p50, 'ms', 5);
+  add('warm message → reply at half that rate, p95', half.p95, 'ms', 20);
+  const recovery = await recoveryTimes(install);
+  add('host kill −9 → ready again', recovery.host_ready_ms, 'ms', 1000);
+  add('sandbox kill −9 → turn running again', recovery.turn_running_again_ms, 'ms', 1000);
+  await install.stop();
+}
+
+async function dockerFigures(): Promise<void> {
+  const problems = await new DockerRuntime({ socket: engineSocket(process.env) }).check();
+  if (problems.length > 0) return progress(`docker is not measured: ${problems.join('; ')}`);
+  progress('probe in docker');
+  const install = new Install();
+  install.group('assistant', 'harness: probe\n');
+  install.install('runtime: docker\n');
+  await install.start();
+  await warmLatency(install, 5);
+  add('cold message → reply, docker, p50', (await coldLatency(install, 'cold')).p50, 'ms', 900);
+  await install.stop();
+}
+
+/** What a harness with a model costs; the targets are the design's. */
+async function harnessFigures(
+  harness: 'native' | 'claude',
+  bytesMax: number,
+  memoryMax: number,
+  settle_ms: number,
+): Promise<void> {
+  if (!isInstalled(ROOT, harness))
+    return progress(`${harness} is not measured: it is not installed (./glass harness install ${harness})`);
+  progress(`${harness} with a scripted model`);
+  const figures = await modelFigures(harness, settle_ms);
+  add(`bytes of the first model request for "hello", ${harness}`, figures.first_request_bytes, 'B', bytesMax);
+  add(`idle session resident, ${harness}`, figures.idle_mb, 'MB', memoryMax);
+  rows.push({
+    what: `warm message → model request, ${harness}, p50`,
+    value: `${figures.warm_to_request_ms} ms`,
+    target: '–',
+    met: null,
+  });
+  rows.push({ what: `cold message → reply, ${harness}`, value: `${figures.cold_reply_ms} ms`, target: '–', met: null });
+  if (harness === 'claude') {
+    const bare = await bareClaudeMs();
+    add(
+      'claude: added to the bare SDK, warm message → model request',
+      Number((figures.warm_to_request_ms - bare).toFixed(1)),
+      'ms',
+      10,
+    );
+  }
+  for (const row of rows.filter((known) => known.target === '–' && known.what.includes(harness)))
+    process.stderr.write(`  ${row.what.padEnd(58)} ${row.value.padStart(14)}\n`);
+}
+
+const began = performance.now();
+await probeFigures();
+await dockerFigures();
+await harnessFigures('native', 10_000, 120, 1000);
+await harnessFigures('claude', 25_000, 60, 35_000);
+progress('gateway against the endpoint itself, in turns');
+const gateway = await gatewayFigures();
+add('gateway added latency, p50', gateway.added_p50_ms, 'ms', 0.5);
+add('gateway added latency, p99', gateway.added_p99_ms, 'ms', 3);
+add('gateway CPU per request', gateway.cpu_us_per_request, 'µs', 300);
+const lines = countTrustedLines();
+add('trusted code, kernel', lines.kernel, 'lines', KERNEL_LINES_MAX);
+add('trusted code, all', lines.all, 'lines', TRUSTED_LINES_MAX);
+const machine = {
+  cpus: cpus().length,
+  model: cpus()[0]?.model ?? 'unknown',
+  node: process.version,
+  seconds: Math.round((performance.now() - began) / 1000),
+};
+console.log(JSON.stringify({ machine, rows }, null, 2));

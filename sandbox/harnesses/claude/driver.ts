@@ -1,0 +1,199 @@
+import {
+  createSdkMcpServer,
+  type Options,
+  query,
+  type SDKMessage,
+  type SDKUserMessage,
+  tool,
+} from '@anthropic-ai/claude-agent-sdk';
+import { z } from 'zod';
+import { messageOf } from '../../../src/base/errors.ts';
+import type { ToolDefinition, ToolResult } from '../../runner/harness.ts';
+import { processEnv } from './environment.ts';
+import { Gate } from './gate.ts';
+import type { DriverOptions, FromDriver, Push, ToDriver } from './wire.ts';
+
+/**
+ * A process of its own around the Claude Agent SDK, the binary that it starts, and the gate to the model. Loading these
+ * costs 40 MB for ever, so it is not done in the runner: an idle session has none of them.
+ *
+ * Nothing is decided here. Messages come one by one from the runner; between the tools and the next request to the model
+ * the runner is asked, so that a message joins the turn there or not at all.
+ */
+const QUEUED_MS = 2000;
+
+if (process.send !== undefined) serve();
+
+function serve(): void {
+  let driver: Driver | null = null;
+  process.on('disconnect', () => process.exit(0));
+  process.on('message', (message: ToDriver) => {
+    if (message.t === 'open') driver = new Driver(message.options);
+    else driver?.receive(message);
+  });
+}
+
+function send(message: FromDriver): void {
+  process.send?.(message);
+}
+
+class Driver {
+  readonly #input = new Inbox();
+  readonly #gate: Gate;
+  readonly #receipts = new Map<number, (result: ToolResult) => void>();
+  /** Resolved when the process says that a pushed message is in its queue. */
+  readonly #queued = new Map<string, () => void>();
+  #calls = 0;
+  #go: ((answer: { push: Push | null; stop: boolean }) => void) | null = null;
+
+  constructor(options: DriverOptions) {
+    this.#gate = new Gate(options.modelUrl, (mark) => send({ t: 'taken', mark }));
+    void this.#run(options);
+  }
+
+  receive(message: Exclude<ToDriver, { t: 'open' }>): void {
+    if (message.t === 'push') {
+      this.#gate.open();
+      this.#gate.expect(message.push.mark, false);
+      this.#input.push(message.push);
+    }
+    if (message.t === 'go') this.#go?.(message);
+    if (message.t === 'receipt') this.#receipts.get(message.call)?.(message.result);
+  }
+
+  async #run(options: DriverOptions): Promise<void> {
+    try {
+      const sdkOptions = this.#sdkOptions(options, await this.#gate.listen());
+      for await (const message of query({ prompt: this.#input.messages(), options: sdkOptions })) this.#report(message);
+      send({ t: 'broken', reason: 'the process ended', failure: this.#gate.failure });
+    } catch (error) {
+      send({ t: 'broken', reason: messageOf(error), failure: this.#gate.failure });
+    }
+  }
+
+  #sdkOptions(options: DriverOptions, baseUrl: string): Options {
+    const platform = createSdkMcpServer({
+      name: 'glass',
+      tools: options.tools.map((definition) => this.#platformTool(definition)),
+      alwaysLoad: true,
+    });
+    return {
+      model: options.model.name,
+      systemPrompt: options.system,
+      cwd: options.workspace,
+      env: processEnv(options, baseUrl),
+      // Whatever lies in the workspace is the agent's, so nothing there is a setting, a hook or an instruction.
+      settingSources: [],
+      strictMcpConfig: true,
+      tools: ['Bash', 'Read', 'Write', 'Edit'],
+      mcpServers: { glass: platform },
+      // The sandbox is the boundary; there is nobody inside it to ask.
+      permissionMode: 'bypassPermissions',
+      allowDangerouslySkipPermissions: true,
+      hooks: { PostToolBatch: [{ hooks: [() => this.#afterTools()] }] },
+      stderr: (text) => void process.stderr.write(text),
+      ...(options.resume === null ? {} : { resume: options.resume.session, resumeSessionAt: options.resume.message }),
+    };
+  }
+
+  #platformTool({ name, description, input }: ToolDefinition) {
+    const shape = Object.fromEntries(
+      Object.entries(input.properties).map(([field, { description }]) => {
+        const text = z.string().describe(description);
+        return [field, input.required.includes(field) ? text : text.optional()];
+      }),
+    );
+    return tool(name, description, shape, async (args: unknown) => {
+      const call = ++this.#calls;
+      const result = await new Promise<ToolResult>((resolve) => {
+        this.#receipts.set(call, resolve);
+        send({ t: 'call', call, name, input: args });
+      });
+      this.#receipts.delete(call);
+      const text = typeof result.value === 'string' ? result.value : JSON.stringify(result.value);
+      return { content: [{ type: 'text' as const, text }], isError: !result.ok };
+    });
+  }
+
+  /** The next request waits for this. A message pushed here is in the queue before it is made, so it is part of it. */
+  async #afterTools(): Promise<{ continue: boolean; stopReason?: string }> {
+    const { push, stop } = await new Promise<{ push: Push | null; stop: boolean }>((resolve) => {
+      this.#go = resolve;
+      send({ t: 'batch' });
+    });
+    this.#go = null;
+    if (stop) return { continue: false, stopReason: 'no reply' };
+    if (push !== null) {
+      await new Promise<void>((resolve) => {
+        this.#gate.expect(push.mark, true);
+        this.#queued.set(push.uuid, resolve);
+        setTimeout(resolve, QUEUED_MS); // then the runner sees that no request had it
+        this.#input.push(push);
+      });
+      this.#queued.delete(push.uuid);
+    }
+    return { continue: true };
+  }
+
+  #report(message: SDKMessage | Lifecycle): void {
+    if (message.type === 'command_lifecycle') {
+      if (message.state === 'queued') this.#queued.get(message.command_uuid)?.();
+    } else if (message.type === 'assistant' || message.type === 'user') {
+      if (message.parent_tool_use_id !== null || message.uuid === undefined) return;
+      const blocks: Block[] = Array.isArray(message.message.content) ? message.message.content : [];
+      send({
+        t: 'said',
+        uuid: message.uuid,
+        session: message.session_id ?? '',
+        calls: blocks.flatMap((block) => (block.type === 'tool_use' ? [block] : [])),
+        results: blocks.flatMap((block) =>
+          block.type === 'tool_result' ? [{ id: block.tool_use_id, ok: block.is_error !== true }] : [],
+        ),
+      });
+    } else if (message.type === 'result') {
+      const text = message.subtype === 'success' ? message.result : message.errors.join('; ');
+      const left = this.#gate.close();
+      const ok = message.subtype === 'success' && !message.is_error;
+      send({ t: 'result', ok, text, left, failure: this.#gate.failure });
+    }
+  }
+}
+
+/** Said by the process, but not in the SDK's types. */
+interface Lifecycle {
+  type: 'command_lifecycle';
+  command_uuid: string;
+  state: string;
+}
+
+type Block =
+  | { type: 'text' }
+  | { type: 'tool_use'; id: string; name: string; input: unknown }
+  | { type: 'tool_result'; tool_use_id: string; is_error?: boolean };
+
+/** The SDK's input: a stream that never ends by itself. */
+class Inbox {
+  readonly #waiting: Push[] = [];
+  #wake: () => void = () => {};
+
+  push(push: Push): void {
+    this.#waiting.push(push);
+    this.#wake();
+  }
+
+  async *messages(): AsyncGenerator<SDKUserMessage> {
+    for (;;) {
+      for (let push = this.#waiting.shift(); push !== undefined; push = this.#waiting.shift()) {
+        yield {
+          type: 'user',
+          uuid: push.uuid as `${string}-${string}-${string}-${string}-${string}`,
+          parent_tool_use_id: null,
+          message: { role: 'user', content: [{ type: 'text', text: push.text }] },
+        };
+      }
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+}

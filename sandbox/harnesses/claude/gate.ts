@@ -1,0 +1,138 @@
+import { Agent, createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import { messageOf } from '../../../src/base/errors.ts';
+import type { Failure } from './wire.ts';
+
+/**
+ * Between the Claude process and the model route: sees each request whole before it leaves, and so knows which messages
+ * it contains. Every message carries a mark, a word that nobody outside this process can guess. Between turns nothing
+ * leaves, whatever the process may want to ask.
+ */
+const FAILURE_BYTES_MAX = 16 * 1024;
+
+export class Gate {
+  /** The last failure since the turn began. */
+  failure: Failure | null = null;
+  readonly #upstream: string;
+  readonly #onMark: (mark: string) => void;
+  readonly #agent = new Agent({ keepAlive: true });
+  /** Marks that no request had yet; `true` for a message that joined its turn. */
+  readonly #expected = new Map<string, boolean>();
+  #open = false;
+
+  /** `onMark`: a request that contains the mark is about to leave. */
+  constructor(upstream: string, onMark: (mark: string) => void) {
+    this.#upstream = upstream;
+    this.#onMark = onMark;
+  }
+
+  /** Resolves with the base URL for the process. */
+  async listen(): Promise<string> {
+    const server = createServer((request, response) => void this.#serve(request, response));
+    server.unref();
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(0, '127.0.0.1', resolve);
+    });
+    const address = server.address();
+    if (address === null || typeof address === 'string') throw new Error('the gate has no port');
+    return `http://127.0.0.1:${address.port}`;
+  }
+
+  /** A turn begins. */
+  open(): void {
+    this.#open = true;
+    this.failure = null;
+    this.#expected.clear();
+  }
+
+  /** A turn has ended. Returns whether a message was handed over that no request had. */
+  close(): boolean {
+    this.#open = false;
+    return this.#expected.size > 0;
+  }
+
+  expect(mark: string, joined: boolean): void {
+    this.#expected.set(mark, joined);
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    response.on('error', () => {});
+    const body = await wholeBody(request).catch(() => null);
+    if (body === null) return;
+    if (!this.#open || !this.#admit(body)) {
+      refuse(response, 403, 'no turn is running');
+      return;
+    }
+    this.#forward(request, response, body);
+  }
+
+  /** Reports marks. False for a message that joined a turn, in a request that would begin another one. */
+  #admit(body: Buffer): boolean {
+    if (body.indexOf('"tools":[{') === -1) return true; // not the conversation
+    const found = [...this.#expected].filter(([mark]) => body.indexOf(mark) !== -1);
+    if (found.some(([, joined]) => joined) && !answersTools(body)) return false;
+    for (const [mark] of found) {
+      this.#expected.delete(mark);
+      this.#onMark(mark);
+    }
+    return true;
+  }
+
+  #forward(request: IncomingMessage, response: ServerResponse, body: Buffer): void {
+    const { host: _, connection: __, 'transfer-encoding': ___, ...headers } = request.headers;
+    const up = httpRequest(
+      `${this.#upstream}${request.url}`,
+      { method: request.method ?? 'POST', headers: { ...headers, 'content-length': body.length }, agent: this.#agent },
+      (reply) => this.#reply(reply, response),
+    );
+    up.on('error', (error) => {
+      this.failure = { status: 502, body: JSON.stringify({ reason: messageOf(error) }) };
+      refuse(response, 502, messageOf(error));
+    });
+    response.on('close', () => up.destroy());
+    up.end(body);
+  }
+
+  #reply(reply: IncomingMessage, response: ServerResponse): void {
+    const status = reply.statusCode ?? 502;
+    const { connection: _, 'transfer-encoding': __, ...headers } = reply.headers;
+    response.writeHead(status, headers);
+    reply.pipe(response);
+    if (status >= 400) this.#keepFailure(status, reply);
+    else this.failure = null; // a retry that came through
+    reply.on('error', () => {
+      this.failure = { status: 'cut', body: '' };
+      response.destroy();
+    });
+  }
+
+  #keepFailure(status: number, reply: IncomingMessage): void {
+    const failure: Failure = { status, body: '' };
+    this.failure = failure;
+    reply.on('data', (chunk: Buffer) => {
+      if (failure.body.length < FAILURE_BYTES_MAX) failure.body += chunk.toString();
+    });
+  }
+}
+
+/** The newest things said are results of tools: the request goes on with a turn. */
+function answersTools(body: Buffer): boolean {
+  // biome-ignore lint/suspicious/noExplicitAny: the request of a client that we do not control
+  const { messages }: any = JSON.parse(body.toString());
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  const since = messages.slice(messages.findLastIndex((message: any) => message.role === 'assistant') + 1);
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  return since.some((message: any) => JSON.stringify(message.content).includes('"type":"tool_result"'));
+}
+
+async function wholeBody(request: IncomingMessage): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const part of request) parts.push(part as Buffer);
+  return Buffer.concat(parts);
+}
+
+function refuse(response: ServerResponse, status: number, message: string): void {
+  if (response.headersSent || response.destroyed) return void response.destroy();
+  response.writeHead(status, { 'content-type': 'application/json', 'x-should-retry': 'false' });
+  response.end(JSON.stringify({ type: 'error', error: { type: 'api_error', message } }));
+}

@@ -1,0 +1,65 @@
+import { existsSync, lstatSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/**
+ * The resume point: a session of the Claude process and the last entry of its transcript that belongs to a settled turn.
+ * What follows that entry, of a turn that was cut off or never settled, is not part of the conversation any more.
+ */
+export interface Point {
+  session: string;
+  message: string;
+}
+
+/** A transcript that is larger is not one; a long conversation has a few MB. */
+const TRANSCRIPT_BYTES_MAX = 200 * 1024 * 1024;
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+export function parsePoint(text: string | null): Point | null {
+  try {
+    const point = JSON.parse(text ?? '');
+    return UUID.test(point?.session) && UUID.test(point?.message)
+      ? { session: point.session, message: point.message }
+      : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * Cuts the transcript after the point's entry; false when it has none. Whatever a turn that was not settled has left
+ * there would be a branch beside the next turn, and of two branches the process resumes the one it likes: seen after two
+ * failed turns, when it then no longer found the point at all. Only while no process has the file open.
+ */
+export function restorePoint(config: string, point: Point): boolean {
+  try {
+    return cutTranscripts(config, point);
+  } catch {
+    return false; // what the agent has made unreadable is as good as lost
+  }
+}
+
+function cutTranscripts(config: string, point: Point): boolean {
+  return transcripts(config, point.session).some((file) => cutAfter(file, `"uuid":"${point.message}"`));
+}
+
+/** A transcript is found by its name: its folder is named after the workspace. */
+function transcripts(config: string, session: string): string[] {
+  const projects = join(config, 'projects');
+  return existsSync(projects)
+    ? readdirSync(projects).map((project) => join(projects, project, `${session}.jsonl`))
+    : [];
+}
+
+function cutAfter(file: string, entry: string): boolean {
+  const stat = lstatSync(file, { throwIfNoEntry: false });
+  if (!stat?.isFile() || stat.size > TRANSCRIPT_BYTES_MAX) return false;
+  const text = readFileSync(file, 'utf8');
+  const at = text.indexOf(entry);
+  if (at === -1) return false;
+  const end = text.indexOf('\n', at) + 1;
+  if (end === 0 || end === text.length) return true;
+  writeFileSync(`${file}.cut`, text.slice(0, end));
+  renameSync(`${file}.cut`, file);
+  return true;
+}

@@ -1,0 +1,139 @@
+import type { FrameMessage } from '../../../src/protocol/frames.ts';
+import type { Harness, HarnessOptions, TurnInput } from '../../runner/harness.ts';
+
+/**
+ * The harness without a model: deterministic, for checks, tests and the first run. It answers each message with what it
+ * says, and does what a message's first word asks for:
+ *
+ *   send <text>      send_message in mid-turn        sleep <seconds>   keep the turn running
+ *   silent           no_reply                        crash             end this process, at every attempt
+ *   destinations     list_destinations               crash-once        … at the first attempt only
+ *   search <words>   history_search                  flood <n>         n frames at once
+ *   file <path>      stream a file of the workspace  long <n>          a reply of n characters
+ *   where            harness, attempt, memory        refuse <reason>   fail the turn with a sentence
+ */
+const STAND_IN =
+  'I am `probe`, a stand-in without a model: I only repeat what you say. Set a credential with `glass secret set anthropic` and a real agent answers.';
+
+export function createProbe(options: HarnessOptions): Harness {
+  return new Probe(options);
+}
+
+class Probe implements Harness {
+  readonly steer = true;
+  readonly #options: HarnessOptions;
+  #handled = 0;
+  #queue: FrameMessage[] = [];
+  #interrupted = new AbortController();
+  #failure: string | null = null;
+
+  constructor(options: HarnessOptions) {
+    this.#options = options;
+  }
+
+  async open(): Promise<{ resumed: boolean }> {
+    const point = /^probe:(\d+)$/.exec(this.#options.resume ?? '');
+    this.#handled = point === null ? 0 : Number(point[1]);
+    return { resumed: point !== null };
+  }
+
+  start(input: TurnInput): void {
+    this.#queue = [...input.messages];
+    this.#interrupted = new AbortController();
+    this.#failure = null;
+    void this.#run(input);
+  }
+
+  join(messages: FrameMessage[]): void {
+    this.#queue.push(...messages);
+  }
+
+  interrupt(): void {
+    this.#interrupted.abort();
+  }
+
+  async #run(input: TurnInput): Promise<void> {
+    const lines = this.#handled === 0 ? [STAND_IN, ''] : [];
+    for (const notice of input.notices) lines.push(`notice: ${notice}`);
+    if (input.attempt > 1)
+      lines.push(
+        `attempt ${input.attempt}; sent before: ${input.prior.map((send) => send.text).join(' | ') || 'nothing'}`,
+      );
+    for (let message = this.#queue.shift(); message !== undefined; message = this.#queue.shift()) {
+      this.#options.emit({ kind: 'taken', ids: [message.id] });
+      const line = await this.#answer(message, input);
+      if (line !== null) lines.push(line);
+      this.#handled += 1;
+      if (this.#interrupted.signal.aborted) return this.#done('interrupted', '');
+      if (this.#failure !== null) return this.#done('failed', this.#failure);
+    }
+    this.#done('answered', lines.join('\n'));
+  }
+
+  #done(outcome: 'answered' | 'failed' | 'interrupted', text: string): void {
+    this.#options.emit({ kind: 'done', outcome, text, resume: `probe:${this.#handled}` });
+  }
+
+  async #answer(message: FrameMessage, input: TurnInput): Promise<string | null> {
+    const [, word = '', rest = ''] = /^\s*(\S+)\s*([\s\S]*)$/.exec(message.text) ?? [];
+    switch (word) {
+      case 'send':
+        return this.#tool('send_message', { text: rest });
+      case 'silent':
+        return this.#tool('no_reply', { reason: 'asked to be silent' });
+      case 'destinations':
+        return this.#tool('list_destinations', {});
+      case 'search':
+        return this.#tool('history_search', { words: rest });
+      case 'file':
+        return show(await this.#options.tools.sendFile(rest));
+      case 'sleep':
+        await sleep(Number.parseFloat(rest) * 1000, this.#interrupted.signal);
+        return `slept ${rest} s`;
+      case 'crash':
+        return process.abort();
+      case 'crash-once':
+        return input.attempt === 1 ? process.abort() : `survived: ${rest}`;
+      case 'flood':
+        for (let i = 0; i < Number(rest); i += 1)
+          this.#options.emit({ kind: 'tool', tool: 'flood', ok: true, ms: 0, summary: `${i}` });
+        return `flooded ${rest}`;
+      case 'long':
+        return 'x'.repeat(Number(rest));
+      case 'refuse':
+        this.#failure = rest;
+        return null;
+      case 'where':
+        return `probe, turn ${input.turn}, attempt ${input.attempt}, ${this.#handled} messages before this one`;
+      default:
+        return `You said: ${message.text}`;
+    }
+  }
+
+  async #tool(name: string, args: object): Promise<string> {
+    const begin = performance.now();
+    const result = await this.#options.tools.call(name, args);
+    this.#options.emit({
+      kind: 'tool',
+      tool: name,
+      ok: result.ok,
+      ms: performance.now() - begin,
+      summary: show(result).slice(0, 200),
+    });
+    return show(result);
+  }
+}
+
+function show(result: { ok: boolean; value: unknown }): string {
+  return `${result.ok ? 'ok' : 'refused'}: ${typeof result.value === 'string' ? result.value : JSON.stringify(result.value)}`;
+}
+
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, Math.min(ms, 3_600_000));
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}

@@ -1,0 +1,64 @@
+import type { FrameMessage, FrameModel, HostFrame } from '../../src/protocol/frames.ts';
+
+/**
+ * The contract of a harness: the agent loop in the sandbox. The runner opens it once, then gives it one turn at a time.
+ *
+ * - `taken` is reported when a message has entered a request to the model, not when it was handed over: only a taken
+ *   message can be settled by this turn.
+ * - Every `start` ends in exactly one `done`, also after `interrupt`. A failure is a `done`, never a throw.
+ * - `failed` carries one clear sentence for the person.
+ */
+export interface HarnessOptions {
+  model: FrameModel;
+  /** The operator's standing instructions for the agent. */
+  instructions: string;
+  /** This harness's own resume point, or null. */
+  resume: string | null;
+  /** Base URL of the model route, without a trailing slash. Carries no credential; any key will do. */
+  modelUrl: () => Promise<string>;
+  /** The agent's working folder. */
+  workspace: string;
+  /** The only folder besides it (and /tmp) that can be written. */
+  state: string;
+  tools: PlatformTools;
+  emit: (event: HarnessEvent) => void;
+}
+
+/** A turn as the host hands it over. `transcript` is filled only for a harness that did not resume. */
+export type TurnInput = Omit<Extract<HostFrame, { t: 'turn' }>, 't'>;
+
+export type HarnessEvent =
+  | { kind: 'taken'; ids: number[] }
+  | { kind: 'tool'; tool: string; ok: boolean; ms: number; summary: string }
+  | { kind: 'done'; outcome: 'answered' | 'silent' | 'failed' | 'interrupted'; text: string; resume: string | null };
+
+export interface Harness {
+  /** Whether messages may join a running turn. */
+  readonly steer: boolean;
+  open(): Promise<{ resumed: boolean }>;
+  start(input: TurnInput): void;
+  /** Only called while a turn runs, and only with `steer`. A message that is not taken goes back to the queue. */
+  join(messages: FrameMessage[]): void;
+  interrupt(): void;
+}
+
+/** What the host does for the agent. A resolved call is committed. */
+export interface PlatformTools {
+  readonly definitions: readonly ToolDefinition[];
+  /** Resolves with the host's answer, or with `ok: false` and a reason that the agent can act on. Never rejects. */
+  call(name: string, input: unknown): Promise<ToolResult>;
+  /** Streams a regular file of the workspace to the host. */
+  sendFile(path: string): Promise<ToolResult>;
+}
+
+export interface ToolResult {
+  ok: boolean;
+  value: unknown;
+}
+
+export interface ToolDefinition {
+  name: string;
+  description: string;
+  /** JSON Schema of the input. */
+  input: { type: 'object'; properties: Record<string, { type: string; description: string }>; required: string[] };
+}

@@ -1,0 +1,132 @@
+import { flushCompileCache } from 'node:module';
+import { unreachable } from '../../src/base/errors.ts';
+import { FRAME_NAME_BYTES_MAX, OUTBOUND_TEXT_BYTES_MAX } from '../../src/base/limits.ts';
+import { cutBytes } from '../../src/base/text.ts';
+import { HATCH_VERSION, type HostFrame } from '../../src/protocol/frames.ts';
+import { HatchTools } from '../tools/calls.ts';
+import type { Harness, HarnessEvent, HarnessOptions } from './harness.ts';
+import { HostLink } from './host_link.ts';
+import { startRelay } from './relay.ts';
+
+/**
+ * The program in the sandbox: connects to the hatch, opens the harness that the host names, and passes turns in and
+ * events out. It holds no state that matters; the host may end it at any moment.
+ *
+ *   hello → welcome → (harness opens) ready → turn … taken, call, tool … done → turn …
+ */
+const RUN_FOLDER = '/run/glass';
+const CUT_NOTE = '\n[The answer was cut here.]';
+
+type HarnessName = Extract<HostFrame, { t: 'welcome' }>['harness'];
+
+let turn: number | null = null;
+let harness: Harness | null = null;
+let relayUrl: Promise<string> | null = null;
+
+if (process.argv[2] === '--warm-up') {
+  await load(process.argv[3] as HarnessName);
+  flushCompileCache();
+  process.exit(0);
+}
+
+const tools = new HatchTools(
+  () => link,
+  () => turn,
+);
+const link = new HostLink(`${RUN_FOLDER}/hatch.sock`, receive);
+link.send({ t: 'hello', v: HATCH_VERSION });
+
+function receive(frame: HostFrame): void {
+  switch (frame.t) {
+    case 'welcome':
+      void open(frame);
+      return;
+    case 'turn':
+      turn = frame.turn;
+      opened().start(frame);
+      return;
+    case 'steer':
+      // A turn that has just ended takes nothing more; the host returns these messages to the queue.
+      if (turn === frame.turn) opened().join(frame.messages);
+      return;
+    case 'interrupt':
+      if (turn === frame.turn) opened().interrupt();
+      return;
+    case 'receipt':
+      tools.receipt(frame.call, { ok: frame.ok, value: frame.value });
+      return;
+    default:
+      unreachable(frame);
+  }
+}
+
+async function open(welcome: Extract<HostFrame, { t: 'welcome' }>): Promise<void> {
+  const create = await load(welcome.harness);
+  harness = create({
+    model: welcome.model,
+    instructions: welcome.instructions,
+    resume: welcome.resume,
+    modelUrl,
+    workspace: '/workspace',
+    state: '/state',
+    tools,
+    emit,
+  });
+  const { resumed } = await harness.open();
+  link.send({ t: 'ready', steer: harness.steer, resumed });
+}
+
+/** Loaded when named: a harness's packages must not cost the others memory. */
+async function load(name: HarnessName): Promise<(options: HarnessOptions) => Harness> {
+  switch (name) {
+    case 'probe':
+      return (await import('../harnesses/probe/probe.ts')).createProbe;
+    case 'native':
+      return (await import('../harnesses/native/native.ts')).createNative;
+    case 'claude':
+      return (await import('../harnesses/claude/claude.ts')).createClaude;
+    default:
+      return unreachable(name);
+  }
+}
+
+function emit(event: HarnessEvent): void {
+  if (turn === null) return; // after `done` a harness has nothing to say
+  switch (event.kind) {
+    case 'taken':
+      link.send({ t: 'taken', turn, ids: event.ids });
+      return;
+    case 'tool':
+      link.send({
+        t: 'tool',
+        turn,
+        tool: event.tool,
+        ok: event.ok,
+        ms: Math.round(event.ms),
+        summary: cutBytes(event.summary, FRAME_NAME_BYTES_MAX),
+      });
+      return;
+    case 'done':
+      link.send({ t: 'done', turn, outcome: event.outcome, text: sendable(event.text), resume: event.resume });
+      turn = null;
+      return;
+    default:
+      unreachable(event);
+  }
+}
+
+/** An answer beyond the limit is cut here, visibly: the host would take it for a broken runner. */
+function sendable(text: string): string {
+  const cut = cutBytes(text, OUTBOUND_TEXT_BYTES_MAX - CUT_NOTE.length);
+  return cut === text ? text : cut + CUT_NOTE;
+}
+
+function modelUrl(): Promise<string> {
+  relayUrl ??= startRelay(`${RUN_FOLDER}/egress.sock`).then(({ port }) => `http://127.0.0.1:${port}/model/default`);
+  return relayUrl;
+}
+
+function opened(): Harness {
+  if (harness === null) throw new Error('the host sent a turn before `ready`');
+  return harness;
+}

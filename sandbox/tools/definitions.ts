@@ -1,0 +1,41 @@
+import type { ToolDefinition } from '../runner/harness.ts';
+
+/** The platform tools, defined once for every harness. Short: each byte is part of each request to the model. */
+export const TOOL_DEFINITIONS: readonly ToolDefinition[] = [
+  {
+    name: 'send_message',
+    description:
+      'Send a message now, before your final answer (progress, or another destination). Your final answer is sent by itself.',
+    input: {
+      type: 'object',
+      properties: {
+        text: { type: 'string', description: 'Markdown text' },
+        to: { type: 'string', description: 'A destination from list_destinations; default: this chat' },
+      },
+      required: ['text'],
+    },
+  },
+  {
+    name: 'no_reply',
+    description: 'End this turn without any answer.',
+    input: {
+      type: 'object',
+      properties: { reason: { type: 'string', description: 'Why, for the operator' } },
+      required: [],
+    },
+  },
+  {
+    name: 'list_destinations',
+    description: 'List the chats you may send to.',
+    input: { type: 'object', properties: {}, required: [] },
+  },
+  {
+    name: 'history_search',
+    description: 'Search everything said with you so far, newest first.',
+    input: {
+      type: 'object',
+      properties: { words: { type: 'string', description: 'All of these words must occur' } },
+      required: ['words'],
+    },
+  },
+];

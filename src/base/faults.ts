@@ -1,0 +1,72 @@
+import { appendFileSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/**
+ * Places where the crash matrix may kill. Every ledger transaction and every external effect passes `point()` before
+ * and after; the names stand in the source next to what they guard, and the matrix collects them from there.
+ * Without `GLASS_FAULT` this is one comparison with null.
+ *
+ * GLASS_FAULT      JSON: {"point":"ledger.settle:before","hit":2,"kill":["host","sandbox"]}
+ * GLASS_FAULT_LOG  file that gets the name of each point at its first hit
+ */
+export interface Faults {
+  point(name: string): void;
+}
+
+interface Plan {
+  point: string;
+  hit: number;
+  kill: string[];
+}
+
+export const noFaults: Faults = { point: () => {} };
+
+/**
+ * Runs one transaction or one external effect between its two points. The name is a string literal at the call,
+ * `guarded(faults, 'audit.begin', …)`, because the matrix collects the names from the source. For a promise the
+ * second point is its fulfilment; a failure has no second point.
+ */
+export function guarded<T>(faults: Faults, name: string, run: () => T): T {
+  faults.point(`${name}:before`);
+  const result = run();
+  if (result instanceof Promise) {
+    return result.then((value: unknown) => {
+      faults.point(`${name}:after`);
+      return value;
+    }) as T;
+  }
+  faults.point(`${name}:after`);
+  return result;
+}
+
+/** Reads the plan from the environment. `pidFolder` holds `<process>.pid` files of the processes it may kill. */
+export function faultsFrom(env: NodeJS.ProcessEnv, pidFolder: string): Faults {
+  const text = env['GLASS_FAULT'];
+  const logFile = env['GLASS_FAULT_LOG'];
+  if (text === undefined && logFile === undefined) return noFaults;
+  const plan: Plan | null = text === undefined ? null : JSON.parse(text);
+  const seen = new Set<string>();
+  let hits = 0;
+  return {
+    point(name) {
+      if (logFile !== undefined && !seen.has(name)) {
+        seen.add(name);
+        appendFileSync(logFile, `${name}\n`);
+      }
+      if (plan === null || plan.point !== name) return;
+      hits += 1;
+      if (hits !== plan.hit) return;
+      if (logFile !== undefined) appendFileSync(logFile, `killed ${plan.kill.join('+')} at ${name}\n`);
+      for (const victim of plan.kill) killByPidFile(join(pidFolder, `${victim}.pid`));
+    },
+  };
+}
+
+function killByPidFile(file: string): void {
+  try {
+    const pid = Number(readFileSync(file, 'utf8').trim());
+    if (Number.isInteger(pid) && pid > 1) process.kill(pid, 'SIGKILL');
+  } catch {
+    // The victim is not running: the kill has nothing to do.
+  }
+}

@@ -1,0 +1,27 @@
+import { createHash, randomBytes } from 'node:crypto';
+
+/**
+ * Rows have integer keys, so arrival order is key order. People see them with a letter in front: `m12` is a message,
+ * `t5` a turn, `o9` an outbound row, `s3` a session, `i7` an inbound row, `a2` an alert.
+ */
+export type IdLetter = 'm' | 't' | 'o' | 's' | 'i' | 'a' | 'c' | 'p';
+
+export function showId(letter: IdLetter, id: number): string {
+  return `${letter}${id}`;
+}
+
+/** The key behind a shown id, or undefined when it is not one. */
+export function parseId(letter: IdLetter, shown: string): number | undefined {
+  const match = /^([a-z])(\d{1,15})$/.exec(shown);
+  return match?.[1] === letter ? Number(match[2]) : undefined;
+}
+
+/** `bytes` of randomness in URL-safe characters. */
+export function randomToken(bytes: number): string {
+  return randomBytes(bytes).toString('base64url');
+}
+
+/** A short stable name for a string, for paths and labels: not a secret, not collision-proof against an attacker. */
+export function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 10);
+}

@@ -1,0 +1,217 @@
+/**
+ * Every bound of the trusted code: a name, a unit, a reason. A limit that is not here does not exist;
+ * a number in other code that bounds something belongs here.
+ */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const SECOND_MS = 1000;
+const MINUTE_MS = 60 * SECOND_MS;
+
+// --- Messages ---------------------------------------------------------------------------------------------------
+
+/** UTF-8 bytes of one inbound message: four times the longest text a supported platform lets a person send. */
+export const MESSAGE_TEXT_BYTES_MAX = 256 * KIB;
+/** UTF-8 bytes of one reply or send: what a person would still read; a longer result belongs in a file. */
+export const OUTBOUND_TEXT_BYTES_MAX = 256 * KIB;
+/** Characters of a sender's or a chat's name, as platforms let people choose them. */
+export const NAME_CHARS_MAX = 200;
+/** Messages handed to one turn: bounds the frame and the prompt; the rest waits for the next turn. */
+export const TURN_MESSAGES_MAX = 50;
+/** UTF-8 bytes of all texts handed to one turn, so that a batch of long messages still fits one frame. */
+export const TURN_TEXT_BYTES_MAX = 512 * KIB;
+/** Sends committed by one turn: an agent in a loop must not flood a chat. */
+export const TURN_SENDS_MAX = 100;
+/** Sandboxes that may die over one turn, or one message: the third death says that the message itself is the cause. */
+export const TURN_DEATHS_MAX = 3;
+/** From this death on, a turn of several messages is taken apart, so that one poisonous message fails alone. */
+export const TURN_DEATHS_SPLIT = 2;
+/** Tool reports of one turn: each is a row; a busy turn has a few hundred. */
+export const TURN_TOOLS_MAX = 5000;
+/** UTF-8 bytes of one message that an earlier attempt sent, as the next one is told it. */
+export const PRIOR_TEXT_BYTES_MAX = 2 * KIB;
+/** Messages of one turn with those that joined it while it ran. */
+export const TURN_JOINED_MAX = 200;
+/** Longest run of one turn before it is interrupted. */
+export const TURN_DEADLINE_MS = 15 * MINUTE_MS;
+/** From an interrupt to the end of the sandbox, if the harness does not stop by itself. */
+export const INTERRUPT_GRACE_MS = 5 * SECOND_MS;
+/** Longest duration that a file may set: a timer of the runtime holds 2^31 - 1 ms. */
+export const DURATION_MAX_MS = 24 * 24 * 60 * MINUTE_MS;
+/** Planned shutdown: how long running turns may go on before they are interrupted. */
+export const DRAIN_MS = 10 * SECOND_MS;
+/** A live sandbox without work is ended after this; its next message starts it cold. */
+export const SESSION_IDLE_MS = 10 * MINUTE_MS;
+/** From the start of a sandbox to its `ready`: docker with a cold page cache needs seconds. */
+export const SANDBOX_READY_MS = 60 * SECOND_MS;
+/** Sandboxes alive at once: about 60 MB each on a small machine. */
+export const SANDBOXES_MAX = 40;
+/** Messages (person, agent, tool names) given to a harness that starts without its own memory of the session. */
+export const RESEED_ENTRIES_MAX = 60;
+/** UTF-8 bytes of such a reseed. */
+export const RESEED_BYTES_MAX = 64 * KIB;
+/** Messages that may wait in one session; beyond it a person is told instead of being queued for hours. */
+export const SESSION_QUEUE_MAX = 500;
+
+// --- Hatch ------------------------------------------------------------------------------------------------------
+
+/** One frame of the host: a turn of the largest texts, each control character of which is six bytes of JSON. */
+export const HOST_FRAME_BYTES_MAX = 8 * MIB;
+/** One frame of a sandbox: its largest text, in JSON escapes. */
+export const RUNNER_FRAME_BYTES_MAX = 2 * MIB;
+/** UTF-8 bytes of a name, a notice or a summary in a frame. */
+export const FRAME_NAME_BYTES_MAX = 4 * KIB;
+/** UTF-8 bytes of a group's AGENTS.md: every turn pays for it. */
+export const INSTRUCTIONS_BYTES_MAX = 128 * KIB;
+/** Bytes of a tool call's input. */
+export const CALL_INPUT_BYTES_MAX = 300 * KIB;
+/** Unread bytes towards one sandbox before it counts as stuck. */
+export const HATCH_BACKLOG_BYTES_MAX = 16 * MIB;
+/** Frames per second from one sandbox: ten times what a busy streaming harness sends. */
+export const FRAMES_PER_SECOND_MAX = 2000;
+/** Tool calls of one sandbox waiting for their receipt. */
+export const CALLS_PENDING_MAX = 32;
+/** Second connections to one hatch that are refused and recorded; then nobody can connect any more. */
+export const HATCH_REFUSALS_MAX = 5;
+/** From connection to a valid `hello`. */
+export const HELLO_MS = 10 * SECOND_MS;
+/** Bytes of one file chunk before base64: small enough to interleave with messages. */
+export const FILE_CHUNK_BYTES_MAX = 128 * KIB;
+/** Bytes of one file over the hatch. */
+export const FILE_BYTES_MAX = 50 * MIB;
+/** Files of one turn: each is a write to the disk, and a row. */
+export const TURN_FILES_MAX = 100;
+/** Bytes of all files of one turn. */
+export const TURN_FILES_BYTES_MAX = 200 * MIB;
+/** Files of one sandbox that are open at once. */
+export const FILES_OPEN_MAX = 4;
+
+// --- Delivery ---------------------------------------------------------------------------------------------------
+
+/** Attempts at one outbound row before it is rejected: with the back-off below, about ten minutes. */
+export const SEND_ATTEMPTS_MAX = 8;
+/** First wait of the back-off; doubles with each attempt. */
+export const SEND_BACKOFF_MS = 2 * SECOND_MS;
+/** Longest wait of the back-off. */
+export const SEND_BACKOFF_MAX_MS = 5 * MINUTE_MS;
+/** One call of `channel.send`. */
+export const SEND_MS = 60 * SECOND_MS;
+/** A local client must acknowledge within this, or the message waits for the next client. */
+export const LOCAL_ACK_MS = 5 * SECOND_MS;
+/** Past messages shown to a terminal that connects. */
+export const LOCAL_HISTORY_MAX = 50;
+/** Terminals of one chat at once. */
+export const LOCAL_CLIENTS_MAX = 32;
+
+// --- Ledger -----------------------------------------------------------------------------------------------------
+
+/** Backstop sweep for a lost wake-up. It counts how often it was needed; that number should stay 0. */
+export const SWEEP_MS = 30 * SECOND_MS;
+/** A row in a state that should be short-lived is overdue after this. */
+export const OVERDUE_MS = 20 * MINUTE_MS;
+/** Jobs of one group commit: bounds the time that one transaction holds the event loop. */
+export const GROUP_COMMIT_MAX = 256;
+
+// --- Control ----------------------------------------------------------------------------------------------------
+
+/** Unread bytes of a stream before its reader counts as gone. */
+export const CONTROL_BACKLOG_BYTES_MAX = 16 * MIB;
+/** Body of one control request: a message and its JSON escapes. */
+export const CONTROL_BODY_BYTES_MAX = 4 * MIB;
+/** Rows of one answer. */
+export const CONTROL_ROWS_MAX = 1000;
+
+// --- Output kept ------------------------------------------------------------------------------------------------
+
+/** Sandbox output kept per session; then one line says that it was cut. */
+export const SESSION_LOG_BYTES_MAX = 4 * MIB;
+/** A log file of the host or the gateway before it is rotated; one older file is kept. */
+export const LOG_BYTES_MAX = 32 * MIB;
+
+// --- Sandbox (defaults; a group.yaml may lower or raise them) ---------------------------------------------------
+
+export const SANDBOX_MEMORY_BYTES = 1024 * MIB;
+export const SANDBOX_PIDS = 256;
+export const SANDBOX_CPUS = 1;
+export const SANDBOX_TMP_BYTES = 256 * MIB;
+export const SANDBOX_OPEN_FILES = 4096;
+/** POSIX shared memory of one sandbox: Docker's own default; it counts towards the memory limit. */
+export const SHM_BYTES = 64 * MIB;
+/** Processor time is granted in slices of this many microseconds: the kernel's default. */
+export const CPU_PERIOD_US = 100_000;
+/** From SIGKILL to the last process of a sandbox being gone; after it the end is reported all the same. */
+export const SANDBOX_GONE_MS = 5 * SECOND_MS;
+/** The trial run that `check` makes of a runtime. */
+export const RUNTIME_CHECK_MS = 10 * SECOND_MS;
+/** An answer of the container engine: the list of all containers of a busy machine. */
+export const ENGINE_ANSWER_BYTES_MAX = 8 * MIB;
+/** Between two questions to a container engine that went away. */
+export const ENGINE_RETRY_MS = SECOND_MS;
+/** Highest inherited descriptor that is kept out of sandboxes; beyond it a start is refused. */
+export const INHERITED_FD_MAX = 1023;
+/** Sandbox output kept to explain a start that failed. */
+export const START_OUTPUT_BYTES_MAX = 4 * KIB;
+/** Groups' own host uids, when the host runs as root. Above every range a distribution hands out. */
+export const GROUP_UID_FIRST = 2_000_000_000;
+export const GROUP_UID_COUNT = 10_000;
+
+// --- Gateway and vault ------------------------------------------------------------------------------------------
+
+/** A secret's value: the largest service-account JSON files are below this. */
+export const SECRET_BYTES_MAX = 64 * KIB;
+/** Request body on a model route: a prompt with images. */
+export const MODEL_BODY_BYTES_MAX = 32 * MIB;
+/** Header bytes of one request. */
+export const HEADER_BYTES_MAX = 32 * KIB;
+/** A model endpoint that sends no first byte for this long counts as hanging. */
+export const MODEL_FIRST_BYTE_MS = 5 * MINUTE_MS;
+/** A model stream that pauses for this long counts as cut. */
+export const MODEL_IDLE_MS = 2 * MINUTE_MS;
+/** Requests of one session at once. */
+export const SESSION_REQUESTS_MAX = 16;
+/** One line on gateway.sock or vault.sock. */
+export const GATEWAY_LINE_BYTES_MAX = 256 * KIB;
+/** The host waits this long for the gateway before a start of a sandbox counts as failed. */
+export const GATEWAY_READY_MS = 15 * SECOND_MS;
+/** A secret's shortest value: a shorter one would be found by accident in every reply that is searched for it. */
+export const SECRET_BYTES_MIN = 8;
+/** Secrets of one install: bounds the answer of `secret list` to one line. */
+export const SECRETS_MAX = 500;
+/** Headers of one request: four times what the busiest model client sends. */
+export const HEADERS_MAX = 100;
+/** Bytes of a request target; every allowed one is below 100. */
+export const TARGET_BYTES_MAX = 8 * KIB;
+/** Characters of a target kept in an audit row: enough to recognise an attempt, too few to fill the disk with one. */
+export const AUDIT_PATH_CHARS_MAX = 512;
+/** Rows of one `audit` answer, so that it fits one line. */
+export const AUDIT_ROWS_MAX = 200;
+/** Connections of one session's egress socket: running requests, and as many idle ones again, twice. */
+export const SESSION_CONNECTIONS_MAX = 64;
+/** Refusals per minute of one session that get a row of their own: an agent in a loop must not fill the disk. */
+export const SESSION_REFUSALS_PER_MINUTE = 300;
+/** From connection to the end of the headers: a local client needs milliseconds. */
+export const AGENT_HEADERS_MS = 15 * SECOND_MS;
+/** From the first to the last byte of a request: the largest body over a local socket takes below a second. */
+export const AGENT_REQUEST_MS = 2 * MINUTE_MS;
+/** An idle connection of an agent: longer than the pauses between two requests of a turn. */
+export const AGENT_KEEP_ALIVE_MS = MINUTE_MS;
+/** An idle connection to a model endpoint: below the idle limits of the large providers. */
+export const MODEL_KEEP_ALIVE_MS = 30 * SECOND_MS;
+/** Name, TCP and TLS of a new connection to a model endpoint. */
+export const MODEL_CONNECT_MS = 10 * SECOND_MS;
+/** Connections of one group to its model endpoint: four sessions at their limit. */
+export const GROUP_CONNECTIONS_MAX = 64;
+/** Informational (1xx) replies before one answer; more is an endpoint that misbehaves. */
+export const MODEL_INFORMATIONAL_MAX = 8;
+/** UTF-8 bytes of a model's name, as a reply states it. */
+export const MODEL_NAME_BYTES_MAX = 200;
+/** Connections of the operator's socket at once. */
+export const VAULT_CONNECTIONS_MAX = 8;
+/** Operations of one connection that run at once. */
+export const SOCKET_REQUESTS_MAX = 256;
+/** Unread bytes towards one peer of gateway.sock or vault.sock before it counts as stuck. */
+export const SOCKET_BACKLOG_BYTES_MAX = 4 * MIB;
+/** Pages of audit.db's log before they are moved: at SQLite's 1000, one request in 200 waited 4 ms for the disk. */
+export const AUDIT_WAL_PAGES = 4000;
+/** A request that began longer before the newest one cannot have been running at a crash: no turn is near as long. */
+export const AUDIT_OPEN_MS = 24 * 60 * MINUTE_MS;

@@ -1,0 +1,74 @@
+import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs';
+import { LOG_BYTES_MAX } from './limits.ts';
+
+/** Dated NDJSON: one object a line, `{"at","level","process","event",…}`. Never a secret, never a message's text. */
+export interface Log {
+  info(event: string, fields?: LogFields): void;
+  warn(event: string, fields?: LogFields): void;
+  error(event: string, fields?: LogFields): void;
+}
+
+export type LogFields = Record<string, string | number | boolean | null | undefined>;
+
+/** What stands instead of anything that looks like a credential in a log line. */
+const REDACTED = '[redacted]';
+const SECRET_LIKE =
+  /\b(?:sk-[A-Za-z0-9_-]{8,}|gh[pousr]_[A-Za-z0-9]{16,}|xox[abpors]-[A-Za-z0-9-]{8,}|xapp-[A-Za-z0-9-]{8,})/g;
+const SECRET_HEADER = /\b(authorization|x-api-key|cookie|token)(["']?\s*[:=]\s*["']?)(?:bearer\s+)?[^\s"',;]{6,}/gi;
+
+/** Masks what looks like a credential. A net under the rule that none is logged, not a replacement for it. */
+export function redact(text: string): string {
+  return text.replace(SECRET_LIKE, REDACTED).replace(SECRET_HEADER, `$1$2${REDACTED}`);
+}
+
+/** Writes to standard error, and to `file` if given (rotated once at a size). A failed write of the file is not fatal. */
+export function openLog(processName: string, file: string | null, quiet = false): Log {
+  const sink = file === null ? null : new RotatingFile(file, LOG_BYTES_MAX);
+  const write = (level: 'info' | 'warn' | 'error', event: string, fields: LogFields = {}): void => {
+    const line = `${redact(JSON.stringify({ at: new Date().toISOString(), level, process: processName, event, ...fields }))}\n`;
+    sink?.append(line);
+    if (!quiet || level === 'error') process.stderr.write(line);
+  };
+  return {
+    info: (event, fields) => write('info', event, fields),
+    warn: (event, fields) => write('warn', event, fields),
+    error: (event, fields) => write('error', event, fields),
+  };
+}
+
+export const silentLog: Log = { info: () => {}, warn: () => {}, error: () => {} };
+
+/** A file that is appended to and moved to `<name>.1` when it is full. */
+class RotatingFile {
+  readonly #path: string;
+  readonly #bytesMax: number;
+  #fd: number | null = null;
+  #bytes = 0;
+
+  constructor(path: string, bytesMax: number) {
+    this.#path = path;
+    this.#bytesMax = bytesMax;
+  }
+
+  append(line: string): void {
+    try {
+      if (this.#fd === null) this.#open();
+      if (this.#bytes > this.#bytesMax) this.#rotate();
+      this.#bytes += writeSync(this.#fd!, line);
+    } catch {
+      // A full or read-only disk must not stop the process that tells about it; standard error still has the line.
+    }
+  }
+
+  #open(): void {
+    this.#fd = openSync(this.#path, 'a', 0o600);
+    this.#bytes = fstatSync(this.#fd).size;
+  }
+
+  #rotate(): void {
+    closeSync(this.#fd!);
+    this.#fd = null;
+    renameSync(this.#path, `${this.#path}.1`);
+    this.#open();
+  }
+}

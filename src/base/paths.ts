@@ -1,0 +1,162 @@
+import { accessSync, chmodSync, constants, mkdirSync, realpathSync, statSync } from 'node:fs';
+import { homedir, tmpdir } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { messageOf, OperatingError, systemCodeOf } from './errors.ts';
+import { shortHash } from './ids.ts';
+
+/** Where everything of one install lies. Pure names: nothing here touches the disk but `prepareHome`. */
+export interface Paths {
+  /** The checkout: code, read-only at run time. */
+  readonly root: string;
+  /** `$GLASS_HOME`. */
+  readonly home: string;
+  /** A short stable name of this home: labels sandboxes, so that no install ends another's. */
+  readonly install: string;
+  /** Sockets and pid files; short, because a socket path has at most 107 bytes. */
+  readonly run: string;
+  readonly ledger: string;
+  readonly vault: string;
+  readonly audit: string;
+  readonly vaultKey: string;
+  readonly config: string;
+  readonly groups: string;
+  readonly sessions: string;
+  readonly blobs: string;
+  readonly logs: string;
+  readonly cache: string;
+  readonly controlSocket: string;
+  readonly gatewaySocket: string;
+  readonly vaultSocket: string;
+  group(name: string): { folder: string; yaml: string; instructions: string; skills: string; workspace: string };
+  /** `state` is written by the sandbox; `run` holds its two sockets. */
+  session(id: string): { state: string; run: string; hatch: string; egress: string; log: string };
+}
+
+/** The checkout that this file stands in. */
+export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
+
+/** `$GLASS_HOME`, else `~/.glassclaw`; without symbolic links, so that one home has one name, one lock and one run folder. */
+export function homeFrom(env: NodeJS.ProcessEnv): string {
+  return withoutLinks(resolve(env['GLASS_HOME'] || join(homedir(), '.glassclaw')));
+}
+
+/** The part of a path that exists is resolved; what is still to be made follows it as it is. */
+function withoutLinks(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    const parent = dirname(path);
+    return parent === path ? path : join(withoutLinks(parent), basename(path));
+  }
+}
+
+export function pathsOf(home: string, env: NodeJS.ProcessEnv): Paths {
+  const install = shortHash(home);
+  const run = join(runBase(env), `glassclaw-${install}`);
+  const logs = join(home, 'logs');
+  return {
+    root: ROOT,
+    home,
+    install,
+    run,
+    ledger: join(home, 'ledger.db'),
+    vault: join(home, 'vault.db'),
+    audit: join(home, 'audit.db'),
+    vaultKey: join(home, 'vault.key'),
+    config: join(home, 'glass.yaml'),
+    groups: join(home, 'groups'),
+    sessions: join(home, 'sessions'),
+    blobs: join(home, 'blobs'),
+    logs,
+    cache: join(home, 'cache'),
+    controlSocket: join(run, 'control.sock'),
+    gatewaySocket: join(run, 'gateway.sock'),
+    vaultSocket: join(run, 'vault.sock'),
+    group(name) {
+      const folder = join(home, 'groups', name);
+      return {
+        folder,
+        yaml: join(folder, 'group.yaml'),
+        instructions: join(folder, 'AGENTS.md'),
+        skills: join(folder, 'skills'),
+        workspace: join(folder, 'workspace'),
+      };
+    },
+    session(id) {
+      const folder = join(run, id);
+      return {
+        state: join(home, 'sessions', id, 'state'),
+        run: folder,
+        hatch: join(folder, 'hatch.sock'),
+        egress: join(folder, 'egress.sock'),
+        log: join(logs, 'sessions', `${id}.log`),
+      };
+    },
+  };
+}
+
+/** `$XDG_RUNTIME_DIR`, `/run` for root, else a private folder in the temporary directory. */
+function runBase(env: NodeJS.ProcessEnv): string {
+  const uid = process.getuid?.() ?? 0;
+  if (uid === 0) return '/run';
+  const given = env['XDG_RUNTIME_DIR'];
+  return given !== undefined && given.length > 0 && given.length < 60 ? given : join(tmpdir(), `glass-${uid}`);
+}
+
+/** Makes the folders of an install, or says in one sentence why it cannot. Refuses a home of somebody else. */
+export function prepareHome(paths: Paths): void {
+  try {
+    for (const folder of [
+      paths.home,
+      paths.groups,
+      paths.sessions,
+      paths.blobs,
+      paths.cache,
+      join(paths.logs, 'sessions'),
+    ]) {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+    }
+    const owner = statSync(paths.home).uid;
+    const uid = process.getuid?.() ?? owner;
+    if (owner !== uid) {
+      throw new OperatingError(
+        'config',
+        `${paths.home} belongs to uid ${owner}, not to you (uid ${uid})`,
+        'set GLASS_HOME to a folder of your own',
+      );
+    }
+    accessSync(paths.home, constants.W_OK);
+    prepareRun(paths, uid);
+  } catch (error) {
+    if (error instanceof OperatingError) throw error;
+    throw new OperatingError(
+      'storage',
+      `${paths.home} cannot be used: ${WHY_NOT[systemCodeOf(error) ?? ''] ?? messageOf(error)}`,
+      'make it writable, or set GLASS_HOME to another folder',
+      error,
+    );
+  }
+}
+
+const WHY_NOT: Record<string, string> = {
+  EEXIST: 'something that is no folder stands in its way',
+  ENOTDIR: 'something that is no folder stands in its way',
+  EACCES: 'you may not write there',
+  EPERM: 'you may not write there',
+  EROFS: 'the disk is read-only',
+  ENOSPC: 'the disk is full',
+  ENOENT: 'it cannot be made there',
+  ENAMETOOLONG: 'the path is too long',
+};
+
+/** The run folder may lie in a shared temporary directory: it must be ours, and a folder, not a link. */
+function prepareRun(paths: Paths, uid: number): void {
+  for (const folder of [dirname(paths.run), paths.run]) mkdirSync(folder, { recursive: true, mode: 0o711 });
+  const run = statSync(paths.run);
+  if (!run.isDirectory() || run.uid !== uid) {
+    throw new OperatingError('config', `${paths.run} belongs to somebody else`, 'remove it, or set XDG_RUNTIME_DIR');
+  }
+  // Other uids may pass through (a sandbox's mounts are staged below it) but not look; what lies in it keeps itself closed.
+  chmodSync(paths.run, 0o711);
+}

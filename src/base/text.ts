@@ -1,0 +1,10 @@
+/** The longest beginning of a text that fits into so many UTF-8 bytes, without half a character at its end. */
+export function cutBytes(text: string, bytesMax: number): string {
+  if (text.length * 3 <= bytesMax) return text;
+  const bytes = Buffer.from(text);
+  if (bytes.length <= bytesMax) return text;
+  let end = bytesMax;
+  // A UTF-8 continuation byte begins with the bits 10.
+  while (end > 0 && (bytes[end]! & 0xc0) === 0x80) end -= 1;
+  return bytes.subarray(0, end).toString('utf8');
+}

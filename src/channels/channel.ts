@@ -1,0 +1,90 @@
+/**
+ * The contract of a channel driver: one account on one platform, in both directions.
+ *
+ * In: the driver verifies and normalises an event and calls `sink.accept`. The promise resolves only when the ledger has
+ * committed; only then may the driver acknowledge the platform. It rejects when nothing was kept: do not acknowledge.
+ * Out: `send` never throws; what happened is a value. A driver never repeats a send by itself.
+ */
+
+export interface IncomingMessage {
+  /** The platform's own identity of this event; the same event has the same key for ever. */
+  dedupe_key: string;
+  chat: { platform_id: string; title: string };
+  /** '' where the chat has no threads. */
+  thread: string;
+  sender: { handle: string; name: string };
+  /** Whether the agent is addressed: a direct chat, a mention, a reply to it. */
+  addressed: boolean;
+  platform_id: string;
+  text: string;
+  /** The platform's time, in milliseconds since the epoch. */
+  sent_ms: number;
+}
+
+export interface Accepted {
+  message: number;
+  /** True: this key was accepted before, nothing new was written. */
+  repeated: boolean;
+  /** What became of it at once: the rule that ignored it, or null when an agent is to answer. */
+  ignored: string | null;
+}
+
+export interface Sink {
+  accept(message: IncomingMessage): Promise<Accepted>;
+  /** A chat can be reached again: what waits for it is delivered now. */
+  reachable(chatPlatformId: string): void;
+  /** The driver's place in the platform's history; saved with the ledger's next commit of it. */
+  saveCursor(name: string, value: string): Promise<void>;
+}
+
+export interface SendOperation {
+  chat: string;
+  thread: string;
+  body: string;
+  kind: 'reply' | 'send' | 'notice';
+  /** Platform id of the message that this answers, or null. */
+  reply_to: string | null;
+  /** Idempotency key: the same key is the same send. */
+  key: string;
+}
+
+/** `ambiguous`: it may have been sent. It is never blindly repeated. */
+export type SendErrorClass =
+  | 'retryable'
+  | 'rate_limited'
+  | 'permanent'
+  | 'auth'
+  | 'gone'
+  | 'unsupported'
+  | 'too_large'
+  | 'ambiguous';
+
+export type SendResult =
+  | { ok: true; receipt: string }
+  /** Nobody is there to take it; it waits, uncounted, until `sink.reachable`. */
+  | { ok: false; class: 'waiting'; reason: string }
+  | { ok: false; class: SendErrorClass; reason: string; after_ms?: number };
+
+/** What the platform knows about a send whose outcome was lost. */
+export type Reconciled = { found: true; receipt: string } | { found: false } | { found: 'unknown' };
+
+export interface ChannelHealth {
+  state: 'connected' | 'starting' | 'failed';
+  detail: string;
+}
+
+export interface ChannelCapabilities {
+  /** Characters of one outgoing message. */
+  text_max: number;
+}
+
+export interface Channel {
+  readonly name: string;
+  readonly capabilities: ChannelCapabilities;
+  start(sink: Sink, cursors: ReadonlyMap<string, string>): Promise<void>;
+  stop(): Promise<void>;
+  send(operation: SendOperation): Promise<SendResult>;
+  /** Absent: the platform cannot tell; the send becomes `uncertain`. */
+  reconcile?(operation: SendOperation): Promise<Reconciled>;
+  health(): ChannelHealth;
+}

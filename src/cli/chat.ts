@@ -1,0 +1,198 @@
+import { randomUUID } from 'node:crypto';
+import { createInterface, type Interface } from 'node:readline';
+import { OperatingError } from '../base/errors.ts';
+import type { Paths } from '../base/paths.ts';
+import { ControlClient } from './control_client.ts';
+import { dim, type Io, printable } from './io.ts';
+
+/**
+ * `glass chat`: a terminal of the local channel. What it has shown it acknowledges; a message it knows already by its key
+ * is not shown twice. With text as arguments it says that, prints what comes until the answer, and ends.
+ */
+const HISTORY = 20;
+const RECONNECT_MS = 500;
+interface Options {
+  chat: string;
+  text: string | null;
+}
+
+export async function chat(args: string[], paths: Paths, io: Io): Promise<number> {
+  const options = parseArgs(args);
+  const client = new ControlClient(paths.controlSocket);
+  try {
+    return options.text === null
+      ? await converse(client, options.chat, io)
+      : await sayOnce(client, options.chat, options.text, io);
+  } finally {
+    client.close();
+  }
+}
+
+function parseArgs(args: string[]): Options {
+  const at = args.indexOf('--chat');
+  const chatName = at === -1 ? 'main' : args[at + 1];
+  if (chatName === undefined) throw new OperatingError('usage', '--chat needs a name');
+  const words = (at === -1 ? args : args.toSpliced(at, 2)).filter(
+    (word, index, all) => word !== '--' || all.indexOf('--') !== index,
+  );
+  return { chat: chatName, text: words.length === 0 ? null : words.join(' ') };
+}
+
+/** The stream of one chat: shows, acknowledges, and comes back when the host does. */
+class Terminal {
+  readonly #client: ControlClient;
+  readonly #chat: string;
+  readonly #show: (row: Row) => void;
+  readonly #shown = new Set<string>();
+  #id = '';
+  #onOpen: (() => void) | null = null;
+
+  constructor(client: ControlClient, chatName: string, show: (row: Row) => void) {
+    this.#client = client;
+    this.#chat = chatName;
+    this.#show = show;
+  }
+
+  /** A key that is on the screen already: what the operator has typed here. */
+  knows(key: string): void {
+    this.#shown.add(key);
+  }
+
+  /** Resolves when the chat is open; rejects when no host answers. The stream goes on until `signal`. */
+  open(history: number, signal: AbortSignal, onLost: () => void): Promise<void> {
+    return new Promise((resolve, reject) => {
+      let opened = false;
+      this.#onOpen = () => {
+        opened = true;
+        resolve();
+      };
+      this.#client
+        .stream('chat', { chat: this.#chat, history }, (row) => this.#row(row as unknown as Row), signal)
+        .catch(reject)
+        .then(() =>
+          opened && !signal.aborted ? onLost() : reject(new OperatingError('unavailable', 'the host went away')),
+        );
+    });
+  }
+
+  #row(row: Row): void {
+    if (row.t === 'open') {
+      this.#id = row.client;
+      this.#onOpen?.();
+      return;
+    }
+    const known = row.key !== undefined && this.#shown.has(row.key);
+    if (row.key !== undefined) this.#shown.add(row.key);
+    if (!known) this.#show(row);
+    if (row.t === 'message') void this.#client.call('shown', { client: this.#id, key: row.key }).catch(() => {});
+  }
+}
+
+type Row =
+  | { t: 'open'; client: string; key?: undefined }
+  | { t: 'history'; from: string | null; body: string; at_ms: number; key?: string }
+  | { t: 'message'; key: string; thread: string; kind: 'reply' | 'send' | 'notice'; body: string };
+
+/** Says one thing, shows what comes, and ends when the message is through with. Exit code 0: answered, or silent by choice. */
+async function sayOnce(client: ControlClient, chatName: string, text: string, io: Io): Promise<number> {
+  const ended = new AbortController();
+  const terminal = new Terminal(client, chatName, (row) => {
+    if (row.t === 'message') io.out(io.json ? JSON.stringify(row) : printable(row.body));
+  });
+  try {
+    await terminal.open(0, ended.signal, () => {});
+    const accepted = await client.call<{ message: string }>('say', { chat: chatName, text, key: randomUUID() });
+    let end: Outcome | null = null;
+    await client.stream('outcome', { message: accepted.message }, (row) => {
+      end = row as unknown as Outcome;
+    });
+    return reportOutcome(end, io);
+  } finally {
+    ended.abort();
+  }
+}
+
+interface Outcome {
+  message: string;
+  states: string[];
+  reason: string;
+}
+
+function reportOutcome(outcome: Outcome | null, io: Io): number {
+  if (outcome === null)
+    throw new OperatingError('unavailable', 'the host went away', 'the answer waits for the next ./glass chat');
+  const good = outcome.states.every((state) => state === 'answered' || state === 'silent');
+  if (io.json) io.out(JSON.stringify({ t: 'outcome', ...outcome }));
+  else if (outcome.states.includes('silent')) io.err('(the agent chose not to answer)');
+  else if (outcome.states.includes('ignored')) io.err(`not answered: ${outcome.reason}`);
+  return good ? 0 : 1;
+}
+
+async function converse(client: ControlClient, chatName: string, io: Io): Promise<number> {
+  const ended = new AbortController();
+  let lines: Interface | null = null;
+  const above = (text: string): void => {
+    if (io.colour) process.stdout.write('\r\x1b[K');
+    io.out(text);
+    lines?.prompt(true);
+  };
+  const terminal = new Terminal(client, chatName, (row) => {
+    if (row.t === 'history') above(dim(io, `${row.from === null ? '' : '› '}${printable(row.body)}`));
+    else if (row.t === 'message') above(io.json ? JSON.stringify(row) : printable(row.body));
+  });
+  const reopen = (): void => {
+    if (ended.signal.aborted) return;
+    const again = (): void =>
+      void terminal.open(HISTORY, ended.signal, lost).then(() => above(dim(io, 'connected again')), reopen);
+    setTimeout(again, RECONNECT_MS).unref();
+  };
+  const lost = (): void => {
+    above(dim(io, 'the host went away; waiting for it'));
+    reopen();
+  };
+  await terminal.open(HISTORY, ended.signal, lost);
+  // Only now: a line that is read before somebody listens for it is lost.
+  lines = createInterface({ input: process.stdin, output: process.stdout, prompt: io.colour ? '› ' : '' });
+  if (!io.json) above(dim(io, `chat ${chatName}; Ctrl-D ends`));
+  const say = (text: string): void => {
+    const key = randomUUID();
+    terminal.knows(key);
+    client.call('say', { chat: chatName, text, key }).catch((error) => above(`not sent: ${error.message}`));
+  };
+  const input = lines;
+  return new Promise((resolve) => {
+    onInput(input, say);
+    input.on('close', () => {
+      lines = null;
+      // Input from a pipe ends before the answers come; a terminal that is closed by hand wants to go.
+      const goOn = process.stdin.isTTY ? 0 : PIPE_GRACE_MS;
+      setTimeout(() => {
+        ended.abort();
+        resolve(0);
+      }, goOn);
+    });
+  });
+}
+
+/** A line is a message; what is pasted at once into a terminal is one message, however many lines it has. */
+function onInput(lines: Interface, say: (text: string) => void): void {
+  let pasted: string[] = [];
+  const flush = (): void => {
+    const text = pasted.join('\n');
+    pasted = [];
+    if (text.trim() !== '') say(text);
+  };
+  lines.on('line', (line) => {
+    lines.prompt();
+    if (!process.stdin.isTTY) {
+      if (line.trim() !== '') say(line);
+      return;
+    }
+    if (pasted.push(line) === 1) setTimeout(flush, PASTE_MS);
+  });
+}
+
+/** Lines that come closer together than a person can type are one paste. */
+const PASTE_MS = 15;
+/** How long answers are awaited after the end of piped input. */
+const PIPE_GRACE_MS = 3000;

@@ -1,0 +1,113 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import {
+  type GroupConfig,
+  type HarnessName,
+  harnessSchema,
+  isGroupName,
+  readGroup,
+  readInstall,
+} from '../base/config.ts';
+import { describeError, OperatingError } from '../base/errors.ts';
+import type { Paths } from '../base/paths.ts';
+import { installHarness } from '../operations/harness_install.ts';
+import { effectiveHarness, harnessFolder, isInstalled } from '../sessions/harnesses.ts';
+import type { Io } from './io.ts';
+
+/** `glass harness list|install <name>`, and what other verbs do so that nobody has to type it. */
+
+const USAGE = 'usage: glass harness list | install <name>';
+
+export async function harness(args: string[], paths: Paths, io: Io): Promise<number> {
+  const [verb, name, ...more] = args;
+  if (verb === 'list' && name === undefined) return list(paths, io);
+  if (verb === 'install' && name !== undefined && more.length === 0) return install(name, paths, io);
+  throw new OperatingError('usage', USAGE);
+}
+
+function list(paths: Paths, io: Io): number {
+  const rows = harnessSchema.options.map((name) => ({
+    name,
+    packages: existsSync(join(harnessFolder(paths.root, name), 'package.json')),
+    installed: isInstalled(paths.root, name),
+  }));
+  if (io.json) io.out(JSON.stringify({ harnesses: rows }));
+  else {
+    for (const row of rows) {
+      const state = row.installed ? 'installed' : `not installed: ./glass harness install ${row.name}`;
+      io.out(`${row.name.padEnd(8)} ${row.packages ? state : 'built in'}`);
+    }
+  }
+  return 0;
+}
+
+async function install(word: string, paths: Paths, io: Io): Promise<number> {
+  const name = harnessSchema.options.find((known) => known === word);
+  if (name === undefined)
+    throw new OperatingError('not_found', `there is no harness "${word}"`, 'glass harness list shows them');
+  const done = await installHarness(paths, name, io.err);
+  if (io.json) io.out(JSON.stringify({ name, installed: true, changed: done }));
+  else if (!done) io.out(`${name} is installed already`);
+  return 0;
+}
+
+/**
+ * After a secret was set: gets the harness that a group now runs because of it.
+ */
+export async function installForSecret(
+  secret: string,
+  secrets: ReadonlySet<string>,
+  paths: Paths,
+  io: Io,
+): Promise<void> {
+  const wanted = new Map<HarnessName, string>();
+  for (const group of groupsOf(paths)) {
+    const name = effectiveHarness(group, secrets);
+    if (group.model.secret === secret && !isInstalled(paths.root, name)) wanted.set(name, group.name);
+  }
+  for (const [name, group] of wanted) {
+    io.err(`The group ${group} runs the harness ${name} from now on.`);
+    await tryInstall(paths, name, io);
+  }
+}
+
+/**
+ * Before a start: gets the harness that the default group names. For `auto` only the vault knows which one it is, so
+ * then only an installed one that belongs to another version is renewed.
+ */
+export async function installForStart(paths: Paths, io: Io): Promise<void> {
+  if (!existsSync(paths.config)) return;
+  const { default_group } = readInstall(paths.config);
+  if (!existsSync(paths.group(default_group).yaml)) return;
+  const { harness: named } = readGroup(default_group, paths.group(default_group).yaml);
+  const names = named === 'auto' ? harnessSchema.options.filter((name) => isThere(paths, name)) : [named];
+  for (const name of names) await tryInstall(paths, name, io);
+}
+
+/** A registry that is away must keep neither the secret from being set nor the other groups from running. */
+async function tryInstall(paths: Paths, name: HarnessName, io: Io): Promise<void> {
+  try {
+    await installHarness(paths, name, io.err);
+  } catch (error) {
+    io.err(`Groups that run ${name} cannot answer yet: ${describeError(error)}`);
+    io.err(`Try again with ./glass harness install ${name}`);
+  }
+}
+
+function isThere(paths: Paths, name: HarnessName): boolean {
+  return existsSync(join(harnessFolder(paths.root, name), 'node_modules'));
+}
+
+/** A group whose file is refused is left to the host, which says why. */
+function groupsOf(paths: Paths): GroupConfig[] {
+  if (!existsSync(paths.groups)) return [];
+  return readdirSync(paths.groups)
+    .filter(isGroupName)
+    .flatMap((name) => {
+      try {
+        return [readGroup(name, paths.group(name).yaml)];
+      } catch {
+        return [];
+      }
+    });
+}

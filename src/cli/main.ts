@@ -1,0 +1,155 @@
+import { describeError, exitCodeOf, OperatingError, systemCodeOf } from '../base/errors.ts';
+import { homeFrom, type Paths, pathsOf } from '../base/paths.ts';
+import { VERSION } from '../base/version.ts';
+import { type Io, terminalIo } from './io.ts';
+
+/** The command line: one table of verbs. Each is loaded when it is asked for, so that help costs nothing. */
+interface Verb {
+  name: string;
+  usage: string;
+  summary: string;
+  /** Flags besides `--json`; anything else that begins with `--` is refused. */
+  flags: string[];
+  /** Words besides flags, the values of flags among them. */
+  words: number;
+  load(): Promise<(args: string[], paths: Paths, io: Io) => Promise<number>>;
+}
+
+const VERBS: readonly Verb[] = [
+  {
+    name: 'up',
+    usage: 'up [--detach]',
+    summary: 'start GlassClaw',
+    flags: ['--detach'],
+    words: 0,
+    load: async () => (await import('./up.ts')).up,
+  },
+  {
+    name: 'down',
+    usage: 'down',
+    summary: 'stop it, after the running turns',
+    flags: [],
+    words: 0,
+    load: async () => (await import('./down.ts')).down,
+  },
+  {
+    name: 'status',
+    usage: 'status [--clear]',
+    summary: 'what is going on, and what is wrong',
+    flags: ['--clear'],
+    words: 0,
+    load: async () => (await import('./status.ts')).status,
+  },
+  {
+    name: 'chat',
+    usage: 'chat [--chat <name>] [text]',
+    summary: 'talk to your agent',
+    flags: ['--chat'],
+    words: Number.POSITIVE_INFINITY,
+    load: async () => (await import('./chat.ts')).chat,
+  },
+  {
+    name: 'trace',
+    usage: 'trace <message|latest>',
+    summary: 'what happened to a message, and why',
+    flags: [],
+    words: 1,
+    load: async () => (await import('./trace.ts')).trace,
+  },
+  {
+    name: 'events',
+    usage: 'events [--follow] [--after <id>]',
+    summary: 'every recorded step',
+    flags: ['--follow', '--after'],
+    words: 1,
+    load: async () => (await import('./events.ts')).events,
+  },
+  {
+    name: 'secret',
+    usage: 'secret set|list|remove <name>',
+    summary: 'credentials, kept by the gateway',
+    flags: ['--stdin'],
+    words: Number.POSITIVE_INFINITY,
+    load: async () => (await import('./secret.ts')).secret,
+  },
+  {
+    name: 'harness',
+    usage: 'harness list|install <name>',
+    summary: 'agent loops, and the packages they need',
+    flags: [],
+    words: 2,
+    load: async () => (await import('./harness.ts')).harness,
+  },
+  {
+    name: 'test',
+    usage: 'test [--full] [name…]',
+    summary: 'every check and test of this checkout',
+    flags: ['--full'],
+    words: Number.POSITIVE_INFINITY,
+    load: async () => (await import('./test.ts')).test,
+  },
+  {
+    name: 'bench',
+    usage: 'bench',
+    summary: 'measure this machine against the promised numbers',
+    flags: [],
+    words: 0,
+    load: async () => (await import('./bench.ts')).bench,
+  },
+];
+
+async function main(argv: string[]): Promise<number> {
+  const json = argv.includes('--json');
+  const [name, ...args] = argv.filter((word) => word !== '--json');
+  const io = terminalIo(json);
+  if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
+    io.out(help());
+    return name === undefined ? 2 : 0;
+  }
+  if (name === '--version') {
+    io.out(VERSION);
+    return 0;
+  }
+  try {
+    const verb = VERBS.find((known) => known.name === name);
+    if (verb === undefined) throw new OperatingError('usage', `there is no verb "${name}"`, './glass help lists them');
+    if (args.includes('--help')) {
+      io.out(`glass ${verb.usage}\n  ${verb.summary}`);
+      return 0;
+    }
+    checkWords(verb, args);
+    const run = await verb.load();
+    return await run(args, pathsOf(homeFrom(process.env), process.env), io);
+  } catch (error) {
+    if (io.json && error instanceof OperatingError)
+      io.err(JSON.stringify({ error: { code: error.code, message: error.message, fix: error.fix } }));
+    else io.err(`glass: ${describeError(error)}`);
+    return exitCodeOf(error);
+  }
+}
+
+/** Refuses what a verb would silently ignore. After `--` every word is text. */
+function checkWords(verb: Verb, args: string[]): void {
+  const end = args.indexOf('--');
+  const before = end === -1 ? args : args.slice(0, end);
+  const unknown = before.find((word) => word.startsWith('--') && !verb.flags.includes(word));
+  if (unknown !== undefined)
+    throw new OperatingError('usage', `${verb.name} does not know ${unknown}`, `glass ${verb.usage}`);
+  const words = args.filter((word) => !verb.flags.includes(word)).length;
+  if (words > verb.words) throw new OperatingError('usage', `${verb.name} takes no such words`, `glass ${verb.usage}`);
+}
+
+function help(): string {
+  const width = Math.max(...VERBS.map((verb) => verb.usage.length));
+  return [
+    `GlassClaw ${VERSION}: a personal AI agent platform you can see through`,
+    '',
+    ...VERBS.map((verb) => `  glass ${verb.usage.padEnd(width)}  ${verb.summary}`),
+    '',
+    'Every verb takes --json. State lies in $GLASS_HOME (default ~/.glassclaw).',
+  ].join('\n');
+}
+
+// A reader that has seen enough (`| head`) is no error.
+process.stdout.on('error', (error) => process.exit(systemCodeOf(error) === 'EPIPE' ? 0 : 1));
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,94 @@
+import type { Paths } from '../base/paths.ts';
+import type { Status } from '../evidence/status.ts';
+import { ControlClient } from './control_client.ts';
+import { bold, type Io, printable, red } from './io.ts';
+
+/** `glass status`: one screen. Exit code 0 when all is well, 1 when a person should look, 6 when it does not run. */
+export async function status(args: string[], paths: Paths, io: Io): Promise<number> {
+  const client = new ControlClient(paths.controlSocket);
+  try {
+    const found = await client.call<Status>('status');
+    if (args.includes('--clear')) await client.call('clear_alerts');
+    io.out(io.json ? JSON.stringify(found) : renderStatus(found, io));
+    return found.state === 'ok' ? 0 : 1;
+  } finally {
+    client.close();
+  }
+}
+
+function renderStatus(status: Status, io: Io): string {
+  const { conservation } = status;
+  const rows: [string, string][] = [
+    ['home', status.home],
+    ['up', `${Math.round(status.up_ms / 1000)} s, node ${status.node}, sweeps needed ${status.sweeps_needed}`],
+    [
+      'gateway',
+      status.gateway === 'connected' ? 'connected' : red(io, 'lost: sandboxes cannot start or reach a model'),
+    ],
+    [
+      'runtime',
+      status.runtime.problems.length === 0
+        ? `${status.runtime.name}, ready`
+        : red(io, `${status.runtime.name}: ${status.runtime.problems.join('; ')}`),
+    ],
+    ['limits', limits(status)],
+    ...status.channels.map((channel): [string, string] => [
+      'channel',
+      `${channel.name}: ${channel.state}, ${channel.detail}`,
+    ]),
+    ...status.groups.map((group): [string, string] => [
+      'group',
+      group.problem === null
+        ? `${group.name}: ${group.harness}, ${group.model}`
+        : red(io, `${group.name}: ${group.problem}`),
+    ]),
+    ...status.sessions.map((session): [string, string] => [
+      'session',
+      `${session.session} of ${session.group}: ${session.state}, ${session.harness ?? '–'}, pid ${session.pid ?? '–'}`,
+    ]),
+    ...status.usage.map((usage): [string, string] => [
+      'today',
+      `${usage.group}: ${usage.requests} model requests, ${usage.input_tokens} tokens in, ${usage.output_tokens} out`,
+    ]),
+    [
+      'in',
+      sum(conservation.inbound, `${conservation.messages} ${conservation.messages === 1 ? 'message' : 'messages'}`),
+    ],
+    ['out', sum(conservation.outbound, null)],
+    ['laws', laws(status, io)],
+    ...status.alerts.map((alert): [string, string] => [
+      'alert',
+      red(io, `${alert.id} ${alert.kind} ${printable(alert.subject)} ×${alert.count}: ${printable(alert.text)}`),
+    ]),
+  ];
+  const head =
+    status.state === 'ok'
+      ? bold(io, `GlassClaw ${status.version}: ok`)
+      : bold(io, `GlassClaw ${status.version}: needs attention`);
+  return [head, ...rows.map(([name, text]) => `  ${name.padEnd(8)} ${text}`)].join('\n');
+}
+
+function limits(status: Status): string {
+  const absent = status.runtime.limits.filter((limit) => limit.state === 'absent');
+  if (absent.length === 0) return `enforced: ${status.runtime.limits.map((limit) => limit.name).join(', ')}`;
+  return `absent here: ${absent.map((limit) => `${limit.name} (${limit.reason})`).join('; ')}`;
+}
+
+function sum(counts: Record<string, number>, total: string | null): string {
+  const parts = Object.entries(counts).map(([state, n]) => `${n} ${state}`);
+  const text = parts.length === 0 ? 'nothing yet' : parts.join(', ');
+  return total === null ? text : `${total}: ${text}`;
+}
+
+function laws(status: Status, io: Io): string {
+  const { overdue, unheard, violations } = status.conservation;
+  const late = overdue.inbound + overdue.outbound;
+  if (violations.length === 0 && late === 0 && unheard === 0)
+    return 'hold: everything is in exactly one state, nothing is overdue';
+  return red(
+    io,
+    [...violations, ...(late > 0 ? [`${late} overdue`] : []), ...(unheard > 0 ? [`${unheard} unheard`] : [])].join(
+      '; ',
+    ),
+  );
+}

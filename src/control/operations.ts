@@ -1,0 +1,244 @@
+import { z } from 'zod';
+import { OperatingError } from '../base/errors.ts';
+import { showId } from '../base/ids.ts';
+import { CONTROL_ROWS_MAX, LOCAL_HISTORY_MAX, MESSAGE_TEXT_BYTES_MAX } from '../base/limits.ts';
+import type { LocalChannel, LocalMessage } from '../channels/local/local.ts';
+import type { Status } from '../evidence/status.ts';
+import { findMessage, type Trace, traceOf } from '../evidence/trace.ts';
+import { chatByPlatformId } from '../ledger/chats.ts';
+import { type EventRow, eventsAfter, lastEventId } from '../ledger/events.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { outcomeOf } from '../ledger/messages.ts';
+import { recentOutbound } from '../ledger/outbound.ts';
+import type { AuditRow } from '../protocol/gateway.ts';
+
+/**
+ * Everything a client can ask of the host, in one table: name, what it is for, the schema of its input, and what does
+ * it. Help, the socket and the CLI read this table. Who can open the socket is the operator: there is no other role yet.
+ */
+export interface ControlServices {
+  ledger: Ledger;
+  local: LocalChannel;
+  status(): Promise<Status>;
+  audit(session: string, from_ms: number, to_ms: number): Promise<AuditRow[]>;
+  /** A message typed by the operator. Rejects with `OperatingError` when nothing of it was kept. */
+  say(chat: string, text: string, key: string): Promise<{ message: number; repeated: boolean; ignored: string | null }>;
+  /** Returns how many alerts stood. */
+  clearAlerts(): Promise<number>;
+  /** Resolves when the host may end. */
+  stop(): void;
+  /** Calls back after commits that wrote events; returns how to stop that. */
+  onEvents(listener: () => void): () => void;
+}
+
+/** A stream ends when its client goes, or when it returns. `write` takes one object a line. */
+export type Streaming = (write: (row: object) => void, gone: Promise<void>) => Promise<void>;
+
+export type Handled = { kind: 'value'; value: object } | { kind: 'stream'; run: Streaming };
+
+export interface Operation {
+  name: string;
+  summary: string;
+  input: z.ZodType;
+  handle(services: ControlServices, input: never): Promise<Handled>;
+}
+
+const chatName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'must be 1–40 of a–z, 0–9 and "-"');
+
+const INPUTS = {
+  none: z.strictObject({}),
+  say: z.strictObject({ chat: chatName.default('main'), text: z.string(), key: z.string().min(1).max(100) }),
+  chat: z.strictObject({ chat: chatName.default('main'), history: z.int().min(0).max(LOCAL_HISTORY_MAX).default(0) }),
+  shown: z.strictObject({ client: z.string().max(40), key: z.string().max(40) }),
+  outcome: z.strictObject({ message: z.string().min(1).max(200) }),
+  trace: z.strictObject({ message: z.string().min(1).max(200).default('latest') }),
+  events: z.strictObject({
+    after: z.int().min(0).optional(),
+    follow: z.boolean().default(false),
+    limit: z.int().min(1).max(CONTROL_ROWS_MAX).default(100),
+  }),
+};
+
+export const OPERATIONS: readonly Operation[] = [
+  {
+    name: 'status',
+    summary: 'what is going on, and what is wrong',
+    input: INPUTS.none,
+    handle: async (services) => value(await services.status()),
+  },
+  {
+    name: 'clear_alerts',
+    summary: 'the operator has seen the alerts',
+    input: INPUTS.none,
+    handle: async (services) => value({ cleared: await services.clearAlerts() }),
+  },
+  {
+    name: 'say',
+    summary: 'a message of the operator to a local chat',
+    input: INPUTS.say,
+    handle: (services, input: z.infer<typeof INPUTS.say>) => say(services, input),
+  },
+  {
+    name: 'chat',
+    summary: 'open a local chat: its end, then every message as it comes',
+    input: INPUTS.chat,
+    handle: (services, input: z.infer<typeof INPUTS.chat>) => openChat(services, input),
+  },
+  {
+    name: 'shown',
+    summary: 'a terminal has shown a message',
+    input: INPUTS.shown,
+    handle: async (services, input: z.infer<typeof INPUTS.shown>) =>
+      value({ acknowledged: services.local.acknowledge(input.client, input.key) }),
+  },
+  {
+    name: 'outcome',
+    summary: 'one line, once a message is through with: its states and the reason',
+    input: INPUTS.outcome,
+    handle: async (services, input: z.infer<typeof INPUTS.outcome>) => ({
+      kind: 'stream',
+      run: outcome(services, input.message),
+    }),
+  },
+  {
+    name: 'trace',
+    summary: 'the whole path of a message',
+    input: INPUTS.trace,
+    handle: async (services, input: z.infer<typeof INPUTS.trace>) => value(await trace(services, input.message)),
+  },
+  {
+    name: 'events',
+    summary: 'the hops, as they were recorded',
+    input: INPUTS.events,
+    handle: async (services, input: z.infer<typeof INPUTS.events>) => ({
+      kind: 'stream',
+      run: events(services, input),
+    }),
+  },
+  {
+    name: 'stop',
+    summary: 'end the host after the running turns',
+    input: INPUTS.none,
+    handle: async (services) => {
+      services.stop();
+      return value({ stopping: true });
+    },
+  },
+];
+
+function value(object: object): Handled {
+  return { kind: 'value', value: object };
+}
+
+async function say(services: ControlServices, input: z.infer<typeof INPUTS.say>): Promise<Handled> {
+  if (input.text.trim() === '') throw new OperatingError('usage', 'the message is empty');
+  if (Buffer.byteLength(input.text) > MESSAGE_TEXT_BYTES_MAX) {
+    throw new OperatingError(
+      'usage',
+      `the message is longer than ${MESSAGE_TEXT_BYTES_MAX / 1024} KiB`,
+      'send it in parts, or put it into a file of the workspace',
+    );
+  }
+  const accepted = await services.say(input.chat, input.text, input.key);
+  return value({ message: showId('m', accepted.message), repeated: accepted.repeated, ignored: accepted.ignored });
+}
+
+/** The end of the chat as `history`, then `open`: who this terminal is, then `message` lines that it acknowledges. */
+async function openChat(services: ControlServices, input: z.infer<typeof INPUTS.chat>): Promise<Handled> {
+  let deliver: ((message: LocalMessage) => void) | null = null;
+  const early: LocalMessage[] = [];
+  const client = services.local.connect(input.chat, (message) =>
+    deliver === null ? early.push(message) : deliver(message),
+  );
+  if (client === null)
+    throw new OperatingError('conflict', 'too many terminals have this chat open', 'close one of them');
+  return {
+    kind: 'stream',
+    run: async (write, gone) => {
+      for (const line of history(services.ledger, input.chat, input.history)) write(line);
+      write({ t: 'open', client: client.id });
+      deliver = (message) => write({ t: 'message', ...message });
+      for (const message of early) deliver(message);
+      await gone;
+      client.close();
+    },
+  };
+}
+
+/** What was said and heard, oldest first. Each row has the key under which a terminal may know it already. */
+function history(ledger: Ledger, chat: string, limit: number): object[] {
+  const row = chatByPlatformId(ledger.db, 'local', chat);
+  if (row === undefined || limit === 0) return [];
+  const said = ledger.db.all<{ sender: string; key: string; text: string; at_ms: number }>(
+    'SELECT sender, platform_id AS key, text, received_ms AS at_ms FROM messages WHERE chat_id = ? ORDER BY id DESC LIMIT ?',
+    row.id,
+    limit,
+  );
+  const heard = recentOutbound(ledger.db, row.id, limit);
+  return [
+    ...said.reverse().map(({ sender, key, text, at_ms }) => ({ t: 'history', from: sender, key, body: text, at_ms })),
+    ...heard.map((out) => ({ t: 'history', from: null, key: out.key, body: out.body, at_ms: out.updated_ms })),
+  ]
+    .sort((a, b) => a.at_ms - b.at_ms)
+    .slice(-limit);
+}
+
+function trace(services: ControlServices, what: string): Promise<Trace> {
+  const { db } = services.ledger;
+  return traceOf(db, findMessage(db, what), services.audit);
+}
+
+function outcome(services: ControlServices, what: string): Streaming {
+  return async (write, gone) => {
+    const { db } = services.ledger;
+    const message = findMessage(db, what);
+    const through = Promise.withResolvers<void>();
+    const look = (): void => {
+      const found = outcomeOf(db, message);
+      if (found === undefined) return;
+      stop();
+      write({ message: showId('m', message), ...found });
+      through.resolve();
+    };
+    const stop = services.onEvents(look);
+    look();
+    await Promise.race([through.promise, gone]);
+    stop();
+  };
+}
+
+/** Rows after a cursor (`id` of the last one seen); with `follow`, then every new one. */
+function events(services: ControlServices, input: z.infer<typeof INPUTS.events>): Streaming {
+  return async (write, gone) => {
+    const { db } = services.ledger;
+    let cursor = input.after ?? Math.max(0, lastEventId(db) - input.limit);
+    const send = (): void => {
+      for (
+        let rows = eventsAfter(db, cursor, input.limit);
+        rows.length > 0;
+        rows = input.follow ? eventsAfter(db, cursor, input.limit) : []
+      ) {
+        for (const row of rows) write(shownEvent(row));
+        cursor = rows.at(-1)!.id;
+      }
+    };
+    send();
+    if (!input.follow) return;
+    const stop = services.onEvents(send);
+    await gone;
+    stop();
+  };
+}
+
+function shownEvent(row: EventRow): object {
+  return {
+    id: row.id,
+    at: new Date(row.at_us / 1000).toISOString(),
+    kind: row.kind,
+    ...(row.message_id === null ? {} : { message: showId('m', row.message_id) }),
+    ...(row.session_id === null ? {} : { session: showId('s', row.session_id) }),
+    ...(row.turn_id === null ? {} : { turn: showId('t', row.turn_id) }),
+    ...(row.outbound_id === null ? {} : { outbound: showId('o', row.outbound_id) }),
+    data: JSON.parse(row.data),
+  };
+}

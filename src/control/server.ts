@@ -1,0 +1,129 @@
+import { chmodSync, rmSync } from 'node:fs';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { type ErrorCode, messageOf, OperatingError } from '../base/errors.ts';
+import { createServer } from '../base/http.ts';
+import { CONTROL_BACKLOG_BYTES_MAX, CONTROL_BODY_BYTES_MAX } from '../base/limits.ts';
+import type { Log } from '../base/log.ts';
+import { type ControlServices, OPERATIONS, type Streaming } from './operations.ts';
+
+/**
+ * `control.sock`: HTTP and JSON, so that `curl --unix-socket` works too. `POST /v1/<operation>` with a JSON object;
+ * the answer is a JSON object, or NDJSON for a stream. Errors are `{error: {code, message, fix?}}`.
+ */
+const STATUS: Record<ErrorCode, number> = {
+  usage: 400,
+  config: 422,
+  not_found: 404,
+  conflict: 409,
+  unavailable: 503,
+  refused: 403,
+  storage: 507,
+  internal: 500,
+};
+
+export class ControlServer {
+  readonly #path: string;
+  readonly #services: ControlServices;
+  readonly #log: Log;
+  readonly #server: Server;
+
+  constructor(path: string, services: ControlServices, log: Log) {
+    this.#path = path;
+    this.#services = services;
+    this.#log = log;
+    this.#server = createServer(
+      { keepAliveTimeout: 60_000, requestTimeout: 30_000 },
+      (request, response) => void this.#serve(request, response),
+    );
+  }
+
+  /** The caller holds the lock of this home, so that a socket found here was left by a crash. */
+  async listen(): Promise<void> {
+    rmSync(this.#path, { force: true });
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(this.#path, resolve);
+    });
+    chmodSync(this.#path, 0o600);
+  }
+
+  close(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+    rmSync(this.#path, { force: true });
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      const name = /^\/v1\/([a-z_]+)$/.exec(request.url ?? '')?.[1];
+      const operation = OPERATIONS.find((known) => known.name === name);
+      if (operation === undefined || request.method !== 'POST') {
+        throw new OperatingError(
+          'not_found',
+          `there is no ${request.method} ${request.url?.slice(0, 80)}; operations: ${OPERATIONS.map((known) => known.name).join(', ')}`,
+        );
+      }
+      const input = operation.input.safeParse(await readJson(request));
+      if (!input.success) {
+        const issue = input.error.issues[0]!;
+        throw new OperatingError('usage', `${issue.path.join('.') || 'input'}: ${issue.message}`);
+      }
+      const handled = await operation.handle(this.#services, input.data as never);
+      if (handled.kind === 'value') sendJson(response, 200, handled.value);
+      else await this.#stream(response, handled.run);
+    } catch (error) {
+      this.#fail(request, response, error);
+    }
+  }
+
+  async #stream(response: ServerResponse, run: Streaming): Promise<void> {
+    const gone = new Promise<void>((resolve) => response.on('close', resolve));
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+    response.flushHeaders();
+    const write = (row: object): void => {
+      response.write(`${JSON.stringify(row)}\n`);
+      // Who does not read is gone: a cursor lets them come back.
+      if (response.writableLength > CONTROL_BACKLOG_BYTES_MAX) response.destroy();
+    };
+    await run(write, gone);
+    response.end();
+  }
+
+  #fail(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+    const known =
+      error instanceof OperatingError ? error : new OperatingError('internal', `the host failed: ${messageOf(error)}`);
+    if (known.code === 'internal')
+      this.#log.error('control.failed', {
+        url: request.url,
+        reason: messageOf(error),
+        stack: error instanceof Error ? error.stack : undefined,
+      });
+    const body = {
+      error: { code: known.code, message: known.message, ...(known.fix === undefined ? {} : { fix: known.fix }) },
+    };
+    if (response.headersSent) response.end(`${JSON.stringify(body)}\n`);
+    else sendJson(response, STATUS[known.code], body);
+  }
+}
+
+function sendJson(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { 'content-type': 'application/json' });
+  response.end(`${JSON.stringify(body)}\n`);
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of request) {
+    bytes += chunk.length;
+    if (bytes > CONTROL_BODY_BYTES_MAX)
+      throw new OperatingError('usage', `a request has at most ${CONTROL_BODY_BYTES_MAX / 1024 ** 2} MiB`);
+    chunks.push(chunk);
+  }
+  if (bytes === 0) return {};
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks)));
+  } catch {
+    throw new OperatingError('usage', 'the request is not JSON in UTF-8');
+  }
+}

@@ -1,0 +1,221 @@
+import type { Clock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import { type Faults, guarded } from '../base/faults.ts';
+import { DURATION_MAX_MS, SEND_MS } from '../base/limits.ts';
+import type { Channel, Reconciled, SendOperation, SendResult } from '../channels/channel.ts';
+import { type ChatRow, chatById } from '../ledger/chats.ts';
+import { recordEvent } from '../ledger/events.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { messageById } from '../ledger/messages.ts';
+import { chatsWithOutbound, headOfChat, markSending, type OutboundRow, sendingRows } from '../ledger/outbound.ts';
+import { INTERRUPTED, isRetried, links, type Refusal, recordOutcome, recordReconciled } from './outcomes.ts';
+
+/**
+ * Flow 1, step 6. One lane a chat keeps its order: the oldest row that has not ended is marked `sending` (committed),
+ * handed to the channel, and its outcome committed. A row that must wait holds the lane until its time or its end.
+ *
+ * A row found as `sending` at start may have been sent. The channel is asked; if it cannot tell, the row is `uncertain`,
+ * an alert says so, and nothing is repeated.
+ */
+export interface DeliveryHooks {
+  /** Raises an alert; must not throw. */
+  alert(kind: string, subject: string, text: string): void;
+  /** A storage failure that is being tried again. */
+  trouble(error: Error): void;
+}
+
+export class Delivery {
+  readonly #ledger: Ledger;
+  readonly #clock: Clock;
+  readonly #channels: ReadonlyMap<string, Channel>;
+  readonly #hooks: DeliveryHooks;
+  readonly #faults: Faults;
+  readonly #lanes = new Map<number, Lane>();
+  #stopped = false;
+
+  constructor(
+    ledger: Ledger,
+    clock: Clock,
+    channels: ReadonlyMap<string, Channel>,
+    faults: Faults,
+    hooks: DeliveryHooks,
+  ) {
+    this.#ledger = ledger;
+    this.#clock = clock;
+    this.#channels = channels;
+    this.#faults = faults;
+    this.#hooks = hooks;
+  }
+
+  /** Settles what an earlier host left in `sending`, then delivers everything that waits. */
+  async recover(): Promise<void> {
+    for (const row of sendingRows(this.#ledger.db)) await this.#reconcile(row);
+    for (const chat of chatsWithOutbound(this.#ledger.db)) this.wake(chat);
+  }
+
+  /** Something was committed for this chat. Returns at once. */
+  wake(chatId: number): void {
+    if (this.#stopped) return;
+    const lane = this.#lanes.get(chatId) ?? { busy: false, again: false, timer: null };
+    this.#lanes.set(chatId, lane);
+    if (lane.busy) {
+      lane.again = true;
+      return;
+    }
+    if (lane.timer !== null) clearTimeout(lane.timer);
+    lane.timer = null;
+    lane.busy = true;
+    void this.#run(chatId, lane);
+  }
+
+  /** Chats whose head is due but whose lane sleeps; counted by the sweep. */
+  forgotten(): number[] {
+    const now = this.#clock.now();
+    return chatsWithOutbound(this.#ledger.db).filter((chat) => {
+      const lane = this.#lanes.get(chat);
+      const head = headOfChat(this.#ledger.db, chat);
+      return (
+        head !== undefined &&
+        head.state !== 'sending' &&
+        head.error === null &&
+        head.not_before_ms <= now &&
+        !(lane?.busy || lane?.timer)
+      );
+    });
+  }
+
+  /** Starts no new send; resolves when the running ones have ended or `graceMs` is over. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopped = true;
+    for (const lane of this.#lanes.values()) if (lane.timer !== null) clearTimeout(lane.timer);
+    const until = this.#clock.monotonic() + graceMs;
+    while ([...this.#lanes.values()].some((lane) => lane.busy) && this.#clock.monotonic() < until) await sleep(20);
+  }
+
+  async #run(chatId: number, lane: Lane): Promise<void> {
+    do {
+      lane.again = false;
+      while (!this.#stopped && (await this.#deliverHead(chatId, lane))) {
+        // the head has ended; the next one is due
+      }
+    } while (lane.again && !this.#stopped);
+    lane.busy = false;
+    if (lane.timer === null && !lane.again) this.#lanes.delete(chatId);
+  }
+
+  /** Returns whether to go on with the next row at once. */
+  async #deliverHead(chatId: number, lane: Lane): Promise<boolean> {
+    const row = headOfChat(this.#ledger.db, chatId);
+    const chat = chatById(this.#ledger.db, chatId);
+    if (row === undefined || chat === undefined || row.state === 'sending') return false;
+    const wait = row.state === 'retry' ? row.not_before_ms - this.#clock.now() : 0;
+    if (wait > 0) {
+      this.#wakeIn(chatId, lane, wait);
+      return false;
+    }
+    const channel = this.#channels.get(chat.channel);
+    if (channel === undefined) return false; // its driver is not configured now; the row stays, status shows its age
+    await this.#ledger.insist('sending', (db) => this.#mark(db, row), this.#hooks.trouble);
+    const result = await this.#send(channel, this.#operation(row, chat));
+    await this.#ledger.insist(
+      'sent',
+      (db) => recordOutcome(db, this.#clock, row, chat, result),
+      this.#hooks.trouble,
+      lane.again ? 'now' : 'soon',
+    );
+    if (!result.ok) this.#tell(row, chat, result);
+    // A row that is to be tried again is looked at once more, which sets the timer for it.
+    return result.ok || result.class !== 'waiting';
+  }
+
+  #mark(db: Ledger['db'], row: OutboundRow): void {
+    if (!markSending(db, this.#clock.now(), row.id)) throw new Error(`outbound ${row.id} is not waiting`);
+    recordEvent(db, this.#clock, 'delivery.sending', links(row), { attempt: row.attempts + 1 });
+  }
+
+  /** A driver that throws or hangs breaks its contract; the outcome is then unknown. */
+  async #send(channel: Channel, operation: SendOperation): Promise<SendResult> {
+    const timer = new AbortController();
+    try {
+      const late = sleep(SEND_MS, timer.signal).then(
+        (): SendResult => ({ ok: false, class: 'ambiguous', reason: `no outcome after ${SEND_MS / 1000} s` }),
+      );
+      return await Promise.race([guarded(this.#faults, 'channel.send', () => channel.send(operation)), late]);
+    } catch (error) {
+      return { ok: false, class: 'ambiguous', reason: `the driver failed: ${messageOf(error)}` };
+    } finally {
+      timer.abort();
+    }
+  }
+
+  /** The owner hears of what did not arrive: the chat itself cannot be trusted to tell. */
+  #tell(row: OutboundRow, chat: ChatRow, result: Refusal): void {
+    const to = chat.title || chat.platform_id;
+    if (result.class === 'ambiguous') {
+      this.#hooks.alert(
+        'delivery.uncertain',
+        `o${row.id}`,
+        `A message to ${to} may or may not have arrived (${result.reason}); it was not repeated.`,
+      );
+    } else if (result.class !== 'waiting' && !isRetried(row, result)) {
+      this.#hooks.alert('delivery.rejected', `o${row.id}`, `A message to ${to} was not delivered: ${result.reason}`);
+    }
+  }
+
+  #wakeIn(chatId: number, lane: Lane, wait: number): void {
+    const ms = Math.min(wait, DURATION_MAX_MS);
+    if (lane.timer !== null) clearTimeout(lane.timer);
+    lane.timer = setTimeout(() => {
+      lane.timer = null;
+      this.wake(chatId);
+    }, ms);
+  }
+
+  async #reconcile(row: OutboundRow): Promise<void> {
+    const chat = chatById(this.#ledger.db, row.chat_id);
+    const channel = chat === undefined ? undefined : this.#channels.get(chat.channel);
+    if (chat === undefined || channel === undefined) return;
+    const known = await askChannel(channel, this.#operation(row, chat));
+    await this.#ledger.insist('reconcile', (db) => recordReconciled(db, this.#clock, row, known), this.#hooks.trouble);
+    if (known.found === 'unknown') this.#tell(row, chat, { ok: false, class: 'ambiguous', reason: INTERRUPTED });
+  }
+
+  #operation(row: OutboundRow, chat: ChatRow): SendOperation {
+    const replyTo = row.reply_to === null ? null : (messageById(this.#ledger.db, row.reply_to)?.platform_id ?? null);
+    return {
+      chat: chat.platform_id,
+      thread: row.thread,
+      body: row.body,
+      kind: row.kind,
+      reply_to: replyTo,
+      key: row.key,
+    };
+  }
+}
+
+interface Lane {
+  busy: boolean;
+  again: boolean;
+  timer: NodeJS.Timeout | null;
+}
+
+/** A driver that fails or hangs here cannot tell; the host must start all the same. */
+async function askChannel(channel: Channel, operation: SendOperation): Promise<Reconciled> {
+  if (channel.reconcile === undefined) return { found: 'unknown' };
+  const timer = new AbortController();
+  try {
+    const late = sleep(SEND_MS, timer.signal).then((): Reconciled => ({ found: 'unknown' }));
+    return await Promise.race([channel.reconcile(operation), late]);
+  } catch {
+    return { found: 'unknown' };
+  } finally {
+    timer.abort();
+  }
+}
+
+function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener('abort', () => clearTimeout(timer));
+  });
+}

@@ -1,0 +1,88 @@
+import type { Clock } from '../base/clock.ts';
+import { showId } from '../base/ids.ts';
+import { VERSION } from '../base/version.ts';
+import type { Channel } from '../channels/channel.ts';
+import { openAlerts } from '../ledger/alerts.ts';
+import { type Conservation, conservation } from '../ledger/conservation.ts';
+import type { Db } from '../ledger/db.ts';
+import type { UsageRow } from '../protocol/gateway.ts';
+import type { Runtime } from '../runtimes/runtime.ts';
+
+/** One screen: what is going on, what is wrong, what cannot be promised on this machine. */
+export interface Status {
+  /** `ok`, or `attention` when something below needs a person. */
+  state: 'ok' | 'attention';
+  version: string;
+  node: string;
+  home: string;
+  up_ms: number;
+  /** Times that the backstop sweep found a lost wake-up since the start; it should be 0. */
+  sweeps_needed: number;
+  gateway: 'connected' | 'lost';
+  runtime: { name: string; problems: string[]; limits: { name: string; state: string; reason: string }[] };
+  channels: { name: string; state: string; detail: string }[];
+  groups: { name: string; harness: string; model: string; problem: string | null }[];
+  sessions: { session: string; group: string; state: string; harness: string | null; pid: number | null }[];
+  conservation: Conservation;
+  /** Since midnight, by group. */
+  usage: UsageRow[];
+  alerts: { id: string; kind: string; subject: string; text: string; count: number; since_ms: number }[];
+}
+
+/** Whether a person should look. */
+function needsAttention(status: Omit<Status, 'state'>): boolean {
+  const { overdue, unheard, violations } = status.conservation;
+  return (
+    status.gateway !== 'connected' ||
+    status.runtime.problems.length > 0 ||
+    status.alerts.length > 0 ||
+    violations.length > 0 ||
+    overdue.inbound + overdue.outbound + unheard > 0 ||
+    status.groups.some((group) => group.problem !== null) ||
+    status.channels.some((channel) => channel.state === 'failed')
+  );
+}
+
+/** What the status is read from. */
+export interface StatusSources {
+  home: string;
+  db: Db;
+  clock: Clock;
+  /** Monotonic milliseconds of the start. */
+  started: number;
+  runtime: Runtime;
+  channels: Iterable<Channel>;
+  sweepsNeeded(): number;
+  gatewayConnected(): boolean;
+  groups(): Status['groups'];
+  sessions(): Status['sessions'];
+  usage(since_ms: number): Promise<UsageRow[]>;
+}
+
+export async function statusOf(sources: StatusSources): Promise<Status> {
+  const { clock, runtime } = sources;
+  const midnight = new Date(clock.now()).setHours(0, 0, 0, 0);
+  const found = {
+    version: VERSION,
+    node: process.version,
+    home: sources.home,
+    up_ms: Math.round(clock.monotonic() - sources.started),
+    sweeps_needed: sources.sweepsNeeded(),
+    gateway: sources.gatewayConnected() ? ('connected' as const) : ('lost' as const),
+    runtime: { name: runtime.name, problems: await runtime.check(), limits: runtime.limits() },
+    channels: [...sources.channels].map((channel) => ({ name: channel.name, ...channel.health() })),
+    groups: sources.groups(),
+    sessions: sources.sessions(),
+    usage: await sources.usage(midnight),
+    conservation: conservation(sources.db, clock.now()),
+    alerts: openAlerts(sources.db).map((row) => ({
+      id: showId('a', row.id),
+      kind: row.kind,
+      subject: row.subject,
+      text: row.text,
+      count: row.count,
+      since_ms: row.created_ms,
+    })),
+  };
+  return { state: needsAttention(found) ? 'attention' : 'ok', ...found };
+}

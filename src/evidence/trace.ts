@@ -1,0 +1,140 @@
+import { OperatingError } from '../base/errors.ts';
+import { parseId, showId } from '../base/ids.ts';
+import type { Db } from '../ledger/db.ts';
+import type { EventRow } from '../ledger/events.ts';
+import { type InboundRow, inboundOf, latestMessageId, type MessageRow, messageById } from '../ledger/messages.ts';
+import type { AuditRow } from '../protocol/gateway.ts';
+
+/** The whole path of one message on one time line, from the hops of the host and the requests that the gateway saw. */
+export interface TraceStep {
+  /** Microseconds since the epoch. */
+  at_us: number;
+  /** `host`, `sandbox` (as it reported), or `gateway`. */
+  where: 'host' | 'sandbox' | 'gateway';
+  kind: string;
+  turn: string | null;
+  outbound: string | null;
+  data: Record<string, unknown>;
+}
+
+export interface Trace {
+  message: { id: string; from: string; text: string; chat: number; received_ms: number };
+  handled: { session: string | null; state: string; reason: string; turn: string | null }[];
+  steps: TraceStep[];
+}
+
+export type AskAudit = (session: string, from_ms: number, to_ms: number) => Promise<AuditRow[]>;
+
+/** Which side says so: a sandbox can only report, and may lie about its own turn. */
+const REPORTED = new Set(['turn.taken', 'tool.called']);
+
+/** A message by `m12`, `latest`, or the platform's id. Throws `OperatingError('not_found')`. */
+export function findMessage(db: Db, what: string): number {
+  const id = what === 'latest' ? latestMessageId(db) : (parseId('m', what) ?? platformMessage(db, what));
+  if (id === undefined || messageById(db, id) === undefined) {
+    throw new OperatingError(
+      'not_found',
+      what === 'latest' ? 'there is no message yet' : `there is no message "${what}"`,
+    );
+  }
+  return id;
+}
+
+function platformMessage(db: Db, platformId: string): number | undefined {
+  return db.get<{ id: number }>('SELECT id FROM messages WHERE platform_id = ? ORDER BY id DESC LIMIT 1', platformId)
+    ?.id;
+}
+
+export async function traceOf(db: Db, messageId: number, askAudit: AskAudit): Promise<Trace> {
+  const message = messageById(db, messageId)!;
+  const inbound = inboundOf(db, messageId);
+  const turns = turnsOf(db, inbound);
+  const hops = [...messageHops(db, message), ...turns.flatMap((turn) => turnHops(db, turn, message))];
+  const requests = await Promise.all(turns.map((turn) => modelRequests(turn, askAudit)));
+  const steps = [...hops.map(stepOf), ...requests.flat()].sort((a, b) => a.at_us - b.at_us);
+  return {
+    message: {
+      id: showId('m', message.id),
+      from: message.sender,
+      text: message.text,
+      chat: message.chat_id,
+      received_ms: message.received_ms,
+    },
+    handled: inbound.map((row) => ({
+      session: row.session_id === null ? null : showId('s', row.session_id),
+      state: row.state,
+      reason: row.reason,
+      turn: row.turn_id === null ? null : showId('t', row.turn_id),
+    })),
+    steps,
+  };
+}
+
+interface TurnSpan {
+  id: number;
+  session_id: number;
+  started_ms: number;
+  ended_ms: number | null;
+}
+
+function turnsOf(db: Db, inbound: InboundRow[]): TurnSpan[] {
+  return inbound.flatMap((row) =>
+    db.all<TurnSpan>(
+      'SELECT t.id, t.session_id, t.started_ms, t.ended_ms FROM turn_inbound x JOIN turns t ON t.id = x.turn_id WHERE x.inbound_id = ? ORDER BY t.id',
+      row.id,
+    ),
+  );
+}
+
+function messageHops(db: Db, message: MessageRow): EventRow[] {
+  return db.all<EventRow>('SELECT * FROM events WHERE message_id = ? ORDER BY id', message.id);
+}
+
+/** Hops of the turn and of its replies, and what its session's sandbox did between the message's arrival and the turn's end. */
+function turnHops(db: Db, turn: TurnSpan, message: MessageRow): EventRow[] {
+  const own = db.all<EventRow>('SELECT * FROM events WHERE turn_id = ? ORDER BY id', turn.id);
+  const first = db.get<{ id: number }>('SELECT min(id) AS id FROM events WHERE message_id = ?', message.id)?.id ?? 0;
+  const last = own.findLast((event) => event.outbound_id === null)?.id ?? Number.MAX_SAFE_INTEGER;
+  const sandbox = db.all<EventRow>(
+    "SELECT * FROM events WHERE session_id = ? AND turn_id IS NULL AND message_id IS NULL AND id BETWEEN ? AND ? AND kind GLOB '[sh]*' ORDER BY id",
+    turn.session_id,
+    first,
+    last,
+  );
+  return [...own, ...sandbox];
+}
+
+async function modelRequests(turn: TurnSpan, askAudit: AskAudit): Promise<TraceStep[]> {
+  const rows = await askAudit(showId('s', turn.session_id), turn.started_ms, turn.ended_ms ?? Date.now());
+  return rows.map((row) => ({
+    at_us: row.at_ms * 1000,
+    where: 'gateway',
+    kind: 'model.request',
+    turn: showId('t', turn.id),
+    outbound: null,
+    data: {
+      to: `${row.method} ${row.host}${row.path}`,
+      decision: row.decision,
+      rule: row.rule,
+      status: row.status,
+      ms: row.ended_ms === null ? null : row.ended_ms - row.at_ms,
+      secret: row.secret,
+      model: row.model,
+      input_tokens: row.input_tokens,
+      output_tokens: row.output_tokens,
+      request_bytes: row.request_bytes,
+      response_bytes: row.response_bytes,
+    },
+  }));
+}
+
+function stepOf(event: EventRow): TraceStep {
+  return {
+    at_us: event.at_us,
+    where: REPORTED.has(event.kind) ? 'sandbox' : 'host',
+    kind: event.kind,
+    turn: event.turn_id === null ? null : showId('t', event.turn_id),
+    outbound: event.outbound_id === null ? null : showId('o', event.outbound_id),
+    data: JSON.parse(event.data),
+  };
+}

@@ -1,0 +1,121 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import type { Server } from 'node:net';
+import { join } from 'node:path';
+import { isatty } from 'node:tty';
+import { systemClock } from './base/clock.ts';
+import { exitCodeOf, messageOf, OperatingError } from './base/errors.ts';
+import { faultsFrom } from './base/faults.ts';
+import { MODEL_FIRST_BYTE_MS, MODEL_IDLE_MS } from './base/limits.ts';
+import { type Log, openLog } from './base/log.ts';
+import { homeFrom, type Paths, pathsOf, prepareHome } from './base/paths.ts';
+import { Audit } from './gateway/audit.ts';
+import { HostService } from './gateway/host_service.ts';
+import { Injector } from './gateway/inject.ts';
+import { OperatorService } from './gateway/operator_service.ts';
+import { EgressSessions } from './gateway/sessions.ts';
+import { serveLines } from './gateway/sockets.ts';
+import { refuseLive } from './gateway/unix.ts';
+import { fileKeySource } from './vault/keys.ts';
+import { Vault } from './vault/vault.ts';
+
+/**
+ * The gateway: the process that owns the vault, and the only way out of a sandbox. This file only wires.
+ *
+ *   gateway.sock  the host: open and close sessions, names of secrets, audit, usage
+ *   vault.sock    the operator: set, list, remove
+ *   <session>/egress.sock  one per session: model requests
+ *
+ * Environment: GLASS_HOME. One line `{"event":"ready"}` on standard error when all of it listens; SIGTERM ends it; SIGINT
+ * only on a terminal of its own.
+ */
+
+async function main(): Promise<void> {
+  process.umask(0o077);
+  // The parent may be gone before us; its closed pipe must not end the process that others depend on.
+  process.stderr.on('error', () => {});
+  process.title = 'glassclaw-gateway';
+  noCoreDump();
+  const paths = pathsOf(homeFrom(process.env), process.env);
+  prepareHome(paths);
+  const log = openLog('gateway', join(paths.logs, 'gateway.log'), true);
+  crashLoudly(log);
+  const stop = await start(paths, log);
+  process.once('SIGTERM', stop);
+  // Ctrl-C reaches every process of a terminal at once; under a supervisor the host ends first, and asks for us until then.
+  process.on('SIGINT', isatty(0) ? stop : () => {});
+  log.info('ready', { pid: process.pid });
+  const ready = { at: new Date().toISOString(), level: 'info', process: 'gateway', event: 'ready', pid: process.pid };
+  process.stderr.write(`${JSON.stringify(ready)}\n`);
+}
+
+/** Builds everything; returns what takes it down. */
+async function start(paths: Paths, log: Log): Promise<() => void> {
+  const faults = faultsFrom(process.env, paths.run);
+  // The clear sentence first; the lock on vault.db then decides between two that start at the same moment. Asked on
+  // vault.sock, because a connection to gateway.sock would replace the host.
+  await refuseLive(paths.vaultSocket);
+  const pidFile = join(paths.run, 'gateway.pid');
+  writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
+  const vault = new Vault(paths.vault, fileKeySource(paths.vaultKey, faults), systemClock, faults);
+  const audit = new Audit(paths.audit, systemClock, faults);
+
+  const context = {
+    audit,
+    injector: new Injector(vault),
+    clock: systemClock,
+    faults,
+    log,
+    deadlines: { first_byte_ms: MODEL_FIRST_BYTE_MS, idle_ms: MODEL_IDLE_MS },
+    alert: (kind: string, subject: string, text: string) => {
+      log.warn('alert', { kind, subject, text });
+      host.tell({ event: 'alert', kind, subject, text });
+    },
+  };
+  const sessions = new EgressSessions(paths, context);
+  const names = (): string[] => vault.names();
+  const host = new HostService(sessions, audit, names, log);
+  const operator = new OperatorService(vault, audit, () => host.tell({ event: 'secrets', names: names() }), log);
+  const servers: Server[] = [
+    await serveLines(paths.vaultSocket, operator),
+    await serveLines(paths.gatewaySocket, host),
+  ];
+
+  return () => {
+    log.info('stopping', { sessions: sessions.count });
+    for (const server of servers) server.close();
+    sessions.closeAll();
+    // The agents' connections end in this tick, the rows of their requests in the next.
+    setImmediate(() => {
+      audit.close();
+      vault.close();
+      rmSync(pidFile, { force: true });
+      process.exit(0);
+    });
+  };
+}
+
+/** A core would hold secrets: without mappings it is empty. Linux only; elsewhere the service manager's limit holds. */
+function noCoreDump(): void {
+  try {
+    writeFileSync('/proc/self/coredump_filter', '0');
+  } catch {
+    // Not Linux, or no /proc.
+  }
+}
+
+/** Crash-only: what nobody foresaw ends the process, and is in the log. */
+function crashLoudly(log: Log): void {
+  process.on('uncaughtException', (error) => {
+    log.error('crash', { reason: messageOf(error), stack: error instanceof Error ? error.stack : undefined });
+    process.exit(exitCodeOf(null));
+  });
+}
+
+try {
+  await main();
+} catch (error) {
+  const fix = error instanceof OperatingError && error.fix !== undefined ? ` (${error.fix})` : '';
+  const text = error instanceof OperatingError || !(error instanceof Error) ? messageOf(error) : error.stack;
+  process.stderr.write(`gateway: ${text}${fix}\n`);
+  process.exit(exitCodeOf(error));
+}

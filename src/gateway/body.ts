@@ -1,0 +1,51 @@
+import type { IncomingMessage } from 'node:http';
+import { Readable } from 'node:stream';
+
+/** The reason that a body was cut off. */
+export class BodyTooLargeError extends Error {}
+
+/**
+ * A request's body on its way up: streamed, counted, cut at a size. It stands between the two because undici destroys
+ * the stream it is given when a request fails, and the agent's connection must live on to get its answer.
+ */
+export class CappedBody extends Readable {
+  readonly #source: IncomingMessage;
+  readonly #bytesMax: number;
+  bytes = 0;
+
+  constructor(source: IncomingMessage, bytesMax: number) {
+    super();
+    this.#source = source;
+    this.#bytesMax = bytesMax;
+    source.on('data', this.#onData);
+    source.on('end', this.#onEnd);
+    source.on('error', this.#onError);
+  }
+
+  override _read(): void {
+    this.#source.resume();
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#source.off('data', this.#onData);
+    this.#source.off('end', this.#onEnd);
+    // What still comes is read and dropped, so that the agent can finish sending and read the answer; the listener
+    // for errors stays, because one without a listener would end the process.
+    this.#source.resume();
+    done(error);
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.bytes += chunk.length;
+    if (this.bytes > this.#bytesMax) this.destroy(new BodyTooLargeError('the request body is too large'));
+    else if (!this.push(chunk)) this.#source.pause();
+  };
+
+  readonly #onEnd = (): void => {
+    this.push(null);
+  };
+
+  readonly #onError = (error: Error): void => {
+    this.destroy(error);
+  };
+}

@@ -1,0 +1,197 @@
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { Agent, Dispatcher } from 'undici';
+import { type Faults, guarded } from '../base/faults.ts';
+import { MODEL_BODY_BYTES_MAX, MODEL_INFORMATIONAL_MAX } from '../base/limits.ts';
+import type { Outcome } from './audit.ts';
+import { CappedBody } from './body.ts';
+import { isEncoded, replyHeaders, requestHeaders } from './headers.ts';
+import type { Injection } from './inject.ts';
+import type { ModelPolicy } from './policy.ts';
+import { Redactor } from './redact.ts';
+import { refusal, sendRefusal, upstreamRefusal } from './refuse.ts';
+import type { Refusal } from './route.ts';
+import { UsageReader } from './usage.ts';
+
+/** How long a model endpoint may be silent. */
+export interface Deadlines {
+  first_byte_ms: number;
+  idle_ms: number;
+}
+
+/** One request that was allowed and recorded, and where its end is told. */
+export interface Exchange {
+  request: IncomingMessage;
+  response: ServerResponse;
+  agent: Agent;
+  policy: ModelPolicy;
+  /** The upstream's own path and exactly what the route has matched. */
+  path: string;
+  injection: Injection | null;
+  deadlines: Deadlines;
+  faults: Faults;
+  /** Called once, after the last byte. Must not throw. */
+  ended: (outcome: Outcome) => void;
+}
+
+/** Sends a request up and its reply down. Never throws; every failure is an answer to the agent and an outcome. */
+export function forward(exchange: Exchange): void {
+  new Forwarder(exchange).start();
+}
+
+class Forwarder implements Dispatcher.DispatchHandler {
+  readonly #exchange: Exchange;
+  readonly #body: CappedBody | null;
+  #controller: Dispatcher.DispatchController | null = null;
+  #timer: NodeJS.Timeout | undefined;
+  #redactor: Redactor | null = null;
+  #usage: UsageReader | null = null;
+  #status: number | null = null;
+  #informational = 0;
+  #bytesDown = 0;
+  #done = false;
+
+  constructor(exchange: Exchange) {
+    this.#exchange = exchange;
+    this.#body = hasBody(exchange.request) ? new CappedBody(exchange.request, MODEL_BODY_BYTES_MAX) : null;
+  }
+
+  start(): void {
+    const { request, response, agent, policy, path, injection, deadlines, faults } = this.#exchange;
+    const headers = requestHeaders(request.rawHeaders, request.headers.connection);
+    if (injection !== null) headers.push(...injection.header);
+    const length = request.headers['content-length'];
+    if (length !== undefined && this.#body !== null) headers.push('content-length', length);
+    response.on('close', () => this.#agentGone());
+    this.#timer = setTimeout(() => this.#late('sent no reply in time'), deadlines.first_byte_ms);
+    const options = {
+      origin: policy.origin,
+      path,
+      method: 'POST',
+      headers,
+      body: this.#body,
+    } as const;
+    try {
+      guarded(faults, 'model.request', () => agent.dispatch(options, this));
+    } catch (error) {
+      this.#fail(upstreamRefusal(error, policy.host), 'error');
+    }
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    // The agent may have gone, or the deadline passed, while the connection was being made.
+    if (this.#done) controller.abort(new Error('nobody waits for the reply'));
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    if (this.#done) return;
+    const { response, injection, deadlines, faults } = this.#exchange;
+    if (status < 200) {
+      this.#informational += 1;
+      if (this.#informational > MODEL_INFORMATIONAL_MAX) this.#broken('sends informational replies without end');
+      return;
+    }
+    if (isEncoded(headers)) {
+      this.#broken('answered compressed although plain was asked for');
+      return;
+    }
+    const patterns = injection?.patterns ?? null;
+    if (patterns !== null) this.#redactor = new Redactor(patterns);
+    const type = headers['content-type'];
+    this.#usage = new UsageReader(type);
+    try {
+      const kept = replyHeaders(headers, (text) => patterns?.mask(text) ?? text);
+      guarded(faults, 'model.reply', () => response.writeHead(status, kept));
+    } catch {
+      this.#broken('sent a malformed header');
+      return;
+    }
+    this.#status = status;
+    this.#arm(deadlines.idle_ms);
+    // With the first bytes of the body if they are there already, else alone: a stream may begin with a pause.
+    queueMicrotask(() => {
+      if (this.#bytesDown === 0 && !this.#done && !controller.aborted) response.flushHeaders();
+    });
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (this.#done) return;
+    this.#timer?.refresh();
+    this.#bytesDown += chunk.length;
+    this.#usage?.push(chunk);
+    const out = this.#redactor === null ? chunk : this.#redactor.push(chunk);
+    if (out.length === 0 || this.#exchange.response.write(out)) return;
+    controller.pause();
+    this.#exchange.response.once('drain', () => controller.resume());
+  }
+
+  onResponseEnd(): void {
+    if (this.#done) return;
+    const rest = this.#redactor?.end();
+    const { response } = this.#exchange;
+    if (rest !== undefined && rest.length > 0) response.end(rest);
+    else response.end();
+    this.#end('allow', null, this.#status);
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
+    if (this.#done) return;
+    const why = upstreamRefusal(error, this.#exchange.policy.host);
+    this.#fail(why, why.status === 403 || why.status === 413 ? 'deny' : 'error');
+  }
+
+  /** The endpoint answers in a way that must not go through. */
+  #broken(what: string): void {
+    const { host } = this.#exchange.policy;
+    this.#fail(refusal(502, 'upstream', `${host} ${what}`, 'tell your operator'), 'error');
+  }
+
+  #late(what: string): void {
+    const { host } = this.#exchange.policy;
+    this.#fail(refusal(504, 'upstream deadline', `${host} ${what}`, 'try again later'), 'error');
+  }
+
+  /** Answers the agent if no answer has begun, else cuts the stream: half a reply must not look whole. */
+  #fail(why: Refusal, decision: 'deny' | 'error'): void {
+    if (this.#done) return;
+    const { response } = this.#exchange;
+    const begun = response.headersSent;
+    this.#end(decision, why.rule, begun ? this.#status : why.status);
+    this.#controller?.abort(new Error(why.reason));
+    this.#body?.destroy();
+    if (begun) response.destroy();
+    else sendRefusal(response, why);
+  }
+
+  #agentGone(): void {
+    if (this.#done) return;
+    this.#end('allow', null, this.#status);
+    this.#controller?.abort(new Error('the agent has gone'));
+    this.#body?.destroy();
+  }
+
+  #arm(after_ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#late('stopped in the middle of its reply'), after_ms);
+  }
+
+  #end(decision: Outcome['decision'], rule: string | null, status: number | null): void {
+    this.#done = true;
+    clearTimeout(this.#timer);
+    const usage = this.#usage?.result() ?? { model: null, input_tokens: null, output_tokens: null };
+    this.#exchange.ended({
+      ...usage,
+      decision,
+      rule,
+      status,
+      request_bytes: this.#body?.bytes ?? 0,
+      response_bytes: this.#bytesDown,
+      redacted: this.#redactor?.count ?? 0,
+    });
+  }
+}
+
+function hasBody(request: IncomingMessage): boolean {
+  const length = request.headers['content-length'];
+  return request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
+}

@@ -1,0 +1,94 @@
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Refusal } from './route.ts';
+
+/** Which headers pass, in both directions. Pure. */
+
+/** The agent's own credentials and claims of identity: never forwarded. */
+const AGENT_ONLY = new Set([
+  'authorization',
+  'x-api-key',
+  'api-key',
+  'cookie',
+  'proxy-authorization',
+  'x-goog-api-key',
+  'private-token',
+  'forwarded',
+  'x-real-ip',
+  'x-group-id',
+  'x-http-method-override',
+  'x-method-override',
+]);
+
+/** Between two neighbours only (RFC 9110 §7.6.1), and what the HTTP client sets by itself. */
+const HOP_BY_HOP = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'http2-settings',
+  'host',
+  'expect', // undici 8 hangs every later request to a cold origin after one with it
+  'content-length', // set again from the value that Node's parser has checked
+  'accept-encoding', // a compressed reply could not be searched for the secret
+]);
+
+const REPLY_DROPPED = new Set([...HOP_BY_HOP, 'set-cookie', 'proxy-authenticate', 'alt-svc']);
+REPLY_DROPPED.delete('content-length');
+
+/** The request's headers as forwarded: names and values in turn. */
+export function requestHeaders(raw: readonly string[], named: string | undefined): string[] {
+  const dropped = named === undefined ? null : new Set(named.toLowerCase().split(/\s*,\s*/));
+  const kept: string[] = [];
+  for (let at = 0; at < raw.length; at += 2) {
+    const name = raw[at]!.toLowerCase();
+    if (AGENT_ONLY.has(name) || HOP_BY_HOP.has(name) || name.startsWith('x-forwarded-') || dropped?.has(name)) continue;
+    kept.push(name, raw[at + 1]!);
+  }
+  kept.push('accept-encoding', 'identity');
+  return kept;
+}
+
+/** The reply's headers as sent to the agent. */
+export function replyHeaders(headers: IncomingHttpHeaders, mask: (text: string) => string): string[] {
+  const named = headers.connection;
+  const dropped = named === undefined ? null : new Set(named.toLowerCase().split(/\s*,\s*/));
+  const kept: string[] = [];
+  for (const name in headers) {
+    if (REPLY_DROPPED.has(name) || dropped?.has(name)) continue;
+    const value = headers[name];
+    if (value === undefined) continue;
+    for (const one of Array.isArray(value) ? value : [value]) kept.push(name, mask(one));
+  }
+  return kept;
+}
+
+/** True when a reply came compressed although `identity` was asked for. */
+export function isEncoded(headers: IncomingHttpHeaders): boolean {
+  const encoding = headers['content-encoding'];
+  return encoding !== undefined && encoding !== '' && encoding.toLowerCase() !== 'identity';
+}
+
+/** What makes a request suspect before its route is even looked at, or null. */
+export function headerProblem(raw: readonly string[]): Refusal | null {
+  let hosts = 0;
+  for (let at = 0; at < raw.length; at += 2) {
+    const name = raw[at]!.toLowerCase();
+    if (name === 'host') hosts += 1;
+    if (name === 'upgrade') {
+      return refuse(403, 'default deny', 'upgrades (WebSocket, HTTP/2) are not open', 'send a plain HTTP/1.1 request');
+    }
+    // Node decodes exactly one `chunked`; anything else is an attempt to make two parsers disagree.
+    if (name === 'transfer-encoding' && raw[at + 1]!.toLowerCase() !== 'chunked')
+      return refuse(400, 'malformed request', 'this transfer encoding is not accepted', 'send a content-length');
+    if (name === 'content-encoding' && raw[at + 1]!.toLowerCase() !== 'identity')
+      return refuse(403, 'default deny', 'compressed requests are not accepted', 'send the body uncompressed');
+  }
+  return hosts === 1 ? null : refuse(400, 'malformed request', `${hosts} host headers`, 'send exactly one');
+}
+
+function refuse(status: number, rule: string, reason: string, hint: string): Refusal {
+  return { allow: false, status, rule, reason, try: hint };
+}

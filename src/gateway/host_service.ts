@@ -1,0 +1,76 @@
+import { unreachable } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import { type GatewayAnswers, type GatewayEvent, type GatewayRequest, gatewayRequest } from '../protocol/gateway.ts';
+import type { Audit } from './audit.ts';
+import type { EgressSessions } from './sessions.ts';
+import type { LineService, Peer } from './sockets.ts';
+
+/**
+ * What the host can ask on `gateway.sock`. One host at a time: a new connection replaces the old one. The open
+ * sessions belong to the connection that opened them and end with it, so that no sandbox keeps a way out that no
+ * host knows of; the host opens them again when it is back.
+ */
+export class HostService implements LineService<GatewayRequest> {
+  readonly schema = gatewayRequest;
+  readonly connectionsMax = 4; // The one in use, and those that replace it before the old one's end is noticed.
+  readonly log: Log;
+  readonly #sessions: EgressSessions;
+  readonly #audit: Audit;
+  readonly #names: () => string[];
+  #host: Peer | null = null;
+
+  constructor(sessions: EgressSessions, audit: Audit, names: () => string[], log: Log) {
+    this.#sessions = sessions;
+    this.#audit = audit;
+    this.#names = names;
+    this.log = log;
+  }
+
+  /** Tells the host, if there is one; an event without a host is lost, and the host asks again when it connects. */
+  tell(event: GatewayEvent): void {
+    this.#host?.send(event);
+  }
+
+  readonly connected = (peer: Peer): void => {
+    const old = this.#host;
+    if (old !== null) {
+      this.log.warn('host replaced');
+      this.#sessions.closeAll();
+      old.close();
+    }
+    this.#host = peer;
+    this.tell({ event: 'secrets', names: this.#names() });
+  };
+
+  readonly disconnected = (peer: Peer): void => {
+    if (this.#host !== peer) return;
+    this.#host = null;
+    this.#sessions.closeAll();
+    this.log.info('host gone');
+  };
+
+  readonly handle = async (request: GatewayRequest, peer: Peer): Promise<object> => {
+    // A line of the replaced host that was still in the buffer must not open anything.
+    if (peer !== this.#host) return {};
+    return this.#answer(request);
+  };
+
+  async #answer(request: GatewayRequest): Promise<GatewayAnswers[GatewayRequest['op']]> {
+    switch (request.op) {
+      case 'open':
+        await this.#sessions.open(request.session, request.group, request.policy, request.socket);
+        return {};
+      case 'close':
+        this.#sessions.close(request.session);
+        return {};
+      case 'names':
+        return { names: this.#names() };
+      case 'audit':
+        return { rows: this.#audit.rows(request.session, request.from_ms, request.to_ms) };
+      case 'usage':
+        return { rows: this.#audit.usage(request.since_ms) };
+      default:
+        return unreachable(request);
+    }
+  }
+}

@@ -1,0 +1,42 @@
+import type { Server } from 'node:http';
+import { createServer } from '../base/http.ts';
+import {
+  AGENT_HEADERS_MS,
+  AGENT_KEEP_ALIVE_MS,
+  AGENT_REQUEST_MS,
+  HEADER_BYTES_MAX,
+  HEADERS_MAX,
+  SESSION_CONNECTIONS_MAX,
+} from '../base/limits.ts';
+import { listenUnix } from './unix.ts';
+
+/** One HTTP server on one unix socket: the socket is the identity of the session that speaks on it. */
+export interface Listener {
+  /** Resolves when connections are accepted; rejects with `OperatingError('unavailable')`. */
+  readonly ready: Promise<void>;
+  /** Ends every connection and removes the socket, at once. Safe to call twice. */
+  close(): void;
+}
+
+export function listenEgress(path: string, serve: (server: Server) => void): Listener {
+  const server = createServer({
+    insecureHTTPParser: false,
+    maxHeaderSize: HEADER_BYTES_MAX,
+    headersTimeout: AGENT_HEADERS_MS,
+    requestTimeout: AGENT_REQUEST_MS,
+    keepAliveTimeout: AGENT_KEEP_ALIVE_MS,
+    requireHostHeader: false, // Counted with the duplicates, so that the refusal is recorded like the others.
+  });
+  server.maxHeadersCount = HEADERS_MAX;
+  server.maxConnections = SESSION_CONNECTIONS_MAX;
+  serve(server);
+  // A sandbox has another uid; that it can reach no socket but its own is the business of the folder.
+  const ready = listenUnix(server, path, 0o666);
+  return {
+    ready,
+    close: () => {
+      server.close();
+      server.closeAllConnections();
+    },
+  };
+}

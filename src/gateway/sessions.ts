@@ -1,0 +1,59 @@
+import { normalize } from 'node:path';
+import { OperatingError } from '../base/errors.ts';
+import { guarded } from '../base/faults.ts';
+import type { Paths } from '../base/paths.ts';
+import { type Listener, listenEgress } from './listen.ts';
+import { readPolicy } from './policy.ts';
+import { type EgressContext, EgressSession } from './session.ts';
+import { Upstreams } from './upstreams.ts';
+
+/** The open sessions: each has one listening socket, and nothing of it is left when it is closed. */
+export class EgressSessions {
+  readonly #paths: Paths;
+  readonly #context: EgressContext;
+  readonly #upstreams = new Upstreams();
+  readonly #open = new Map<string, { group: string; listener: Listener }>();
+
+  constructor(paths: Paths, context: EgressContext) {
+    this.#paths = paths;
+    this.#context = context;
+  }
+
+  get count(): number {
+    return this.#open.size;
+  }
+
+  /**
+   * Resolves when the session's socket listens. A session that is open already is closed first: the host opens again
+   * after a change of policy. Throws `OperatingError` (`conflict`: the policy differs; `usage`: the socket's path).
+   */
+  async open(session: string, group: string, policySha256: string, socket: string): Promise<void> {
+    if (normalize(socket) !== socket || !socket.startsWith(`${this.#paths.run}/`))
+      throw new OperatingError('usage', `${socket} is not below ${this.#paths.run}`);
+    const policy = readPolicy(this.#paths, group, policySha256);
+    this.close(session);
+    const egress = new EgressSession(this.#context, session, group, policy, this.#upstreams.acquire(group));
+    const { faults } = this.#context;
+    const listener = guarded(faults, 'egress.listen', () => listenEgress(socket, (server) => egress.serve(server)));
+    this.#open.set(session, { group, listener });
+    try {
+      await listener.ready;
+    } catch (error) {
+      this.close(session);
+      throw error;
+    }
+  }
+
+  /** Does nothing when the session is not open. */
+  close(session: string): void {
+    const found = this.#open.get(session);
+    if (found === undefined) return;
+    this.#open.delete(session);
+    guarded(this.#context.faults, 'egress.close', () => found.listener.close());
+    this.#upstreams.release(found.group);
+  }
+
+  closeAll(): void {
+    for (const session of [...this.#open.keys()]) this.close(session);
+  }
+}

@@ -1,0 +1,95 @@
+import { OVERDUE_MS } from '../base/limits.ts';
+import type { Db } from './db.ts';
+
+/**
+ * The two conservation laws, as queries. What comes in is in exactly one state, what goes out is in exactly one state,
+ * nothing is in neither; states that should pass do pass.
+ */
+export interface Conservation {
+  messages: number;
+  inbound: Record<string, number>;
+  outbound: Record<string, number>;
+  /** Rows longer in a passing state than they should be. */
+  overdue: { inbound: number; outbound: number };
+  /** Answered messages of which every reply was rejected: nobody heard the answer. */
+  unheard: number;
+  /** Broken laws, as sentences; empty when they hold. */
+  violations: string[];
+}
+
+interface Law {
+  /** Counts the rows that break it. */
+  sql: string;
+  sentence: string;
+}
+
+const LAWS: Law[] = [
+  {
+    sql: 'SELECT count(*) AS n FROM messages m WHERE NOT EXISTS (SELECT 1 FROM inbound i WHERE i.message_id = m.id)',
+    sentence: 'messages are in no state',
+  },
+  {
+    sql: "SELECT count(*) AS n FROM inbound i LEFT JOIN turns t ON t.id = i.turn_id WHERE i.state = 'running' AND (t.id IS NULL OR t.state <> 'running')",
+    sentence: 'messages count as running without a running turn',
+  },
+  {
+    sql: "SELECT count(*) AS n FROM inbound WHERE session_id IS NULL AND state NOT IN ('ignored', 'held', 'cancelled', 'failed', 'answered')",
+    sentence: 'messages wait for nobody',
+  },
+  {
+    sql: `SELECT count(*) AS n FROM inbound i LEFT JOIN turns t ON t.id = i.turn_id
+           WHERE i.state IN ('answered', 'silent') AND i.session_id IS NOT NULL AND (t.id IS NULL OR t.state <> 'settled')`,
+    sentence: 'messages count as answered without a settled turn',
+  },
+  {
+    sql: "SELECT count(*) AS n FROM turns t WHERE t.state = 'running' AND NOT EXISTS (SELECT 1 FROM inbound i WHERE i.turn_id = t.id AND i.state = 'running')",
+    sentence: 'turns run without a message',
+  },
+  {
+    sql: "SELECT count(*) AS n FROM outbound WHERE state = 'sent' AND receipt IS NULL",
+    sentence: 'sends count as sent without a receipt',
+  },
+];
+
+/** Of the last day: what a person has had the time to see is not said for ever. */
+const UNHEARD_MS = 24 * 3_600_000;
+const UNHEARD = `SELECT count(*) AS n FROM turns t WHERE t.state = 'settled' AND t.ended_ms > ?
+  AND EXISTS (SELECT 1 FROM outbound o WHERE o.turn_id = t.id AND o.state = 'rejected')
+  AND NOT EXISTS (SELECT 1 FROM outbound o WHERE o.turn_id = t.id AND o.state <> 'rejected')`;
+
+/** A queued row with a reason waits for somebody to be there (a terminal, say): it is where it should be, however long. */
+const OVERDUE_OUTBOUND = `SELECT count(*) AS n FROM outbound
+  WHERE state IN ('queued', 'sending', 'retry') AND updated_ms < ? AND NOT (state = 'queued' AND error IS NOT NULL)`;
+
+export function conservation(db: Db, now: number): Conservation {
+  const late = now - OVERDUE_MS;
+  return {
+    messages: count(db, 'SELECT count(*) AS n FROM messages'),
+    inbound: countByState(db, 'inbound'),
+    outbound: countByState(db, 'outbound'),
+    overdue: {
+      inbound: count(
+        db,
+        "SELECT count(*) AS n FROM inbound WHERE state IN ('queued', 'running') AND updated_ms < ?",
+        late,
+      ),
+      outbound: count(db, OVERDUE_OUTBOUND, late),
+    },
+    unheard: count(db, UNHEARD, now - UNHEARD_MS),
+    violations: LAWS.flatMap((law) => {
+      const broken = count(db, law.sql);
+      return broken === 0 ? [] : [`${broken} ${law.sentence}`];
+    }),
+  };
+}
+
+function count(db: Db, sql: string, ...values: (number | string)[]): number {
+  return db.get<{ n: number }>(sql, ...values)?.n ?? 0;
+}
+
+function countByState(db: Db, table: 'inbound' | 'outbound'): Record<string, number> {
+  const rows = db.all<{ state: string; n: number }>(
+    `SELECT state, count(*) AS n FROM ${table} GROUP BY state ORDER BY state`,
+  );
+  return Object.fromEntries(rows.map((row) => [row.state, row.n]));
+}

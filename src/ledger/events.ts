@@ -1,0 +1,93 @@
+import type { Clock } from '../base/clock.ts';
+import type { Db } from './db.ts';
+
+/**
+ * The hops: what trace, status, console and tests read. One table of kinds with the shape of their data; a kind that is
+ * not here cannot be recorded. Data never holds a message's text nor a secret.
+ */
+export interface EventData {
+  'message.received': { channel: string; chat: string; sender: string; bytes: number };
+  'message.repeated': { dedupe_key: string };
+  'message.admitted': { rule: string };
+  'message.ignored': { rule: string };
+  'message.routed': { group: string; new_session: boolean };
+  'message.queued': { ahead: number };
+  'message.failed': { reason: string };
+  'sandbox.starting': { runtime: string; harness: string };
+  'sandbox.ready': { ms: number; resumed: boolean };
+  'sandbox.ended': { reason: string };
+  'hatch.refused': { reason: string };
+  'turn.started': { attempt: number; messages: number; warm: boolean; harness: string };
+  'turn.steered': { messages: number };
+  'turn.taken': { messages: number };
+  'turn.interrupted': { reason: string };
+  'turn.settled': { outcome: string; taken: number; returned: number };
+  'turn.attempt_failed': { attempt: number; reason: string; next: 'retry' | 'split' | 'failed' };
+  'tool.called': { tool: string; ok: boolean; ms: number; summary: string };
+  'send.committed': { ordinal: number; chunks: number };
+  'send.repeated': { ordinal: number; same_body: boolean };
+  'file.received': { name: string; bytes: number; sha256: string };
+  'reply.queued': { chunks: number };
+  'delivery.sending': { attempt: number };
+  'delivery.waiting': { reason: string };
+  'delivery.sent': { receipt: string };
+  'delivery.retry': { class: string; reason: string; after_ms: number };
+  'delivery.rejected': { class: string; reason: string };
+  'delivery.uncertain': { reason: string };
+  'alert.raised': { kind: string; subject: string };
+  'alert.cleared': { kind: string; subject: string };
+  'host.started': { version: string; runtime: string };
+  'host.stopped': { reason: string };
+}
+export type EventKind = keyof EventData;
+
+/** What a hop belongs to, by row key. */
+export interface EventLinks {
+  message?: number;
+  session?: number;
+  turn?: number;
+  outbound?: number;
+}
+
+export interface EventRow {
+  id: number;
+  /** Microseconds since the epoch. */
+  at_us: number;
+  kind: EventKind;
+  message_id: number | null;
+  session_id: number | null;
+  turn_id: number | null;
+  outbound_id: number | null;
+  /** JSON object of `EventData[kind]`. */
+  data: string;
+}
+
+/** Appends a hop, inside the caller's transaction. `at_us` is given when it happened before that. */
+export function recordEvent<K extends EventKind>(
+  db: Db,
+  clock: Clock,
+  kind: K,
+  links: EventLinks,
+  data: EventData[K],
+  at_us = clock.micros(),
+): void {
+  db.run(
+    'INSERT INTO events (at_us, kind, message_id, session_id, turn_id, outbound_id, data) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    at_us,
+    kind,
+    links.message ?? null,
+    links.session ?? null,
+    links.turn ?? null,
+    links.outbound ?? null,
+    JSON.stringify(data),
+  );
+}
+
+/** Hops after a cursor, oldest first. */
+export function eventsAfter(db: Db, cursor: number, limit: number): EventRow[] {
+  return db.all<EventRow>('SELECT * FROM events WHERE id > ? ORDER BY id LIMIT ?', cursor, limit);
+}
+
+export function lastEventId(db: Db): number {
+  return db.get<{ id: number | null }>('SELECT max(id) AS id FROM events')?.id ?? 0;
+}

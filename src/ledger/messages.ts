@@ -1,0 +1,110 @@
+import type { Db } from './db.ts';
+
+/** The platform's fact about one message, as a driver normalised it. */
+export interface NewMessage {
+  dedupe_key: string;
+  chat_id: number;
+  thread: string;
+  person_id: number | null;
+  sender: string;
+  platform_id: string;
+  text: string;
+  sent_ms: number;
+  received_ms: number;
+}
+
+export interface MessageRow extends NewMessage {
+  id: number;
+}
+
+export type InboundState = 'queued' | 'running' | 'answered' | 'silent' | 'ignored' | 'held' | 'cancelled' | 'failed';
+
+export interface InboundRow {
+  id: number;
+  message_id: number;
+  session_id: number | null;
+  state: InboundState;
+  reason: string;
+  turn_id: number | null;
+  deaths: number;
+}
+
+/** Inserts the message, or returns undefined when this dedupe key was accepted before. */
+export function insertMessage(db: Db, message: NewMessage): number | undefined {
+  if (messageByKey(db, message.dedupe_key) !== undefined) return undefined;
+  return db.insert(
+    `INSERT INTO messages (dedupe_key, chat_id, thread, person_id, sender, platform_id, text, sent_ms, received_ms)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    message.dedupe_key,
+    message.chat_id,
+    message.thread,
+    message.person_id,
+    message.sender,
+    message.platform_id,
+    message.text,
+    message.sent_ms,
+    message.received_ms,
+  );
+}
+
+export function messageByKey(db: Db, dedupeKey: string): number | undefined {
+  return db.get<{ id: number }>('SELECT id FROM messages WHERE dedupe_key = ?', dedupeKey)?.id;
+}
+
+export function messageById(db: Db, id: number): MessageRow | undefined {
+  return db.get<MessageRow>('SELECT * FROM messages WHERE id = ?', id);
+}
+
+export function latestMessageId(db: Db): number | undefined {
+  return db.get<{ id: number | null }>('SELECT max(id) AS id FROM messages')?.id ?? undefined;
+}
+
+/** The row that a session handles, or the one row without session that says why nobody does. */
+export function insertInbound(
+  db: Db,
+  now: number,
+  messageId: number,
+  sessionId: number | null,
+  state: InboundState,
+  reason: string,
+): number {
+  return db.insert(
+    'INSERT INTO inbound (message_id, session_id, state, reason, updated_ms) VALUES (?, ?, ?, ?, ?)',
+    messageId,
+    sessionId,
+    state,
+    reason,
+    now,
+  );
+}
+
+export function inboundOf(db: Db, messageId: number): InboundRow[] {
+  return db.all<InboundRow>(
+    'SELECT id, message_id, session_id, state, reason, turn_id, deaths FROM inbound WHERE message_id = ? ORDER BY id',
+    messageId,
+  );
+}
+
+/**
+ * How a message has ended: every session is through with it and what its turns sent has reached its own end. Undefined
+ * while something is still to come.
+ */
+export function outcomeOf(db: Db, messageId: number): { states: InboundState[]; reason: string } | undefined {
+  const rows = inboundOf(db, messageId);
+  if (rows.some((row) => row.state === 'queued' || row.state === 'running')) return undefined;
+  const leaving = db.get(
+    `SELECT 1 AS yes FROM inbound i JOIN outbound o ON o.turn_id = i.turn_id
+      WHERE i.message_id = ? AND o.state IN ('queued', 'sending', 'retry') LIMIT 1`,
+    messageId,
+  );
+  if (leaving !== undefined) return undefined;
+  return { states: rows.map((row) => row.state), reason: rows.find((row) => row.reason !== '')?.reason ?? '' };
+}
+
+/** How many messages wait in a session. */
+export function queuedIn(db: Db, sessionId: number): number {
+  return (
+    db.get<{ n: number }>("SELECT count(*) AS n FROM inbound WHERE session_id = ? AND state = 'queued'", sessionId)
+      ?.n ?? 0
+  );
+}

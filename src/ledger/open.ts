@@ -1,0 +1,53 @@
+import { existsSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { messageOf, OperatingError } from '../base/errors.ts';
+import { type Migration, migrate } from './migrate.ts';
+
+/**
+ * Opens `ledger.db`: WAL, synchronous FULL (a commit that was reported survives power loss), defensive mode, foreign
+ * keys, integrity checked. The host is its only writer.
+ * Throws `OperatingError('storage')` with one sentence, and changes nothing, when the file is corrupt, unwritable, or
+ * newer than this code.
+ */
+export async function openLedgerFile(file: string, migrations: Migration[]): Promise<DatabaseSync> {
+  const isNew = !existsSync(file);
+  let db = openChecked(file, isNew);
+  const migrated = await migrate(db, file, migrations, isNew);
+  if (migrated === 'replaced') db = openChecked(file, false);
+  return db;
+}
+
+function openChecked(file: string, isNew: boolean): DatabaseSync {
+  let db: DatabaseSync | null = null;
+  try {
+    db = new DatabaseSync(file, { enableForeignKeyConstraints: true, enableDoubleQuotedStringLiterals: false });
+    db.enableDefensive(true);
+    if (!isNew) checkIntegrity(db, file);
+    db.exec(
+      'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000; PRAGMA trusted_schema = OFF;',
+    );
+    db.exec('BEGIN IMMEDIATE; ROLLBACK');
+    return db;
+  } catch (error) {
+    db?.close();
+    if (error instanceof OperatingError) throw error;
+    throw new OperatingError(
+      'storage',
+      `the ledger ${file} cannot be opened: ${messageOf(error)}`,
+      'check the disk and the file’s owner, or restore a copy',
+      error,
+    );
+  }
+}
+
+function checkIntegrity(db: DatabaseSync, file: string): void {
+  const row = db.prepare('PRAGMA quick_check(1)').get();
+  const result = row === undefined ? 'no answer' : String(Object.values(row)[0]);
+  if (result !== 'ok') {
+    throw new OperatingError(
+      'storage',
+      `the ledger ${file} is damaged: ${result}`,
+      'nothing was changed; restore a copy of the file',
+    );
+  }
+}

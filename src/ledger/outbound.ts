@@ -1,0 +1,174 @@
+import { randomToken } from '../base/ids.ts';
+import type { Db } from './db.ts';
+
+export type OutboundState = 'queued' | 'sending' | 'retry' | 'sent' | 'rejected' | 'uncertain' | 'held';
+export type OutboundKind = 'reply' | 'send' | 'notice';
+
+export interface OutboundRow {
+  id: number;
+  chat_id: number;
+  thread: string;
+  kind: OutboundKind;
+  session_id: number | null;
+  turn_id: number | null;
+  ordinal: number;
+  chunk: number;
+  reply_to: number | null;
+  body: string;
+  /** Idempotency key towards the platform. */
+  key: string;
+  state: OutboundState;
+  attempts: number;
+  not_before_ms: number;
+  receipt: string | null;
+  error: string | null;
+  created_ms: number;
+  updated_ms: number;
+}
+
+/** A text on its way out, before it is cut for its platform. */
+export interface NewOutbound {
+  chat_id: number;
+  thread: string;
+  kind: OutboundKind;
+  session_id: number | null;
+  turn_id: number | null;
+  attempt: number;
+  ordinal: number;
+  send_hash: string;
+  reply_to: number | null;
+}
+
+/** Writes one row a chunk, in order; returns their keys. Deliver only after the commit. */
+export function insertOutbound(db: Db, now: number, out: NewOutbound, chunks: string[]): number[] {
+  return chunks.map((body, chunk) =>
+    db.insert(
+      `INSERT INTO outbound (chat_id, thread, kind, session_id, turn_id, attempt, ordinal, chunk, send_hash, reply_to, body, key, state, created_ms, updated_ms)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)`,
+      out.chat_id,
+      out.thread,
+      out.kind,
+      out.session_id,
+      out.turn_id,
+      out.attempt,
+      out.ordinal,
+      chunk,
+      out.send_hash,
+      chunk === 0 ? out.reply_to : null,
+      body,
+      randomToken(12),
+      now,
+      now,
+    ),
+  );
+}
+
+/** Writes a sentence of the host itself to a chat. */
+export function insertNotice(
+  db: Db,
+  now: number,
+  chatId: number,
+  thread: string,
+  replyTo: number | null,
+  body: string,
+): void {
+  const own = { session_id: null, turn_id: null, attempt: 0, ordinal: 0, send_hash: '' };
+  insertOutbound(db, now, { chat_id: chatId, thread, kind: 'notice', ...own, reply_to: replyTo }, [body]);
+}
+
+export function outboundById(db: Db, id: number): OutboundRow | undefined {
+  return db.get<OutboundRow>('SELECT * FROM outbound WHERE id = ?', id);
+}
+
+/** The oldest row of a chat that has not reached an end: nothing of that chat may overtake it. */
+export function headOfChat(db: Db, chatId: number): OutboundRow | undefined {
+  return db.get<OutboundRow>(
+    "SELECT * FROM outbound WHERE chat_id = ? AND state IN ('queued', 'sending', 'retry') ORDER BY id LIMIT 1",
+    chatId,
+  );
+}
+
+export function chatsWithOutbound(db: Db): number[] {
+  return db
+    .all<{ chat_id: number }>(
+      "SELECT DISTINCT chat_id FROM outbound WHERE state IN ('queued', 'sending', 'retry') ORDER BY chat_id",
+    )
+    .map((row) => row.chat_id);
+}
+
+export function sendingRows(db: Db): OutboundRow[] {
+  return db.all<OutboundRow>("SELECT * FROM outbound WHERE state = 'sending' ORDER BY id");
+}
+
+/** `queued` or `retry` → `sending`. The mark is committed before the platform is called; returns whether it was made. */
+export function markSending(db: Db, now: number, id: number): boolean {
+  return (
+    db.run(
+      "UPDATE outbound SET state = 'sending', attempts = attempts + 1, updated_ms = ? WHERE id = ? AND state IN ('queued', 'retry')",
+      now,
+      id,
+    ) === 1
+  );
+}
+
+/** `sending` → the outcome. Returns false when the row was not being sent: the outcome is then not ours to record. */
+export function finishSending(
+  db: Db,
+  now: number,
+  id: number,
+  outcome: {
+    state: Exclude<OutboundState, 'sending'>;
+    receipt?: string;
+    error?: string;
+    not_before_ms?: number;
+    uncount?: boolean;
+  },
+): boolean {
+  return (
+    db.run(
+      `UPDATE outbound SET state = ?, receipt = ?, error = ?, not_before_ms = ?, attempts = attempts - ?, updated_ms = ?
+        WHERE id = ? AND state = 'sending'`,
+      outcome.state,
+      outcome.receipt ?? null,
+      outcome.error ?? null,
+      outcome.not_before_ms ?? 0,
+      outcome.uncount ? 1 : 0,
+      now,
+      id,
+    ) === 1
+  );
+}
+
+/** The first rows of earlier attempts at this ordinal of a turn. */
+export function sendsAt(db: Db, turnId: number, ordinal: number): { id: number; send_hash: string; attempt: number }[] {
+  return db.all(
+    'SELECT id, send_hash, attempt FROM outbound WHERE turn_id = ? AND ordinal = ? AND chunk = 0 ORDER BY attempt',
+    turnId,
+    ordinal,
+  );
+}
+
+/** First rows of the same send by turns that were taken apart, of which this turn handles a message again. */
+export function sendsBeforeSplit(db: Db, turnId: number, hash: string): number[] {
+  const rows = db.all<{ id: number }>(
+    `SELECT id FROM outbound WHERE kind = 'send' AND chunk = 0 AND send_hash = ? AND turn_id IN (
+       SELECT earlier.turn_id FROM turn_inbound mine
+         JOIN turn_inbound earlier ON earlier.inbound_id = mine.inbound_id
+         JOIN turns t ON t.id = earlier.turn_id AND t.state = 'split'
+        WHERE mine.turn_id = ?) ORDER BY id`,
+    hash,
+    turnId,
+  );
+  return rows.map((row) => row.id);
+}
+
+/** What was said in a chat, for a terminal that connects: newest last. */
+export function recentOutbound(db: Db, chatId: number, limit: number): OutboundRow[] {
+  return db
+    .all<OutboundRow>(
+      "SELECT * FROM outbound WHERE chat_id = ? AND state = 'sent' ORDER BY id DESC LIMIT ?",
+      chatId,
+      limit,
+    )
+    .reverse();
+}

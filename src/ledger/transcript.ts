@@ -1,0 +1,83 @@
+import { RESEED_BYTES_MAX, RESEED_ENTRIES_MAX } from '../base/limits.ts';
+import type { Db } from './db.ts';
+
+export type TranscriptRole = 'person' | 'agent' | 'tool' | 'notice';
+
+export interface TranscriptEntry {
+  id: number;
+  role: TranscriptRole;
+  author: string;
+  text: string;
+  at_ms: number;
+}
+
+export function addEntry(
+  db: Db,
+  now: number,
+  sessionId: number,
+  turnId: number | null,
+  role: TranscriptRole,
+  author: string,
+  text: string,
+): number {
+  return db.insert(
+    'INSERT INTO transcript (session_id, turn_id, role, author, text, unseen, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    sessionId,
+    turnId,
+    role,
+    author,
+    text,
+    role === 'notice' ? 1 : 0,
+    now,
+  );
+}
+
+/** Notices (a rejected send, say) that the agent has not been shown by a turn that settled. */
+export function unseenNotices(db: Db, sessionId: number): TranscriptEntry[] {
+  return db.all<TranscriptEntry>(
+    'SELECT id, role, author, text, at_ms FROM transcript WHERE session_id = ? AND unseen = 1 ORDER BY id',
+    sessionId,
+  );
+}
+
+export function markNoticesSeen(db: Db, ids: number[]): void {
+  for (const id of ids) db.run('UPDATE transcript SET unseen = 0 WHERE id = ?', id);
+}
+
+/** The end of the conversation, oldest first, within the limits of a reseed. */
+export function recentEntries(db: Db, sessionId: number): TranscriptEntry[] {
+  const newestFirst = db.all<TranscriptEntry>(
+    'SELECT id, role, author, text, at_ms FROM transcript WHERE session_id = ? AND unseen = 0 ORDER BY id DESC LIMIT ?',
+    sessionId,
+    RESEED_ENTRIES_MAX,
+  );
+  return withinBytes(newestFirst, RESEED_BYTES_MAX).reverse();
+}
+
+/** Full-text search over everything a group has said and heard. The words are matched literally. */
+export function searchGroup(db: Db, group: string, words: string, limit: number): TranscriptEntry[] {
+  const query = words
+    .split(/[\s\0]+/)
+    .filter((word) => word !== '')
+    .map((word) => `"${word.replaceAll('"', '""')}"`)
+    .join(' ');
+  if (query === '') return [];
+  return db.all<TranscriptEntry>(
+    `SELECT t.id, t.role, t.author, t.text, t.at_ms FROM transcript_text x
+       JOIN transcript t ON t.id = x.rowid JOIN sessions s ON s.id = t.session_id
+      WHERE transcript_text MATCH ? AND s.group_name = ? ORDER BY t.id DESC LIMIT ?`,
+    query,
+    group,
+    limit,
+  );
+}
+
+/** The entries from the beginning of a list that fit into so many UTF-8 bytes. */
+export function withinBytes<Entry extends { text: string }>(entries: Entry[], bytesMax: number): Entry[] {
+  let bytes = 0;
+  const end = entries.findIndex((entry) => {
+    bytes += Buffer.byteLength(entry.text);
+    return bytes > bytesMax;
+  });
+  return end === -1 ? entries : entries.slice(0, end);
+}

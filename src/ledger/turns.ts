@@ -1,0 +1,241 @@
+import { assert } from '../base/errors.ts';
+import { TURN_DEATHS_MAX, TURN_DEATHS_SPLIT, TURN_MESSAGES_MAX, TURN_TEXT_BYTES_MAX } from '../base/limits.ts';
+import type { Db } from './db.ts';
+
+/**
+ * The turn's three transitions, each to be called inside one transaction:
+ *
+ *   begin:  queued rows of a session → running, in arrival order
+ *   settle: taken rows → their end; the others → queued, in their old order. At most once for a turn.
+ *   fail:   one attempt died. Its rows → queued for the next attempt, or each by itself, or failed.
+ *
+ * A turn keeps its key over its attempts, so that a later one can be told what an earlier one did.
+ */
+
+export interface TurnMessage {
+  inbound_id: number;
+  message_id: number;
+  sender: string;
+  text: string;
+  sent_ms: number;
+  deaths: number;
+}
+
+export interface OpenTurn {
+  id: number;
+  attempt: number;
+  messages: TurnMessage[];
+}
+
+export interface PriorSend {
+  ordinal: number;
+  text: string;
+  state: string;
+}
+
+interface QueuedRow extends TurnMessage {
+  alone: number;
+}
+
+const QUEUED = `SELECT i.id AS inbound_id, m.id AS message_id, m.sender, m.text, m.sent_ms, i.deaths, i.alone
+  FROM inbound i JOIN messages m ON m.id = i.message_id`;
+
+/** Begins the next attempt of a session: of the turn that waits for one, else of a new turn. Undefined: nothing waits. */
+export function beginTurn(db: Db, now: number, sessionId: number, harness: string): OpenTurn | undefined {
+  const waiting = db.get<{ id: number; attempt: number }>(
+    "SELECT id, attempt FROM turns WHERE session_id = ? AND state = 'waiting'",
+    sessionId,
+  );
+  if (waiting !== undefined) return beginAgain(db, now, waiting, harness);
+  const messages = nextBatch(db, sessionId);
+  if (messages.length === 0) return undefined;
+  const deaths = Math.max(...messages.map((message) => message.deaths));
+  const attempt = deaths + 1;
+  const id = db.insert(
+    "INSERT INTO turns (session_id, state, attempt, deaths, harness, started_ms) VALUES (?, 'running', ?, ?, ?, ?)",
+    sessionId,
+    attempt,
+    deaths,
+    harness,
+    now,
+  );
+  joinTurn(db, now, id, messages);
+  return { id, attempt, messages };
+}
+
+function beginAgain(
+  db: Db,
+  now: number,
+  waiting: { id: number; attempt: number },
+  harness: string,
+): OpenTurn | undefined {
+  const messages = db.all<QueuedRow>(`${QUEUED} WHERE i.turn_id = ? AND i.state = 'queued' ORDER BY i.id`, waiting.id);
+  const again = withinTurn(messages);
+  // What had joined beyond the limits of a turn goes back to the queue.
+  for (const row of messages.slice(again.length))
+    db.run('UPDATE inbound SET turn_id = NULL WHERE id = ?', row.inbound_id);
+  if (again.length === 0) {
+    db.run("UPDATE turns SET state = 'cancelled', ended_ms = ? WHERE id = ?", now, waiting.id);
+    return undefined;
+  }
+  const attempt = waiting.attempt + 1;
+  db.run("UPDATE turns SET state = 'running', attempt = ?, harness = ? WHERE id = ?", attempt, harness, waiting.id);
+  joinTurn(db, now, waiting.id, again);
+  return { id: waiting.id, attempt, messages: again };
+}
+
+/** Arrival order, up to the limits of a turn; a message that must run alone never shares one. */
+function nextBatch(db: Db, sessionId: number): QueuedRow[] {
+  const rows = db.all<QueuedRow>(
+    `${QUEUED} WHERE i.session_id = ? AND i.state = 'queued' ORDER BY i.id LIMIT ?`,
+    sessionId,
+    TURN_MESSAGES_MAX,
+  );
+  const alone = rows[0]?.alone === 1 ? 1 : rows.findIndex((row) => row.alone === 1);
+  return withinTurn(alone === -1 ? rows : rows.slice(0, alone));
+}
+
+/** The first rows, as many as one turn may have; at least one. */
+function withinTurn<Row extends TurnMessage>(rows: Row[]): Row[] {
+  let bytes = 0;
+  const end = rows.findIndex((row, index) => {
+    bytes += Buffer.byteLength(row.text);
+    return index > 0 && (bytes > TURN_TEXT_BYTES_MAX || index >= TURN_MESSAGES_MAX);
+  });
+  return end === -1 ? rows : rows.slice(0, end);
+}
+
+/** Adds waiting messages to the running turn, for a harness that can be steered. */
+export function steerTurn(db: Db, now: number, sessionId: number, turnId: number): TurnMessage[] {
+  const batch = nextBatch(db, sessionId).filter((row) => row.alone === 0);
+  joinTurn(db, now, turnId, batch);
+  return batch;
+}
+
+function joinTurn(db: Db, now: number, turnId: number, messages: TurnMessage[]): void {
+  for (const message of messages) {
+    const changed = db.run(
+      "UPDATE inbound SET state = 'running', turn_id = ?, updated_ms = ? WHERE id = ? AND state = 'queued'",
+      turnId,
+      now,
+      message.inbound_id,
+    );
+    assert(changed === 1, 'a message joins a turn from the queue');
+    db.run('INSERT OR IGNORE INTO turn_inbound (turn_id, inbound_id) VALUES (?, ?)', turnId, message.inbound_id);
+  }
+}
+
+/** Sends that earlier attempts at these messages committed, and how far they got. */
+export function priorSends(db: Db, turn: OpenTurn): PriorSend[] {
+  const ids = JSON.stringify(turn.messages.map((message) => message.inbound_id));
+  return db.all<PriorSend>(
+    `SELECT o.ordinal, group_concat(o.body, '') AS text, min(o.state) AS state
+       FROM (SELECT * FROM outbound ORDER BY id) o
+      WHERE o.kind = 'send'
+        AND o.turn_id IN (SELECT turn_id FROM turn_inbound WHERE inbound_id IN (SELECT value FROM json_each(?)))
+      GROUP BY o.turn_id, o.attempt, o.ordinal ORDER BY min(o.id)`,
+    ids,
+  );
+}
+
+export interface Settlement {
+  turnId: number;
+  attempt: number;
+  /** Inbound keys that entered a request to the model. */
+  taken: number[];
+  outcome: 'answered' | 'silent' | 'failed';
+  reason: string;
+}
+
+/** Ends a turn. Throws (and so rolls everything back) when this attempt was ended before: a settlement is at most once. */
+export function settleTurn(db: Db, now: number, settlement: Settlement): { settled: TurnMessage[]; returned: number } {
+  const closed = db.run(
+    "UPDATE turns SET state = ?, ended_ms = ?, error = ? WHERE id = ? AND state = 'running' AND attempt = ?",
+    settlement.outcome === 'failed' ? 'failed' : 'settled',
+    now,
+    settlement.outcome === 'failed' ? settlement.reason : null,
+    settlement.turnId,
+    settlement.attempt,
+  );
+  assert(closed === 1, 'an attempt settles once');
+  const taken = JSON.stringify(settlement.taken);
+  const settled = db.all<TurnMessage>(
+    `${QUEUED} WHERE i.turn_id = ? AND i.state = 'running' AND i.id IN (SELECT value FROM json_each(?)) ORDER BY i.id`,
+    settlement.turnId,
+    taken,
+  );
+  for (const row of settled) {
+    db.run(
+      'UPDATE inbound SET state = ?, reason = ?, updated_ms = ? WHERE id = ?',
+      settlement.outcome,
+      settlement.reason,
+      now,
+      row.inbound_id,
+    );
+  }
+  const returned = db.run(
+    "UPDATE inbound SET state = 'queued', turn_id = NULL, updated_ms = ? WHERE turn_id = ? AND state = 'running'",
+    now,
+    settlement.turnId,
+  );
+  return { settled, returned };
+}
+
+export interface FailedAttempt {
+  next: 'retry' | 'split' | 'failed';
+  /** The messages that were given up, when `next` is `failed`. */
+  failed: TurnMessage[];
+}
+
+/** Records the death of a running attempt. Undefined: the turn was not running, there is nothing to record. */
+export function failAttempt(db: Db, now: number, turnId: number, reason: string): FailedAttempt | undefined {
+  const turn = db.get<{ deaths: number }>("SELECT deaths FROM turns WHERE id = ? AND state = 'running'", turnId);
+  if (turn === undefined) return undefined;
+  const rows = db.all<TurnMessage>(`${QUEUED} WHERE i.turn_id = ? AND i.state = 'running' ORDER BY i.id`, turnId);
+  const deaths = turn.deaths + 1;
+  if (deaths >= TURN_DEATHS_MAX) {
+    endTurn(db, now, turnId, 'failed', deaths, reason);
+    moveRows(db, now, turnId, "state = 'failed', deaths = deaths + 1", reason);
+    return { next: 'failed', failed: rows };
+  }
+  if (deaths >= TURN_DEATHS_SPLIT && rows.length > 1) {
+    endTurn(db, now, turnId, 'split', deaths, reason);
+    moveRows(db, now, turnId, "state = 'queued', turn_id = NULL, alone = 1, deaths = deaths + 1", '');
+    return { next: 'split', failed: [] };
+  }
+  db.run("UPDATE turns SET state = 'waiting', deaths = ?, error = ? WHERE id = ?", deaths, reason, turnId);
+  moveRows(db, now, turnId, "state = 'queued', deaths = deaths + 1", '');
+  return { next: 'retry', failed: [] };
+}
+
+/** Takes a running attempt back without counting a death: the host ended, or stopped it on purpose. */
+export function returnAttempt(db: Db, now: number, turnId: number): void {
+  const changed = db.run("UPDATE turns SET state = 'waiting' WHERE id = ? AND state = 'running'", turnId);
+  if (changed === 1) moveRows(db, now, turnId, "state = 'queued'", '');
+}
+
+function endTurn(db: Db, now: number, turnId: number, state: 'failed' | 'split', deaths: number, reason: string): void {
+  db.run(
+    'UPDATE turns SET state = ?, deaths = ?, ended_ms = ?, error = ? WHERE id = ?',
+    state,
+    deaths,
+    now,
+    reason,
+    turnId,
+  );
+}
+
+/** Moves every running row of a turn. `change` is one of the literals above. */
+function moveRows(db: Db, now: number, turnId: number, change: string, reason: string): void {
+  db.run(
+    `UPDATE inbound SET ${change}, reason = ?, updated_ms = ? WHERE turn_id = ? AND state = 'running'`,
+    reason,
+    now,
+    turnId,
+  );
+}
+
+/** Turns that a host before this one left running. */
+export function runningTurns(db: Db): { id: number; session_id: number; attempt: number }[] {
+  return db.all("SELECT id, session_id, attempt FROM turns WHERE state = 'running' ORDER BY id");
+}

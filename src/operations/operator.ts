@@ -1,0 +1,61 @@
+import { userInfo } from 'node:os';
+import type { Clock } from '../base/clock.ts';
+import type { Accepted, Sink } from '../channels/channel.ts';
+import { ensureChat, ensureGroup, wire } from '../ledger/chats.ts';
+import type { Db } from '../ledger/db.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { ensurePerson } from '../ledger/people.ts';
+
+/**
+ * Whoever can open the control socket: the first person, and the owner. Their chats on `local` belong to the install's
+ * default group.
+ */
+const CHANNEL = 'local';
+const HANDLE = 'operator';
+const MAIN_CHAT = 'main';
+
+export class Operator {
+  readonly #ledger: Ledger;
+  readonly #clock: Clock;
+  readonly #group: string;
+  readonly #sink: Sink;
+  readonly #name = userInfo().username;
+  readonly #wired = new Set([MAIN_CHAT]);
+
+  constructor(ledger: Ledger, clock: Clock, group: string, sink: Sink) {
+    this.#ledger = ledger;
+    this.#clock = clock;
+    this.#group = group;
+    this.#sink = sink;
+  }
+
+  /** A message typed by the operator. The same `key` is the same message. */
+  async say(chat: string, text: string, key: string): Promise<Accepted> {
+    if (!this.#wired.has(chat)) {
+      await this.#ledger.write('wire', (db) =>
+        wire(db, ensureChat(db, this.#clock.now(), CHANNEL, chat, chat), this.#group, 'always'),
+      );
+      this.#wired.add(chat);
+    }
+    return this.#sink.accept({
+      dedupe_key: `${CHANNEL}:${key}`,
+      chat: { platform_id: chat, title: chat },
+      thread: '',
+      sender: { handle: HANDLE, name: this.#name },
+      addressed: true,
+      platform_id: key,
+      text,
+      sent_ms: this.#clock.now(),
+    });
+  }
+}
+
+/** What the ledger holds from the first start on: the groups, the operator, and the operator's chat, whose key it returns. */
+export function prepareLedger(db: Db, now: number, groups: string[], defaultGroup: string): number {
+  const ownUid = process.getuid?.() === 0;
+  for (const name of groups) ensureGroup(db, now, name, ownUid);
+  ensurePerson(db, now, CHANNEL, HANDLE, userInfo().username, 'owner');
+  const chat = ensureChat(db, now, CHANNEL, MAIN_CHAT, MAIN_CHAT);
+  wire(db, chat, defaultGroup, 'always');
+  return chat;
+}

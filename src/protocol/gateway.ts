@@ -1,0 +1,106 @@
+import { z } from 'zod';
+import { nameSchema } from '../base/config.ts';
+
+/**
+ * What is spoken on `gateway.sock` (host only) and `vault.sock` (operator only): one JSON object a line.
+ * A request is `{id, op, …}`, its answer `{id, ok: true, …}` or `{id, ok: false, error, message}`; an event has no id.
+ * One table per socket, so that what each side may ask stands in one place.
+ */
+
+const session = z.string().regex(/^s\d{1,15}$/);
+
+/** The host asks. `open` resolves when the session's egress socket listens; until then it has no egress. */
+export const gatewayRequest = z.discriminatedUnion('op', [
+  z.strictObject({
+    id: z.int(),
+    op: z.literal('open'),
+    session,
+    group: nameSchema,
+    /** SHA-256 (hex) of the bytes of `group.yaml` that the host read: both must have read the same. */
+    policy: z.string().regex(/^[0-9a-f]{64}$/),
+    /** Absolute path of the egress socket to listen on; below the run folder. */
+    socket: z.string().max(107),
+  }),
+  z.strictObject({ id: z.int(), op: z.literal('close'), session }),
+  /** Names (never values) of the secrets that exist. */
+  z.strictObject({ id: z.int(), op: z.literal('names') }),
+  /** Model requests of a session that started in a window; for traces. */
+  z.strictObject({ id: z.int(), op: z.literal('audit'), session, from_ms: z.int(), to_ms: z.int() }),
+  /** Usage per group since a time; for status. */
+  z.strictObject({ id: z.int(), op: z.literal('usage'), since_ms: z.int() }),
+]);
+export type GatewayRequest = z.infer<typeof gatewayRequest>;
+
+export const auditRow = z.strictObject({
+  id: z.int(),
+  session: z.string(),
+  group: z.string(),
+  at_ms: z.int(),
+  /** Null while the request runs. */
+  ended_ms: z.int().nullable(),
+  method: z.string(),
+  host: z.string(),
+  path: z.string(),
+  /** `allow`, `deny`, or `error` when the upstream could not be asked. */
+  decision: z.enum(['allow', 'deny', 'error']),
+  rule: z.string(),
+  status: z.int().nullable(),
+  secret: z.string().nullable(),
+  model: z.string().nullable(),
+  request_bytes: z.int(),
+  response_bytes: z.int(),
+  input_tokens: z.int().nullable(),
+  output_tokens: z.int().nullable(),
+});
+export type AuditRow = z.infer<typeof auditRow>;
+
+export const usageRow = z.strictObject({
+  group: z.string(),
+  requests: z.int(),
+  input_tokens: z.int(),
+  output_tokens: z.int(),
+});
+export type UsageRow = z.infer<typeof usageRow>;
+
+/** Answers by operation. */
+export interface GatewayAnswers {
+  open: Record<string, never>;
+  close: Record<string, never>;
+  names: { names: string[] };
+  audit: { rows: AuditRow[] };
+  usage: { rows: UsageRow[] };
+}
+
+export const gatewayEvent = z.discriminatedUnion('event', [
+  /** The set of secrets changed: `auto` harnesses may change with it. */
+  z.strictObject({ event: z.literal('secrets'), names: z.array(z.string()) }),
+  z.strictObject({ event: z.literal('alert'), kind: z.string(), subject: z.string(), text: z.string() }),
+]);
+export type GatewayEvent = z.infer<typeof gatewayEvent>;
+
+/** The operator's CLI asks. The only path on which a plaintext travels, and it never enters the host. */
+export const vaultRequest = z.discriminatedUnion('op', [
+  z.strictObject({ id: z.int(), op: z.literal('set'), name: nameSchema, value: z.string().min(1) }),
+  z.strictObject({ id: z.int(), op: z.literal('list') }),
+  z.strictObject({ id: z.int(), op: z.literal('remove'), name: nameSchema }),
+]);
+export type VaultRequest = z.infer<typeof vaultRequest>;
+
+export const secretRow = z.strictObject({
+  name: z.string(),
+  created_ms: z.int(),
+  updated_ms: z.int(),
+  last_used_ms: z.int().nullable(),
+});
+export type SecretRow = z.infer<typeof secretRow>;
+
+export interface VaultAnswers {
+  set: { created: boolean };
+  list: { secrets: SecretRow[] };
+  remove: { removed: boolean };
+}
+
+export const answer = z.union([
+  z.looseObject({ id: z.int(), ok: z.literal(true) }),
+  z.strictObject({ id: z.int(), ok: z.literal(false), error: z.string(), message: z.string() }),
+]);

@@ -1,0 +1,53 @@
+import type { Sink } from '../channels/channel.ts';
+import { chatByPlatformId } from '../ledger/chats.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Router } from './router.ts';
+
+/** What channels see of the host: each driver gets a sink of its own. Wakes sessions and chats only after the commit. */
+export class Intake {
+  readonly #ledger: Ledger;
+  readonly #router: Router;
+  readonly #wakeSession: (sessionId: number) => void;
+  readonly #deliver: (chatId: number) => void;
+
+  constructor(
+    ledger: Ledger,
+    router: Router,
+    wakeSession: (sessionId: number) => void,
+    deliver: (chatId: number) => void,
+  ) {
+    this.#ledger = ledger;
+    this.#router = router;
+    this.#wakeSession = wakeSession;
+    this.#deliver = deliver;
+  }
+
+  sinkOf(channel: string): Sink {
+    return {
+      accept: async (message) => {
+        const routed = await this.#router.route(channel, message);
+        for (const session of routed.sessions) this.#wakeSession(session);
+        if (routed.notices) this.#deliver(routed.chat);
+        return { message: routed.message, repeated: routed.repeated, ignored: routed.ignored };
+      },
+      reachable: (chatPlatformId) => {
+        const chat = chatByPlatformId(this.#ledger.db, channel, chatPlatformId);
+        if (chat !== undefined) this.#deliver(chat.id);
+      },
+      saveCursor: async (name, value) => {
+        await this.#ledger.write('cursor', (db) => {
+          db.run('INSERT OR REPLACE INTO cursors (channel, name, value) VALUES (?, ?, ?)', channel, name, value);
+        });
+      },
+    };
+  }
+
+  /** The places in the platform's history that a driver has saved. */
+  cursorsOf(channel: string): Map<string, string> {
+    const rows = this.#ledger.db.all<{ name: string; value: string }>(
+      'SELECT name, value FROM cursors WHERE channel = ?',
+      channel,
+    );
+    return new Map(rows.map((row) => [row.name, row.value]));
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * The contract of a sandbox runtime: how a sealed process is started, ended and found again.
+ *
+ * The spec is data; each implementation turns it into an argv or a request by a pure function that tests can read.
+ * Whatever the implementation, the process inside has: no network but loopback, no capabilities, no_new_privs, our
+ * seccomp filter, its own pid, mount, net, ipc and uts namespaces, a uid that is not the host's root, a read-only
+ * root, and exactly the binds, environment and limits of the spec.
+ */
+
+export interface Bind {
+  /** Absolute path on the host. */
+  source: string;
+  /** Absolute path in the sandbox. */
+  target: string;
+  access: 'read' | 'write';
+}
+
+export interface SandboxLimits {
+  memory_bytes: number;
+  pids: number;
+  /** Share of processors; 1 is one whole core. */
+  cpus: number;
+  tmp_bytes: number;
+  open_files: number;
+}
+
+export interface SandboxSpec {
+  /** This home's short name; `reap` ends only sandboxes that carry it. */
+  install: string;
+  /** Unique among the install's sandboxes. */
+  session: string;
+  /** Host uid (and gid) of the group when the host is root; null: the host's own uid in a user namespace. */
+  uid: number | null;
+  binds: Bind[];
+  /** The whole environment: nothing is inherited. */
+  env: Record<string, string>;
+  /** Absolute path of the program in the sandbox, and its arguments. */
+  argv: string[];
+  cwd: string;
+  limits: SandboxLimits;
+}
+
+export interface SandboxExit {
+  code: number | null;
+  signal: string | null;
+  /** Why, where the runtime knows: `out of memory`, `start failed: …`. */
+  reason: string | null;
+}
+
+export interface Sandbox {
+  /** Host pid whose death by SIGKILL ends everything inside; for pid files and reports. */
+  readonly pid: number;
+  /** Resolves once, when nothing of the sandbox is left. Never rejects. */
+  readonly exited: Promise<SandboxExit>;
+  /** Ends everything inside, at once. Safe to call twice, and after the end. */
+  kill(): void;
+}
+
+/** A limit is `enforced` by the kernel, or `absent` on this machine, with the reason. */
+export interface LimitState {
+  name: keyof SandboxLimits;
+  state: 'enforced' | 'absent';
+  reason: string;
+}
+
+export interface Runtime {
+  readonly name: 'bubblewrap' | 'docker';
+  /**
+   * What stops this runtime on this machine, as sentences with the fix; empty when it can start. May take a second:
+   * called when the host starts and by `status`, not per sandbox.
+   */
+  check(): Promise<string[]>;
+  /** Which of the resource limits hold on this machine. */
+  limits(): LimitState[];
+  /**
+   * Starts a sandbox. Resolves when its first process has been started (not when it is ready); rejects with
+   * `OperatingError('unavailable')` when that cannot be. `onOutput` gets its standard output and error, in order.
+   */
+  start(spec: SandboxSpec, onOutput: (chunk: Buffer) => void): Promise<Sandbox>;
+  /**
+   * Ends what an earlier host of this install left behind: processes, containers, control groups, staging mounts.
+   * Returns how many sandboxes it ended. Never touches another install's.
+   */
+  reap(install: string): Promise<number>;
+}

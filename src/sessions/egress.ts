@@ -1,0 +1,190 @@
+import type { z } from 'zod';
+import { messageOf, OperatingError } from '../base/errors.ts';
+import { GATEWAY_READY_MS } from '../base/limits.ts';
+import type { Log } from '../base/log.ts';
+import {
+  type AuditRow,
+  auditRow,
+  type GatewayAnswers,
+  gatewayEvent,
+  type UsageRow,
+  usageRow,
+} from '../protocol/gateway.ts';
+import { LineClient } from '../protocol/lines_client.ts';
+
+/**
+ * The host's side of `gateway.sock`: opens and closes the egress of sessions and asks for evidence. The connection is
+ * made again for as long as the host lives; after it the live sessions are opened again, until then they have no egress.
+ */
+export interface EgressHandlers {
+  alert(kind: string, subject: string, text: string): void;
+  /** The set of secrets changed, or became known. */
+  secrets(names: ReadonlySet<string>): void;
+  /** A live session could not be opened again: it has no egress, and must start anew. */
+  refused(session: string, reason: string): void;
+}
+
+/** What the gateway must know to give a session its egress. */
+export interface EgressSession {
+  session: string;
+  group: string;
+  /** SHA-256 (hex) of the `group.yaml` that the host read. */
+  policy: string;
+  socket: string;
+}
+
+const RECONNECT_FIRST_MS = 50;
+const RECONNECT_MAX_MS = 1000;
+const REQUEST_MS = 10_000;
+
+export class Egress {
+  readonly #path: string;
+  readonly #log: Log;
+  readonly #handlers: EgressHandlers;
+  readonly #open = new Map<string, EgressSession>();
+  #client: LineClient | null = null;
+  #waiting: (() => void)[] = [];
+  #stopped = false;
+  #names: ReadonlySet<string> = new Set();
+
+  constructor(path: string, log: Log, handlers: EgressHandlers) {
+    this.#path = path;
+    this.#log = log;
+    this.#handlers = handlers;
+  }
+
+  /** Connects, and keeps connecting. Returns at once. */
+  start(): void {
+    void this.#connect(RECONNECT_FIRST_MS);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#client?.close();
+  }
+
+  get connected(): boolean {
+    return this.#client !== null;
+  }
+
+  /** Names of the secrets that exist, as last heard. */
+  get names(): ReadonlySet<string> {
+    return this.#names;
+  }
+
+  /**
+   * Resolves when the session's egress socket listens. A gateway that dies meanwhile is waited for: its restart is no
+   * fault of the session. Rejects with `OperatingError`.
+   */
+  async open(session: EgressSession): Promise<void> {
+    this.#open.set(session.session, session);
+    const until = performance.now() + GATEWAY_READY_MS;
+    for (;;) {
+      try {
+        await this.#ask('open', { ...session }, GATEWAY_READY_MS);
+        return;
+      } catch (error) {
+        const lost = error instanceof OperatingError && error.code === 'unavailable' && this.#client === null;
+        if (lost && performance.now() < until) continue;
+        this.#open.delete(session.session);
+        throw error;
+      }
+    }
+  }
+
+  /** Returns at once; a gateway that is gone has closed it already. */
+  close(session: string): void {
+    if (!this.#open.delete(session) || this.#client === null) return;
+    void this.#ask('close', { session }, REQUEST_MS).catch(() => {});
+  }
+
+  /** Model requests of a session that began in a window. Empty when the gateway cannot be asked. */
+  async audit(session: string, from_ms: number, to_ms: number): Promise<AuditRow[]> {
+    return this.#rows(auditRow, () => this.#ask('audit', { session, from_ms, to_ms }, REQUEST_MS));
+  }
+
+  async usage(since_ms: number): Promise<UsageRow[]> {
+    return this.#rows(usageRow, () => this.#ask('usage', { since_ms }, REQUEST_MS));
+  }
+
+  async #rows<T>(schema: z.ZodType<T>, ask: () => Promise<{ rows: unknown[] }>): Promise<T[]> {
+    if (this.#client === null) return [];
+    try {
+      return (await ask()).rows.map((row) => schema.parse(row));
+    } catch (error) {
+      this.#log.warn('gateway.evidence', { reason: messageOf(error) });
+      return [];
+    }
+  }
+
+  async #ask<Op extends keyof GatewayAnswers>(
+    op: Op,
+    fields: Record<string, unknown>,
+    timeout_ms: number,
+  ): Promise<GatewayAnswers[Op]> {
+    const client = this.#client ?? (await this.#whenConnected(timeout_ms));
+    return client.request<GatewayAnswers[Op]>({ op, ...fields }, timeout_ms);
+  }
+
+  #whenConnected(timeout_ms: number): Promise<LineClient> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(
+        () => reject(new OperatingError('unavailable', 'the gateway is not running')),
+        timeout_ms,
+      );
+      this.#waiting.push(() => {
+        clearTimeout(timer);
+        if (this.#client !== null) resolve(this.#client);
+        else reject(new OperatingError('unavailable', 'the gateway went away'));
+      });
+    });
+  }
+
+  async #connect(wait_ms: number): Promise<void> {
+    if (this.#stopped) return;
+    try {
+      const client = await LineClient.connect(this.#path, REQUEST_MS, {
+        peer: 'the gateway',
+        onEvent: (event) => this.#event(event),
+        onClose: () => this.#lost(),
+      });
+      await this.#connected(client);
+    } catch {
+      setTimeout(() => void this.#connect(Math.min(wait_ms * 2, RECONNECT_MAX_MS)), wait_ms);
+    }
+  }
+
+  async #connected(client: LineClient): Promise<void> {
+    if (client.closed) return this.#lost();
+    this.#client = client;
+    this.#log.info('gateway.connected', { sessions: this.#open.size });
+    for (const session of this.#open.values()) {
+      client.request({ op: 'open', ...session }, GATEWAY_READY_MS).catch((error) => {
+        this.#log.warn('gateway.reopen', { session: session.session, reason: messageOf(error) });
+        this.#handlers.refused(session.session, messageOf(error));
+      });
+    }
+    for (const resume of this.#waiting.splice(0)) resume();
+  }
+
+  #lost(): void {
+    this.#client = null;
+    if (this.#stopped) return;
+    this.#log.warn('gateway.lost');
+    void this.#connect(RECONNECT_FIRST_MS);
+  }
+
+  #event(raw: unknown): void {
+    const event = gatewayEvent.safeParse(raw);
+    if (!event.success) {
+      this.#log.warn('gateway.event_refused');
+    } else if (event.data.event === 'alert') {
+      this.#handlers.alert(event.data.kind, event.data.subject, event.data.text);
+    } else {
+      const names = new Set(event.data.names);
+      const same = names.size === this.#names.size && [...names].every((name) => this.#names.has(name));
+      this.#names = names;
+      if (!same) this.#handlers.secrets(names);
+    }
+  }
+}

@@ -1,0 +1,175 @@
+import { existsSync, lchownSync, lstatSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { HarnessName } from '../base/config.ts';
+import { messageOf, OperatingError } from '../base/errors.ts';
+import { type Faults, guarded } from '../base/faults.ts';
+import { SANDBOX_READY_MS } from '../base/limits.ts';
+import type { Paths } from '../base/paths.ts';
+import type { HostFrame, RunnerFrame } from '../protocol/frames.ts';
+import type { Runtime, Sandbox, SandboxExit, SandboxSpec } from '../runtimes/runtime.ts';
+import type { Egress, EgressSession } from './egress.ts';
+import { Hatch } from './hatch.ts';
+import { SessionOutput } from './output.ts';
+
+/**
+ * One sandbox from its start to its end: its folders, its two sockets, its process and its output. It has one end, which
+ * is told once, after nothing of it is left, so that no next attempt ever runs beside it.
+ */
+export interface LiveSandboxInput {
+  paths: Paths;
+  /** Shown id: `s7`. */
+  session: string;
+  harness: HarnessName;
+  spec: SandboxSpec;
+  egress: EgressSession;
+  welcome: HostFrame;
+}
+
+export interface LiveSandboxHandlers {
+  /** A checked frame. Returns the reason when it is out of place; then the sandbox ends. */
+  onFrame(frame: RunnerFrame): string | null;
+  onRefused(reason: string): void;
+  /** Once, when everything of it is gone. */
+  onEnd(reason: string): void;
+}
+
+export class LiveSandbox {
+  readonly #input: LiveSandboxInput;
+  readonly #handlers: LiveSandboxHandlers;
+  readonly #egress: Egress;
+  readonly #hatch: Hatch;
+  readonly #output: SessionOutput;
+  #sandbox: Sandbox | null = null;
+  #reason: string | null = null;
+  #ready: NodeJS.Timeout | null = null;
+
+  constructor(input: LiveSandboxInput, egress: Egress, handlers: LiveSandboxHandlers) {
+    this.#input = input;
+    this.#egress = egress;
+    this.#handlers = handlers;
+    this.#output = new SessionOutput(input.paths.session(input.session).log);
+    this.#hatch = new Hatch(input.paths.session(input.session).hatch, input.welcome, {
+      onFrame: (frame) => this.#frame(frame),
+      onEnd: (reason) => this.end(reason),
+      onRefused: handlers.onRefused,
+    });
+  }
+
+  /**
+   * Resolves when its process runs (`ready` comes as a frame). Rejects with `OperatingError`; then nothing is left and
+   * `onEnd` is not called.
+   */
+  async start(runtime: Runtime, faults: Faults): Promise<void> {
+    try {
+      prepareFolders(this.#input);
+      await Promise.all([this.#hatch.listen(), this.#egress.open(this.#input.egress)]);
+      const sandbox = await guarded(faults, 'sandbox.start', () =>
+        runtime.start(this.#input.spec, (chunk) => this.#output.write(chunk)),
+      );
+      this.#adopt(sandbox);
+    } catch (error) {
+      this.#reason = 'start failed';
+      this.#cleanUp();
+      if (error instanceof OperatingError) throw error;
+      throw new OperatingError('unavailable', `the sandbox could not start: ${messageOf(error)}`, undefined, error);
+    }
+  }
+
+  get pid(): number | null {
+    return this.#sandbox?.pid ?? null;
+  }
+
+  /** It is on its way out: nothing should be given to it any more. */
+  get ending(): boolean {
+    return this.#reason !== null;
+  }
+
+  send(frame: HostFrame): void {
+    this.#hatch.send(frame);
+  }
+
+  /** Ends it, now. The first reason counts. */
+  end(reason: string): void {
+    if (this.#reason !== null) return;
+    this.#reason = reason;
+    this.#hatch.end(reason);
+    this.#sandbox?.kill();
+  }
+
+  #adopt(sandbox: Sandbox): void {
+    this.#sandbox = sandbox;
+    const { paths, session } = this.#input;
+    writeFileSync(pidFile(paths, session), `${sandbox.pid}\n`);
+    this.#ready = setTimeout(() => this.end(`not ready after ${SANDBOX_READY_MS / 1000} s`), SANDBOX_READY_MS);
+    void sandbox.exited.then((exit) => this.#exited(exit));
+    if (this.#reason !== null) sandbox.kill();
+  }
+
+  #frame(frame: RunnerFrame): string | null {
+    if (frame.t === 'ready' && this.#ready !== null) {
+      clearTimeout(this.#ready);
+      this.#ready = null;
+    }
+    return this.#handlers.onFrame(frame);
+  }
+
+  #exited(exit: SandboxExit): void {
+    const own = this.#reason;
+    const natural = own === null || own === 'the sandbox closed the hatch';
+    this.#reason = natural ? describeExit(exit) : own;
+    this.#hatch.end(this.#reason);
+    this.#cleanUp();
+    this.#handlers.onEnd(this.#reason);
+  }
+
+  #cleanUp(): void {
+    if (this.#ready !== null) clearTimeout(this.#ready);
+    const { paths, session } = this.#input;
+    this.#hatch.end('ended');
+    this.#egress.close(session);
+    this.#output.close();
+    rmSync(pidFile(paths, session), { force: true });
+    rmSync(paths.session(session).run, { recursive: true, force: true });
+  }
+}
+
+/** Where the host notes the pid of a sandbox: for the operator, and for the crash matrix. */
+function pidFile(paths: Paths, session: string): string {
+  return join(paths.run, `sandbox-${session}.pid`);
+}
+
+function prepareFolders(input: LiveSandboxInput): void {
+  const { paths, session, spec } = input;
+  const own = paths.session(session);
+  rmSync(own.run, { recursive: true, force: true });
+  for (const folder of [own.run, own.state, paths.group(input.egress.group).workspace]) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    giveTo(folder, spec.uid);
+  }
+}
+
+/**
+ * Puts a session's state away after a turn that was given up: an agent may have damaged it so that no harness can open it,
+ * and the ledger's own transcript replaces it. The last one is kept for the operator. Only while no sandbox has it.
+ */
+export function setStateAside(paths: Paths, session: string): void {
+  const { state } = paths.session(session);
+  const aside = `${state}.set-aside`;
+  try {
+    rmSync(aside, { recursive: true, force: true });
+    if (existsSync(state)) renameSync(state, aside);
+  } catch {
+    // A disk that fails here fails the next start too, which says so.
+  }
+}
+
+/** The folder itself goes to the group's uid; what is below it was written by that uid already. */
+function giveTo(folder: string, uid: number | null): void {
+  if (uid !== null && lstatSync(folder).uid !== uid) lchownSync(folder, uid, uid);
+}
+
+function describeExit(exit: SandboxExit): string {
+  if (exit.reason !== null) return exit.reason;
+  if (exit.signal !== null) return `ended by ${exit.signal}`;
+  return exit.code === 0 ? 'ended by itself' : `ended with code ${exit.code}`;
+}

@@ -1,0 +1,143 @@
+import {
+  CALLS_PENDING_MAX,
+  FRAME_NAME_BYTES_MAX,
+  TURN_FILES_BYTES_MAX,
+  TURN_FILES_MAX,
+  TURN_JOINED_MAX,
+  TURN_SENDS_MAX,
+  TURN_TOOLS_MAX,
+} from '../base/limits.ts';
+import { cutBytes } from '../base/text.ts';
+import type { TurnMessage } from '../ledger/turns.ts';
+import type { FrameMessage, HostFrame, RunnerFrame } from '../protocol/frames.ts';
+import type { ToolReceipt } from './tools.ts';
+import type { OpenedTurn, TurnEnd } from './turn_book.ts';
+
+/**
+ * One attempt at a turn while it runs: what the sandbox has reported, held against what it was given. Pure memory; each
+ * method that judges a frame returns the reason when it is out of place.
+ */
+export class Run {
+  readonly id: number;
+  readonly attempt: number;
+  readonly opened: OpenedTurn;
+  readonly claimed = new Set<number>();
+  /** Why it was interrupted: `deadline` fails the turn, `drain` takes it back. */
+  interrupted: 'deadline' | 'drain' | null = null;
+  deadline: NodeJS.Timeout | null = null;
+  /** False from its end on: nothing that the sandbox says counts any more, its end is being written. */
+  running = true;
+  #messages: TurnMessage[];
+  #taken: { ids: number[]; at_us: number }[] = [];
+  #tools: string[] = [];
+  #sends = 0;
+  #files = 0;
+  #fileBytes = 0;
+  #pending = 0;
+  #silent = false;
+
+  constructor(opened: OpenedTurn) {
+    this.id = opened.id;
+    this.attempt = opened.attempt;
+    this.opened = opened;
+    this.#messages = opened.messages;
+  }
+
+  /** Whether more messages may join. */
+  get open(): boolean {
+    return this.running && this.attempt === 1 && this.#messages.length < TURN_JOINED_MAX / 2;
+  }
+
+  join(messages: TurnMessage[]): void {
+    this.#messages = [...this.#messages, ...messages];
+  }
+
+  take(ids: number[], at_us: number): string | null {
+    const known = new Set(this.#messages.map((message) => message.inbound_id));
+    const told = new Set(this.#taken.flatMap((report) => report.ids));
+    if (ids.some((id) => !known.has(id))) return 'taken names a message that this turn does not have';
+    if (ids.length === 0 || ids.some((id) => told.has(id))) return 'taken names nothing new';
+    this.#taken.push({ ids, at_us });
+    return null;
+  }
+
+  tool(name: string): string | null {
+    this.#tools.push(name);
+    return this.#tools.length > TURN_TOOLS_MAX ? `more than ${TURN_TOOLS_MAX} tool reports in a turn` : null;
+  }
+
+  /** A file is announced. */
+  file(bytes: number): string | null {
+    this.#files += 1;
+    this.#fileBytes += bytes;
+    if (this.#files > TURN_FILES_MAX) return `more than ${TURN_FILES_MAX} files in a turn`;
+    return this.#fileBytes > TURN_FILES_BYTES_MAX ? `files of more than ${TURN_FILES_BYTES_MAX} bytes in a turn` : null;
+  }
+
+  /** A platform tool is called: its ordinal among the sends, or why the sandbox must end. */
+  call(tool: string): { ordinal: number } | string {
+    this.#pending += 1;
+    if (this.#pending > CALLS_PENDING_MAX) return `more than ${CALLS_PENDING_MAX} calls without waiting for a receipt`;
+    if (tool === 'send_message') this.#sends += 1;
+    return { ordinal: Math.min(this.#sends, TURN_SENDS_MAX + 1) };
+  }
+
+  receipt(receipt: ToolReceipt): void {
+    this.#pending -= 1;
+    this.#silent ||= receipt.silent === true;
+  }
+
+  judgeDone(outcome: string): string | null {
+    if (outcome === 'interrupted' && this.interrupted === null) return 'the harness interrupted itself';
+    const answers = outcome === 'answered' || outcome === 'silent';
+    return answers && this.#taken.length === 0 ? 'done without having taken a message' : null;
+  }
+
+  /** What is to be settled. A turn that failed ends the messages it began with, taken or not: the person is told. */
+  end(
+    outcome: TurnEnd['outcome'],
+    text: string,
+    now_us: number,
+  ): Pick<TurnEnd, 'taken' | 'tools' | 'outcome' | 'text'> {
+    const told = new Set(this.#taken.flatMap((report) => report.ids));
+    const untold = this.opened.messages.map((message) => message.inbound_id).filter((id) => !told.has(id));
+    const taken =
+      outcome === 'failed' && untold.length > 0 ? [...this.#taken, { ids: untold, at_us: now_us }] : this.#taken;
+    if (outcome === 'failed')
+      return { taken, tools: this.#tools, outcome, text: text.trim() || 'The agent failed without saying why.' };
+    const mute = this.#silent || (text.trim() === '' && this.#sends === 0);
+    return { taken, tools: this.#tools, outcome: mute ? 'silent' : outcome, text };
+  }
+}
+
+/** The turn as the sandbox gets it; every text within the bounds of its field. */
+export function turnFrame(run: Run): HostFrame {
+  const { opened } = run;
+  return {
+    t: 'turn',
+    turn: run.id,
+    attempt: run.attempt,
+    messages: opened.messages.map(frameMessage),
+    prior: opened.prior,
+    notices: opened.notices.map((notice) => cutBytes(notice.text, FRAME_NAME_BYTES_MAX)),
+    transcript: opened.transcript.map((entry) => ({ ...entry, author: cutBytes(entry.author, FRAME_NAME_BYTES_MAX) })),
+  };
+}
+
+export function frameMessage(message: TurnMessage): FrameMessage {
+  return {
+    id: message.inbound_id,
+    from: cutBytes(message.sender, FRAME_NAME_BYTES_MAX),
+    text: message.text,
+    sent_ms: message.sent_ms,
+  };
+}
+
+/** A frame that belongs to a turn. */
+export type TurnFrame = Exclude<RunnerFrame, { t: 'hello' } | { t: 'ready' } | { t: 'chunk' }>;
+
+/** The sentence for a person whose message took too long. */
+export function deadlineText(ms: number): string {
+  const time = ms < 120_000 ? `${Math.round(ms / 1000)} seconds` : `${Math.round(ms / 60_000)} minutes`;
+  return `That took longer than ${time} and was stopped.`;
+}

@@ -1,0 +1,47 @@
+import type { Clock } from '../base/clock.ts';
+import type { GroupConfig, HarnessName } from '../base/config.ts';
+import type { Faults } from '../base/faults.ts';
+import type { Log } from '../base/log.ts';
+import type { Paths } from '../base/paths.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { SessionRow } from '../ledger/sessions.ts';
+import type { Runtime, SandboxSpec } from '../runtimes/runtime.ts';
+import type { Egress, EgressSession } from './egress.ts';
+import type { ToolServices } from './tools.ts';
+
+/** What is decided anew for each start of a sandbox. */
+export interface StartPlan {
+  group: GroupConfig;
+  harness: HarnessName;
+  runtime: Runtime;
+  spec: SandboxSpec;
+  egress: EgressSession;
+}
+
+/** What a session needs of the rest of the host. */
+export interface SessionServices {
+  ledger: Ledger;
+  clock: Clock;
+  log: Log;
+  faults: Faults;
+  paths: Paths;
+  egress: Egress;
+  tools: ToolServices;
+  /** Reads the group's authority and makes the spec. Rejects with `OperatingError`. */
+  plan(session: SessionRow): Promise<StartPlan>;
+  /** Resolves when one more sandbox may start; an idle one may be ended for it. */
+  slot(): Promise<void>;
+  /** The session has nothing to do. */
+  idle(sessionId: number): void;
+  /** The session has no sandbox any more. */
+  released(): void;
+  /** Characters of one message in the session's chat. */
+  textMax(session: SessionRow): number;
+  /** Something was committed for this chat. */
+  deliver(chatId: number): void;
+  alert(kind: string, subject: string, text: string): void;
+  /** The cause of an alert is gone. */
+  clear(kind: string, subject: string): void;
+  /** A storage failure that is being tried again. */
+  trouble(error: Error): void;
+}

@@ -1,0 +1,397 @@
+import { describeError, messageOf, OperatingError, unreachable } from '../base/errors.ts';
+import { showId } from '../base/ids.ts';
+import { INTERRUPT_GRACE_MS } from '../base/limits.ts';
+import type { Db } from '../ledger/db.ts';
+import { queuedIn } from '../ledger/messages.ts';
+import { type SessionRow, sessionById } from '../ledger/sessions.ts';
+import type { FailedAttempt } from '../ledger/turns.ts';
+import type { RunnerFrame } from '../protocol/frames.ts';
+import { type ChunkResult, FileReceiver } from './files.ts';
+import { type HopRecorder, hopRecorder } from './hops.ts';
+import { LiveSandbox, setStateAside } from './live_sandbox.ts';
+import { deadlineText, frameMessage, Run, type TurnFrame, turnFrame } from './run.ts';
+import type { SessionServices, StartPlan } from './services.ts';
+import { callTool } from './tools.ts';
+import { closeTurn, joinTurn, openTurn, type Place, recordDeath, recordFailedStart, takeBack } from './turn_book.ts';
+import { welcomeFrame } from './welcome.ts';
+
+/**
+ * One session as an actor: it is woken by a call, runs one turn at a time, and survives the death of its sandbox.
+ *
+ *   cold ──wake──► starting ──ready──► idle ◄─── settle, nothing waits ──┐
+ *     ▲                                 │ begin                          │
+ *     └── ending ◄── rest ──────────────┴──► running ──► settling ───────┘      a death leads back to cold
+ *
+ * What is true stands in the ledger; the fields here are what a new host would build again.
+ */
+type State = 'cold' | 'starting' | 'idle' | 'ending' | 'running' | 'settling';
+
+/** Waits between starts that failed: at once, then slower. In memory only: a new host may try again at once. */
+const START_WAITS_MS = [0, 500, 2000];
+const STOPPING = 'the host is stopping';
+
+export class Session {
+  readonly id: number;
+  readonly #services: SessionServices;
+  readonly #files: FileReceiver;
+  readonly #hop: HopRecorder;
+  #state: State = 'cold';
+  #live: LiveSandbox | null = null;
+  #plan: StartPlan | null = null;
+  #startedAt = 0;
+  #warm = false;
+  #steerable = false;
+  #reseed = false;
+  #joining = false;
+  #run: Run | null = null;
+  #endReason = '';
+  #idle: NodeJS.Timeout | null = null;
+  #failedStarts = 0;
+  #draining = false;
+
+  constructor(id: number, services: SessionServices) {
+    this.id = id;
+    this.#services = services;
+    this.#files = new FileReceiver(services.paths.blobs);
+    this.#hop = hopRecorder(services, id);
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  get harness(): string | null {
+    return this.#plan?.harness ?? null;
+  }
+
+  get pid(): number | null {
+    return this.#live?.pid ?? null;
+  }
+
+  get lastUsed(): number {
+    return this.#startedAt;
+  }
+
+  /** Something waits in the queue. Returns at once. */
+  wake(): void {
+    if (this.#draining) return;
+    switch (this.#state) {
+      case 'cold':
+        void this.#start();
+        return;
+      case 'idle':
+        void this.#begin();
+        return;
+      case 'running':
+        void this.#join();
+        return;
+      case 'starting':
+      case 'ending':
+      case 'settling':
+        return; // each of them looks at the queue when it is through
+      default:
+        unreachable(this.#state);
+    }
+  }
+
+  /** Ends an idle sandbox; the next message starts it cold. */
+  rest(reason: string): void {
+    if (this.#state !== 'idle') return;
+    this.#state = 'ending';
+    this.#stopIdling();
+    this.#live?.end(reason);
+  }
+
+  /** Ends the sandbox whatever it does; a running turn is tried again with a new one. */
+  end(reason: string): void {
+    if (this.#state === 'idle') this.rest(reason);
+    else this.#live?.end(reason);
+  }
+
+  /** No new turn from here on. Interrupts the running one when `interruptNow`. */
+  drain(interruptNow: boolean): void {
+    this.#draining = true;
+    this.rest(STOPPING);
+    if (interruptNow && this.#state === 'running') this.#interrupt('drain');
+  }
+
+  /** Ends everything now: the turn waits for the next host. */
+  async abandon(): Promise<void> {
+    this.#draining = true;
+    const run = this.#run;
+    if (run?.running) {
+      this.#endRun(run);
+      const { ledger, clock } = this.#services;
+      await ledger.write('return', (db) => takeBack(db, clock, this.id, run.id, run.attempt, STOPPING)).catch(() => {});
+      this.#run = null;
+    }
+    this.#live?.end(STOPPING);
+  }
+
+  async #start(): Promise<void> {
+    this.#state = 'starting';
+    this.#warm = false;
+    this.#startedAt = this.#services.clock.now();
+    const began = this.#services.clock.monotonic();
+    try {
+      await this.#services.slot();
+      const session = this.#row();
+      const plan = await this.#services.plan(session);
+      this.#plan = plan;
+      this.#hop('sandbox.starting', { runtime: plan.runtime.name, harness: plan.harness });
+      const { paths, egress, faults } = this.#services;
+      const welcome = welcomeFrame(session, plan, paths);
+      const input = {
+        paths,
+        session: this.#shown(),
+        harness: plan.harness,
+        spec: plan.spec,
+        egress: plan.egress,
+        welcome,
+      };
+      this.#live = new LiveSandbox(input, egress, {
+        onFrame: (frame) => this.#frame(frame, began),
+        onRefused: (reason) => this.#hop('hatch.refused', { reason }),
+        onEnd: (reason) => void this.#ended(reason),
+      });
+      await this.#live.start(plan.runtime, faults);
+    } catch (error) {
+      await this.#startFailed(error instanceof OperatingError ? describeError(error) : messageOf(error));
+    }
+  }
+
+  #ready(frame: Extract<RunnerFrame, { t: 'ready' }>, began: number): string | null {
+    if (this.#state !== 'starting') return 'a second ready';
+    this.#steerable = frame.steer;
+    this.#reseed = !frame.resumed;
+    this.#failedStarts = 0;
+    this.#services.clear('sandbox.start', this.#shown());
+    this.#state = 'idle';
+    const ms = Math.round(this.#services.clock.monotonic() - began);
+    this.#hop('sandbox.ready', { ms, resumed: frame.resumed });
+    void this.#begin();
+    return null;
+  }
+
+  /** The sandbox could not even start: that counts like a death, so that the person hears of it in the end. */
+  async #startFailed(reason: string): Promise<void> {
+    const { clock, log } = this.#services;
+    this.#live = null;
+    log.error('sandbox.start_failed', { session: this.#shown(), reason });
+    if (!this.#draining) {
+      this.#services.alert('sandbox.start', this.#shown(), `A sandbox could not start: ${reason}`);
+      const place = this.#place();
+      const harness = this.#plan?.harness ?? 'none';
+      await this.#afterDeath(
+        this.#insist('start_failed', (db) => recordFailedStart(db, clock, place, harness, reason)),
+      );
+    }
+    const wait = START_WAITS_MS[Math.min(this.#failedStarts++, START_WAITS_MS.length - 1)]!;
+    setTimeout(() => this.#cold(), wait);
+  }
+
+  async #begin(): Promise<void> {
+    if (this.#state !== 'idle') return;
+    if (this.#draining) return this.rest(STOPPING);
+    if (this.#live?.ending) {
+      this.#state = 'ending';
+      return;
+    }
+    if (queuedIn(this.#services.ledger.db, this.id) === 0) return this.#goIdle();
+    this.#state = 'running';
+    this.#stopIdling();
+    const { clock } = this.#services;
+    const live = this.#live;
+    const start = { session: this.#row(), harness: this.#plan!.harness, warm: this.#warm, reseed: this.#reseed };
+    const turn = await this.#insist('turn', (db) => openTurn(db, clock, start));
+    if (turn === undefined) return this.#next();
+    const run = new Run(turn);
+    this.#run = run;
+    if (live === null || this.#live !== live) return this.#died(run, this.#endReason);
+    this.#warm = true;
+    run.deadline = setTimeout(() => this.#interrupt('deadline'), this.#plan!.group.limits.turn);
+    live.send(turnFrame(run));
+    if (this.#draining) this.#interrupt('drain');
+  }
+
+  /** Hands waiting messages to the running turn, where the harness can report what it takes. */
+  async #join(): Promise<void> {
+    const run = this.#run;
+    if (!this.#steerable || this.#joining || !run?.open) return;
+    this.#joining = true;
+    const { clock, ledger } = this.#services;
+    const joined = await this.#insist('join', (db) => (run.running ? joinTurn(db, clock, this.id, run.id) : []));
+    this.#joining = false;
+    if (joined.length === 0) return;
+    run.join(joined);
+    if (run.running) this.#live?.send({ t: 'steer', turn: run.id, messages: joined.map(frameMessage) });
+    if (queuedIn(ledger.db, this.id) > 0) void this.#join();
+  }
+
+  #frame(frame: RunnerFrame, began: number): string | null {
+    if (frame.t === 'ready') return this.#ready(frame, began);
+    if (frame.t === 'hello') return 'a second hello';
+    if (frame.t === 'chunk') return this.#file(frame.call, this.#files.chunk(frame.call, frame.seq, frame.data));
+    const run = this.#run;
+    if (!run?.running || frame.turn !== run.id) return `a frame "${frame.t}" of a turn that does not run`;
+    return this.#turnFrame(run, frame);
+  }
+
+  #turnFrame(run: Run, frame: TurnFrame): string | null {
+    switch (frame.t) {
+      case 'taken':
+        return run.take(frame.ids, this.#services.clock.micros());
+      case 'call':
+        return this.#call(run, frame);
+      case 'tool':
+        this.#hop('tool.called', { tool: frame.tool, ok: frame.ok, ms: frame.ms, summary: frame.summary }, run.id);
+        return run.tool(frame.tool);
+      case 'file':
+        return run.file(frame.bytes) ?? this.#file(frame.call, this.#files.begin(frame));
+      case 'done':
+        return run.judgeDone(frame.outcome) ?? this.#done(run, frame);
+      default:
+        return unreachable(frame);
+    }
+  }
+
+  #call(run: Run, frame: Extract<RunnerFrame, { t: 'call' }>): string | null {
+    const admitted = run.call(frame.tool);
+    if (typeof admitted === 'string') return admitted;
+    const context = { session: this.#row(), turn: run, ordinal: admitted.ordinal, claimed: run.claimed };
+    void callTool(this.#services.tools, context, frame.tool, frame.input).then((receipt) => {
+      run.receipt(receipt);
+      this.#live?.send({ t: 'receipt', call: frame.call, ok: receipt.ok, value: receipt.value });
+    });
+    return null;
+  }
+
+  #file(call: number, result: ChunkResult): string | null {
+    if (result.kind === 'violation') return result.reason;
+    if (result.kind === 'stored') {
+      this.#hop('file.received', result.file, this.#run?.id);
+      this.#live?.send({ t: 'receipt', call, ok: true, value: result.file });
+    } else if (result.kind === 'refused') {
+      this.#live?.send({ t: 'receipt', call, ok: false, value: result.reason });
+    }
+    return null;
+  }
+
+  #done(run: Run, frame: Extract<RunnerFrame, { t: 'done' }>): null {
+    this.#endRun(run);
+    if (frame.outcome !== 'interrupted') void this.#settle(run, frame.outcome, frame.text, frame.resume);
+    else if (run.interrupted === 'deadline')
+      void this.#settle(run, 'failed', deadlineText(this.#plan!.group.limits.turn), null);
+    else void this.#takeBack(run);
+    return null;
+  }
+
+  async #settle(
+    run: Run,
+    outcome: 'answered' | 'silent' | 'failed',
+    text: string,
+    resume: string | null,
+  ): Promise<void> {
+    const { clock } = this.#services;
+    const place = this.#place();
+    const harness = this.#plan!.harness;
+    const end = { ...run.end(outcome, text, clock.micros()), ...place, turn: run.opened, harness, resume };
+    const settled = await this.#insist('settle', (db) => closeTurn(db, clock, end));
+    if (outcome !== 'failed') this.#reseed = false;
+    if (settled.outbound.length > 0) this.#services.deliver(place.session.chat_id);
+    this.#next();
+  }
+
+  /** A planned restart: the turn waits for the next host. */
+  async #takeBack(run: Run): Promise<void> {
+    await this.#insist('return', (db) => takeBack(db, this.#services.clock, this.id, run.id, run.attempt, STOPPING));
+    this.#next();
+  }
+
+  #interrupt(why: 'deadline' | 'drain'): void {
+    const run = this.#run;
+    if (!run?.running || run.interrupted !== null) return;
+    run.interrupted = why;
+    this.#hop('turn.interrupted', { reason: why }, run.id);
+    this.#live?.send({ t: 'interrupt', turn: run.id });
+    if (run.deadline !== null) clearTimeout(run.deadline);
+    run.deadline = setTimeout(() => this.#live?.end(`${why}, and the harness did not stop`), INTERRUPT_GRACE_MS);
+  }
+
+  #endRun(run: Run): void {
+    run.running = false;
+    if (run.deadline !== null) clearTimeout(run.deadline);
+    this.#state = 'settling';
+  }
+
+  /** After a turn: the next one, or rest. */
+  #next(): void {
+    this.#run = null;
+    if (this.#live === null) return this.#cold();
+    this.#state = 'idle';
+    void this.#begin();
+  }
+
+  #goIdle(): void {
+    this.#stopIdling();
+    const { idle } = this.#plan!.group.limits;
+    this.#idle = setTimeout(() => this.rest(`idle for ${Math.round(idle / 1000)} s`), idle).unref();
+    this.#services.idle(this.id);
+  }
+
+  #stopIdling(): void {
+    if (this.#idle !== null) clearTimeout(this.#idle);
+    this.#idle = null;
+  }
+
+  async #ended(reason: string): Promise<void> {
+    this.#live = null;
+    this.#endReason = reason;
+    this.#stopIdling();
+    this.#files.close();
+    this.#hop('sandbox.ended', { reason });
+    if (this.#state === 'starting') return this.#startFailed(reason);
+    if (this.#run?.running) return this.#died(this.#run, reason);
+    // While a turn is being begun or settled, those steps see that the sandbox is gone.
+    if (this.#state === 'idle' || this.#state === 'ending') this.#cold();
+  }
+
+  async #died(run: Run, reason: string): Promise<void> {
+    this.#endRun(run);
+    if (run.interrupted === 'deadline')
+      return this.#settle(run, 'failed', deadlineText(this.#plan!.group.limits.turn), null);
+    if (run.interrupted === 'drain') return this.#takeBack(run);
+    const { clock } = this.#services;
+    const place = this.#place();
+    await this.#afterDeath(this.#insist('death', (db) => recordDeath(db, clock, place, run, reason)));
+    this.#next();
+  }
+
+  async #afterDeath(recorded: Promise<FailedAttempt | undefined>): Promise<void> {
+    if ((await recorded)?.next === 'failed') setStateAside(this.#services.paths, this.#shown());
+    this.#services.deliver(this.#row().chat_id);
+  }
+
+  #cold(): void {
+    this.#state = 'cold';
+    this.#services.released();
+    if (!this.#draining && queuedIn(this.#services.ledger.db, this.id) > 0) this.wake();
+  }
+
+  #place(): Place {
+    const session = this.#row();
+    return { session, text_max: this.#services.textMax(session) };
+  }
+
+  #row(): SessionRow {
+    return sessionById(this.#services.ledger.db, this.id)!;
+  }
+
+  #shown(): string {
+    return showId('s', this.id);
+  }
+
+  #insist<T>(name: string, job: (db: Db) => T): Promise<T> {
+    return this.#services.ledger.insist(name, job, this.#services.trouble);
+  }
+}

@@ -1,0 +1,204 @@
+import { createHash } from 'node:crypto';
+import { z } from 'zod';
+import type { Clock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import { showId } from '../base/ids.ts';
+import { CALL_INPUT_BYTES_MAX, OUTBOUND_TEXT_BYTES_MAX, TURN_SENDS_MAX } from '../base/limits.ts';
+import type { Log } from '../base/log.ts';
+import { cutText } from '../channels/chunks.ts';
+import { type ChatRow, chatById, destinationsOf } from '../ledger/chats.ts';
+import type { Db } from '../ledger/db.ts';
+import { recordEvent } from '../ledger/events.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { insertOutbound, sendsAt, sendsBeforeSplit } from '../ledger/outbound.ts';
+import type { SessionRow } from '../ledger/sessions.ts';
+import { searchGroup, withinBytes } from '../ledger/transcript.ts';
+
+/**
+ * The host's side of the platform tools. A caller is its session: nothing in the input can make it another. Everything
+ * here returns a value; a receipt with `ok` means that the effect is committed.
+ */
+export interface ToolContext {
+  session: SessionRow;
+  turn: { id: number; attempt: number };
+  /** The how-manieth send of this attempt this would be; 1 is the first. */
+  ordinal: number;
+  /** Sends of a turn that was taken apart, which this attempt has already been given the receipt of. */
+  claimed: Set<number>;
+}
+
+export interface ToolReceipt {
+  ok: boolean;
+  value: unknown;
+  /** The agent chose to give no answer. */
+  silent?: true;
+}
+
+export interface ToolServices {
+  log: Log;
+  ledger: Ledger;
+  clock: Clock;
+  /** Characters of one message on a channel. */
+  textMax(channel: string): number;
+  /** Something was committed for this chat. */
+  deliver(chatId: number): void;
+}
+
+const HISTORY_ROWS_MAX = 20;
+
+const INPUTS = {
+  send_message: z.strictObject({ text: z.string().min(1), to: z.string().min(1).max(400).optional() }),
+  no_reply: z.strictObject({ reason: z.string().max(1000).optional() }),
+  list_destinations: z.strictObject({}),
+  history_search: z.strictObject({ words: z.string().min(1).max(400) }),
+};
+
+/** Never rejects: a sandbox must not be able to end the host by an input that nobody thought of. */
+export async function callTool(
+  services: ToolServices,
+  context: ToolContext,
+  tool: string,
+  input: unknown,
+): Promise<ToolReceipt> {
+  try {
+    return await runTool(services, context, tool, input);
+  } catch (error) {
+    services.log.error('tool.failed', { tool, reason: messageOf(error) });
+    return refused('the host could not do that');
+  }
+}
+
+async function runTool(
+  services: ToolServices,
+  context: ToolContext,
+  tool: string,
+  input: unknown,
+): Promise<ToolReceipt> {
+  switch (tool) {
+    case 'send_message':
+      return withInput(INPUTS.send_message, input, (args) => sendMessage(services, context, args));
+    case 'no_reply':
+      return withInput(INPUTS.no_reply, input, async () => ({
+        ok: true,
+        value: 'no answer will be sent',
+        silent: true,
+      }));
+    case 'list_destinations':
+      return withInput(INPUTS.list_destinations, input, async () => ({
+        ok: true,
+        value: destinations(services.ledger.db, context.session),
+      }));
+    case 'history_search':
+      return withInput(INPUTS.history_search, input, async (args) => ({
+        ok: true,
+        value: history(services.ledger.db, context.session, args.words),
+      }));
+    default:
+      return refused(`there is no tool "${tool.slice(0, 60)}"`);
+  }
+}
+
+async function withInput<T>(
+  schema: z.ZodType<T>,
+  input: unknown,
+  run: (args: T) => Promise<ToolReceipt>,
+): Promise<ToolReceipt> {
+  const parsed = schema.safeParse(input);
+  if (parsed.success) return run(parsed.data);
+  const issue = parsed.error.issues[0]!;
+  return refused(`${issue.path.join('.') || 'input'}: ${issue.message}`);
+}
+
+async function sendMessage(
+  services: ToolServices,
+  context: ToolContext,
+  args: { text: string; to?: string | undefined },
+): Promise<ToolReceipt> {
+  const { ledger, clock } = services;
+  if (Buffer.byteLength(args.text) > OUTBOUND_TEXT_BYTES_MAX)
+    return refused(`a message has at most ${OUTBOUND_TEXT_BYTES_MAX} bytes`);
+  if (context.ordinal > TURN_SENDS_MAX) return refused(`a turn sends at most ${TURN_SENDS_MAX} messages`);
+  const chat = destinationOf(ledger.db, context.session, args.to);
+  if (chat === undefined) return refused(`"${args.to}" is not a destination of this group; see list_destinations`);
+  const chunks = cutText(args.text, services.textMax(chat.channel));
+  try {
+    const sent = await ledger.write('send', (db) => commitSend(db, clock, context, chat, args.text, chunks));
+    services.deliver(chat.id);
+    return { ok: true, value: sent };
+  } catch {
+    return refused('the message could not be stored; try again later');
+  }
+}
+
+/** The same send by a later attempt gets the first one's receipt and sends nothing. */
+function commitSend(
+  db: Db,
+  clock: Clock,
+  context: ToolContext,
+  chat: ChatRow,
+  text: string,
+  chunks: string[],
+): { id: string; repeated?: true } {
+  const { session, turn, ordinal } = context;
+  const thread = chat.id === session.chat_id ? session.thread : '';
+  const send_hash = createHash('sha256').update(`${chat.id}\n${thread}\n${text}`).digest('hex');
+  const links = { session: session.id, turn: turn.id };
+  const earlier = sendsAt(db, turn.id, ordinal);
+  const same = earlier.find((send) => send.send_hash === send_hash)?.id ?? claimBeforeSplit(db, context, send_hash);
+  if (earlier.length > 0 || same !== undefined)
+    recordEvent(db, clock, 'send.repeated', links, { ordinal, same_body: same !== undefined });
+  if (same !== undefined) return { id: showId('o', same), repeated: true };
+  const out = {
+    chat_id: chat.id,
+    thread,
+    kind: 'send' as const,
+    session_id: session.id,
+    turn_id: turn.id,
+    attempt: turn.attempt,
+    ordinal,
+    send_hash,
+    reply_to: null,
+  };
+  const ids = insertOutbound(db, clock.now(), out, chunks);
+  recordEvent(db, clock, 'send.committed', links, { ordinal, chunks: ids.length });
+  return { id: showId('o', ids[0]!) };
+}
+
+/** After a batch was taken apart, ordinals no longer match: each send that it made is matched once, by its body. */
+function claimBeforeSplit(db: Db, context: ToolContext, hash: string): number | undefined {
+  const found = sendsBeforeSplit(db, context.turn.id, hash).find((id) => !context.claimed.has(id));
+  if (found !== undefined) context.claimed.add(found);
+  return found;
+}
+
+/** A destination is named by what list_destinations prints, or by nothing: the chat of this session. */
+function destinationOf(db: Db, session: SessionRow, to: string | undefined): ChatRow | undefined {
+  if (to === undefined) return chatById(db, session.chat_id);
+  return destinationsOf(db, session.group_name).find((chat) => nameOf(chat) === to);
+}
+
+function destinations(db: Db, session: SessionRow): { to: string; title: string; here: boolean }[] {
+  return destinationsOf(db, session.group_name).map((chat) => ({
+    to: nameOf(chat),
+    title: chat.title,
+    here: chat.id === session.chat_id,
+  }));
+}
+
+function nameOf(chat: ChatRow): string {
+  return `${chat.channel}:${chat.platform_id}`;
+}
+
+/** Newest first, as much as one receipt holds. */
+function history(db: Db, session: SessionRow, words: string): { at: string; who: string; text: string }[] {
+  const found = searchGroup(db, session.group_name, words, HISTORY_ROWS_MAX).map((entry) => ({
+    at: new Date(entry.at_ms).toISOString(),
+    who: entry.role === 'person' ? entry.author : entry.role,
+    text: entry.text.slice(0, 4000),
+  }));
+  return withinBytes(found, CALL_INPUT_BYTES_MAX);
+}
+
+function refused(reason: string): ToolReceipt {
+  return { ok: false, value: reason };
+}

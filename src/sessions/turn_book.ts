@@ -1,0 +1,252 @@
+import type { Clock } from '../base/clock.ts';
+import { PRIOR_TEXT_BYTES_MAX } from '../base/limits.ts';
+import { cutBytes } from '../base/text.ts';
+import { cutText } from '../channels/chunks.ts';
+import type { Db } from '../ledger/db.ts';
+import { recordEvent } from '../ledger/events.ts';
+import { insertOutbound, type OutboundKind } from '../ledger/outbound.ts';
+import { type SessionRow, setResume } from '../ledger/sessions.ts';
+import { addEntry, markNoticesSeen, recentEntries, unseenNotices } from '../ledger/transcript.ts';
+import {
+  beginTurn,
+  type FailedAttempt,
+  failAttempt,
+  priorSends,
+  returnAttempt,
+  settleTurn,
+  steerTurn,
+  type TurnMessage,
+} from '../ledger/turns.ts';
+import type { FrameEntry, FramePriorSend } from '../protocol/frames.ts';
+
+/**
+ * The transactions of a turn, with their hops. Each function runs inside one ledger transaction; what it returns is true
+ * once that has been committed.
+ */
+export interface OpenedTurn {
+  id: number;
+  attempt: number;
+  messages: TurnMessage[];
+  prior: FramePriorSend[];
+  notices: { id: number; text: string }[];
+  transcript: FrameEntry[];
+}
+
+export interface TurnStart {
+  session: SessionRow;
+  harness: string;
+  /** Whether the sandbox was live when the message came. */
+  warm: boolean;
+  /** The harness has no memory of this session: give it the conversation. */
+  reseed: boolean;
+}
+
+const NOTICES_MAX = 100;
+const PRIOR_MAX = 100;
+
+export function openTurn(db: Db, clock: Clock, start: TurnStart): OpenedTurn | undefined {
+  const turn = beginTurn(db, clock.now(), start.session.id, start.harness);
+  if (turn === undefined) return undefined;
+  const links = { session: start.session.id, turn: turn.id };
+  recordEvent(db, clock, 'turn.started', links, {
+    attempt: turn.attempt,
+    messages: turn.messages.length,
+    warm: start.warm,
+    harness: start.harness,
+  });
+  return {
+    ...turn,
+    prior: turn.attempt === 1 ? [] : priorSends(db, turn).slice(-PRIOR_MAX).map(shortened),
+    notices: unseenNotices(db, start.session.id).slice(0, NOTICES_MAX),
+    transcript: start.reseed
+      ? recentEntries(db, start.session.id).map(({ role, author, text }) => ({ role, author, text }))
+      : [],
+  };
+}
+
+/** Enough to recognise a message by; a hundred of them fit into a frame. */
+function shortened(send: FramePriorSend): FramePriorSend {
+  const text = cutBytes(send.text, PRIOR_TEXT_BYTES_MAX);
+  return { ...send, text: text === send.text ? text : `${text}…` };
+}
+
+export function joinTurn(db: Db, clock: Clock, sessionId: number, turnId: number): TurnMessage[] {
+  const joined = steerTurn(db, clock.now(), sessionId, turnId);
+  if (joined.length > 0)
+    recordEvent(db, clock, 'turn.steered', { session: sessionId, turn: turnId }, { messages: joined.length });
+  return joined;
+}
+
+export interface TurnEnd extends Place {
+  turn: OpenedTurn;
+  harness: string;
+  /** Inbound keys, and when (microseconds) each report of them came. */
+  taken: { ids: number[]; at_us: number }[];
+  tools: string[];
+  outcome: 'answered' | 'silent' | 'failed';
+  /** The reply, or the sentence for the person when it failed. */
+  text: string;
+  resume: string | null;
+}
+
+/** Settles the turn: its only way to an answer. Throws when this attempt has ended before. */
+export function closeTurn(db: Db, clock: Clock, end: TurnEnd): { returned: number; outbound: number[] } {
+  const { session, turn } = end;
+  const now = clock.now();
+  const links = { session: session.id, turn: turn.id };
+  for (const report of end.taken)
+    recordEvent(db, clock, 'turn.taken', links, { messages: report.ids.length }, report.at_us);
+  const reason = end.outcome === 'failed' ? end.text : '';
+  const taken = end.taken.flatMap((report) => report.ids);
+  const { settled, returned } = settleTurn(db, now, {
+    turnId: turn.id,
+    attempt: turn.attempt,
+    taken,
+    outcome: end.outcome,
+    reason,
+  });
+  recordEvent(db, clock, 'turn.settled', links, { outcome: end.outcome, taken: settled.length, returned });
+  writeTranscript(db, now, end, settled);
+  markNoticesSeen(
+    db,
+    turn.notices.map((notice) => notice.id),
+  );
+  if (end.outcome !== 'failed') setResume(db, session.id, end.harness, end.resume);
+  const outbound = end.outcome === 'silent' ? [] : writeReply(db, clock, end, settled.at(-1)?.message_id ?? null);
+  return { returned, outbound };
+}
+
+function writeTranscript(db: Db, now: number, end: TurnEnd, settled: TurnMessage[]): void {
+  const { session, turn } = end;
+  for (const message of settled) addEntry(db, now, session.id, turn.id, 'person', message.sender, message.text);
+  if (end.tools.length > 0) addEntry(db, now, session.id, turn.id, 'tool', '', countNames(end.tools));
+  for (const send of db.all<{ body: string }>(
+    "SELECT body FROM outbound WHERE turn_id = ? AND kind = 'send' ORDER BY id",
+    turn.id,
+  )) {
+    addEntry(db, now, session.id, turn.id, 'agent', '', send.body);
+  }
+  if (end.outcome === 'answered' && end.text !== '') addEntry(db, now, session.id, turn.id, 'agent', '', end.text);
+}
+
+function writeReply(db: Db, clock: Clock, end: TurnEnd, replyTo: number | null): number[] {
+  if (end.text.trim() === '') return [];
+  const outbound = writeOut(db, clock, {
+    session: end.session,
+    turn: end.turn,
+    kind: end.outcome === 'failed' ? 'notice' : 'reply',
+    text: end.text,
+    text_max: end.text_max,
+    reply_to: replyTo,
+  });
+  recordEvent(db, clock, 'reply.queued', { session: end.session.id, turn: end.turn.id }, { chunks: outbound.length });
+  return outbound;
+}
+
+interface Out {
+  session: SessionRow;
+  turn: { id: number; attempt: number } | null;
+  kind: OutboundKind;
+  text: string;
+  text_max: number;
+  reply_to: number | null;
+}
+
+function writeOut(db: Db, clock: Clock, out: Out): number[] {
+  return insertOutbound(
+    db,
+    clock.now(),
+    {
+      chat_id: out.session.chat_id,
+      thread: out.session.thread,
+      kind: out.kind,
+      session_id: out.session.id,
+      turn_id: out.turn?.id ?? null,
+      attempt: out.turn?.attempt ?? 0,
+      ordinal: 0,
+      send_hash: '',
+      reply_to: out.reply_to,
+    },
+    cutText(out.text, out.text_max),
+  );
+}
+
+/** Where a session speaks. */
+export interface Place {
+  session: SessionRow;
+  /** Characters of one message on this chat's channel. */
+  text_max: number;
+}
+
+/** No sandbox came up: an attempt that died before it began. */
+export function recordFailedStart(
+  db: Db,
+  clock: Clock,
+  place: Place,
+  harness: string,
+  reason: string,
+): FailedAttempt | undefined {
+  const turn = openTurn(db, clock, { session: place.session, harness, warm: false, reseed: false });
+  return turn === undefined ? undefined : recordDeath(db, clock, place, turn, reason);
+}
+
+/** An attempt died: the next one, or the word to the person that there is none. */
+export function recordDeath(
+  db: Db,
+  clock: Clock,
+  place: Place,
+  turn: { id: number; attempt: number },
+  reason: string,
+): FailedAttempt | undefined {
+  const { session, text_max } = place;
+  const failure = failAttempt(db, clock.now(), turn.id, reason);
+  if (failure === undefined) return undefined;
+  recordEvent(
+    db,
+    clock,
+    'turn.attempt_failed',
+    { session: session.id, turn: turn.id },
+    { attempt: turn.attempt, reason, next: failure.next },
+  );
+  if (failure.next === 'failed') {
+    const what = failure.failed.length === 1 ? 'That message' : `Those ${failure.failed.length} messages`;
+    const text = `${what} could not be answered: the agent's sandbox ended each time it tried (${reason}). Nothing else is affected.`;
+    writeOut(db, clock, {
+      session,
+      turn,
+      kind: 'notice',
+      text,
+      text_max,
+      reply_to: failure.failed.at(-1)?.message_id ?? null,
+    });
+    for (const message of failure.failed)
+      addEntry(db, clock.now(), session.id, turn.id, 'person', message.sender, message.text);
+    addEntry(db, clock.now(), session.id, turn.id, 'notice', '', text);
+  }
+  return failure;
+}
+
+/** The host takes an attempt back: no fault of the message. */
+export function takeBack(
+  db: Db,
+  clock: Clock,
+  sessionId: number,
+  turnId: number,
+  attempt: number,
+  reason: string,
+): void {
+  returnAttempt(db, clock.now(), turnId);
+  recordEvent(
+    db,
+    clock,
+    'turn.attempt_failed',
+    { session: sessionId, turn: turnId },
+    { attempt, reason, next: 'retry' },
+  );
+}
+
+function countNames(names: string[]): string {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return [...counts].map(([name, count]) => (count === 1 ? name : `${name} ×${count}`)).join(', ');
+}

@@ -1,0 +1,31 @@
+import { readFileSync } from 'node:fs';
+import { INSTRUCTIONS_BYTES_MAX } from '../base/limits.ts';
+import type { Paths } from '../base/paths.ts';
+import { cutBytes } from '../base/text.ts';
+import type { SessionRow } from '../ledger/sessions.ts';
+import { HATCH_VERSION, type HostFrame } from '../protocol/frames.ts';
+import type { StartPlan } from './services.ts';
+
+/** The host's first frame: who the sandbox is, and where its harness goes on. */
+export function welcomeFrame(session: SessionRow, plan: StartPlan, paths: Paths): HostFrame {
+  const { provider, name } = plan.group.model;
+  return {
+    t: 'welcome',
+    v: HATCH_VERSION,
+    session: plan.egress.session,
+    group: plan.group.name,
+    harness: plan.harness,
+    model: { provider, name },
+    // A resume point means something only to the harness that wrote it.
+    resume: session.harness === plan.harness ? session.resume : null,
+    instructions: readInstructions(paths.group(plan.group.name).instructions),
+  };
+}
+
+function readInstructions(file: string): string {
+  try {
+    return cutBytes(readFileSync(file, 'utf8'), INSTRUCTIONS_BYTES_MAX);
+  } catch {
+    return ''; // a group need not have any
+  }
+}

@@ -1,0 +1,78 @@
+import { DatabaseSync } from 'node:sqlite';
+import type { Expectation } from './scenario.ts';
+import type { World } from './world.ts';
+
+/** What went wrong in a run, from the platform's journal and the ledger's own rows. Empty lists: nothing did. */
+export interface Verdict {
+  lost: string[];
+  duplicated: string[];
+  /** Inbound rows or turns that were settled twice, sends that left twice for one (turn, ordinal). */
+  twice: string[];
+  /** Broken laws and states that should not be there. */
+  laws: string[];
+}
+
+const SETTLED_TWICE =
+  "SELECT turn_id AS id FROM events WHERE kind = 'turn.settled' GROUP BY turn_id HAVING count(*) > 1";
+const ENTRY_TWICE = `SELECT x.inbound_id AS id FROM turn_inbound x JOIN turns t ON t.id = x.turn_id
+  JOIN inbound i ON i.id = x.inbound_id WHERE t.state = 'settled' AND i.turn_id = t.id GROUP BY x.inbound_id HAVING count(*) > 1`;
+const SEND_TWICE = `SELECT turn_id AS id FROM outbound WHERE kind = 'send' AND state = 'sent' AND chunk = 0
+  GROUP BY turn_id, ordinal, send_hash HAVING count(*) > 1`;
+const UNCERTAIN = "SELECT id FROM outbound WHERE state = 'uncertain'";
+const NOWHERE = 'SELECT m.id FROM messages m WHERE NOT EXISTS (SELECT 1 FROM inbound i WHERE i.message_id = m.id)';
+
+export async function judge(world: World, expected: Expectation[]): Promise<Verdict> {
+  const { sent } = await world.journal();
+  const verdict: Verdict = { lost: [], duplicated: [], twice: [], laws: [] };
+  const db = new DatabaseSync(world.paths.ledger, { readOnly: true });
+  for (const { token, kind } of expected) {
+    const answers = sent.map((message) =>
+      kind === 'send' ? Number(message.text === token) : answersTo(message.text, token),
+    );
+    const count = answers.reduce((sum, n) => sum + n, 0);
+    const told = failedAndTold(
+      db,
+      token,
+      sent.map((message) => message.text),
+    );
+    if (kind !== 'refused' && count === 0 && !told) verdict.lost.push(token);
+    if (count > 1) verdict.duplicated.push(`${token} ×${count}`);
+    if (kind === 'refused' && stateOf(db, token) !== 'answered' && !told) verdict.lost.push(token);
+  }
+  const rows = (sql: string): string[] =>
+    db
+      .prepare(sql)
+      .all()
+      .map((row) => String(row['id']));
+  verdict.twice.push(...rows(SETTLED_TWICE), ...rows(ENTRY_TWICE), ...rows(SEND_TWICE));
+  verdict.laws.push(
+    ...rows(UNCERTAIN).map((id) => `o${id} is uncertain`),
+    ...rows(NOWHERE).map((id) => `m${id} is in no state`),
+  );
+  db.close();
+  return verdict;
+}
+
+/** How often a text answers a token. The list of earlier sends that a later attempt prints is not an answer. */
+function answersTo(text: string, token: string): number {
+  return text
+    .split('\n')
+    .filter((line) => !line.startsWith('attempt ') && line !== token)
+    .reduce((count, line) => count + line.split(token).length - 1, 0);
+}
+
+/** A message that was given up counts as handled only when the person was told so. */
+function failedAndTold(db: DatabaseSync, token: string, texts: string[]): boolean {
+  return stateOf(db, token) === 'failed' && texts.some((text) => text.includes('could not be answered'));
+}
+
+function stateOf(db: DatabaseSync, token: string): string | null {
+  const row = db
+    .prepare('SELECT i.state FROM messages m JOIN inbound i ON i.message_id = m.id WHERE instr(m.text, ?) > 0')
+    .get(token);
+  return row === undefined ? null : String(row['state']);
+}
+
+export function isClean(verdict: Verdict): boolean {
+  return verdict.lost.length + verdict.duplicated.length + verdict.twice.length + verdict.laws.length === 0;
+}

@@ -1,0 +1,227 @@
+import { ROOT } from '../../src/base/paths.ts';
+import { type FakeModel, type Script, startModel } from '../fakes/model.ts';
+import { randomOf } from '../fakes/random.ts';
+import { isClean, judge, type Verdict } from './judge.ts';
+import { collectPoints, type FaultPoint } from './points.ts';
+import { play, seedLedger } from './scenario.ts';
+import { type FaultPlan, World } from './world.ts';
+
+/**
+ * The crash matrix: each run starts a world, plays the scenario, kills what its seed says at the fault point that its
+ * seed says, waits until everything has come back by itself, and lets the journal of the platform judge.
+ */
+export interface RunPlan {
+  seed: number;
+  point: FaultPoint;
+  hit: number;
+  victims: string[];
+  thinker: 'probe' | 'native' | 'claude';
+  runtime: 'bubblewrap' | 'docker';
+}
+
+export interface RunResult {
+  plan: RunPlan;
+  verdict: Verdict | null;
+  /** Why the run itself failed: it never came to rest, say. */
+  failure: string | null;
+  /** Points that were passed, and kills that happened. */
+  hits: string[];
+  kills: string[];
+  ms: number;
+  home: string;
+}
+
+/** Points that only a second life passes, and what must have happened in the first one. */
+const FIRST_LIFE: Record<string, FaultPlan> = {
+  'ledger.reconcile': { point: 'channel.send:after', hit: 1, kill: ['host'] },
+  'ledger.recover': { point: 'ledger.turn:after', hit: 1, kill: ['host'] },
+  'audit.recover': { point: 'model.request:before', hit: 1, kill: ['gateway'] },
+};
+/** Points of a planned restart, which costs its drain time. */
+const PLANNED = new Set(['ledger.return', 'ledger.stopped']);
+/** Points of which a second hit is rare. */
+const MAX_HIT = 3;
+
+export function planRuns(
+  count: number,
+  options: { claudeShare: number; docker: boolean; doubleShare: number; seed: number },
+): RunPlan[] {
+  const points = collectPoints(ROOT);
+  return Array.from({ length: count }, (_, index) => {
+    const seed = options.seed + index;
+    const random = randomOf(seed);
+    const point = points[index % points.length]!;
+    const round = Math.floor(index / points.length);
+    const sole =
+      round === 0
+        ? [point.process]
+        : pick([[point.process], ['sandbox-s1'], ['sandbox-s2'], ['host'], ['gateway']], random());
+    const double = round > 0 && random() < options.doubleShare;
+    return {
+      seed,
+      point,
+      hit: round === 0 ? 1 : 1 + Math.floor(random() * MAX_HIT),
+      victims: double
+        ? pick(
+            [
+              ['host', 'gateway'],
+              ['host', 'sandbox-s1'],
+              ['gateway', 'sandbox-s2'],
+            ],
+            random(),
+          )
+        : sole,
+      thinker: round > 0 && random() < options.claudeShare ? 'claude' : 'native',
+      runtime: options.docker && index % 5 === 4 ? 'docker' : 'bubblewrap',
+    };
+  });
+}
+
+export async function runOne(plan: RunPlan, model: FakeModel, root = ROOT): Promise<RunResult> {
+  const began = performance.now();
+  const base = plan.point.name.replace(/:.*$/, '');
+  const main: FaultPlan = { point: plan.point.name, hit: plan.hit, kill: plan.victims };
+  const first = FIRST_LIFE[base];
+  const lives = first === undefined ? [main] : [first, main];
+  const world = new World({
+    root,
+    runtime: plan.runtime,
+    modelOrigin: model.origin,
+    thinker: plan.thinker,
+    faults: {
+      host: plan.point.process === 'host' ? lives : [],
+      gateway: plan.point.process === 'gateway' ? lives : [],
+    },
+  });
+  let verdict: Verdict | null = null;
+  let failure: string | null = null;
+  try {
+    await seedLedger(world);
+    await world.start();
+    const expected = await play(world, {
+      plannedRestart: PLANNED.has(base),
+      pushed: plan.thinker === 'claude' ? 3 : 1,
+      random: randomOf(plan.seed),
+    });
+    verdict = await judge(world, expected);
+  } catch (error) {
+    failure = error instanceof Error ? error.message : String(error);
+  }
+  const lines = world.faultLines();
+  await world.end(failure !== null || verdict === null || !isClean(verdict));
+  return {
+    plan,
+    verdict,
+    failure,
+    hits: lines.filter((line) => !line.startsWith('killed')),
+    kills: lines.filter((line) => line.startsWith('killed')),
+    ms: Math.round(performance.now() - began),
+    home: world.home,
+  };
+}
+
+/** Runs plans in lanes beside each other; `onResult` hears of each as it ends. */
+export async function runAll(
+  plans: RunPlan[],
+  lanes: number,
+  onResult: (result: RunResult) => void,
+): Promise<RunResult[]> {
+  const model = await startModel({ script: tokenScript });
+  const queue = [...plans];
+  const results: RunResult[] = [];
+  const lane = async (): Promise<void> => {
+    for (let plan = queue.shift(); plan !== undefined; plan = queue.shift()) {
+      const result = await runOne(plan, model);
+      results.push(result);
+      onResult(result);
+    }
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
+  await model.close();
+  return results;
+}
+
+/** Answers with the tokens of everything that was said since its last answer, so that each answer names what it answers. */
+export const tokenScript: Script = (request) => {
+  const messages: { role: string }[] = request.json.messages ?? [];
+  const fresh = JSON.stringify(messages.slice(messages.findLastIndex(({ role }) => role === 'assistant') + 1));
+  const own = fresh.replace(/<earlier_conversation>.*?<\/earlier_conversation>/g, '');
+  return { text: `model: ${[...new Set(own.match(/<[a-z]\d+>/g))].join(' ') || 'nothing'}` };
+};
+
+export interface Report {
+  runs: number;
+  clean: number;
+  lost: number;
+  duplicated: number;
+  twice: number;
+  double_kills: number;
+  claude_runs: number;
+  docker_runs: number;
+  /** Kills that happened, by point and victims. */
+  kills: Record<string, number>;
+  never_hit: string[];
+  problems: string[];
+}
+
+export function reportOf(results: RunResult[]): Report {
+  const passed = new Set(results.flatMap((result) => result.hits));
+  const kills: Record<string, number> = {};
+  for (const line of results.flatMap((result) => result.kills)) kills[line] = (kills[line] ?? 0) + 1;
+  const sum = (of: (verdict: Verdict) => number): number =>
+    results.reduce((total, result) => total + (result.verdict === null ? 0 : of(result.verdict)), 0);
+  const bad = results.filter(
+    (result) => result.failure !== null || result.verdict === null || !isClean(result.verdict),
+  );
+  return {
+    runs: results.length,
+    clean: results.length - bad.length,
+    lost: sum((verdict) => verdict.lost.length),
+    duplicated: sum((verdict) => verdict.duplicated.length),
+    twice: sum((verdict) => verdict.twice.length),
+    double_kills: results.filter((result) => result.kills.some((line) => line.includes('+'))).length,
+    claude_runs: results.filter((result) => result.plan.thinker === 'claude').length,
+    docker_runs: results.filter((result) => result.plan.runtime === 'docker').length,
+    kills,
+    never_hit: collectPoints(ROOT)
+      .map((point) => point.name)
+      .filter((name) => !passed.has(name)),
+    problems: bad.map(
+      (result) =>
+        `${describe(result.plan)}: ${result.failure ?? JSON.stringify(result.verdict)} (kept in ${result.home})`,
+    ),
+  };
+}
+
+export function describe(plan: RunPlan): string {
+  return `seed ${plan.seed}: kill ${plan.victims.join('+')} at ${plan.point.name} (hit ${plan.hit}), ${plan.thinker}, ${plan.runtime}`;
+}
+
+function pick<T>(list: T[], random: number): T {
+  return list[Math.floor(random * list.length)]!;
+}
+
+/** `node test/crash/matrix.ts --runs 500`: the long form, with a report on standard output. */
+async function main(): Promise<void> {
+  const at = process.argv.indexOf('--runs');
+  const runs = at === -1 ? collectPoints(ROOT).length : Number(process.argv[at + 1]);
+  const seedAt = process.argv.indexOf('--seed');
+  const plans = planRuns(runs, {
+    claudeShare: 0.12,
+    doubleShare: 0.2,
+    docker: process.argv.includes('--docker'),
+    seed: seedAt === -1 ? 1 : Number(process.argv[seedAt + 1]),
+  });
+  const only = process.argv.indexOf('--only');
+  const chosen = only === -1 ? plans : plans.filter((plan) => plan.point.name.startsWith(process.argv[only + 1]!));
+  const results = await runAll(chosen, 2, (result) => {
+    const state =
+      result.failure ?? (result.verdict !== null && isClean(result.verdict) ? 'clean' : JSON.stringify(result.verdict));
+    console.error(`${describe(result.plan)}: ${state} (${result.ms} ms, ${result.kills.length} kills)`);
+  });
+  const report = reportOf(results);
+  console.log(JSON.stringify(report, null, 2));
+  process.exitCode = report.problems.length === 0 ? 0 : 1;
+}
+
+if (import.meta.main) await main();

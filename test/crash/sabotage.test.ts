@@ -1,0 +1,120 @@
+import assert from 'node:assert/strict';
+import { cpSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { ROOT } from '../../src/base/paths.ts';
+import { startModel } from '../fakes/model.ts';
+import { remove } from '../fakes/remove.ts';
+import { isClean } from './judge.ts';
+import { type RunResult, runOne, tokenScript } from './matrix.ts';
+
+/** The judge is worth something only if it sees what it is there for: each guard is taken out of a copy of the code. */
+interface Sabotage {
+  what: string;
+  /** File, what stands there, and what stands there without the guard. */
+  patches: [file: string, from: string, to: string][];
+  /** Where the run is killed. */
+  point: string;
+}
+
+const SABOTAGES: Sabotage[] = [
+  {
+    what: 'the dedupe key',
+    patches: [
+      [
+        'src/router/router.ts',
+        'const known = messageByKey(db, incoming.dedupe_key);',
+        'const known = undefined as number | undefined;',
+      ],
+      [
+        'src/router/router.ts',
+        'dedupe_key: incoming.dedupe_key,\n',
+        'dedupe_key: incoming.dedupe_key + performance.now(),\n',
+      ],
+    ],
+    point: 'ledger.accept:after',
+  },
+  {
+    what: 'the settle transaction',
+    patches: [
+      [
+        'src/sessions/turn_book.ts',
+        "const outbound = end.outcome === 'silent'",
+        "db.raw.exec('COMMIT; BEGIN IMMEDIATE');\n  killOnce();\n  const outbound = end.outcome === 'silent'",
+      ],
+    ],
+    point: 'ledger.settle:after',
+  },
+  {
+    what: 'the `sending` mark',
+    patches: [
+      [
+        'src/delivery/delivery.ts',
+        "await this.#ledger.insist('sending', (db) => this.#mark(db, row), this.#hooks.trouble);",
+        '',
+      ],
+      ['src/ledger/outbound.ts', "WHERE id = ? AND state = 'sending'", 'WHERE id = ?'],
+      // Only a send to the platform matters here; what waits for a terminal is not repeated anyway.
+      ['src/delivery/delivery.ts', "'channel.send'", "channel.name === 'platform' ? 'channel.send' : 'elsewhere'"],
+    ],
+    point: 'channel.send:after',
+  },
+];
+
+/** Kills the host between the two halves of a torn transaction, once per home. */
+const KILL_ONCE = `
+import { existsSync, writeFileSync } from 'node:fs';
+function killOnce(): void {
+  const flag = \`\${process.env['GLASS_HOME']}/killed\`;
+  if (existsSync(flag)) return;
+  writeFileSync(flag, '');
+  process.kill(process.pid, 'SIGKILL');
+}
+`;
+
+/** Which pass of the point is the one that matters depends on who is first; one of these is. */
+const HITS = [1, 2, 3, 4, 5, 6];
+
+for (const sabotage of SABOTAGES) {
+  test(`without ${sabotage.what} the matrix is red`, { timeout: 240_000 }, async () => {
+    for (const hit of HITS) {
+      const result = await runSabotaged(sabotage, hit);
+      assert.equal(result.failure, null);
+      if (result.verdict !== null && !isClean(result.verdict)) return;
+    }
+    assert.fail(`nothing was noticed without ${sabotage.what}`);
+  });
+}
+
+async function runSabotaged(sabotage: Sabotage, hit: number): Promise<RunResult> {
+  const root = mkdtempSync(join(tmpdir(), 'gs-'));
+  const model = await startModel({ script: tokenScript });
+  try {
+    for (const part of ['src', 'sandbox', 'templates', 'test', 'package.json'])
+      cpSync(join(ROOT, part), join(root, part), { recursive: true });
+    symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'));
+    for (const [file, from, to] of sabotage.patches) patch(join(root, file), from, to);
+    const plan = {
+      seed: 7,
+      point: { name: sabotage.point, process: 'host' as const },
+      hit,
+      victims: ['host'],
+      thinker: 'probe' as const,
+      runtime: 'bubblewrap' as const,
+    };
+    const result = await runOne(plan, model, root);
+    remove(result.home);
+    return result;
+  } finally {
+    await model.close();
+    remove(root);
+  }
+}
+
+function patch(file: string, from: string, to: string): void {
+  const text = readFileSync(file, 'utf8');
+  assert.ok(text.includes(from), `${file} has no longer "${from.slice(0, 60)}"`);
+  const patched = text.replace(from, () => to);
+  writeFileSync(file, patched.includes('killOnce()') ? KILL_ONCE + patched : patched);
+}

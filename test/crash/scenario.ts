@@ -1,0 +1,162 @@
+import { DatabaseSync } from 'node:sqlite';
+import { noFaults } from '../../src/base/faults.ts';
+import { ensureChat, ensureGroup, wire } from '../../src/ledger/chats.ts';
+import { Ledger } from '../../src/ledger/ledger.ts';
+import { ensurePerson } from '../../src/ledger/people.ts';
+import { ASSISTANT_YAML, eventually, type Journal, type World } from './world.ts';
+
+/**
+ * What happens in every run: people write in five chats of the fake platform, the operator in a local one; an agent
+ * sends in mid-turn, a sandbox crashes by itself, the platform refuses a text, a group's file is broken for a moment, a
+ * credential comes and goes, and, when asked for, the host is restarted on purpose while a turn runs.
+ * Every message carries a token, so that the judge can count its answers.
+ */
+export interface Expectation {
+  token: string;
+  /** `answer`: one message with this token comes back. `send`: exactly this text is sent once. `refused`: the platform refuses it. */
+  kind: 'answer' | 'send' | 'refused';
+}
+
+export interface ScenarioOptions {
+  /** A planned restart while a turn runs; costs the drain time. */
+  plannedRestart: boolean;
+  /** Messages pushed in mid-turn to the group with the model. */
+  pushed: number;
+  /** 0…1, of this run's seed. */
+  random: () => number;
+}
+
+const CHATS = { assistant: ['alpha', 'beta', 'omega'], flaky: ['gamma'], thinker: ['delta'] };
+const QUIET_MS = 60_000;
+
+/** People, chats and wirings, written before the first start. */
+export async function seedLedger(world: World): Promise<void> {
+  const ledger = await Ledger.open(world.paths.ledger, noFaults);
+  await ledger.write('seed', (db) => {
+    const now = Date.now();
+    ensurePerson(db, now, 'platform', 'alice', 'Alice', 'owner');
+    for (const [group, chats] of Object.entries(CHATS)) {
+      ensureGroup(db, now, group, process.getuid?.() === 0);
+      for (const chat of chats) wire(db, ensureChat(db, now, 'platform', chat, chat), group, 'always');
+    }
+  });
+  ledger.close();
+}
+
+export async function play(world: World, options: ScenarioOptions): Promise<Expectation[]> {
+  const expected: Expectation[] = [];
+  const say = async (
+    chat: string,
+    token: string,
+    before = '',
+    kind: Expectation['kind'] = 'answer',
+    after = '',
+  ): Promise<void> => {
+    expected.push({ token, kind });
+    await world.say(chat, `${before}${token}${after}`);
+  };
+  await world.vault({ op: 'set', name: 'anthropic', value: 'fake-secret-value' });
+  await say('alpha', '<a1>');
+  await say('beta', '<b1>', 'sleep 0.5 ');
+  await say('delta', '<d1>');
+  await world.vault({ op: 'set', name: 'extra', value: 'fake-secret-extra' });
+  await say('alpha', '<s1>', 'send ', 'send');
+  await say('gamma', '<g1>');
+  // What comes while the first one sleeps joins its turn.
+  await eventually('the sleeping message has begun', async () => {
+    const state = rowOf(world, '<b1>')?.state ?? 'nowhere';
+    if (state === 'nowhere' || state === 'queued') throw new Error(state);
+  });
+  for (const token of ['<b2>', '<b3>', '<b4>']) await say('beta', token);
+  await pause(options.random() * 300);
+  await say('alpha', '<a2>', 'crash-once ');
+  await say('omega', '<o1>', 'reject-me ', 'refused');
+  for (let i = 0; i < options.pushed; i += 1) {
+    await pause(options.random() * 150);
+    await say('delta', `<d${i + 2}>`);
+  }
+  await eventually('a start has failed', async () => {
+    if ((rowOf(world, '<g1>')?.deaths ?? 0) === 0) throw new Error('not yet');
+  });
+  world.group('flaky', ASSISTANT_YAML);
+  await desk(world);
+  await liveSession(world).then(
+    (session) => world.refusedRequest(session),
+    () => {},
+  );
+  await world.vault({ op: 'remove', name: 'extra' });
+  if (options.plannedRestart) {
+    await say('beta', '<b5>', 'sleep 12 ');
+    await eventually('the long message runs', async () => {
+      if (rowOf(world, '<b5>')?.state !== 'running') throw new Error('not yet');
+    });
+    await world.restartHost();
+  }
+  await say('beta', '<b6>');
+  await quiet(world);
+  return expected;
+}
+
+/** The operator writes from a terminal, through restarts: the same key is the same message. */
+async function desk(world: World): Promise<void> {
+  await eventually('the operator says something', () =>
+    world.control.call('say', { chat: 'desk', text: 'desk', key: 'desk-1' }),
+  );
+  await eventually('the operator has seen the alerts', () => world.control.call('clear_alerts'));
+}
+
+async function liveSession(world: World): Promise<string> {
+  const { sessions } = await world.control.call<{ sessions: { session: string }[] }>('status');
+  const live = sessions[0];
+  if (live === undefined) throw new Error('no session is live');
+  return live.session;
+}
+
+/** Every row is at its end, and the platform has been acknowledged. */
+async function quiet(world: World): Promise<void> {
+  const total = (await world.journal()).updates.length;
+  await eventually(
+    'quiet',
+    async () => {
+      const journal = await world.journal();
+      const open = openRows(world, journal, total);
+      if (open !== null) throw new Error(open);
+    },
+    QUIET_MS,
+  );
+}
+
+function openRows(world: World, journal: Journal, total: number): string | null {
+  const db = new DatabaseSync(world.paths.ledger, { readOnly: true });
+  try {
+    const count = (sql: string): number => Number(db.prepare(sql).get()?.['n'] ?? 0);
+    const messages = count(
+      "SELECT count(*) AS n FROM messages m JOIN chats c ON c.id = m.chat_id WHERE c.channel = 'platform'",
+    );
+    if (messages < total) return `${messages} of ${total} messages are in the ledger`;
+    const inbound = count("SELECT count(*) AS n FROM inbound WHERE state IN ('queued', 'running')");
+    if (inbound > 0) return `${inbound} messages are not settled`;
+    const outbound = count(
+      "SELECT count(*) AS n FROM outbound o JOIN chats c ON c.id = o.chat_id WHERE c.channel = 'platform' AND o.state IN ('queued', 'sending', 'retry')",
+    );
+    if (outbound > 0) return `${outbound} messages are not delivered`;
+    return journal.acknowledged < total ? 'the platform is not acknowledged' : null;
+  } finally {
+    db.close();
+  }
+}
+
+function rowOf(world: World, token: string): { state: string; deaths: number } | undefined {
+  const db = new DatabaseSync(world.paths.ledger, { readOnly: true });
+  const row = db
+    .prepare(
+      'SELECT i.state, i.deaths FROM messages m JOIN inbound i ON i.message_id = m.id WHERE instr(m.text, ?) > 0',
+    )
+    .get(token);
+  db.close();
+  return row === undefined ? undefined : { state: String(row['state']), deaths: Number(row['deaths']) };
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

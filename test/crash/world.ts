@@ -1,0 +1,245 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { type Paths, pathsOf } from '../../src/base/paths.ts';
+import { ControlClient } from '../../src/cli/control_client.ts';
+import { LineClient } from '../../src/protocol/lines_client.ts';
+import { DockerRuntime } from '../../src/runtimes/docker.ts';
+import { engineSocket } from '../../src/runtimes/engine.ts';
+import { remove } from '../fakes/remove.ts';
+
+/**
+ * One install with everything around it: home, gateway and host as real processes that are started again whenever they
+ * die, and the fake platform that judges. A life is what a process does until its death; each life has its own fault.
+ */
+export interface FaultPlan {
+  point: string;
+  hit: number;
+  kill: string[];
+}
+
+export interface WorldOptions {
+  /** The checkout whose code runs: this one, or a sabotaged copy. */
+  root: string;
+  runtime: 'bubblewrap' | 'docker';
+  /** Upstream of the group `thinker`, and what answers there. */
+  modelOrigin: string;
+  thinker: 'probe' | 'native' | 'claude';
+  /** One entry a life; a life without one runs unharmed. */
+  faults: { host: (FaultPlan | null)[]; gateway: (FaultPlan | null)[] };
+}
+
+export interface Journal {
+  updates: { id: number; chat: string; text: string }[];
+  sent: { id: number; chat: string; text: string; key: string }[];
+  acknowledged: number;
+}
+
+export const ASSISTANT_YAML = 'harness: probe\nlimits: {idle: 10m}\n';
+
+export class World {
+  readonly paths: Paths;
+  readonly options: WorldOptions;
+  readonly faultLog: string;
+  readonly control: ControlClient;
+  readonly #home: string;
+  readonly #env: NodeJS.ProcessEnv;
+  #platformUrl = '';
+  #platform: ChildProcess | null = null;
+  #parts = new Map<string, Part>();
+
+  constructor(options: WorldOptions) {
+    this.options = options;
+    this.#home = mkdtempSync(join(tmpdir(), 'gc-'));
+    this.#env = {
+      PATH: process.env['PATH'],
+      HOME: this.#home,
+      GLASS_HOME: this.#home,
+      DOCKER_HOST: process.env['DOCKER_HOST'],
+    };
+    this.paths = pathsOf(this.#home, this.#env);
+    this.faultLog = join(this.#home, 'faults.txt');
+    this.control = new ControlClient(this.paths.controlSocket);
+    writeFileSync(this.faultLog, '');
+  }
+
+  async start(): Promise<void> {
+    this.#writeHome();
+    this.#platform = spawn(
+      process.execPath,
+      [join(this.options.root, 'test/fakes/platform.ts'), join(this.#home, 'journal.txt')],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
+    const port = await firstLine(this.#platform);
+    this.#platformUrl = `http://127.0.0.1:${port}`;
+    const { host, gateway } = this.options.faults;
+    this.#parts.set('gateway', this.#part('src/gateway.ts', gateway));
+    this.#parts.set('host', this.#part('test/fakes/host.ts', host));
+  }
+
+  /** A person writes on the platform. */
+  async say(chat: string, text: string): Promise<void> {
+    await fetch(`${this.#platformUrl}/people/say`, {
+      method: 'POST',
+      body: JSON.stringify({ chat, from: 'alice', text }),
+    });
+  }
+
+  async journal(): Promise<Journal> {
+    return (await (await fetch(`${this.#platformUrl}/journal`)).json()) as Journal;
+  }
+
+  /** Asks the vault as the CLI does, again and again until the gateway is there. */
+  async vault(fields: { op: string } & Record<string, unknown>): Promise<void> {
+    await eventually(`vault ${fields.op}`, async () => {
+      const client = await LineClient.connect(this.paths.vaultSocket, 1000, { peer: 'the gateway' });
+      try {
+        await client.request(fields, 2000);
+      } finally {
+        client.close();
+      }
+    });
+  }
+
+  /** A request that the gateway refuses, on the egress socket of a live session. */
+  async refusedRequest(session: string): Promise<void> {
+    await eventually('a refused request', async () => {
+      const socket = connect(this.paths.session(session).egress);
+      await new Promise<void>((resolve, reject) => {
+        socket.on('error', reject);
+        socket.on('data', () => resolve());
+        socket.on('close', () => reject(new Error('closed')));
+        socket.write('GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n');
+      });
+      socket.destroy();
+    });
+  }
+
+  /** The operator asks for a planned stop; the host is started again by its supervisor. */
+  async restartHost(): Promise<void> {
+    this.#parts.get('host')?.terminate();
+  }
+
+  group(name: string, yaml: string): void {
+    const { folder, yaml: file, workspace } = this.paths.group(name);
+    mkdirSync(folder, { recursive: true });
+    mkdirSync(workspace, { recursive: true });
+    writeFileSync(file, yaml);
+  }
+
+  faultLines(): string[] {
+    return readFileSync(this.faultLog, 'utf8')
+      .split('\n')
+      .filter((line) => line !== '');
+  }
+
+  note(line: string): void {
+    appendFileSync(this.faultLog, `${line}\n`);
+  }
+
+  /** Ends every process of this world and, if nothing was found, removes its home. */
+  async end(keep: boolean): Promise<void> {
+    this.control.close();
+    for (const part of [...this.#parts.values()].reverse()) await part.end();
+    this.#platform?.kill('SIGKILL');
+    // A container survives a host that is killed for good: nobody else looks for this home's.
+    if (this.options.runtime === 'docker')
+      await new DockerRuntime({ socket: engineSocket(process.env) }).reap(this.paths.install).catch(() => 0);
+    remove(this.paths.run);
+    if (!keep) remove(this.#home);
+  }
+
+  get home(): string {
+    return this.#home;
+  }
+
+  #part(file: string, faults: (FaultPlan | null)[]): Part {
+    return new Part(join(this.options.root, file), join(this.#home, 'output.txt'), (life) => ({
+      ...this.#env,
+      GLASS_TEST_PLATFORM: this.#platformUrl,
+      GLASS_FAULT_LOG: this.faultLog,
+      NODE_COMPILE_CACHE: join(tmpdir(), 'gc-code'),
+      ...(faults[life] ? { GLASS_FAULT: JSON.stringify(faults[life]) } : {}),
+    }));
+  }
+
+  #writeHome(): void {
+    writeFileSync(this.paths.config, `runtime: ${this.options.runtime}\n`);
+    this.group('assistant', ASSISTANT_YAML);
+    this.group('flaky', 'this is not a group\n');
+    this.group(
+      'thinker',
+      `harness: ${this.options.thinker}\nmodel: {provider: anthropic, name: scripted, upstream: "${this.options.modelOrigin}", secret: anthropic}\n`,
+    );
+  }
+}
+
+/** A process that is started again whenever it dies, until it is ended on purpose. */
+class Part {
+  readonly #file: string;
+  readonly #output: string;
+  readonly #envOf: (life: number) => NodeJS.ProcessEnv;
+  #child: ChildProcess;
+  #life = 0;
+  #ending = false;
+
+  constructor(file: string, output: string, envOf: (life: number) => NodeJS.ProcessEnv) {
+    this.#file = file;
+    this.#output = output;
+    this.#envOf = envOf;
+    this.#child = this.#start();
+  }
+
+  terminate(): void {
+    this.#child.kill('SIGTERM');
+  }
+
+  end(): Promise<void> {
+    this.#ending = true;
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#child.on('exit', () => resolve());
+      this.#child.kill('SIGKILL');
+    });
+  }
+
+  #start(): ChildProcess {
+    const child = spawn(process.execPath, [this.#file], {
+      env: this.#envOf(this.#life),
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    child.stderr!.on('data', (chunk) => appendFileSync(this.#output, chunk));
+    child.on('exit', () => {
+      this.#life += 1;
+      setTimeout(() => {
+        if (!this.#ending) this.#child = this.#start();
+      }, 20);
+    });
+    return child;
+  }
+}
+
+function firstLine(child: ChildProcess): Promise<string> {
+  return new Promise((resolve, reject) => {
+    createInterface({ input: child.stdout! }).once('line', resolve);
+    child.once('exit', () => reject(new Error('it ended before it said anything')));
+  });
+}
+
+/** Tries until it works; a bounded loop. */
+export async function eventually<T>(what: string, attempt: () => Promise<T>, within_ms = 20_000): Promise<T> {
+  const until = performance.now() + within_ms;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (performance.now() > until) throw new Error(`${what}: not within ${within_ms / 1000} s (${error})`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}

@@ -1,0 +1,144 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
+import { after, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { seccompArch } from '../../src/runtimes/seccomp.ts';
+import * as kit from './runtimes_kit.ts';
+
+const home = new kit.Home();
+const runtime = home.runtime('bubblewrap');
+const problems = await runtime.check();
+const skip = problems.length > 0 ? problems.join('; ') : false;
+const limited = (name: string): boolean =>
+  runtime.limits().some((limit) => limit.name === name && limit.state === 'enforced');
+const who = kit.IS_ROOT ? 'started by root' : 'started by an ordinary user';
+
+after(() => home.remove());
+
+describe(`a bubblewrap sandbox ${who}`, { skip }, () => {
+  test('holds every guard, as seen from inside', async () => {
+    const { output, exit } = await kit.ran(runtime, home.spec('guards', kit.probeScript(seccompArch(process.arch)!)));
+    assert.deepEqual(exit, { code: 0, signal: null, reason: null });
+    const variables = 'GLASS_LABEL HOME PATH PWD ';
+    kit.assertGuards(output, { uid: '10001', host: '0', variables: variables.trim(), hosts: '2' });
+  });
+
+  test('reports exit codes, and a start that failed', async () => {
+    assert.equal((await kit.ran(runtime, home.spec('code', 'exit 7'))).exit.code, 7);
+    const missing = await kit.ran(runtime, home.spec('missing', '', { argv: ['/no/such/program'] }));
+    assert.match(missing.exit.reason!, /^start failed: .*(not found|No such file)/);
+  });
+
+  test('keeps both output streams in order', async () => {
+    const { output } = await kit.ran(runtime, home.spec('order', 'for i in 1 2 3; do echo o$i; echo e$i >&2; done'));
+    assert.equal(output.replaceAll('\n', ' ').trim(), 'o1 e1 o2 e2 o3 e3');
+  });
+
+  test('can be killed twice, at any moment, and is gone when its end is told', async () => {
+    const sandbox = await kit.started(runtime, home.spec('kill', home.linger));
+    sandbox.kill();
+    sandbox.kill();
+    assert.deepEqual(await sandbox.exited, { code: null, signal: 'SIGKILL', reason: null });
+    assert.equal(kit.processesOf(home.install), 0);
+    sandbox.kill();
+    for (const wait_ms of [0, 1, 3, 6, 12]) {
+      const early = await runtime.start(home.spec(`early${wait_ms}`, home.linger), () => {});
+      await new Promise((resolve) => setTimeout(resolve, wait_ms));
+      early.kill();
+      await early.exited;
+      await kit.until(() => kit.processesOf(home.install) === 0, `killed after ${wait_ms} ms`);
+    }
+  });
+
+  test('ends when an outsider kills its one pid', async () => {
+    const sandbox = await kit.started(runtime, home.spec('outsider', home.linger));
+    process.kill(sandbox.pid, 'SIGKILL');
+    await sandbox.exited;
+    assert.equal(kit.processesOf(home.install), 0);
+    assert.equal(home.lingering(), 0);
+  });
+
+  test('ends with the process that started it', async () => {
+    const host = await kit.hostProcess(home, 'bubblewrap', home.spec('orphan', home.linger));
+    await kit.until(() => home.lingering() === 2, 'the sandbox runs');
+    host.kill('SIGKILL');
+    await kit.until(() => kit.processesOf(home.install) === 0 && home.lingering() === 0, 'something is left');
+    await runtime.reap(home.install);
+  });
+
+  test('ends with a process that is killed while it starts sandboxes', async () => {
+    for (const wait_ms of [1, 4, 8, 12, 16, 20, 25, 30]) {
+      const host = await kit.hostProcess(home, 'bubblewrap', home.spec(`start${wait_ms}`, home.linger), wait_ms);
+      await new Promise((resolve) => host.once('exit', resolve));
+      await kit.until(() => kit.processesOf(home.install) === 0, `something is left after ${wait_ms} ms`);
+    }
+    await runtime.reap(home.install);
+  });
+
+  test('is reaped by its own install, and never by another', async () => {
+    const other = new kit.Home();
+    const own = await kit.started(runtime, home.spec('own', 'echo ready; sleep 60'));
+    const foreign = await kit.started(other.runtime('bubblewrap'), other.spec('foreign', 'echo ready; sleep 60'));
+    assert.equal(await runtime.reap(home.install), 1);
+    await own.exited;
+    assert.equal(kit.processesOf(home.install), 0);
+    assert.ok(kit.processesOf(other.install) > 0, 'the other install’s sandbox goes on');
+    foreign.kill();
+    await foreign.exited;
+    assert.equal(await runtime.reap(home.install), 0);
+    other.remove();
+  });
+
+  test('cannot fork without end', { skip: limited('pids') ? false : 'no limit of processes here' }, async () => {
+    const { output } = await kit.ran(runtime, home.spec('bomb', kit.FORK_BOMB));
+    const forks = Number(/forks=(\d+)/.exec(output)?.[1]);
+    assert.ok(forks > 10 && forks < 40, `${forks} forks of 40`);
+  });
+
+  test('ends "out of memory" when it takes too much', {
+    skip: limited('memory_bytes') ? false : 'no limit of memory here',
+  }, async () => {
+    const { exit, output } = await kit.ran(runtime, home.spec('hog', kit.MEMORY_HOG));
+    assert.equal(exit.reason, 'out of memory');
+    assert.ok(!output.includes('allocated'));
+  });
+
+  test('cannot fill /tmp beyond its size', async () => {
+    const { output } = await kit.ran(runtime, home.spec('tmp', kit.TMP_FILL));
+    assert.match(output, /size=8388608/);
+  });
+
+  test('leaves no control group behind', { skip: limited('memory_bytes') ? false : 'no control groups here' }, () => {
+    const v1 = `/sys/fs/cgroup/memory/glassclaw/${home.install}`;
+    const folder = existsSync(v1) ? v1 : `/sys/fs/cgroup/glassclaw/${home.install}`;
+    const left = existsSync(folder)
+      ? readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+      : [];
+    assert.deepEqual(left, []);
+  });
+});
+
+test('the same tests pass for an ordinary user', { skip: cannotDrop() }, () => {
+  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
+  const drop = ['--reuid=61234', '--regid=61234', '--clear-groups', '--', process.execPath, '--test'];
+  const run = spawnSync('setpriv', [...drop, fileURLToPath(import.meta.url)], {
+    env: { ...env, HOME: '/nonexistent' },
+  });
+  assert.equal(run.status, 0, run.stdout.toString());
+});
+
+function cannotDrop(): string | false {
+  if (!kit.IS_ROOT) return 'this is an ordinary user';
+  const reach = spawnSync('setpriv', [
+    '--reuid=61234',
+    '--clear-groups',
+    '--regid=61234',
+    '--',
+    process.execPath,
+    '-e',
+    '0',
+  ]);
+  accessSync(fileURLToPath(import.meta.url), constants.R_OK);
+  return reach.status === 0 ? false : 'an ordinary user cannot reach this checkout';
+}

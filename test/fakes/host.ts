@@ -1,0 +1,18 @@
+import { describeError, exitCodeOf } from '../../src/base/errors.ts';
+import { startHost } from '../../src/host.ts';
+import { PlatformChannel } from './platform_channel.ts';
+
+/** The host as it ships, with one more channel: the fake platform at `GLASS_TEST_PLATFORM`. */
+process.umask(0o077);
+const url = process.env['GLASS_TEST_PLATFORM'];
+try {
+  const host = await startHost({
+    env: process.env,
+    channels: () => (url === undefined ? [] : [new PlatformChannel(url)]),
+    onStopped: () => process.exit(0),
+  });
+  process.on('SIGTERM', () => void host.stop('SIGTERM'));
+} catch (error) {
+  process.stderr.write(`${describeError(error)}\n`);
+  process.exit(exitCodeOf(error));
+}

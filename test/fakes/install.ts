@@ -1,0 +1,113 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Paths, pathsOf, ROOT } from '../../src/base/paths.ts';
+import { ControlClient } from '../../src/cli/control_client.ts';
+import type { Status } from '../../src/evidence/status.ts';
+import { LineClient } from '../../src/protocol/lines_client.ts';
+import { remove } from './remove.ts';
+
+/** A throw-away install: gateway and host as they ship, on a home of their own. */
+export class Install {
+  readonly paths: Paths;
+  readonly control: ControlClient;
+  readonly #env: NodeJS.ProcessEnv;
+  readonly #children = new Map<'gateway' | 'host', ChildProcess>();
+
+  /** `within`: the folder that its home is made in. */
+  constructor(within = tmpdir()) {
+    const home = mkdtempSync(join(within, 'gb-'));
+    this.#env = { ...process.env, GLASS_HOME: home, NODE_COMPILE_CACHE: join(home, 'cache/code-trusted') };
+    this.paths = pathsOf(home, this.#env);
+    this.control = new ControlClient(this.paths.controlSocket);
+  }
+
+  group(name: string, yaml: string): void {
+    const { folder, yaml: file, workspace, skills } = this.paths.group(name);
+    for (const made of [folder, workspace, skills]) mkdirSync(made, { recursive: true });
+    writeFileSync(file, yaml);
+  }
+
+  install(yaml: string): void {
+    mkdirSync(this.paths.home, { recursive: true });
+    writeFileSync(this.paths.config, yaml);
+  }
+
+  /** Resolves when the host answers and has its gateway. */
+  async start(): Promise<void> {
+    this.spawn('gateway');
+    this.spawn('host');
+    await this.ready();
+  }
+
+  spawn(part: 'gateway' | 'host'): void {
+    const child = spawn(process.execPath, ['--disable-sigusr1', join(ROOT, `src/${part}.ts`)], {
+      env: this.#env,
+      stdio: 'ignore',
+    });
+    this.#children.set(part, child);
+  }
+
+  pid(part: 'gateway' | 'host'): number {
+    return this.#children.get(part)!.pid!;
+  }
+
+  async ready(): Promise<Status> {
+    return until('ready', async () => {
+      const status = await this.control.call<Status>('status');
+      if (status.gateway !== 'connected') throw new Error('the gateway is not connected');
+      return status;
+    });
+  }
+
+  /** Restarts once, after the caches of compiled code are filled: what is promised holds from the second start on. */
+  async settle(): Promise<void> {
+    await sleep(SETTLE_MS);
+    await this.end('host', 'SIGTERM');
+    await this.end('gateway', 'SIGTERM');
+    await this.start();
+  }
+
+  async secret(name: string, value: string): Promise<void> {
+    const client = await LineClient.connect(this.paths.vaultSocket, 5000, { peer: 'the gateway' });
+    await client.request({ op: 'set', name, value }, 5000);
+    client.close();
+  }
+
+  async stop(): Promise<void> {
+    this.control.close();
+    for (const part of ['host', 'gateway'] as const) await this.end(part, 'SIGTERM');
+    remove(this.paths.run);
+    remove(this.paths.home);
+  }
+
+  end(part: 'gateway' | 'host', signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
+    const child = this.#children.get(part);
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
+    return new Promise((resolve) => {
+      child.on('exit', () => resolve());
+      child.kill(signal);
+    });
+  }
+}
+
+/** Tries until it works; a bounded loop. */
+export async function until<T>(what: string, attempt: () => Promise<T>, within_ms = 30_000): Promise<T> {
+  const end = performance.now() + within_ms;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (performance.now() > end) throw new Error(`${what}: not within ${within_ms / 1000} s`, { cause: error });
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+}
+
+/** A warm-up of the largest harness takes about a second. */
+const SETTLE_MS = 4000;
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,103 @@
+import { appendFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+
+/**
+ * A chat platform in a process of its own, which nothing here kills: the judge of the crash matrix. It keeps a journal of
+ * what people wrote, what the bot acknowledged, and what the bot sent. It never deduplicates, so that a repeated send shows.
+ *
+ *   node test/fakes/platform.ts <journal file>      prints its port
+ *
+ *   POST /people/say   {chat, from, text}       a person writes
+ *   GET  /bot/updates?after=N                   long poll; asking after N acknowledges everything up to N
+ *   POST /bot/send     {chat, text, key}        → {id}; a text with `reject-me` is refused with 400
+ *   GET  /bot/sent?key=K                        history by key → {id} or 404
+ *   GET  /journal                               everything
+ */
+interface Update {
+  id: number;
+  chat: string;
+  from: string;
+  text: string;
+}
+
+interface Sent {
+  id: number;
+  chat: string;
+  text: string;
+  key: string;
+}
+
+const LONG_POLL_MS = 1000;
+
+const journalFile = process.argv[2];
+const updates: Update[] = [];
+const sent: Sent[] = [];
+let acknowledged = 0;
+const waiting: (() => void)[] = [];
+
+function journal(entry: object): void {
+  if (journalFile !== undefined) appendFileSync(journalFile, `${JSON.stringify({ at: Date.now(), ...entry })}\n`);
+}
+
+async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const url = new URL(request.url ?? '/', 'http://platform');
+  switch (`${request.method} ${url.pathname}`) {
+    case 'POST /people/say': {
+      const update = { id: updates.length + 1, ...((await body(request)) as Omit<Update, 'id'>) };
+      updates.push(update);
+      journal({ said: update });
+      for (const wake of waiting.splice(0)) wake();
+      return answer(response, 200, { id: update.id });
+    }
+    case 'GET /bot/updates': {
+      const after = Number(url.searchParams.get('after') ?? 0);
+      if (after > acknowledged) {
+        acknowledged = after;
+        journal({ acknowledged });
+      }
+      if (updates.length <= after) await somethingNew();
+      return answer(response, 200, { updates: updates.filter((update) => update.id > after) });
+    }
+    case 'POST /bot/send': {
+      const message = { id: sent.length + 1, ...((await body(request)) as Omit<Sent, 'id'>) };
+      if (message.text.includes('reject-me')) return answer(response, 400, { error: 'the platform refuses this text' });
+      sent.push(message);
+      journal({ sent: message });
+      return answer(response, 200, { id: message.id });
+    }
+    case 'GET /bot/sent': {
+      const found = sent.find((message) => message.key === url.searchParams.get('key'));
+      return found === undefined ? answer(response, 404, {}) : answer(response, 200, { id: found.id });
+    }
+    case 'GET /journal':
+      return answer(response, 200, { updates, sent, acknowledged });
+    default:
+      return answer(response, 404, { error: 'unknown' });
+  }
+}
+
+function somethingNew(): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, LONG_POLL_MS);
+    waiting.push(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+async function body(request: IncomingMessage): Promise<unknown> {
+  let text = '';
+  for await (const chunk of request) text += chunk;
+  return JSON.parse(text);
+}
+
+function answer(response: ServerResponse, status: number, value: object): void {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
+}
+
+const server = createServer((request, response) => void handle(request, response).catch(() => response.destroy()));
+server.listen(0, '127.0.0.1', () => {
+  const address = server.address();
+  if (address !== null && typeof address === 'object') console.log(address.port);
+});

@@ -1,0 +1,330 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { systemClock } from '../../src/base/clock.ts';
+import { noFaults } from '../../src/base/faults.ts';
+import { SEND_ATTEMPTS_MAX, SEND_MS } from '../../src/base/limits.ts';
+import type { Channel, Reconciled, SendOperation, SendResult } from '../../src/channels/channel.ts';
+import { Delivery } from '../../src/delivery/delivery.ts';
+import { conservation } from '../../src/ledger/conservation.ts';
+import type { Ledger } from '../../src/ledger/ledger.ts';
+import { markSending } from '../../src/ledger/outbound.ts';
+import type { SessionRow } from '../../src/ledger/sessions.ts';
+import { unseenNotices } from '../../src/ledger/transcript.ts';
+import { freshLedger, queueOutbound, seedChat } from '../fakes/ledger_kit.ts';
+
+type Send = (operation: SendOperation) => Promise<SendResult>;
+
+/** A channel in memory: what it was asked to send, and what it answers. */
+class FakeChannel implements Channel {
+  readonly name = 'local';
+  readonly capabilities = { text_max: 1000 };
+  readonly asked: SendOperation[] = [];
+  answer: Send;
+  reconcile?: (operation: SendOperation) => Promise<Reconciled>;
+
+  constructor(answer: Send) {
+    this.answer = answer;
+  }
+
+  async start(): Promise<void> {}
+  async stop(): Promise<void> {}
+
+  send(operation: SendOperation): Promise<SendResult> {
+    this.asked.push(operation);
+    return this.answer(operation);
+  }
+
+  health(): { state: 'connected'; detail: string } {
+    return { state: 'connected', detail: '' };
+  }
+
+  bodies(): string[] {
+    return this.asked.map((operation) => operation.body);
+  }
+}
+
+const accepted: Send = async (operation) => ({ ok: true, receipt: `r ${operation.key}` });
+
+interface World {
+  ledger: Ledger;
+  channel: FakeChannel;
+  delivery: Delivery;
+  session: SessionRow;
+  alerts: string[];
+  restart(): Delivery;
+}
+
+async function world(context: TestContext, answer: Send = accepted): Promise<World> {
+  const ledger = await freshLedger(context);
+  const session = seedChat(ledger.db);
+  const channel = new FakeChannel(answer);
+  const alerts: string[] = [];
+  const restart = (): Delivery => {
+    const delivery = new Delivery(ledger, systemClock, new Map([['local', channel]]), noFaults, {
+      alert: (kind, subject, text) => alerts.push(`${kind} ${subject}: ${text}`),
+      trouble: () => {},
+    });
+    context.after(() => delivery.stop(0));
+    return delivery;
+  };
+  return { ledger, channel, delivery: restart(), session, alerts, restart };
+}
+
+function states(ledger: Ledger): string[] {
+  return ledger.db.all<{ state: string }>('SELECT state FROM outbound ORDER BY id').map((row) => row.state);
+}
+
+async function until(done: () => boolean): Promise<void> {
+  for (let i = 0; i < 1000 && !done(); i += 1) await pause(5);
+  assert.ok(done(), 'not within 5 s');
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+const settled = (ledger: Ledger) => (): boolean =>
+  states(ledger).every((state) => ['sent', 'rejected', 'uncertain'].includes(state));
+
+test('a chat gets its rows in order, one at a time, each with its receipt', async (context) => {
+  let running = 0;
+  const { ledger, channel, delivery, session } = await world(context, async (operation) => {
+    running += 1;
+    assert.equal(running, 1, 'never two at once');
+    await pause(operation.body === 'm0' ? 30 : 1);
+    running -= 1;
+    return { ok: true, receipt: operation.body };
+  });
+  const bodies = Array.from({ length: 8 }, (_, i) => `m${i}`);
+  queueOutbound(ledger.db, session.chat_id, bodies.slice(0, 5));
+  delivery.wake(session.chat_id);
+  delivery.wake(session.chat_id);
+  queueOutbound(ledger.db, session.chat_id, bodies.slice(5));
+  delivery.wake(session.chat_id);
+  await until(() => settled(ledger)() && channel.asked.length === 8);
+  assert.deepEqual(channel.bodies(), bodies);
+  assert.equal(new Set(channel.asked.map((operation) => operation.key)).size, 8);
+  assert.deepEqual(conservation(ledger.db, 0).violations, []);
+});
+
+test('a row is marked before its channel is asked', async (context) => {
+  const seen: string[] = [];
+  const { ledger, delivery, session } = await world(context, async () => {
+    seen.push(...states(ledger));
+    return { ok: true, receipt: 'r' };
+  });
+  queueOutbound(ledger.db, session.chat_id, ['x']);
+  delivery.wake(session.chat_id);
+  await until(settled(ledger));
+  assert.deepEqual(seen, ['sending']);
+});
+
+test('with nobody there a row waits, uncounted, and goes first when somebody is', async (context) => {
+  const nobody: Send = async () => ({ ok: false, class: 'waiting', reason: 'nobody is there' });
+  const { ledger, channel, delivery, session, alerts } = await world(context, nobody);
+  queueOutbound(ledger.db, session.chat_id, ['first', 'second']);
+  for (let i = 0; i < SEND_ATTEMPTS_MAX + 2; i += 1) {
+    delivery.wake(session.chat_id);
+    await until(() => channel.asked.length === i + 1 && states(ledger)[0] === 'queued');
+  }
+  assert.equal(new Set(channel.bodies()).size, 1, 'the second does not overtake');
+  assert.deepEqual(delivery.forgotten(), []);
+  assert.deepEqual(alerts, []);
+  channel.answer = accepted;
+  delivery.wake(session.chat_id);
+  await until(settled(ledger));
+  assert.deepEqual(channel.bodies().slice(-2), ['first', 'second']);
+  assert.deepEqual(states(ledger), ['sent', 'sent']);
+});
+
+test('a chat that must wait holds its own rows and nobody else’s', async (context) => {
+  const { ledger, channel, delivery, session } = await world(context, async ({ chat, key }) =>
+    chat === 'main' && channel.asked.filter((asked) => asked.chat === 'main').length === 1
+      ? { ok: false, class: 'rate_limited', reason: 'slow down', after_ms: 300 }
+      : { ok: true, receipt: key },
+  );
+  const other = seedChat(ledger.db, 'local', 'other');
+  queueOutbound(ledger.db, session.chat_id, ['held', 'behind']);
+  queueOutbound(ledger.db, other.chat_id, ['free']);
+  const began = performance.now();
+  delivery.wake(session.chat_id);
+  delivery.wake(other.chat_id);
+  await until(() => states(ledger)[2] === 'sent');
+  assert.deepEqual(states(ledger), ['retry', 'queued', 'sent']);
+  assert.deepEqual(delivery.forgotten(), []);
+  delivery.wake(session.chat_id); // a wake-up does not shorten the platform's wait
+  await until(settled(ledger));
+  assert.ok(performance.now() - began >= 290, 'it waited as long as it was told to');
+  assert.deepEqual(
+    channel.asked.filter((asked) => asked.chat === 'main').map((asked) => asked.body),
+    ['held', 'held', 'behind'],
+  );
+});
+
+test('what can be tried again is, under the same key, and then given up', async (context) => {
+  const { ledger, channel, delivery, session, alerts } = await world(context, async () => ({
+    ok: false,
+    class: 'retryable',
+    reason: 'busy',
+    after_ms: 1,
+  }));
+  queueOutbound(ledger.db, session.chat_id, ['x'], { session: session.id });
+  delivery.wake(session.chat_id);
+  await until(settled(ledger));
+  assert.deepEqual(states(ledger), ['rejected']);
+  assert.equal(channel.asked.length, SEND_ATTEMPTS_MAX);
+  assert.equal(new Set(channel.asked.map((operation) => operation.key)).size, 1);
+  assert.equal(alerts.length, 1);
+});
+
+for (const kind of ['permanent', 'auth', 'gone', 'unsupported', 'too_large'] as const) {
+  test(`a refusal "${kind}" is final: agent and owner are told, and the next row goes`, async (context) => {
+    const { ledger, channel, delivery, session, alerts } = await world(context, async ({ body, key }) =>
+      body === 'bad' ? { ok: false, class: kind, reason: 'the platform says no' } : { ok: true, receipt: key },
+    );
+    queueOutbound(ledger.db, session.chat_id, ['bad'], { session: session.id });
+    queueOutbound(ledger.db, session.chat_id, ['good']);
+    delivery.wake(session.chat_id);
+    await until(settled(ledger));
+    assert.deepEqual(states(ledger), ['rejected', 'sent']);
+    assert.deepEqual(channel.bodies(), ['bad', 'good']);
+    assert.deepEqual(
+      unseenNotices(ledger.db, session.id).map((notice) => notice.text),
+      ['Your message to main was not delivered: the platform says no'],
+    );
+    assert.deepEqual(alerts, ['delivery.rejected o1: A message to main was not delivered: the platform says no']);
+  });
+}
+
+const AMBIGUOUS: [name: string, send: Send][] = [
+  ['says that it does not know', async () => ({ ok: false, class: 'ambiguous', reason: 'connection lost' })],
+  ['throws', () => Promise.reject(new Error('broken'))],
+  [
+    'throws at once',
+    () => {
+      throw new Error('broken');
+    },
+  ],
+];
+
+for (const [name, send] of AMBIGUOUS) {
+  test(`a driver that ${name} leaves the row uncertain: told, never repeated, in nobody’s way`, async (context) => {
+    const { ledger, channel, delivery, session, alerts, restart } = await world(context, send);
+    queueOutbound(ledger.db, session.chat_id, ['x'], { session: session.id });
+    delivery.wake(session.chat_id);
+    await until(settled(ledger));
+    assert.deepEqual(states(ledger), ['uncertain']);
+    channel.answer = accepted;
+    queueOutbound(ledger.db, session.chat_id, ['next']);
+    await restart().recover();
+    await until(settled(ledger));
+    assert.deepEqual(channel.bodies(), ['x', 'next']);
+    assert.equal(alerts.length, 1);
+    assert.match(alerts[0]!, /^delivery\.uncertain o1: .* may or may not have arrived .*not repeated/);
+  });
+}
+
+test('a driver that hangs is given up after its time, and the next row goes', async (context) => {
+  const { ledger, channel, delivery, session } = await world(context, () => new Promise(() => {}));
+  queueOutbound(ledger.db, session.chat_id, ['hangs', 'next']);
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  delivery.wake(session.chat_id);
+  await turnsOfTheLoop(() => channel.asked.length === 1);
+  context.mock.timers.tick(SEND_MS - 1);
+  assert.deepEqual(states(ledger), ['sending', 'queued']);
+  channel.answer = accepted;
+  context.mock.timers.tick(1);
+  await turnsOfTheLoop(() => states(ledger)[0] !== 'sending', context);
+  assert.equal(states(ledger)[0], 'uncertain');
+  await turnsOfTheLoop(() => states(ledger)[1] === 'sent', context);
+});
+
+test('a driver that hangs over its history does not keep the host from starting', async (context) => {
+  const { ledger, channel, session, restart } = await world(context);
+  const [id] = queueOutbound(ledger.db, session.chat_id, ['x']);
+  markSending(ledger.db, 1, id!);
+  channel.reconcile = () => new Promise(() => {});
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  let recovered = false;
+  void restart()
+    .recover()
+    .then(() => {
+      recovered = true;
+    });
+  await turnsOfTheLoop(() => true);
+  context.mock.timers.tick(SEND_MS);
+  await turnsOfTheLoop(() => recovered, context);
+  assert.deepEqual(states(ledger), ['uncertain']);
+});
+
+const RECONCILED: [name: string, known: (() => Promise<Reconciled>) | null, state: string, sends: number][] = [
+  ['that it has it', async () => ({ found: true, receipt: 'from history' }), 'sent', 0],
+  ['that it does not have it', async () => ({ found: false }), 'sent', 1],
+  ['that it does not know', async () => ({ found: 'unknown' }), 'uncertain', 0],
+  ['nothing, because it fails', () => Promise.reject(new Error('no connection')), 'uncertain', 0],
+  ['nothing, because it cannot be asked', null, 'uncertain', 0],
+];
+
+for (const [name, known, state, sends] of RECONCILED) {
+  test(`a row that was being sent when the host died, and the platform says ${name}: ${state}`, async (context) => {
+    const { ledger, channel, session, alerts, restart } = await world(context);
+    const [first, second] = queueOutbound(ledger.db, session.chat_id, ['first', 'second']);
+    markSending(ledger.db, 1, first!);
+    if (known !== null) channel.reconcile = known;
+    await restart().recover();
+    await until(settled(ledger));
+    assert.deepEqual(states(ledger), [state, 'sent']);
+    assert.equal(channel.asked.filter((operation) => operation.body === 'first').length, sends);
+    assert.equal(channel.bodies().at(-1), 'second');
+    assert.equal(alerts.length, state === 'uncertain' ? 1 : 0);
+    assert.ok(second);
+  });
+}
+
+test('a row whose driver is not configured stays where it is', async (context) => {
+  const { ledger, delivery } = await world(context);
+  const elsewhere = seedChat(ledger.db, 'nowhere', 'main');
+  queueOutbound(ledger.db, elsewhere.chat_id, ['x']);
+  await delivery.recover();
+  delivery.wake(elsewhere.chat_id);
+  await pause(30);
+  assert.deepEqual(states(ledger), ['queued']);
+});
+
+test('the sweep finds a row that nobody woke, and only that', async (context) => {
+  const { ledger, delivery, session } = await world(context);
+  queueOutbound(ledger.db, session.chat_id, ['x']);
+  assert.deepEqual(delivery.forgotten(), [session.chat_id]);
+  delivery.wake(session.chat_id);
+  assert.deepEqual(delivery.forgotten(), []);
+  await until(settled(ledger));
+  assert.deepEqual(delivery.forgotten(), []);
+});
+
+test('stop starts no new send and waits for the one that runs', async (context) => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const { ledger, channel, delivery, session } = await world(context, async (operation) => {
+    await promise;
+    return { ok: true, receipt: operation.key };
+  });
+  queueOutbound(ledger.db, session.chat_id, ['running', 'waiting']);
+  delivery.wake(session.chat_id);
+  await until(() => channel.asked.length === 1);
+  const stopped = delivery.stop(5000);
+  resolve();
+  await stopped;
+  assert.deepEqual(states(ledger), ['sent', 'queued']);
+  delivery.wake(session.chat_id);
+  await pause(20);
+  assert.equal(channel.asked.length, 1);
+});
+
+/** Lets immediates and promises run while timers stand still; with a context, timers go on a little each time. */
+async function turnsOfTheLoop(done: () => boolean, context?: TestContext): Promise<void> {
+  for (let i = 0; i < 500; i += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (i > 5 && done()) return;
+    context?.mock.timers.tick(1);
+  }
+  assert.ok(done(), 'not within 500 turns of the loop');
+}

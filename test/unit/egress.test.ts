@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { silentLog } from '../../src/base/log.ts';
+import { Egress, type EgressSession } from '../../src/sessions/egress.ts';
+import { GatewayLines } from '../fakes/gateway_lines.ts';
+import { temporaryFolder } from '../fakes/ledger_kit.ts';
+
+interface World {
+  gateway: GatewayLines;
+  egress: Egress;
+  heard: string[];
+}
+
+function world(context: TestContext): World {
+  const gateway = new GatewayLines(join(temporaryFolder(context), 'gateway.sock'));
+  const heard: string[] = [];
+  const egress = new Egress(gateway.path, silentLog, {
+    alert: (kind, subject, text) => heard.push(`alert ${kind} ${subject} ${text}`),
+    secrets: (names) => heard.push(`secrets ${[...names].join(' ')}`),
+    refused: (session, reason) => heard.push(`refused ${session} ${reason}`),
+  });
+  context.after(async () => {
+    egress.stop();
+    await gateway.die();
+  });
+  return { gateway, egress, heard };
+}
+
+function session(name: string): EgressSession {
+  return { session: name, group: 'assistant', policy: 'f'.repeat(64), socket: `/run/${name}` };
+}
+
+async function until(done: () => boolean): Promise<void> {
+  for (let i = 0; i < 1000 && !done(); i += 1) await pause(5);
+  assert.ok(done(), 'not within 5 s');
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+test('a session that is opened before the gateway is there waits for it', async (context) => {
+  const { gateway, egress } = world(context);
+  egress.start();
+  const opened = egress.open(session('s1'));
+  await pause(120);
+  assert.equal(egress.connected, false);
+  await gateway.listen();
+  await opened;
+  assert.equal(egress.connected, true);
+  assert.deepEqual([...new Set(gateway.opened())], ['s1']);
+});
+
+test('after a restart of the gateway the open sessions are opened again, the closed ones are not', async (context) => {
+  const { gateway, egress } = world(context);
+  await gateway.listen();
+  egress.start();
+  await Promise.all(['s1', 's2', 's3'].map((name) => egress.open(session(name))));
+  egress.close('s2');
+  await gateway.die();
+  await until(() => !egress.connected);
+  gateway.asked.length = 0;
+  await gateway.listen();
+  await until(() => gateway.opened().length === 2);
+  assert.deepEqual(gateway.opened().sort(), ['s1', 's3']);
+});
+
+test('many restarts leave one connection, not many', async (context) => {
+  const { gateway, egress } = world(context);
+  egress.start();
+  for (let restart = 1; restart <= 5; restart += 1) {
+    await gateway.listen();
+    await until(() => egress.connected);
+    await pause(30);
+    assert.equal(gateway.connections, restart);
+    await gateway.die();
+    await until(() => !egress.connected);
+  }
+});
+
+test('a gateway that dies over an open is asked again by the same call', async (context) => {
+  const { gateway, egress } = world(context);
+  gateway.reply = () => null;
+  await gateway.listen();
+  egress.start();
+  const opened = egress.open(session('s1'));
+  await until(() => gateway.opened().length > 0);
+  await gateway.die();
+  gateway.reply = (asked) => ({ id: asked.id, ok: true });
+  await gateway.listen();
+  await opened;
+});
+
+test('a refusal is final for that session, and it is not opened again later', async (context) => {
+  const { gateway, egress } = world(context);
+  gateway.reply = ({ id }) => ({ id, ok: false, error: 'conflict', message: 'the policy differs' });
+  await gateway.listen();
+  egress.start();
+  await assert.rejects(egress.open(session('s1')), { code: 'conflict', message: 'the policy differs' });
+  await gateway.die();
+  gateway.asked.length = 0;
+  await gateway.listen();
+  await until(() => egress.connected);
+  await pause(50);
+  assert.deepEqual(gateway.opened(), []);
+});
+
+test('a live session that is refused after a restart is told of', async (context) => {
+  const { gateway, egress, heard } = world(context);
+  await gateway.listen();
+  egress.start();
+  await egress.open(session('s1'));
+  await gateway.die();
+  gateway.reply = ({ id }) => ({ id, ok: false, error: 'conflict', message: 'the policy differs' });
+  await gateway.listen();
+  await until(() => heard.length > 0);
+  assert.deepEqual(heard, ['refused s1 the policy differs']);
+});
+
+test('events reach their handlers; the same set of secrets again is no news, garbage is nothing', async (context) => {
+  const { gateway, egress, heard } = world(context);
+  await gateway.listen();
+  egress.start();
+  await until(() => egress.connected);
+  for (const line of [
+    '{"event":"secrets","names":["anthropic"]}',
+    '{"event":"secrets","names":["anthropic"]}',
+    '{"event":"secrets","names":"all"}',
+    '{"event":"decide","kind":"x"}',
+    'not json',
+    '[]',
+    '{"event":"alert","kind":"budget","subject":"assistant","text":"spent"}',
+    '{"event":"secrets","names":[]}',
+  ])
+    gateway.write(`${line}\n`);
+  await until(() => heard.length >= 3);
+  assert.deepEqual(heard, ['secrets anthropic', 'alert budget assistant spent', 'secrets ']);
+  assert.equal(egress.connected, true);
+});
+
+test('evidence of a gateway that is gone, or answers wrongly, is empty', async (context) => {
+  const { gateway, egress } = world(context);
+  assert.deepEqual(await egress.audit('s1', 0, 1), []);
+  gateway.reply = ({ id }) => ({ id, ok: true, rows: [{ id: 'x' }] });
+  await gateway.listen();
+  egress.start();
+  await until(() => egress.connected);
+  assert.deepEqual(await egress.audit('s1', 0, 1), []);
+  assert.deepEqual(await egress.usage(0), []);
+  gateway.reply = ({ id }) => ({
+    id,
+    ok: true,
+    rows: [{ group: 'a', requests: 1, input_tokens: 2, output_tokens: 3 }],
+  });
+  assert.equal((await egress.usage(0)).length, 1);
+});
+
+test('after stop nothing connects again', async (context) => {
+  const { gateway, egress } = world(context);
+  egress.start();
+  egress.stop();
+  await gateway.listen();
+  await pause(200);
+  assert.equal(gateway.connections, 0);
+});

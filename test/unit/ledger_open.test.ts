@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { type TestContext, test } from 'node:test';
+import { noFaults } from '../../src/base/faults.ts';
+import { Ledger } from '../../src/ledger/ledger.ts';
+import { type Migration, readMigrations } from '../../src/ledger/migrate.ts';
+import { openLedgerFile } from '../../src/ledger/open.ts';
+import { temporaryFolder } from '../fakes/ledger_kit.ts';
+
+const FIRST: Migration = { version: 1, name: '0001_a.sql', sql: 'CREATE TABLE facts (text TEXT NOT NULL) STRICT;' };
+const SECOND: Migration = {
+  version: 2,
+  name: '0002_b.sql',
+  sql: 'ALTER TABLE facts ADD COLUMN weight INTEGER NOT NULL DEFAULT 7;',
+};
+const BROKEN: Migration = {
+  version: 2,
+  name: '0002_bad.sql',
+  sql: "DELETE FROM facts; INSERT INTO nowhere VALUES ('x');",
+};
+
+function fileIn(context: TestContext): string {
+  return join(temporaryFolder(context), 'ledger.db');
+}
+
+/** A ledger of schema 1 that holds one fact; closed. */
+async function oldLedger(context: TestContext): Promise<string> {
+  const file = fileIn(context);
+  const db = await openLedgerFile(file, [FIRST]);
+  db.exec("INSERT INTO facts VALUES ('kept')");
+  db.close();
+  return file;
+}
+
+function scalar(db: DatabaseSync, sql: string): unknown {
+  return Object.values(db.prepare(sql).get() ?? {})[0];
+}
+
+test('a fresh ledger has the newest schema, in write-ahead mode, and answers again after a restart', async (context) => {
+  const file = fileIn(context);
+  const first = await Ledger.open(file, noFaults);
+  await first.write('test', (db) => db.run("INSERT INTO groups VALUES ('assistant', NULL, 1)"));
+  first.close();
+  const again = await Ledger.open(file, noFaults);
+  assert.equal(scalar(again.db.raw, 'PRAGMA user_version'), readMigrations().at(-1)!.version);
+  assert.equal(scalar(again.db.raw, 'PRAGMA journal_mode'), 'wal');
+  assert.equal(scalar(again.db.raw, 'PRAGMA synchronous'), 2, 'FULL');
+  assert.equal(scalar(again.db.raw, 'SELECT name FROM groups'), 'assistant');
+  again.close();
+});
+
+test('migrations are numbered without a gap, in order', () => {
+  const versions = readMigrations().map((migration) => migration.version);
+  assert.deepEqual(
+    versions,
+    versions.map((_, index) => index + 1),
+  );
+});
+
+test('a newer schema is refused, and not a byte of the file changes', async (context) => {
+  const file = await oldLedger(context);
+  const newer = new DatabaseSync(file);
+  newer.exec('PRAGMA user_version = 99');
+  newer.close();
+  const before = readFileSync(file);
+  await assert.rejects(openLedgerFile(file, [FIRST]), {
+    code: 'storage',
+    message: /has schema 99, this GlassClaw knows 1/,
+  });
+  assert.deepEqual(readFileSync(file), before);
+});
+
+for (const [name, damage] of [
+  ['overwritten from its first byte', (bytes: Buffer) => bytes.fill(0x5a)],
+  ['damaged in its middle', (bytes: Buffer) => bytes.fill(0xff, 4096, 4096 + 3000)],
+  ['cut short', (bytes: Buffer) => bytes.subarray(0, 6000)],
+] as const) {
+  test(`a ledger that was ${name} is refused in one sentence, and its bytes stay as they are`, async (context) => {
+    const file = await oldLedger(context);
+    const hurt = Buffer.from(damage(readFileSync(file)));
+    writeFileSync(file, hurt);
+    await assert.rejects(openLedgerFile(file, [FIRST]), (error: Error & { code: string }) => {
+      assert.equal(error.code, 'storage');
+      assert.match(error.message, /^the ledger .* (is damaged|cannot be opened): [^\n]+/);
+      return true;
+    });
+    assert.deepEqual(readFileSync(file), hurt);
+  });
+}
+
+test('a folder in its place, and a folder that does not exist, are refused', async (context) => {
+  const file = fileIn(context);
+  mkdirSync(file);
+  await assert.rejects(openLedgerFile(file, [FIRST]), { code: 'storage', message: /cannot be opened/ });
+  await assert.rejects(openLedgerFile(join(file, 'no/ledger.db'), [FIRST]), { code: 'storage' });
+});
+
+test('a file that this user cannot write is refused', async (context) => {
+  const file = await oldLedger(context);
+  chmodSync(file, 0o444);
+  const asRoot = process.getuid?.() === 0;
+  if (asRoot) process.seteuid!(65_534);
+  try {
+    await assert.rejects(openLedgerFile(file, [FIRST]), { code: 'storage', message: /cannot be opened/ });
+  } finally {
+    if (asRoot) process.seteuid!(0);
+  }
+});
+
+test('a ledger that another process writes is refused after a bounded wait', async (context) => {
+  const file = await oldLedger(context);
+  const other = new DatabaseSync(file);
+  context.after(() => other.close());
+  other.exec('BEGIN IMMEDIATE');
+  await assert.rejects(openLedgerFile(file, [FIRST]), { code: 'storage', message: /database is locked/ });
+});
+
+test('a migration keeps the data, and a copy of the file as it was', async (context) => {
+  const file = await oldLedger(context);
+  const db = await openLedgerFile(file, [FIRST, SECOND]);
+  assert.deepEqual({ ...db.prepare('SELECT * FROM facts').get() }, { text: 'kept', weight: 7 });
+  assert.equal(scalar(db, 'PRAGMA user_version'), 2);
+  assert.equal(scalar(db, 'PRAGMA journal_mode'), 'wal');
+  db.close();
+  assert.ok(!existsSync(`${file}.migrating`));
+  const kept = new DatabaseSync(`${file}.before-2`, { readOnly: true });
+  assert.equal(scalar(kept, 'PRAGMA user_version'), 1);
+  assert.equal(scalar(kept, 'SELECT text FROM facts'), 'kept');
+  kept.close();
+});
+
+test('what stands only in the write-ahead log of a host that died is migrated too', async (context) => {
+  const file = await oldLedger(context);
+  const dying = new DatabaseSync(file);
+  context.after(() => dying.close());
+  dying.exec("PRAGMA wal_autocheckpoint = 0; INSERT INTO facts VALUES ('late')");
+  const copy = `${file}2`;
+  for (const suffix of ['', '-wal']) writeFileSync(copy + suffix, readFileSync(file + suffix));
+  const db = await openLedgerFile(copy, [FIRST, SECOND]);
+  assert.equal(scalar(db, 'SELECT count(*) FROM facts WHERE weight = 7'), 2);
+  db.close();
+});
+
+test('a migration that fails leaves the old ledger in force, whole, and nothing beside it', async (context) => {
+  const file = await oldLedger(context);
+  await assert.rejects(openLedgerFile(file, [FIRST, BROKEN]), {
+    code: 'storage',
+    message: /migration 0002_bad\.sql of .* failed: no such table: nowhere/,
+  });
+  assert.deepEqual(readdirSync(join(file, '..')), ['ledger.db']);
+  const db = await openLedgerFile(file, [FIRST]);
+  assert.equal(scalar(db, 'SELECT text FROM facts'), 'kept');
+  db.close();
+});
+
+test('a migrated copy with a broken reference does not pass its check', async (context) => {
+  const file = await oldLedger(context);
+  const dangling: Migration = {
+    version: 2,
+    name: '0002_dangling.sql',
+    sql: 'PRAGMA defer_foreign_keys = ON; CREATE TABLE a (id INTEGER PRIMARY KEY) STRICT; CREATE TABLE b (a INTEGER REFERENCES a (id)) STRICT; INSERT INTO b VALUES (5);',
+  };
+  await assert.rejects(openLedgerFile(file, [FIRST, dangling]), { code: 'storage' });
+  const db = await openLedgerFile(file, [FIRST]);
+  assert.equal(scalar(db, 'SELECT text FROM facts'), 'kept');
+  db.close();
+});
+
+test('no room for the copy that is kept: one sentence, the old ledger in force', async (context) => {
+  const file = await oldLedger(context);
+  mkdirSync(`${file}.before-2`);
+  await assert.rejects(openLedgerFile(file, [FIRST, SECOND]), { code: 'storage' });
+  assert.ok(!existsSync(`${file}.migrating`), 'the copy is not left behind');
+  const db = await openLedgerFile(file, [FIRST]);
+  assert.equal(scalar(db, 'PRAGMA user_version'), 1);
+  db.close();
+});
+
+test('the connection is defensive: the schema cannot be written, events are append-only', async (context) => {
+  const ledger = await Ledger.open(fileIn(context), noFaults);
+  context.after(() => ledger.close());
+  const { raw } = ledger.db;
+  raw.exec("INSERT INTO events (at_us, kind, data) VALUES (1, 'host.started', '{}')");
+  for (const [sql, reason] of [
+    ["PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = 'x'", /may not be modified/],
+    ["UPDATE events SET kind = 'x'", /append-only/],
+    ['DELETE FROM events', /append-only/],
+    ["INSERT INTO chats (channel, platform_id, title, created_ms) VALUES ('a', 'b', 'c', 'now')", /cannot store TEXT/],
+    ["INSERT INTO wirings (chat_id, group_name, engage) VALUES (99, 'nobody', 'always')", /FOREIGN KEY/],
+    ['SELECT "no such column"', /no such column/],
+  ] as const)
+    assert.throws(() => raw.exec(sql), reason, sql);
+});

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { RESEED_BYTES_MAX, RESEED_ENTRIES_MAX } from '../../src/base/limits.ts';
+import type { Db } from '../../src/ledger/db.ts';
+import type { SessionRow } from '../../src/ledger/sessions.ts';
+import { addEntry, markNoticesSeen, recentEntries, searchGroup, unseenNotices } from '../../src/ledger/transcript.ts';
+import { freshLedger, seedChat } from '../fakes/ledger_kit.ts';
+
+async function seeded(context: TestContext): Promise<{ db: Db; session: SessionRow }> {
+  const { db } = await freshLedger(context);
+  return { db, session: seedChat(db) };
+}
+
+function say(db: Db, session: SessionRow, text: string): void {
+  addEntry(db, 1, session.id, null, 'person', 'Alice', text);
+}
+
+function search(db: Db, words: string, group = 'assistant'): string[] {
+  return searchGroup(db, group, words, 20).map((entry) => entry.text);
+}
+
+test('a search finds every word, newest first, in this group only', async (context) => {
+  const { db, session } = await seeded(context);
+  const other = seedChat(db, 'local', 'elsewhere', 'stranger');
+  for (const text of ['the red fox', 'a red house', 'the fox is RED, twice']) say(db, session, text);
+  say(db, other, 'the red fox of another group');
+  assert.deepEqual(search(db, 'fox red'), ['the fox is RED, twice', 'the red fox']);
+  assert.deepEqual(search(db, 'fox blue'), []);
+  assert.deepEqual(search(db, 'fox', 'stranger'), ['the red fox of another group']);
+  assert.deepEqual(search(db, 'fox', ''), []);
+});
+
+test('operators of the search language are words like others', async (context) => {
+  const { db, session } = await seeded(context);
+  for (const text of ['alpha', 'beta', 'alpha OR beta', 'text: alpha']) say(db, session, text);
+  assert.deepEqual(search(db, 'alpha OR beta'), ['alpha OR beta']);
+  assert.deepEqual(search(db, 'alpha NOT text'), []);
+  assert.deepEqual(search(db, 'alph*'), []);
+  assert.deepEqual(search(db, 'text:alpha'), ['text: alpha']);
+});
+
+const HOSTILE = [
+  '"',
+  '""',
+  "'; DROP TABLE transcript; --",
+  'a"b',
+  '(',
+  'NEAR(alpha beta, 1)',
+  '^alpha',
+  '{text} : alpha',
+  '-alpha',
+  '+',
+  '\\',
+  '\ud800',
+  '😀',
+  '\u202e',
+  ' \t\n ',
+  '',
+  'alpha\0',
+  'alpha\0beta',
+  '\0',
+  Array(200).fill('a').join(' '),
+  'a'.repeat(400),
+];
+
+test('hostile words are only words: each search answers, and changes nothing', async (context) => {
+  const { db, session } = await seeded(context);
+  say(db, session, 'alpha');
+  for (const words of HOSTILE) {
+    assert.doesNotThrow(() => search(db, words), JSON.stringify(words).slice(0, 30));
+    assert.deepEqual(search(db, 'alpha'), ['alpha']);
+  }
+});
+
+test('a notice is shown until a settled turn has shown it, and is then part of the conversation', async (context) => {
+  const { db, session } = await seeded(context);
+  const id = addEntry(db, 1, session.id, null, 'notice', '', 'it did not arrive');
+  say(db, session, 'hello');
+  assert.deepEqual(
+    unseenNotices(db, session.id).map((notice) => notice.id),
+    [id],
+  );
+  assert.deepEqual(
+    recentEntries(db, session.id).map((entry) => entry.role),
+    ['person'],
+  );
+  markNoticesSeen(db, [id]);
+  assert.deepEqual(unseenNotices(db, session.id), []);
+  assert.deepEqual(
+    recentEntries(db, session.id).map((entry) => entry.role),
+    ['notice', 'person'],
+  );
+});
+
+test('a reseed is the end of the conversation, oldest first, within its limits', async (context) => {
+  const { db, session } = await seeded(context);
+  for (let i = 0; i < RESEED_ENTRIES_MAX + 10; i += 1) say(db, session, `m${i}`);
+  const entries = recentEntries(db, session.id);
+  assert.equal(entries.length, RESEED_ENTRIES_MAX);
+  assert.deepEqual([entries[0]!.text, entries.at(-1)!.text], ['m10', `m${RESEED_ENTRIES_MAX + 9}`]);
+  const third = 'é'.repeat(RESEED_BYTES_MAX / 6);
+  for (let i = 0; i < 4; i += 1) say(db, session, third);
+  assert.equal(recentEntries(db, session.id).length, 3);
+});

@@ -1,0 +1,236 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { CALLS_PENDING_MAX } from '../../src/base/limits.ts';
+import { conservation } from '../../src/ledger/conservation.ts';
+import { inboundStates, queueMessage, seedChat } from '../fakes/ledger_kit.ts';
+import { eventually, type FakeSandbox, type SessionWorld, sessionWorld } from '../fakes/session_world.ts';
+
+/** Whoever is on a hatch may lie about the turn that runs, and about nothing else. */
+
+interface Running extends SessionWorld {
+  sandbox1: FakeSandbox;
+  turn: number;
+  id: number;
+  /** An inbound key of another session. */
+  stranger: number;
+}
+
+async function running(context: TestContext): Promise<Running> {
+  const world = await sessionWorld(context);
+  const other = await world.ledger.write('seed', (db) => seedChat(db, 'local', 'other', 'stranger'));
+  const stranger = queueMessage(world.ledger.db, other, 'of somebody else');
+  const id = world.say('hello');
+  const sandbox1 = await world.sandbox(1);
+  await sandbox1.ready();
+  await eventually(() => sandbox1.turn() !== undefined);
+  return { ...world, sandbox1, turn: sandbox1.turn()!.turn, id, stranger };
+}
+
+function done(turn: number, part: object = {}): object {
+  return { t: 'done', turn, outcome: 'answered', text: 'the answer', resume: 'r1', ...part };
+}
+
+function stateOf(world: SessionWorld, id: number): { state: string; deaths: number } {
+  return {
+    ...world.ledger.db.get<{ state: string; deaths: number }>('SELECT state, deaths FROM inbound WHERE id = ?', id)!,
+  };
+}
+
+function bodies(world: SessionWorld): string[] {
+  return world.ledger.db.all<{ body: string }>('SELECT body FROM outbound ORDER BY id').map((row) => row.body);
+}
+
+function ends(world: SessionWorld): string[] {
+  return world.ledger.db
+    .all<{ data: string }>("SELECT data FROM events WHERE kind = 'sandbox.ended' ORDER BY id")
+    .map((row) => JSON.parse(row.data).reason);
+}
+
+test('an honest turn: taken, done, settled, and the resume point is kept', async (context) => {
+  const world = await running(context);
+  world.sandbox1.send({ t: 'taken', turn: world.turn, ids: [world.id] }, done(world.turn));
+  await eventually(() => stateOf(world, world.id).state === 'answered');
+  assert.deepEqual(bodies(world), ['the answer']);
+  assert.deepEqual(
+    { ...world.ledger.db.get<object>('SELECT harness, resume FROM sessions WHERE id = ?', world.row.id) },
+    { harness: 'probe', resume: 'r1' },
+  );
+});
+
+const FORGED: [name: string, frames: (world: Running) => object[], reason: RegExp][] = [
+  [
+    'taken of another turn',
+    ({ turn, id }) => [{ t: 'taken', turn: turn + 1, ids: [id] }],
+    /of a turn that does not run/,
+  ],
+  [
+    'a message of another session as taken',
+    ({ turn, stranger }) => [{ t: 'taken', turn, ids: [stranger] }],
+    /does not have/,
+  ],
+  ['taken of the same message twice', ({ turn, id }) => Array(2).fill({ t: 'taken', turn, ids: [id] }), /nothing new/],
+  ['taken of nothing', ({ turn }) => [{ t: 'taken', turn, ids: [] }], /nothing new/],
+  [
+    'a call of another turn',
+    ({ turn }) => [{ t: 'call', call: 1, turn: turn + 1, tool: 'send_message', input: { text: 'x' } }],
+    /does not run/,
+  ],
+  [
+    'a file of another turn',
+    ({ turn }) => [{ t: 'file', call: 1, turn: turn + 1, name: 'x', bytes: 0, sha256: '' }],
+    /does not run/,
+  ],
+  ['a chunk of no file', () => [{ t: 'chunk', call: 1, seq: 0, data: 'QQ==' }], /not announced/],
+  ['done of another turn', ({ turn }) => [done(turn + 1)], /does not run/],
+  ['done without having taken anything', ({ turn }) => [done(turn)], /without having taken/],
+  [
+    'an interruption that nobody asked for',
+    ({ turn }) => [done(turn, { outcome: 'interrupted' })],
+    /interrupted itself/,
+  ],
+  ['ready again', () => [{ t: 'ready', steer: true, resumed: true }], /second ready/],
+  [
+    'calls without waiting for their receipts',
+    ({ turn }) =>
+      Array.from({ length: CALLS_PENDING_MAX + 1 }, (_, i) => ({
+        t: 'call',
+        call: i + 1,
+        turn,
+        tool: 'send_message',
+        input: { text: `m${i}` },
+      })),
+    /receipt/,
+  ],
+];
+
+for (const [name, frames, reason] of FORGED) {
+  test(`${name} ends the sandbox, and the message waits for the next one`, async (context) => {
+    const world = await running(context);
+    world.sandbox1.send(...frames(world));
+    await eventually(() => world.sandbox1.killed);
+    await world.sandbox(2);
+    assert.deepEqual(stateOf(world, world.id), { state: 'queued', deaths: 1 });
+    assert.equal(stateOf(world, world.stranger).state, 'queued');
+    await eventually(() => ends(world).length === 1);
+    assert.match(ends(world)[0]!, reason);
+    assert.deepEqual(conservation(world.ledger.db, 0).violations, []);
+  });
+}
+
+test('done twice settles once; the second is of a turn that does not run', async (context) => {
+  const world = await running(context);
+  world.sandbox1.send(
+    { t: 'taken', turn: world.turn, ids: [world.id] },
+    done(world.turn),
+    done(world.turn, { text: 'again' }),
+  );
+  await eventually(() => stateOf(world, world.id).state === 'answered');
+  await eventually(() => world.sandbox1.killed);
+  assert.deepEqual(bodies(world), ['the answer']);
+  world.say('next');
+  const second = await world.sandbox(2);
+  await second.ready();
+  await eventually(() => second.turn() !== undefined);
+  assert.equal(second.turn()!.attempt, 1, 'nobody is blamed for what came after the end');
+});
+
+test('an answer of nothing is silence, a failure of nothing has a sentence', async (context) => {
+  const world = await running(context);
+  world.sandbox1.send({ t: 'taken', turn: world.turn, ids: [world.id] }, done(world.turn, { text: ' \n' }));
+  await eventually(() => stateOf(world, world.id).state === 'silent');
+  const next = world.say('next');
+  await eventually(() => world.sandbox1.heard.filter((frame) => frame.t === 'turn').length === 2);
+  world.sandbox1.send(done(world.turn + 1, { outcome: 'failed', text: '' }));
+  await eventually(() => stateOf(world, next).state === 'failed');
+  assert.equal(bodies(world).length, 1);
+  assert.match(bodies(world)[0]!, /\w/);
+});
+
+test('a hostile input of a tool is a refusal, never the end of the host', async (context) => {
+  const world = await running(context);
+  const inputs = [{ words: 'a\0b' }, { words: '"' }, { words: 7 }, [], 'x', null, { words: 'x', group: 'stranger' }];
+  for (const [index, input] of inputs.entries()) {
+    world.sandbox1.send({ t: 'call', call: index + 1, turn: world.turn, tool: 'history_search', input });
+    await eventually(() => world.sandbox1.heard.filter((frame) => frame.t === 'receipt').length === index + 1);
+  }
+  world.sandbox1.send({ t: 'call', call: 99, turn: world.turn, tool: '__proto__', input: {} });
+  await eventually(() => world.sandbox1.heard.some((frame) => frame.t === 'receipt' && frame.call === 99 && !frame.ok));
+  assert.equal(world.sandbox1.killed, false);
+});
+
+test('an agent sends to the chats of its group only', async (context) => {
+  const world = await running(context);
+  for (const [call, to] of ['local:other', 'local:main'].entries())
+    world.sandbox1.send({ t: 'call', call: call + 1, turn: world.turn, tool: 'send_message', input: { text: to, to } });
+  await eventually(() => world.sandbox1.heard.filter((frame) => frame.t === 'receipt').length === 2);
+  assert.deepEqual(bodies(world), ['local:main']);
+});
+
+test('a message that comes while an idle sandbox is being ended is not charged for it', async (context) => {
+  const world = await running(context);
+  world.sandbox1.send({ t: 'taken', turn: world.turn, ids: [world.id] }, done(world.turn));
+  await eventually(() => world.session.state === 'idle');
+  world.sandbox1.exitsWhenKilled = false;
+  world.session.rest('its place was needed');
+  const late = world.say('late');
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  world.sandbox1.exit();
+  const second = await world.sandbox(2);
+  await second.ready();
+  await eventually(() => second.turn() !== undefined);
+  assert.equal(second.turn()!.attempt, 1);
+  assert.deepEqual(stateOf(world, late), { state: 'running', deaths: 0 });
+});
+
+test('an idle sandbox that dies by itself is not charged to the message that comes just then', async (context) => {
+  const world = await running(context);
+  world.sandbox1.send({ t: 'taken', turn: world.turn, ids: [world.id] }, done(world.turn));
+  await eventually(() => world.session.state === 'idle');
+  world.sandbox1.exitsWhenKilled = false;
+  world.sandbox1.send({ t: 'nonsense' }); // the hatch ends at once, the process a little later
+  await eventually(() => world.sandbox1.killed);
+  const late = world.say('late');
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  world.sandbox1.exit();
+  const second = await world.sandbox(2);
+  await second.ready();
+  await eventually(() => second.turn() !== undefined);
+  assert.deepEqual(stateOf(world, late), { state: 'running', deaths: 0 });
+});
+
+test('what joined and was not taken goes back to the queue, in order', async (context) => {
+  const world = await sessionWorld(context);
+  const first = world.say('first');
+  const sandbox = await world.sandbox(1);
+  await sandbox.ready(true);
+  await eventually(() => sandbox.turn() !== undefined);
+  world.say('second');
+  await eventually(() => sandbox.heard.some((frame) => frame.t === 'steer'));
+  const turn = sandbox.turn()!.turn;
+  sandbox.send({ t: 'taken', turn, ids: [first] }, done(turn));
+  await eventually(() => sandbox.heard.filter((frame) => frame.t === 'turn').length === 2);
+  const again = sandbox.heard.findLast((frame) => frame.t === 'turn')!;
+  assert.deepEqual(again.t === 'turn' && again.messages.map((message) => message.text), ['second']);
+  assert.deepEqual(inboundStates(world.ledger.db), ['answered', 'running']);
+});
+
+test('a name or a notice of any length reaches the sandbox in a frame that it takes', async (context) => {
+  const world = await sessionWorld(context);
+  const long = '漢'.repeat(4000);
+  const { db } = world.ledger;
+  db.run(
+    "INSERT INTO transcript (session_id, role, author, text, unseen, at_ms) VALUES (?, 'notice', '', ?, 1, 1), (?, 'person', ?, 'x', 0, 1)",
+    world.row.id,
+    long,
+    world.row.id,
+    long,
+  );
+  queueMessage(db, world.row, 'hello');
+  db.run('UPDATE messages SET sender = ?', long);
+  world.session.wake();
+  const sandbox = await world.sandbox(1);
+  await sandbox.ready(false, false);
+  await eventually(() => sandbox.turn() !== undefined); // the fake throws at a frame that no runner takes
+  assert.equal(sandbox.killed, false);
+  assert.equal(sandbox.turn()!.transcript.length, 1);
+});
