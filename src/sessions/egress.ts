@@ -142,29 +142,32 @@ export class Egress {
 
   async #connect(wait_ms: number): Promise<void> {
     if (this.#stopped) return;
-    try {
-      const client = await LineClient.connect(this.#path, REQUEST_MS, {
-        peer: 'the gateway',
-        onEvent: (event) => this.#event(event),
-        onClose: () => this.#lost(),
-      });
-      await this.#connected(client);
-    } catch {
-      setTimeout(() => void this.#connect(Math.min(wait_ms * 2, RECONNECT_MAX_MS)), wait_ms);
-    }
+    const handlers = {
+      peer: 'the gateway',
+      onEvent: (event: unknown) => this.#event(event),
+      onClose: () => this.#lost(),
+    };
+    const client = await LineClient.connect(this.#path, REQUEST_MS, handlers).catch(() => null);
+    if (client !== null) this.#connected(client);
+    else setTimeout(() => void this.#connect(Math.min(wait_ms * 2, RECONNECT_MAX_MS)), wait_ms);
   }
 
-  async #connected(client: LineClient): Promise<void> {
-    if (client.closed) return this.#lost();
+  #connected(client: LineClient): void {
     this.#client = client;
     this.#log.info('gateway.connected', { sessions: this.#open.size });
-    for (const session of this.#open.values()) {
-      client.request({ op: 'open', ...session }, GATEWAY_READY_MS).catch((error) => {
-        this.#log.warn('gateway.reopen', { session: session.session, reason: messageOf(error) });
-        this.#handlers.refused(session.session, messageOf(error));
-      });
-    }
+    for (const session of this.#open.values()) void this.#reopen(client, session);
     for (const resume of this.#waiting.splice(0)) resume();
+  }
+
+  async #reopen(client: LineClient, session: EgressSession): Promise<void> {
+    try {
+      await client.request({ op: 'open', ...session }, GATEWAY_READY_MS);
+    } catch (error) {
+      // A gateway that is being killed still takes connections for a moment: losing it is no refusal, the next one asks.
+      if (client.closed) return;
+      this.#log.warn('gateway.reopen', { session: session.session, reason: messageOf(error) });
+      this.#handlers.refused(session.session, messageOf(error));
+    }
   }
 
   #lost(): void {

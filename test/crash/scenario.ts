@@ -79,6 +79,12 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
     if ((rowOf(world, '<g1>')?.deaths ?? 0) === 0) throw new Error('not yet');
   });
   world.group('flaky', ASSISTANT_YAML);
+  // The alert of the failed start is cleared by the good one, before the operator clears whatever is left.
+  await say('gamma', '<g2>');
+  await eventually('the repaired group has answered', async () => {
+    const state = rowOf(world, '<g2>')?.state ?? 'nowhere';
+    if (state !== 'answered') throw new Error(state);
+  });
   await desk(world);
   await liveSession(world).then(
     (session) => world.refusedRequest(session),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { lstatSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import { HATCH_REFUSALS_MAX, TURN_DEATHS_MAX, TURN_FILES_MAX } from '../../src/base/limits.ts';
 import { ROOT } from '../../src/base/paths.ts';
 import type { Status } from '../../src/evidence/status.ts';
@@ -35,6 +35,7 @@ before(async () => {
   await install.start();
   await install.secret('anthropic', SECRET);
 });
+afterEach((context) => install.explain(context));
 after(async () => {
   await install.stop();
   await model?.close();

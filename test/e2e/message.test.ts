@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import { MESSAGE_TEXT_BYTES_MAX, SANDBOXES_MAX } from '../../src/base/limits.ts';
 import type { Status } from '../../src/evidence/status.ts';
 import type { Trace } from '../../src/evidence/trace.ts';
@@ -19,6 +19,7 @@ before(async () => {
   install.group('assistant', YAML);
   await install.start();
 });
+afterEach((context) => install.explain(context));
 after(() => install.stop());
 
 async function terminal(chat: string): Promise<Terminal> {
@@ -354,6 +355,7 @@ test('a search for hostile words is an answer like any other', async () => {
     await chat.say(`search ${words}`);
     await until(`answer ${index + 1}`, async () => assert.equal(chat.heard.length, index + 1));
   }
+  assert.deepEqual(await settled('search', 4), Array(4).fill('answered'));
   assert.equal((await status()).sweeps_needed, 0);
   assert.equal(install.pid('host'), host);
 });

@@ -12,7 +12,7 @@ export class GatewayLines {
   readonly path: string;
   readonly asked: Asked[] = [];
   /** Null: no answer. */
-  reply: (asked: Asked) => object | null = (asked) => ({ id: asked.id, ok: true });
+  reply: (asked: Asked) => object | 'hang up' | null = (asked) => ({ id: asked.id, ok: true });
   connections = 0;
   #server: Server | null = null;
   #sockets = new Set<Socket>();
@@ -55,7 +55,8 @@ export class GatewayLines {
         const asked = JSON.parse(line) as Asked;
         this.asked.push(asked);
         const answer = this.reply(asked);
-        if (answer !== null) socket.write(`${JSON.stringify(answer)}\n`);
+        if (answer === 'hang up') socket.destroy();
+        else if (answer !== null) socket.write(`${JSON.stringify(answer)}\n`);
       },
       () => {},
     );

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { TestContext } from 'node:test';
 import { type Paths, pathsOf, ROOT } from '../../src/base/paths.ts';
 import { ControlClient } from '../../src/cli/control_client.ts';
 import type { Status } from '../../src/evidence/status.ts';
@@ -82,6 +83,22 @@ export class Install {
     remove(this.paths.home);
   }
 
+  /** For `afterEach`: a failed test on somebody else's machine is explained by what both processes wrote. */
+  explain(context: object): void {
+    const test = context as TestContext & { passed: boolean };
+    if (test.passed) return;
+    for (const part of ['gateway', 'host'] as const) {
+      try {
+        const lines = readFileSync(join(this.paths.logs, `${part}.log`), 'utf8')
+          .trimEnd()
+          .split('\n');
+        for (const line of lines.slice(-LOG_LINES_SHOWN)) test.diagnostic(line.slice(0, 500));
+      } catch {
+        test.diagnostic(`${part} wrote no log`);
+      }
+    }
+  }
+
   end(part: 'gateway' | 'host', signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
     const child = this.#children.get(part);
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
@@ -107,6 +124,7 @@ export async function until<T>(what: string, attempt: () => Promise<T>, within_m
 
 /** A warm-up of the largest harness takes about a second. */
 const SETTLE_MS = 4000;
+const LOG_LINES_SHOWN = 15;
 
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));

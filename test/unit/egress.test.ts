@@ -118,6 +118,21 @@ test('a live session that is refused after a restart is told of', async (context
   assert.deepEqual(heard, ['refused s1 the policy differs']);
 });
 
+test('a gateway that still takes connections while it dies has refused nothing', async (context) => {
+  const { gateway, egress, heard } = world(context);
+  await gateway.listen();
+  egress.start();
+  await egress.open(session('s1'));
+  await gateway.die();
+  gateway.reply = () => 'hang up';
+  await gateway.listen();
+  await until(() => gateway.opened().length > 2);
+  gateway.reply = ({ id }) => ({ id, ok: true });
+  await until(() => egress.connected && gateway.opened().length > 3);
+  await pause(50);
+  assert.deepEqual(heard, []);
+});
+
 test('events reach their handlers; the same set of secrets again is no news, garbage is nothing', async (context) => {
   const { gateway, egress, heard } = world(context);
   await gateway.listen();
