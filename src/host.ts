@@ -18,6 +18,7 @@ import { clearAllAlerts } from './ledger/alerts.ts';
 import { chatById } from './ledger/chats.ts';
 import { recordEvent } from './ledger/events.ts';
 import { Ledger } from './ledger/ledger.ts';
+import type { OutboundRow } from './ledger/outbound.ts';
 import type { SessionRow } from './ledger/sessions.ts';
 import { prepareInstall } from './operations/first_run.ts';
 import { Operator, prepareLedger } from './operations/operator.ts';
@@ -108,7 +109,7 @@ async function openBase(options: HostOptions, paths: Paths) {
 function makeFlow(base: Base) {
   const { paths, clock, install, log, faults, ledger, local, channels, runtimes, runtime } = base;
   const trouble = (error: Error): void => log.error('ledger.trouble', { reason: error.message });
-  const deliver = (chat: number): void => delivery.wake(chat);
+  const deliver = (chat: number, claimed?: OutboundRow | null): void => delivery.wake(chat, claimed);
   const textMax = (channel: string): number =>
     channels.get(channel)?.capabilities.text_max ?? local.capabilities.text_max;
   const alerts = new Alerts(ledger, clock, log, base.operatorChat, deliver);
@@ -127,6 +128,7 @@ function makeFlow(base: Base) {
     node: process.execPath,
     codeCache: codeCacheOf(paths),
     tools: { log, ledger, clock, textMax, deliver },
+    claim: (db, chat) => delivery.claim(db, chat),
     textMax: (session: SessionRow) => textMax(chatById(ledger.db, session.chat_id)?.channel ?? local.name),
     clear: alerts.clear.bind(alerts),
   });

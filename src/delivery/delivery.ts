@@ -4,6 +4,7 @@ import { type Faults, guarded } from '../base/faults.ts';
 import { DURATION_MAX_MS, SEND_MS } from '../base/limits.ts';
 import type { Channel, Reconciled, SendOperation, SendResult } from '../channels/channel.ts';
 import { type ChatRow, chatById } from '../ledger/chats.ts';
+import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { messageById } from '../ledger/messages.ts';
@@ -11,8 +12,8 @@ import { chatsWithOutbound, headOfChat, markSending, type OutboundRow, sendingRo
 import { INTERRUPTED, isRetried, links, type Refusal, recordOutcome, recordReconciled } from './outcomes.ts';
 
 /**
- * Flow 1, step 6. One lane a chat keeps its order: the oldest row that has not ended is marked `sending` (committed),
- * handed to the channel, and its outcome committed. A row that must wait holds the lane until its time or its end.
+ * Flow 1, step 6. One lane a chat keeps its order: the oldest row that has not ended is marked `sending` (committed,
+ * mostly together with what wrote it), handed to the channel, and its outcome committed. A row that must wait holds the lane until its time or its end.
  *
  * A row found as `sending` at start may have been sent. The channel is asked; if it cannot tell, the row is `uncertain`,
  * an alert says so, and nothing is repeated.
@@ -53,11 +54,24 @@ export class Delivery {
     for (const chat of chatsWithOutbound(this.#ledger.db)) this.wake(chat);
   }
 
-  /** Something was committed for this chat. Returns at once. */
-  wake(chatId: number): void {
-    if (this.#stopped) return;
-    const lane = this.#lanes.get(chatId) ?? { busy: false, again: false, timer: null };
+  /**
+   * Inside the transaction that writes the next message of a chat: marks the head `sending` at once, which saves the
+   * commit of its own. Once that is on disk the row goes to `wake`. Null when the lane has to come to it by itself.
+   */
+  claim(db: Db, chatId: number): OutboundRow | null {
+    if (this.#stopped || this.#lanes.get(chatId)?.busy) return null;
+    const row = headOfChat(db, chatId);
+    if (row?.state !== 'queued' || !this.#channels.has(chatById(db, chatId)?.channel ?? '')) return null;
+    this.#mark(db, row);
+    return row;
+  }
+
+  /** Something was committed for this chat, `claimed` of it with its mark. Returns at once. */
+  wake(chatId: number, claimed: OutboundRow | null = null): void {
+    if (this.#stopped && claimed === null) return;
+    const lane = this.#lanes.get(chatId) ?? { busy: false, again: false, timer: null, claimed: null };
     this.#lanes.set(chatId, lane);
+    lane.claimed ??= claimed;
     if (lane.busy) {
       lane.again = true;
       return;
@@ -95,17 +109,24 @@ export class Delivery {
   async #run(chatId: number, lane: Lane): Promise<void> {
     do {
       lane.again = false;
-      while (!this.#stopped && (await this.#deliverHead(chatId, lane))) {
+      while (this.#mayRun(lane) && (await this.#deliverHead(chatId, lane))) {
         // the head has ended; the next one is due
       }
-    } while (lane.again && !this.#stopped);
+    } while (lane.again && this.#mayRun(lane));
     lane.busy = false;
     if (lane.timer === null && !lane.again) this.#lanes.delete(chatId);
   }
 
+  /** What bears the mark is sent even while this stops: as `sending` it would be taken for interrupted. */
+  #mayRun(lane: Lane): boolean {
+    return !this.#stopped || lane.claimed !== null;
+  }
+
   /** Returns whether to go on with the next row at once. */
   async #deliverHead(chatId: number, lane: Lane): Promise<boolean> {
-    const row = headOfChat(this.#ledger.db, chatId);
+    const { claimed } = lane;
+    lane.claimed = null;
+    const row = claimed ?? headOfChat(this.#ledger.db, chatId);
     const chat = chatById(this.#ledger.db, chatId);
     if (row === undefined || chat === undefined || row.state === 'sending') return false;
     const wait = row.state === 'retry' ? row.not_before_ms - this.#clock.now() : 0;
@@ -115,7 +136,7 @@ export class Delivery {
     }
     const channel = this.#channels.get(chat.channel);
     if (channel === undefined) return false; // its driver is not configured now; the row stays, status shows its age
-    await this.#ledger.insist('sending', (db) => this.#mark(db, row), this.#hooks.trouble);
+    if (claimed === null) await this.#ledger.insist('sending', (db) => this.#mark(db, row), this.#hooks.trouble);
     const result = await this.#send(channel, this.#operation(row, chat));
     await this.#ledger.insist(
       'sent',
@@ -197,6 +218,8 @@ interface Lane {
   busy: boolean;
   again: boolean;
   timer: NodeJS.Timeout | null;
+  /** The head, when it bears its mark already; as it was before. */
+  claimed: OutboundRow | null;
 }
 
 /** A driver that fails or hangs here cannot tell; the host must start all the same. */

@@ -1,5 +1,6 @@
 import { OVERDUE_MS } from '../base/limits.ts';
 import type { Db } from './db.ts';
+import { IS_OPEN } from './messages.ts';
 
 /**
  * The two conservation laws, as queries. What comes in is in exactly one state, what goes out is in exactly one state,
@@ -70,7 +71,7 @@ export function conservation(db: Db, now: number): Conservation {
     overdue: {
       inbound: count(
         db,
-        "SELECT count(*) AS n FROM inbound WHERE state IN ('queued', 'running') AND updated_ms < ?",
+        `SELECT count(*) AS n FROM inbound INDEXED BY inbound_open WHERE ${IS_OPEN} AND updated_ms < ?`,
         late,
       ),
       outbound: count(db, OVERDUE_OUTBOUND, late),

@@ -80,10 +80,13 @@ export function outboundById(db: Db, id: number): OutboundRow | undefined {
   return db.get<OutboundRow>('SELECT * FROM outbound WHERE id = ?', id);
 }
 
+/** A row that has not reached an end; the condition of the index, as with `IS_OPEN`. */
+const IS_UNSENT = "state IN ('queued', 'sending', 'retry')";
+
 /** The oldest row of a chat that has not reached an end: nothing of that chat may overtake it. */
 export function headOfChat(db: Db, chatId: number): OutboundRow | undefined {
   return db.get<OutboundRow>(
-    "SELECT * FROM outbound WHERE chat_id = ? AND state IN ('queued', 'sending', 'retry') ORDER BY id LIMIT 1",
+    `SELECT * FROM outbound INDEXED BY outbound_open WHERE chat_id = ? AND ${IS_UNSENT} ORDER BY id LIMIT 1`,
     chatId,
   );
 }
@@ -91,13 +94,15 @@ export function headOfChat(db: Db, chatId: number): OutboundRow | undefined {
 export function chatsWithOutbound(db: Db): number[] {
   return db
     .all<{ chat_id: number }>(
-      "SELECT DISTINCT chat_id FROM outbound WHERE state IN ('queued', 'sending', 'retry') ORDER BY chat_id",
+      `SELECT DISTINCT chat_id FROM outbound INDEXED BY outbound_open WHERE ${IS_UNSENT} ORDER BY chat_id`,
     )
     .map((row) => row.chat_id);
 }
 
 export function sendingRows(db: Db): OutboundRow[] {
-  return db.all<OutboundRow>("SELECT * FROM outbound WHERE state = 'sending' ORDER BY id");
+  return db.all<OutboundRow>(
+    `SELECT * FROM outbound INDEXED BY outbound_open WHERE ${IS_UNSENT} AND state = 'sending' ORDER BY id`,
+  );
 }
 
 /** `queued` or `retry` → `sending`. The mark is committed before the platform is called; returns whether it was made. */

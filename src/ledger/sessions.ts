@@ -1,4 +1,5 @@
 import type { Db } from './db.ts';
+import { IS_OPEN } from './messages.ts';
 
 export interface SessionRow {
   id: number;
@@ -44,7 +45,8 @@ export function sessionById(db: Db, id: number): SessionRow | undefined {
 export function sessionsWithWork(db: Db): number[] {
   return db
     .all<{ session_id: number }>(
-      "SELECT DISTINCT session_id FROM inbound WHERE state IN ('queued', 'running') AND session_id IS NOT NULL ORDER BY session_id",
+      `SELECT DISTINCT session_id FROM inbound INDEXED BY inbound_open
+        WHERE ${IS_OPEN} AND session_id IS NOT NULL ORDER BY session_id`,
     )
     .map((row) => row.session_id);
 }

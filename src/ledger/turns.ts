@@ -1,6 +1,7 @@
 import { assert } from '../base/errors.ts';
 import { TURN_DEATHS_MAX, TURN_DEATHS_SPLIT, TURN_MESSAGES_MAX, TURN_TEXT_BYTES_MAX } from '../base/limits.ts';
 import type { Db } from './db.ts';
+import { IS_OPEN } from './messages.ts';
 
 /**
  * The turn's three transitions, each to be called inside one transaction:
@@ -37,16 +38,17 @@ interface QueuedRow extends TurnMessage {
   alone: number;
 }
 
-const QUEUED = `SELECT i.id AS inbound_id, m.id AS message_id, m.sender, m.text, m.sent_ms, i.deaths, i.alone
-  FROM inbound i JOIN messages m ON m.id = i.message_id`;
+const COLUMNS = 'i.id AS inbound_id, m.id AS message_id, m.sender, m.text, m.sent_ms, i.deaths, i.alone';
+const OF_TURN = `SELECT ${COLUMNS} FROM inbound i JOIN messages m ON m.id = i.message_id`;
 
 /** Begins the next attempt of a session: of the turn that waits for one, else of a new turn. Undefined: nothing waits. */
 export function beginTurn(db: Db, now: number, sessionId: number, harness: string): OpenTurn | undefined {
-  const waiting = db.get<{ id: number; attempt: number }>(
-    "SELECT id, attempt FROM turns WHERE session_id = ? AND state = 'waiting'",
+  const open = db.get<{ id: number; attempt: number; state: string }>(
+    "SELECT id, attempt, state FROM turns INDEXED BY turns_open WHERE session_id = ? AND state IN ('running', 'waiting')",
     sessionId,
   );
-  if (waiting !== undefined) return beginAgain(db, now, waiting, harness);
+  assert(open?.state !== 'running', 'a session runs one turn at a time');
+  if (open !== undefined) return beginAgain(db, now, open, harness);
   const messages = nextBatch(db, sessionId);
   if (messages.length === 0) return undefined;
   const deaths = Math.max(...messages.map((message) => message.deaths));
@@ -69,7 +71,7 @@ function beginAgain(
   waiting: { id: number; attempt: number },
   harness: string,
 ): OpenTurn | undefined {
-  const messages = db.all<QueuedRow>(`${QUEUED} WHERE i.turn_id = ? AND i.state = 'queued' ORDER BY i.id`, waiting.id);
+  const messages = db.all<QueuedRow>(`${OF_TURN} WHERE i.turn_id = ? AND i.state = 'queued' ORDER BY i.id`, waiting.id);
   const again = withinTurn(messages);
   // What had joined beyond the limits of a turn goes back to the queue.
   for (const row of messages.slice(again.length))
@@ -87,7 +89,8 @@ function beginAgain(
 /** Arrival order, up to the limits of a turn; a message that must run alone never shares one. */
 function nextBatch(db: Db, sessionId: number): QueuedRow[] {
   const rows = db.all<QueuedRow>(
-    `${QUEUED} WHERE i.session_id = ? AND i.state = 'queued' ORDER BY i.id LIMIT ?`,
+    `SELECT ${COLUMNS} FROM inbound i INDEXED BY inbound_open JOIN messages m ON m.id = i.message_id
+      WHERE i.session_id = ? AND i.${IS_OPEN} AND i.state = 'queued' ORDER BY i.id LIMIT ?`,
     sessionId,
     TURN_MESSAGES_MAX,
   );
@@ -160,7 +163,7 @@ export function settleTurn(db: Db, now: number, settlement: Settlement): { settl
   assert(closed === 1, 'an attempt settles once');
   const taken = JSON.stringify(settlement.taken);
   const settled = db.all<TurnMessage>(
-    `${QUEUED} WHERE i.turn_id = ? AND i.state = 'running' AND i.id IN (SELECT value FROM json_each(?)) ORDER BY i.id`,
+    `${OF_TURN} WHERE i.turn_id = ? AND i.state = 'running' AND i.id IN (SELECT value FROM json_each(?)) ORDER BY i.id`,
     settlement.turnId,
     taken,
   );
@@ -191,7 +194,7 @@ export interface FailedAttempt {
 export function failAttempt(db: Db, now: number, turnId: number, reason: string): FailedAttempt | undefined {
   const turn = db.get<{ deaths: number }>("SELECT deaths FROM turns WHERE id = ? AND state = 'running'", turnId);
   if (turn === undefined) return undefined;
-  const rows = db.all<TurnMessage>(`${QUEUED} WHERE i.turn_id = ? AND i.state = 'running' ORDER BY i.id`, turnId);
+  const rows = db.all<TurnMessage>(`${OF_TURN} WHERE i.turn_id = ? AND i.state = 'running' ORDER BY i.id`, turnId);
   const deaths = turn.deaths + 1;
   if (deaths >= TURN_DEATHS_MAX) {
     endTurn(db, now, turnId, 'failed', deaths, reason);
@@ -237,5 +240,8 @@ function moveRows(db: Db, now: number, turnId: number, change: string, reason: s
 
 /** Turns that a host before this one left running. */
 export function runningTurns(db: Db): { id: number; session_id: number; attempt: number }[] {
-  return db.all("SELECT id, session_id, attempt FROM turns WHERE state = 'running' ORDER BY id");
+  return db.all(
+    `SELECT id, session_id, attempt FROM turns INDEXED BY turns_open
+      WHERE state IN ('running', 'waiting') AND state = 'running' ORDER BY id`,
+  );
 }

@@ -3,7 +3,9 @@ import type { GroupConfig, HarnessName } from '../base/config.ts';
 import type { Faults } from '../base/faults.ts';
 import type { Log } from '../base/log.ts';
 import type { Paths } from '../base/paths.ts';
+import type { Db } from '../ledger/db.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { OutboundRow } from '../ledger/outbound.ts';
 import type { SessionRow } from '../ledger/sessions.ts';
 import type { Runtime, SandboxSpec } from '../runtimes/runtime.ts';
 import type { Egress, EgressSession } from './egress.ts';
@@ -37,8 +39,10 @@ export interface SessionServices {
   released(): void;
   /** Characters of one message in the session's chat. */
   textMax(session: SessionRow): number;
-  /** Something was committed for this chat. */
-  deliver(chatId: number): void;
+  /** Inside the transaction that writes a chat's next message: marks it for sending. Null: it comes to it by itself. */
+  claim(db: Db, chatId: number): OutboundRow | null;
+  /** Something was committed for this chat, `claimed` of it. */
+  deliver(chatId: number, claimed?: OutboundRow | null): void;
   alert(kind: string, subject: string, text: string): void;
   /** The cause of an alert is gone. */
   clear(kind: string, subject: string): void;

@@ -296,9 +296,12 @@ export class Session {
     const place = this.#place();
     const harness = this.#plan!.harness;
     const end = { ...run.end(outcome, text, clock.micros()), ...place, turn: run.opened, harness, resume };
-    const settled = await this.#insist('settle', (db) => closeTurn(db, clock, end));
+    const { chat_id: chat } = place.session;
+    const claimed = await this.#insist('settle', (db) => {
+      return closeTurn(db, clock, end).length > 0 ? this.#services.claim(db, chat) : null;
+    });
     if (outcome !== 'failed') this.#reseed = false;
-    if (settled.outbound.length > 0) this.#services.deliver(place.session.chat_id);
+    this.#services.deliver(chat, claimed);
     this.#next();
   }
 

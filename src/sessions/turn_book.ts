@@ -89,8 +89,8 @@ export interface TurnEnd extends Place {
   resume: string | null;
 }
 
-/** Settles the turn: its only way to an answer. Throws when this attempt has ended before. */
-export function closeTurn(db: Db, clock: Clock, end: TurnEnd): { returned: number; outbound: number[] } {
+/** Settles the turn: its only way to an answer. Returns the keys of the reply. Throws when this attempt has ended before. */
+export function closeTurn(db: Db, clock: Clock, end: TurnEnd): number[] {
   const { session, turn } = end;
   const now = clock.now();
   const links = { session: session.id, turn: turn.id };
@@ -112,8 +112,7 @@ export function closeTurn(db: Db, clock: Clock, end: TurnEnd): { returned: numbe
     turn.notices.map((notice) => notice.id),
   );
   if (end.outcome !== 'failed') setResume(db, session.id, end.harness, end.resume);
-  const outbound = end.outcome === 'silent' ? [] : writeReply(db, clock, end, settled.at(-1)?.message_id ?? null);
-  return { returned, outbound };
+  return end.outcome === 'silent' ? [] : writeReply(db, clock, end, settled.at(-1)?.message_id ?? null);
 }
 
 function writeTranscript(db: Db, now: number, end: TurnEnd, settled: TurnMessage[]): void {

@@ -40,8 +40,8 @@ const SABOTAGES: Sabotage[] = [
     patches: [
       [
         'src/sessions/turn_book.ts',
-        "const outbound = end.outcome === 'silent'",
-        "db.raw.exec('COMMIT; BEGIN IMMEDIATE');\n  killOnce();\n  const outbound = end.outcome === 'silent'",
+        "return end.outcome === 'silent'",
+        "db.raw.exec('COMMIT; BEGIN IMMEDIATE');\n  killOnce();\n  return end.outcome === 'silent'",
       ],
     ],
     point: 'ledger.settle:after',
@@ -49,11 +49,7 @@ const SABOTAGES: Sabotage[] = [
   {
     what: 'the `sending` mark',
     patches: [
-      [
-        'src/delivery/delivery.ts',
-        "await this.#ledger.insist('sending', (db) => this.#mark(db, row), this.#hooks.trouble);",
-        '',
-      ],
+      ['src/delivery/delivery.ts', 'if (!markSending(db, this.#clock.now(), row.id)) throw new Error(', 'String('],
       ['src/ledger/outbound.ts', "WHERE id = ? AND state = 'sending'", 'WHERE id = ?'],
       // Only a send to the platform matters here; what waits for a terminal is not repeated anyway.
       ['src/delivery/delivery.ts', "'channel.send'", "channel.name === 'platform' ? 'channel.send' : 'elsewhere'"],

@@ -153,6 +153,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
     idle: () => {},
     released: () => {},
     textMax: () => 1000,
+    claim: () => null,
     deliver,
     alert: () => {},
     clear: () => {},

@@ -119,6 +119,35 @@ test('a row is marked before its channel is asked', async (context) => {
   assert.deepEqual(seen, ['sending']);
 });
 
+test('a row that was claimed by the transaction that wrote it is sent once, even while delivery stops', async (context) => {
+  const { ledger, channel, delivery, session } = await world(context);
+  queueOutbound(ledger.db, session.chat_id, ['x', 'y']);
+  const claimed = await ledger.write('test', (db) => delivery.claim(db, session.chat_id));
+  assert.deepEqual(states(ledger), ['sending', 'queued']);
+  delivery.wake(session.chat_id); // by somebody else: it is not his
+  await delivery.stop(0);
+  delivery.wake(session.chat_id, claimed);
+  await until(() => states(ledger)[0] === 'sent');
+  assert.deepEqual(channel.bodies(), ['x']);
+  assert.equal(await ledger.write('test', (db) => delivery.claim(db, session.chat_id)), null, 'stopped');
+});
+
+test('nothing is claimed while another row of the chat is on its way, or waits for its time', async (context) => {
+  const { ledger, channel, delivery, session } = await world(context, async () => {
+    await pause(30);
+    return { ok: false, class: 'retryable', reason: 'busy', after_ms: 60_000 };
+  });
+  const claim = () => ledger.write('test', (db) => delivery.claim(db, session.chat_id));
+  queueOutbound(ledger.db, session.chat_id, ['x']);
+  delivery.wake(session.chat_id);
+  await until(() => channel.asked.length === 1);
+  queueOutbound(ledger.db, session.chat_id, ['y']);
+  assert.equal(await claim(), null, 'x is on its way');
+  await until(() => states(ledger)[0] === 'retry');
+  assert.equal(await claim(), null, 'x waits');
+  assert.deepEqual(states(ledger), ['retry', 'queued']);
+});
+
 test('with nobody there a row waits, uncounted, and goes first when somebody is', async (context) => {
   const nobody: Send = async () => ({ ok: false, class: 'waiting', reason: 'nobody is there' });
   const { ledger, channel, delivery, session, alerts } = await world(context, nobody);

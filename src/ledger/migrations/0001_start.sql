@@ -83,7 +83,6 @@ CREATE TABLE inbound (
   UNIQUE (message_id, session_id)
 ) STRICT;
 CREATE INDEX inbound_open ON inbound (session_id, id) WHERE state IN ('queued', 'running');
-CREATE INDEX inbound_state ON inbound (state, updated_ms) WHERE state IN ('queued', 'running', 'held', 'failed');
 CREATE UNIQUE INDEX inbound_sessionless ON inbound (message_id) WHERE session_id IS NULL;
 CREATE INDEX inbound_turn ON inbound (turn_id);
 
@@ -133,7 +132,6 @@ CREATE TABLE outbound (
 ) STRICT;
 CREATE INDEX outbound_open ON outbound (chat_id, id) WHERE state IN ('queued', 'sending', 'retry');
 CREATE INDEX outbound_chat ON outbound (chat_id, id);
-CREATE INDEX outbound_state ON outbound (state, updated_ms) WHERE state IN ('queued', 'sending', 'retry', 'rejected', 'uncertain', 'held');
 
 -- The conversation in words that belong to no harness, so that any harness can take over.
 CREATE TABLE transcript (
