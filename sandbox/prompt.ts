@@ -1,10 +1,11 @@
-import type { FrameEntry, FrameMessage, FramePriorSend } from '../src/protocol/frames.ts';
+import { fileLine } from '../src/base/text.ts';
+import type { FrameEntry, FrameFile, FrameMessage, FramePriorSend } from '../src/protocol/frames.ts';
 import type { TurnInput } from './runner/harness.ts';
 
 /** How a turn is put into words for a model: the same for every harness that has one. */
 
 const CHARTER = `You are a personal assistant that answers people in a chat. Your final text is sent to the chat as your answer; keep it short.
-Work in /workspace (yours; it stays). /group is read-only. There is no network besides the model.`;
+Work in /workspace (yours; it stays). /group and /inbox (files that people sent) are read-only. There is no network besides the model.`;
 
 /** The system prompt: a short charter and the operator's own instructions. */
 export function systemPrompt(instructions: string): string {
@@ -18,14 +19,22 @@ export function turnPrompt(input: TurnInput): string {
     .join('\n\n');
 }
 
-/** Messages with who wrote them and when. Nothing that a person writes can end a frame or open another one. */
+/** Messages with who wrote them, when, and what came with them. Nothing that a person writes can end a frame or open another one. */
 export function messages(list: FrameMessage[]): string {
   return list
     .map(
       (message) =>
-        `<message from="${name(message.from)}" at="${stamp(message.sent_ms)}">\n${inert(message.text)}\n</message>`,
+        `<message from="${name(message.from)}" at="${stamp(message.sent_ms)}">\n${inert(said(message))}\n</message>`,
     )
     .join('\n');
+}
+
+function said({ text, files }: FrameMessage): string {
+  return [text, ...files.map(fileShown)].filter((part) => part !== '').join('\n');
+}
+
+function fileShown(file: FrameFile): string {
+  return file.lost ? `${fileLine(file)} (lost)` : fileLine(file);
 }
 
 /** The words of our own frames, written by somebody else, are only words. */

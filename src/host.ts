@@ -132,7 +132,12 @@ function makeFlow(base: Base) {
     textMax: (session: SessionRow) => textMax(chatById(ledger.db, session.chat_id)?.channel ?? local.name),
     clear: alerts.clear.bind(alerts),
   });
-  const intake = new Intake(ledger, new Router(ledger, clock), (session) => sessions.wake(session), deliver);
+  const intake = new Intake(
+    ledger,
+    new Router(ledger, clock, paths.blobs),
+    (session) => sessions.wake(session),
+    deliver,
+  );
   const sweep = new Sweep([sessions, delivery], log);
   return { alert, delivery, egress, sessions, intake, sweep };
 }

@@ -14,12 +14,22 @@ const MINUTE_MS = 60 * SECOND_MS;
 export const MESSAGE_TEXT_BYTES_MAX = 256 * KIB;
 /** UTF-8 bytes of one reply or send: what a person would still read; a longer result belongs in a file. */
 export const OUTBOUND_TEXT_BYTES_MAX = 256 * KIB;
+/** Files of one message: what a person picks at once. */
+export const MESSAGE_FILES_MAX = 5;
+/** Bytes of all files of one message: a few photos or a long PDF, within what a model's endpoint takes at once. */
+export const MESSAGE_FILES_BYTES_MAX = 8 * MIB;
+/** UTF-8 bytes of a file's name as a person gives it: what Linux file systems take. */
+export const FILE_NAME_BYTES_MAX = 255;
+/** UTF-8 bytes of a file's name as an agent sees it: readable in a line of a prompt. */
+export const SHOWN_NAME_BYTES_MAX = 100;
 /** Characters of a sender's or a chat's name, as platforms let people choose them. */
 export const NAME_CHARS_MAX = 200;
 /** Messages handed to one turn: bounds the frame and the prompt; the rest waits for the next turn. */
 export const TURN_MESSAGES_MAX = 50;
 /** UTF-8 bytes of all texts handed to one turn, so that a batch of long messages still fits one frame. */
 export const TURN_TEXT_BYTES_MAX = 512 * KIB;
+/** Bytes of all files handed to one turn: in base64 they still fit one request to the model. */
+export const TURN_INBOX_BYTES_MAX = 16 * MIB;
 /** Sends committed by one turn: an agent in a loop must not flood a chat. */
 export const TURN_SENDS_MAX = 100;
 /** Sandboxes that may die over one turn, or one message: the third death says that the message itself is the cause. */
@@ -59,6 +69,8 @@ export const SESSION_QUEUE_MAX = 500;
 export const HOST_FRAME_BYTES_MAX = 8 * MIB;
 /** One frame of a sandbox: its largest text, in JSON escapes. */
 export const RUNNER_FRAME_BYTES_MAX = 2 * MIB;
+/** UTF-8 bytes of a file's path in a frame: /inbox, the message and the longest shown name. */
+export const FRAME_PATH_BYTES_MAX = 400;
 /** UTF-8 bytes of a name, a notice or a summary in a frame. */
 export const FRAME_NAME_BYTES_MAX = 4 * KIB;
 /** UTF-8 bytes of a group's AGENTS.md: every turn pays for it. */
@@ -116,8 +128,8 @@ export const GROUP_COMMIT_MAX = 256;
 
 /** Unread bytes of a stream before its reader counts as gone. */
 export const CONTROL_BACKLOG_BYTES_MAX = 16 * MIB;
-/** Body of one control request: a message and its JSON escapes. */
-export const CONTROL_BODY_BYTES_MAX = 4 * MIB;
+/** Body of one control request: the longest text in JSON escapes and the largest files in base64. */
+export const CONTROL_BODY_BYTES_MAX = 13 * MIB;
 /** Rows of one answer. */
 export const CONTROL_ROWS_MAX = 1000;
 

@@ -29,8 +29,8 @@ export interface Paths {
   readonly gatewaySocket: string;
   readonly vaultSocket: string;
   group(name: string): { folder: string; yaml: string; instructions: string; skills: string; workspace: string };
-  /** `state` is written by the sandbox; `run` holds its two sockets. */
-  session(id: string): { state: string; run: string; hatch: string; egress: string; log: string };
+  /** `state` is written by the sandbox, `inbox` by the host alone; `run` holds the two sockets. */
+  session(id: string): { state: string; inbox: string; run: string; hatch: string; egress: string; log: string };
 }
 
 /** The checkout that this file stands in. */
@@ -87,6 +87,7 @@ export function pathsOf(home: string, env: NodeJS.ProcessEnv): Paths {
       const folder = join(run, id);
       return {
         state: join(home, 'sessions', id, 'state'),
+        inbox: join(home, 'sessions', id, 'inbox'),
         run: folder,
         hatch: join(folder, 'hatch.sock'),
         egress: join(folder, 'egress.sock'),

@@ -8,3 +8,14 @@ export function cutBytes(text: string, bytesMax: number): string {
   while (end > 0 && (bytes[end]! & 0xc0) === 0x80) end -= 1;
   return bytes.subarray(0, end).toString('utf8');
 }
+
+/** A size for people: `12 KB`. */
+export function showBytes(bytes: number): string {
+  if (bytes < 1000) return `${bytes} B`;
+  return bytes < 1_000_000 ? `${Math.round(bytes / 1000)} KB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
+}
+
+/** How an agent is told of a file. */
+export function fileLine(file: { path: string; type: string; bytes: number }): string {
+  return `[file ${file.path}, ${file.type}, ${showBytes(file.bytes)}]`;
+}

@@ -6,6 +6,12 @@
  * Out: `send` never throws; what happened is a value. A driver never repeats a send by itself.
  */
 
+/** What came with a message, whole. The name is what the sender gave: the router makes it harmless. */
+export interface IncomingFile {
+  name: string;
+  data: Buffer;
+}
+
 export interface IncomingMessage {
   /** The platform's own identity of this event; the same event has the same key for ever. */
   dedupe_key: string;
@@ -16,7 +22,10 @@ export interface IncomingMessage {
   /** Whether the agent is addressed: a direct chat, a mention, a reply to it. */
   addressed: boolean;
   platform_id: string;
+  /** May be empty when there are files. */
   text: string;
+  /** Within `checkFiles` (`files.ts`), or `accept` rejects: what is beyond it a driver leaves out, and says so in the text. */
+  files: IncomingFile[];
   /** The platform's time, in milliseconds since the epoch. */
   sent_ms: number;
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createInterface, type Interface } from 'node:readline';
 import { OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
+import { readSaid } from './chat_file.ts';
 import { ControlClient } from './control_client.ts';
 import { dim, type Io, printable } from './io.ts';
 
@@ -101,7 +102,8 @@ async function sayOnce(client: ControlClient, chatName: string, text: string, io
   });
   try {
     await terminal.open(0, ended.signal, () => {});
-    const accepted = await client.call<{ message: string }>('say', { chat: chatName, text, key: randomUUID() });
+    const said = { chat: chatName, ...(await readSaid(text)), key: randomUUID() };
+    const accepted = await client.call<{ message: string }>('say', said);
     let end: Outcome | null = null;
     await client.stream('outcome', { message: accepted.message }, (row) => {
       end = row as unknown as Outcome;
@@ -153,11 +155,13 @@ async function converse(client: ControlClient, chatName: string, io: Io): Promis
   await terminal.open(HISTORY, ended.signal, lost);
   // Only now: a line that is read before somebody listens for it is lost.
   lines = createInterface({ input: process.stdin, output: process.stdout, prompt: io.colour ? '› ' : '' });
-  if (!io.json) above(dim(io, `chat ${chatName}; Ctrl-D ends`));
+  if (!io.json) above(dim(io, `chat ${chatName}; /file <path> [text] sends a file, Ctrl-D ends`));
   const say = (text: string): void => {
     const key = randomUUID();
     terminal.knows(key);
-    client.call('say', { chat: chatName, text, key }).catch((error) => above(`not sent: ${error.message}`));
+    readSaid(text)
+      .then((said) => client.call('say', { chat: chatName, ...said, key }))
+      .catch((error) => above(`not sent: ${error.message}`));
   };
   const input = lines;
   return new Promise((resolve) => {

@@ -1,5 +1,7 @@
 import type { Paths } from '../base/paths.ts';
+import { showBytes } from '../base/text.ts';
 import type { Trace, TraceStep } from '../evidence/trace.ts';
+import type { EventData } from '../ledger/events.ts';
 import { ControlClient } from './control_client.ts';
 import { bold, dim, type Io, printable } from './io.ts';
 
@@ -45,10 +47,18 @@ function describe(step: TraceStep): string {
   const ids = [step.turn, step.outbound].filter((id) => id !== null).join(' ');
   const facts = Object.entries(step.data)
     .filter(([, value]) => value !== null && value !== '')
-    .map(
-      ([key, value]) => `${key}=${typeof value === 'string' ? printable(shorten(value, 120)) : JSON.stringify(value)}`,
-    );
+    .map(([key, value]) => {
+      if (step.kind === 'message.received' && key === 'files') return describeFiles(value as Files);
+      return `${key}=${typeof value === 'string' ? printable(shorten(value, 120)) : JSON.stringify(value)}`;
+    });
   return [ids, ...facts].filter((part) => part !== '').join('  ');
+}
+
+type Files = NonNullable<EventData['message.received']['files']>;
+
+function describeFiles(files: Files): string {
+  const each = files.map(({ name, type, bytes }) => `${printable(name)} ${type} ${showBytes(bytes)}`);
+  return `${files.length === 1 ? '1 file' : `${files.length} files`} (${each.join(', ')})`;
 }
 
 function timeOfDay(at_us: number): string {

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { OperatingError } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
 import { CONTROL_ROWS_MAX, LOCAL_HISTORY_MAX, MESSAGE_TEXT_BYTES_MAX } from '../base/limits.ts';
+import type { Accepted, IncomingFile } from '../channels/channel.ts';
+import { checkFiles, harmlessName } from '../channels/files.ts';
 import type { LocalChannel, LocalMessage } from '../channels/local/local.ts';
 import type { Status } from '../evidence/status.ts';
 import { findMessage, type Trace, traceOf } from '../evidence/trace.ts';
@@ -22,7 +24,7 @@ export interface ControlServices {
   status(): Promise<Status>;
   audit(session: string, from_ms: number, to_ms: number): Promise<AuditRow[]>;
   /** A message typed by the operator. Rejects with `OperatingError` when nothing of it was kept. */
-  say(chat: string, text: string, key: string): Promise<{ message: number; repeated: boolean; ignored: string | null }>;
+  say(chat: string, text: string, files: IncomingFile[], key: string): Promise<Accepted>;
   /** Returns how many alerts stood. */
   clearAlerts(): Promise<number>;
   /** Resolves when the host may end. */
@@ -47,7 +49,13 @@ const chatName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'must be 1–40 o
 
 const INPUTS = {
   none: z.strictObject({}),
-  say: z.strictObject({ chat: chatName.default('main'), text: z.string(), key: z.string().min(1).max(100) }),
+  say: z.strictObject({
+    chat: chatName.default('main'),
+    text: z.string(),
+    /** `data` is base64. */
+    files: z.array(z.strictObject({ name: z.string(), data: z.string() })).default([]),
+    key: z.string().min(1).max(100),
+  }),
   chat: z.strictObject({ chat: chatName.default('main'), history: z.int().min(0).max(LOCAL_HISTORY_MAX).default(0) }),
   shown: z.strictObject({ client: z.string().max(40), key: z.string().max(40) }),
   outcome: z.strictObject({ message: z.string().min(1).max(200) }),
@@ -131,7 +139,9 @@ function value(object: object): Handled {
 }
 
 async function say(services: ControlServices, input: z.infer<typeof INPUTS.say>): Promise<Handled> {
-  if (input.text.trim() === '') throw new OperatingError('usage', 'the message is empty');
+  const files = input.files.map(decodedFile);
+  checkFiles(files);
+  if (input.text.trim() === '' && files.length === 0) throw new OperatingError('usage', 'the message is empty');
   if (Buffer.byteLength(input.text) > MESSAGE_TEXT_BYTES_MAX) {
     throw new OperatingError(
       'usage',
@@ -139,8 +149,16 @@ async function say(services: ControlServices, input: z.infer<typeof INPUTS.say>)
       'send it in parts, or put it into a file of the workspace',
     );
   }
-  const accepted = await services.say(input.chat, input.text, input.key);
+  const accepted = await services.say(input.chat, input.text, files, input.key);
   return value({ message: showId('m', accepted.message), repeated: accepted.repeated, ignored: accepted.ignored });
+}
+
+/** Node drops what is no base64; a file must not lose bytes in silence. */
+function decodedFile({ name, data }: { name: string; data: string }): IncomingFile {
+  const bytes = Buffer.from(data, 'base64');
+  if (bytes.toString('base64') !== data)
+    throw new OperatingError('usage', `the file "${harmlessName(name)}" is not in base64`);
+  return { name, data: bytes };
 }
 
 /** The end of the chat as `history`, then `open`: who this terminal is, then `message` lines that it acknowledges. */
@@ -170,7 +188,9 @@ function history(ledger: Ledger, chat: string, limit: number): object[] {
   const row = chatByPlatformId(ledger.db, 'local', chat);
   if (row === undefined || limit === 0) return [];
   const said = ledger.db.all<{ sender: string; key: string; text: string; at_ms: number }>(
-    'SELECT sender, platform_id AS key, text, received_ms AS at_ms FROM messages WHERE chat_id = ? ORDER BY id DESC LIMIT ?',
+    `SELECT sender, platform_id AS key, received_ms AS at_ms,
+            trim(text || coalesce((SELECT group_concat(' [file ' || name || ']', '') FROM files WHERE message_id = m.id), '')) AS text
+       FROM messages m WHERE chat_id = ? ORDER BY id DESC LIMIT ?`,
     row.id,
     limit,
   );

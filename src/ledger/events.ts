@@ -1,12 +1,13 @@
 import type { Clock } from '../base/clock.ts';
 import type { Db } from './db.ts';
+import type { FileFacts } from './files.ts';
 
 /**
  * The hops: what trace, status, console and tests read. One table of kinds with the shape of their data; a kind that is
  * not here cannot be recorded. Data never holds a message's text nor a secret.
  */
 export interface EventData {
-  'message.received': { channel: string; chat: string; sender: string; bytes: number };
+  'message.received': { channel: string; chat: string; sender: string; bytes: number; files?: FileFacts[] };
   'message.repeated': { dedupe_key: string };
   'message.admitted': { rule: string };
   'message.ignored': { rule: string };

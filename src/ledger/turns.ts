@@ -1,5 +1,11 @@
 import { assert } from '../base/errors.ts';
-import { TURN_DEATHS_MAX, TURN_DEATHS_SPLIT, TURN_MESSAGES_MAX, TURN_TEXT_BYTES_MAX } from '../base/limits.ts';
+import {
+  TURN_DEATHS_MAX,
+  TURN_DEATHS_SPLIT,
+  TURN_INBOX_BYTES_MAX,
+  TURN_MESSAGES_MAX,
+  TURN_TEXT_BYTES_MAX,
+} from '../base/limits.ts';
 import type { Db } from './db.ts';
 import { IS_OPEN } from './messages.ts';
 
@@ -36,9 +42,11 @@ export interface PriorSend {
 
 interface QueuedRow extends TurnMessage {
   alone: number;
+  file_bytes: number;
 }
 
-const COLUMNS = 'i.id AS inbound_id, m.id AS message_id, m.sender, m.text, m.sent_ms, i.deaths, i.alone';
+const COLUMNS = `i.id AS inbound_id, m.id AS message_id, m.sender, m.text, m.sent_ms, i.deaths, i.alone,
+  (SELECT coalesce(sum(f.bytes), 0) FROM files f WHERE f.message_id = m.id) AS file_bytes`;
 const OF_TURN = `SELECT ${COLUMNS} FROM inbound i JOIN messages m ON m.id = i.message_id`;
 
 /** Begins the next attempt of a session: of the turn that waits for one, else of a new turn. Undefined: nothing waits. */
@@ -99,11 +107,13 @@ function nextBatch(db: Db, sessionId: number): QueuedRow[] {
 }
 
 /** The first rows, as many as one turn may have; at least one. */
-function withinTurn<Row extends TurnMessage>(rows: Row[]): Row[] {
+function withinTurn(rows: QueuedRow[]): QueuedRow[] {
   let bytes = 0;
+  let fileBytes = 0;
   const end = rows.findIndex((row, index) => {
     bytes += Buffer.byteLength(row.text);
-    return index > 0 && (bytes > TURN_TEXT_BYTES_MAX || index >= TURN_MESSAGES_MAX);
+    fileBytes += row.file_bytes;
+    return index > 0 && (bytes > TURN_TEXT_BYTES_MAX || fileBytes > TURN_INBOX_BYTES_MAX || index >= TURN_MESSAGES_MAX);
   });
   return end === -1 ? rows : rows.slice(0, end);
 }

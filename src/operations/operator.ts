@@ -1,6 +1,6 @@
 import { userInfo } from 'node:os';
 import type { Clock } from '../base/clock.ts';
-import type { Accepted, Sink } from '../channels/channel.ts';
+import type { Accepted, IncomingFile, Sink } from '../channels/channel.ts';
 import { ensureChat, ensureGroup, wire } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -19,7 +19,7 @@ export class Operator {
   readonly #clock: Clock;
   readonly #group: string;
   readonly #sink: Sink;
-  readonly #name = userInfo().username;
+  readonly #name = accountName();
   readonly #wired = new Set([MAIN_CHAT]);
 
   constructor(ledger: Ledger, clock: Clock, group: string, sink: Sink) {
@@ -30,7 +30,7 @@ export class Operator {
   }
 
   /** A message typed by the operator. The same `key` is the same message. */
-  async say(chat: string, text: string, key: string): Promise<Accepted> {
+  async say(chat: string, text: string, files: IncomingFile[], key: string): Promise<Accepted> {
     if (!this.#wired.has(chat)) {
       await this.#ledger.write('wire', (db) =>
         wire(db, ensureChat(db, this.#clock.now(), CHANNEL, chat, chat), this.#group, 'always'),
@@ -45,6 +45,7 @@ export class Operator {
       addressed: true,
       platform_id: key,
       text,
+      files,
       sent_ms: this.#clock.now(),
     });
   }
@@ -54,8 +55,17 @@ export class Operator {
 export function prepareLedger(db: Db, now: number, groups: string[], defaultGroup: string): number {
   const ownUid = process.getuid?.() === 0;
   for (const name of groups) ensureGroup(db, now, name, ownUid);
-  ensurePerson(db, now, CHANNEL, HANDLE, userInfo().username, 'owner');
+  ensurePerson(db, now, CHANNEL, HANDLE, accountName(), 'owner');
   const chat = ensureChat(db, now, CHANNEL, MAIN_CHAT, MAIN_CHAT);
   wire(db, chat, defaultGroup, 'always');
   return chat;
+}
+
+/** What the operator is called. An account may have no name: a container's, or one that a supervisor made up. */
+function accountName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return `uid ${process.getuid!()}`;
+  }
 }

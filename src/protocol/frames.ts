@@ -3,7 +3,9 @@ import {
   FILE_BYTES_MAX,
   FILE_CHUNK_BYTES_MAX,
   FRAME_NAME_BYTES_MAX,
+  FRAME_PATH_BYTES_MAX,
   INSTRUCTIONS_BYTES_MAX,
+  MESSAGE_FILES_MAX,
   MESSAGE_TEXT_BYTES_MAX,
   OUTBOUND_TEXT_BYTES_MAX,
   RESEED_ENTRIES_MAX,
@@ -23,18 +25,32 @@ export const HATCH_VERSION = 1;
 const id = integer(1);
 const RESUME_BYTES_MAX = 16 * 1024;
 
+/** A file that came with a message. */
+export interface FrameFile {
+  /** As the sandbox sees it: `/inbox/m12/photo.png`. */
+  path: string;
+  /** Media type, from the file's first bytes. */
+  type: string;
+  bytes: number;
+  /** The host no longer has it: there is nothing at `path`. */
+  lost: boolean;
+}
+const file = record({ path: text(FRAME_PATH_BYTES_MAX), type: text(100), bytes: integer(1), lost: flag });
+
 export interface FrameMessage {
   /** Inbound key. */
   id: number;
   from: string;
   text: string;
   sent_ms: number;
+  files: FrameFile[];
 }
 const message = record({
   id,
   from: text(FRAME_NAME_BYTES_MAX),
   text: text(MESSAGE_TEXT_BYTES_MAX),
   sent_ms: integer(0),
+  files: list(file, MESSAGE_FILES_MAX),
 });
 
 export interface FramePriorSend {

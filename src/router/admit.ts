@@ -7,6 +7,8 @@ import type { WiringRow } from '../ledger/chats.ts';
  */
 export interface AdmitFacts {
   text: string;
+  /** How many came with it. */
+  files: number;
   addressed: boolean;
   /** Null: a sender nobody knows. */
   person: number | null;
@@ -27,7 +29,8 @@ export function admit(facts: AdmitFacts): Admission {
   if (allowed.length === 0) return ignore('the sender has no role in any group of this chat');
   const engaged = allowed.filter((wiring) => engages(wiring, facts.addressed));
   if (engaged.length === 0) return ignore('not addressed to an agent');
-  if (facts.text.trim() === '') return ignore('empty', 'That message has no text, so there is nothing to answer.');
+  if (facts.text.trim() === '' && facts.files === 0)
+    return ignore('empty', 'That message has no text, so there is nothing to answer.');
   if (Buffer.byteLength(facts.text) > MESSAGE_TEXT_BYTES_MAX) {
     return ignore(
       'too long',

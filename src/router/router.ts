@@ -2,9 +2,11 @@ import type { Clock } from '../base/clock.ts';
 import { MESSAGE_TEXT_BYTES_MAX, NAME_CHARS_MAX, SESSION_QUEUE_MAX } from '../base/limits.ts';
 import { cutBytes } from '../base/text.ts';
 import type { Accepted, IncomingMessage } from '../channels/channel.ts';
+import { takeFiles } from '../channels/files.ts';
 import { ensureChat, type WiringRow, wiringsOf } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
+import { type FileFacts, insertFiles } from '../ledger/files.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { inboundOf, insertInbound, insertMessage, messageByKey, queuedIn } from '../ledger/messages.ts';
 import { insertNotice } from '../ledger/outbound.ts';
@@ -27,18 +29,22 @@ export interface Routed extends Accepted {
 export class Router {
   readonly #ledger: Ledger;
   readonly #clock: Clock;
+  readonly #blobs: string;
 
-  constructor(ledger: Ledger, clock: Clock) {
+  constructor(ledger: Ledger, clock: Clock, blobs: string) {
     this.#ledger = ledger;
     this.#clock = clock;
+    this.#blobs = blobs;
   }
 
-  route(channel: string, incoming: IncomingMessage): Promise<Routed> {
+  async route(channel: string, incoming: IncomingMessage): Promise<Routed> {
     const received_us = this.#clock.micros();
-    return this.#ledger.write('accept', (db) => this.#accept(db, channel, incoming, received_us));
+    // First the bytes: a row never names what is not on disk. Bytes without a row are only room.
+    const files = takeFiles(this.#blobs, incoming.files);
+    return this.#ledger.write('accept', (db) => this.#accept(db, channel, incoming, files, received_us));
   }
 
-  #accept(db: Db, channel: string, incoming: IncomingMessage, received_us: number): Routed {
+  #accept(db: Db, channel: string, incoming: IncomingMessage, files: FileFacts[], received_us: number): Routed {
     const now = this.#clock.now();
     const known = messageByKey(db, incoming.dedupe_key);
     if (known !== undefined) return this.#repeated(db, known, incoming);
@@ -56,15 +62,18 @@ export class Router {
       sent_ms: incoming.sent_ms,
       received_ms: now,
     })!;
+    insertFiles(db, message, files);
     const hop = {
       channel,
       chat: incoming.chat.platform_id,
       sender,
       bytes: Buffer.byteLength(incoming.text),
+      ...(files.length === 0 ? {} : { files }),
     };
     recordEvent(db, this.#clock, 'message.received', { message }, hop, received_us);
     const admission = admit({
       text: incoming.text,
+      files: files.length,
       addressed: incoming.addressed,
       person,
       wirings: wiringsOf(db, chat),

@@ -1,9 +1,9 @@
 import { createHash, type Hash } from 'node:crypto';
-import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
-import { randomToken } from '../base/ids.ts';
 import { FILE_BYTES_MAX, FILE_CHUNK_BYTES_MAX, FILES_OPEN_MAX } from '../base/limits.ts';
+import { type Draft, dropDraft, finishDraft, openDraft, writeAll } from '../ledger/blobs.ts';
 
 /**
  * Files that a sandbox streams over the hatch: collected in order, capped, hashed, and put under their own hash into
@@ -33,7 +33,7 @@ interface Incoming {
   received: number;
   seq: number;
   /** Null: refused, its chunks are only counted. */
-  stored: { path: string; fd: number } | null;
+  stored: Draft | null;
 }
 
 export class FileReceiver {
@@ -52,9 +52,8 @@ export class FileReceiver {
     if (bytes > FILE_BYTES_MAX) return violation(`a file of more than ${FILE_BYTES_MAX} bytes`);
     const file: Incoming = { name, bytes, sha256, hash: createHash('sha256'), received: 0, seq: 0, stored: null };
     this.#open.set(call, file);
-    const path = join(this.#folder, `.incoming-${randomToken(9)}`);
     try {
-      file.stored = { path, fd: openSync(path, 'wx', 0o600) };
+      file.stored = openDraft(this.#folder);
     } catch (error) {
       return this.#refuse(call, file, error);
     }
@@ -92,7 +91,7 @@ export class FileReceiver {
       if (sha256 !== file.sha256) throw new Error('its hash is not the announced one');
       const blob = join(this.#folder, sha256);
       if (existsSync(blob)) drop(file);
-      else keep(file.stored, blob);
+      else finishDraft(file.stored, blob);
       return { kind: 'stored', file: { name: file.name, bytes: file.bytes, sha256 } };
     } catch (error) {
       drop(file);
@@ -107,29 +106,10 @@ export class FileReceiver {
   }
 }
 
-function keep(stored: { path: string; fd: number }, blob: string): void {
-  fsyncSync(stored.fd);
-  closeSync(stored.fd);
-  renameSync(stored.path, blob);
-}
-
-/** A nearly full disk takes a part of a write without an error; the next write then says so. */
-function writeAll(fd: number, bytes: Buffer): void {
-  for (let at = 0; at < bytes.length; at += writeSync(fd, bytes, at)) {
-    // goes on until everything is written
-  }
-}
-
 function drop(file: Incoming): void {
   const { stored } = file;
   file.stored = null;
-  if (stored === null) return;
-  try {
-    rmSync(stored.path, { force: true });
-    closeSync(stored.fd);
-  } catch {
-    // A disk that fails, or a descriptor that was closed before: what is left is a hidden file in `blobs/`.
-  }
+  if (stored !== null) dropDraft(stored);
 }
 
 function notStored(error: unknown): string {

@@ -1,4 +1,4 @@
-import { existsSync, lchownSync, lstatSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { HarnessName } from '../base/config.ts';
 import { messageOf, OperatingError } from '../base/errors.ts';
@@ -146,6 +146,9 @@ function prepareFolders(input: LiveSandboxInput): void {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     giveTo(folder, spec.uid);
   }
+  // The host's own: it stays with the host's uid, and whoever gets it mounted may read it (the home above it is 0700).
+  mkdirSync(own.inbox, { recursive: true });
+  chmodSync(own.inbox, 0o755);
 }
 
 /**

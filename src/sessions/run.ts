@@ -10,6 +10,7 @@ import {
 import { cutBytes } from '../base/text.ts';
 import type { TurnMessage } from '../ledger/turns.ts';
 import type { FrameMessage, HostFrame, RunnerFrame } from '../protocol/frames.ts';
+import type { PlaceFiles } from './inbox.ts';
 import type { ToolReceipt } from './tools.ts';
 import type { OpenedTurn, TurnEnd } from './turn_book.ts';
 
@@ -110,26 +111,27 @@ export class Run {
   }
 }
 
-/** The turn as the sandbox gets it; every text within the bounds of its field. */
-export function turnFrame(run: Run): HostFrame {
+/** The turn as the sandbox gets it: every text within the bounds of its field, every file in its place before. */
+export function turnFrame(run: Run, inbox: PlaceFiles): HostFrame {
   const { opened } = run;
   return {
     t: 'turn',
     turn: run.id,
     attempt: run.attempt,
-    messages: opened.messages.map(frameMessage),
+    messages: opened.messages.map((message) => frameMessage(message, inbox)),
     prior: opened.prior,
     notices: opened.notices.map((notice) => cutBytes(notice.text, FRAME_NAME_BYTES_MAX)),
     transcript: opened.transcript.map((entry) => ({ ...entry, author: cutBytes(entry.author, FRAME_NAME_BYTES_MAX) })),
   };
 }
 
-export function frameMessage(message: TurnMessage): FrameMessage {
+export function frameMessage(message: TurnMessage, inbox: PlaceFiles): FrameMessage {
   return {
     id: message.inbound_id,
     from: cutBytes(message.sender, FRAME_NAME_BYTES_MAX),
     text: message.text,
     sent_ms: message.sent_ms,
+    files: inbox(message.message_id),
   };
 }
 

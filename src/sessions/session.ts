@@ -8,6 +8,7 @@ import type { FailedAttempt } from '../ledger/turns.ts';
 import type { RunnerFrame } from '../protocol/frames.ts';
 import { type ChunkResult, FileReceiver } from './files.ts';
 import { type HopRecorder, hopRecorder } from './hops.ts';
+import { inboxOf, type PlaceFiles } from './inbox.ts';
 import { LiveSandbox, setStateAside } from './live_sandbox.ts';
 import { deadlineText, frameMessage, Run, type TurnFrame, turnFrame } from './run.ts';
 import type { SessionServices, StartPlan } from './services.ts';
@@ -35,6 +36,7 @@ export class Session {
   readonly #services: SessionServices;
   readonly #files: FileReceiver;
   readonly #hop: HopRecorder;
+  readonly #inbox: PlaceFiles;
   #state: State = 'cold';
   #live: LiveSandbox | null = null;
   #plan: StartPlan | null = null;
@@ -54,6 +56,7 @@ export class Session {
     this.#services = services;
     this.#files = new FileReceiver(services.paths.blobs);
     this.#hop = hopRecorder(services, id);
+    this.#inbox = inboxOf(services, id);
   }
 
   get state(): State {
@@ -141,14 +144,7 @@ export class Session {
       this.#hop('sandbox.starting', { runtime: plan.runtime.name, harness: plan.harness });
       const { paths, egress, faults } = this.#services;
       const welcome = welcomeFrame(session, plan, paths);
-      const input = {
-        paths,
-        session: this.#shown(),
-        harness: plan.harness,
-        spec: plan.spec,
-        egress: plan.egress,
-        welcome,
-      };
+      const input = { ...plan, paths, session: this.#shown(), welcome };
       this.#live = new LiveSandbox(input, egress, {
         onFrame: (frame) => this.#frame(frame, began),
         onRefused: (reason) => this.#hop('hatch.refused', { reason }),
@@ -210,7 +206,7 @@ export class Session {
     if (live === null || this.#live !== live) return this.#died(run, this.#endReason);
     this.#warm = true;
     run.deadline = setTimeout(() => this.#interrupt('deadline'), this.#plan!.group.limits.turn);
-    live.send(turnFrame(run));
+    live.send(turnFrame(run, this.#inbox));
     if (this.#draining) this.#interrupt('drain');
   }
 
@@ -224,7 +220,8 @@ export class Session {
     this.#joining = false;
     if (joined.length === 0) return;
     run.join(joined);
-    if (run.running) this.#live?.send({ t: 'steer', turn: run.id, messages: joined.map(frameMessage) });
+    const messages = joined.map((message) => frameMessage(message, this.#inbox));
+    if (run.running) this.#live?.send({ t: 'steer', turn: run.id, messages });
     if (queuedIn(ledger.db, this.id) > 0) void this.#join();
   }
 

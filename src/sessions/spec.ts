@@ -5,10 +5,11 @@ import { SANDBOX_OPEN_FILES } from '../base/limits.ts';
 import type { Paths } from '../base/paths.ts';
 import type { Bind, SandboxSpec } from '../runtimes/runtime.ts';
 import { harnessFolder } from './harnesses.ts';
+import { INBOX } from './inbox.ts';
 
 /**
  * Everything a session's sandbox can see, as data: the group's workspace, this session's state, its two sockets, and
- * read-only the group's instructions, our runner with one harness, and Node. Nothing else of the host.
+ * read-only the files that came in, the group's instructions, our runner with one harness, and Node. Nothing else.
  */
 const APP = '/opt/glass/app';
 const NODE = '/opt/glass/node/bin/node';
@@ -38,6 +39,7 @@ export function sessionSpec(input: SpecInput): SandboxSpec {
     ...runnerBinds(input),
     { source: folder.workspace, target: '/workspace', access: 'write' },
     { source: session.state, target: '/state', access: 'write' },
+    { source: session.inbox, target: INBOX, access: 'read' },
     { source: session.run, target: '/run/glass', access: 'read' },
     ...[
       { source: folder.instructions, target: '/group/AGENTS.md' },

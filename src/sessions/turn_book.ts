@@ -1,9 +1,10 @@
 import type { Clock } from '../base/clock.ts';
 import { PRIOR_TEXT_BYTES_MAX } from '../base/limits.ts';
-import { cutBytes } from '../base/text.ts';
+import { cutBytes, fileLine } from '../base/text.ts';
 import { cutText } from '../channels/chunks.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
+import { filesOf } from '../ledger/files.ts';
 import { insertOutbound, type OutboundKind } from '../ledger/outbound.ts';
 import { type SessionRow, setResume } from '../ledger/sessions.ts';
 import { addEntry, markNoticesSeen, recentEntries, unseenNotices } from '../ledger/transcript.ts';
@@ -18,6 +19,7 @@ import {
   type TurnMessage,
 } from '../ledger/turns.ts';
 import type { FrameEntry, FramePriorSend } from '../protocol/frames.ts';
+import { inboxPath } from './inbox.ts';
 
 /**
  * The transactions of a turn, with their hops. Each function runs inside one ledger transaction; what it returns is true
@@ -117,7 +119,7 @@ export function closeTurn(db: Db, clock: Clock, end: TurnEnd): number[] {
 
 function writeTranscript(db: Db, now: number, end: TurnEnd, settled: TurnMessage[]): void {
   const { session, turn } = end;
-  for (const message of settled) addEntry(db, now, session.id, turn.id, 'person', message.sender, message.text);
+  for (const message of settled) addEntry(db, now, session.id, turn.id, 'person', message.sender, saidIn(db, message));
   if (end.tools.length > 0) addEntry(db, now, session.id, turn.id, 'tool', '', countNames(end.tools));
   for (const send of db.all<{ body: string }>(
     "SELECT body FROM outbound WHERE turn_id = ? AND kind = 'send' ORDER BY id",
@@ -126,6 +128,12 @@ function writeTranscript(db: Db, now: number, end: TurnEnd, settled: TurnMessage
     addEntry(db, now, session.id, turn.id, 'agent', '', send.body);
   }
   if (end.outcome === 'answered' && end.text !== '') addEntry(db, now, session.id, turn.id, 'agent', '', end.text);
+}
+
+/** A message as the transcript keeps it: its text, and where its files lie. */
+function saidIn(db: Db, message: TurnMessage): string {
+  const files = filesOf(db, message.message_id);
+  return [message.text, ...files.map((file) => fileLine({ ...file, path: inboxPath(file) }))].join('\n').trim();
 }
 
 function writeReply(db: Db, clock: Clock, end: TurnEnd, replyTo: number | null): number[] {
@@ -219,7 +227,7 @@ export function recordDeath(
       reply_to: failure.failed.at(-1)?.message_id ?? null,
     });
     for (const message of failure.failed)
-      addEntry(db, clock.now(), session.id, turn.id, 'person', message.sender, message.text);
+      addEntry(db, clock.now(), session.id, turn.id, 'person', message.sender, saidIn(db, message));
     addEntry(db, clock.now(), session.id, turn.id, 'notice', '', text);
   }
   return failure;

@@ -40,8 +40,8 @@ const SABOTAGES: Sabotage[] = [
     patches: [
       [
         'src/sessions/turn_book.ts',
-        "return end.outcome === 'silent'",
-        "db.raw.exec('COMMIT; BEGIN IMMEDIATE');\n  killOnce();\n  return end.outcome === 'silent'",
+        "const outbound = end.outcome === 'silent'",
+        "db.raw.exec('COMMIT; BEGIN IMMEDIATE');\n  killOnce();\n  const outbound = end.outcome === 'silent'",
       ],
     ],
     point: 'ledger.settle:after',

@@ -1,4 +1,5 @@
 import { requireHarness } from '../kits/harness_bench.ts';
+import { harnessFilesKit } from '../kits/harness_files.ts';
 import type { ModelSubject } from '../kits/harness_kit.ts';
 import { harnessKit } from '../kits/harness_kit.ts';
 import { harnessModelKit } from '../kits/harness_model_kit.ts';
@@ -14,6 +15,7 @@ const subject: ModelSubject = {
   url: (model) => model.origin,
   requestBytesMax: 25 * 1024,
   shell,
+  documents: true,
   words: {
     send: (text) => `tool mcp__glass__send_message ${JSON.stringify({ text })}`,
     busy: (seconds) => shell(`sleep ${seconds}; touch busy-ended`),
@@ -22,3 +24,4 @@ const subject: ModelSubject = {
 };
 harnessKit(subject);
 harnessModelKit(subject);
+harnessFilesKit(subject);

@@ -5,6 +5,7 @@ import { describe, test } from 'node:test';
 import type { FrameModel } from '../../src/protocol/frames.ts';
 import type { FakeModel } from '../fakes/model.ts';
 import { Place, pause, requireHarness } from '../kits/harness_bench.ts';
+import { harnessFilesKit } from '../kits/harness_files.ts';
 import type { ModelSubject } from '../kits/harness_kit.ts';
 import { harnessKit } from '../kits/harness_kit.ts';
 import { harnessModelKit } from '../kits/harness_model_kit.ts';
@@ -22,6 +23,7 @@ function subject(model: FrameModel, url: (model: FakeModel) => string): ModelSub
     url,
     requestBytesMax: 10 * 1024,
     shell,
+    documents: model.provider === 'anthropic',
     words: {
       send: (text) => `tool send_message ${JSON.stringify({ text })}`,
       busy: (seconds) => shell(`sleep ${seconds}; touch busy-ended`),
@@ -35,6 +37,7 @@ for (const provider of ['anthropic', 'openai'] as const) {
   const under = subject(model, (fake) => (provider === 'openai' ? `${fake.origin}/v1` : fake.origin));
   harnessKit(under);
   harnessModelKit(under);
+  harnessFilesKit(under);
 }
 
 const { History, trimmed } = await import('../../sandbox/harnesses/native/history.ts');

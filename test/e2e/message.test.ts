@@ -283,7 +283,7 @@ const REFUSED: [name: string, body: Buffer, sentence: RegExp][] = [
   ['an empty text', say(''), /the message is empty/],
   ['white space', say(' \n\t '), /the message is empty/],
   ['a text of 1 MiB', say('x'.repeat(2 ** 20)), /longer than 256 KiB/],
-  ['a text of 8 MiB', say('x'.repeat(2 ** 23)), /at most 4 MiB/],
+  ['a text of 16 MiB', say('x'.repeat(2 ** 24)), /at most 13 MiB/],
   [
     'invalid UTF-8',
     Buffer.concat([Buffer.from('{"text":"'), Buffer.from([0xc3, 0x28]), Buffer.from('","key":"k"}')]),

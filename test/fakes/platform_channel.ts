@@ -72,6 +72,7 @@ export class PlatformChannel implements Channel {
             addressed: true,
             platform_id: String(update.id),
             text: update.text,
+            files: [],
             sent_ms: Date.now(),
           });
           await sink.saveCursor('updates', String(update.id));

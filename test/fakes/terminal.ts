@@ -46,10 +46,12 @@ export class Terminal {
   }
 
   /** Resolves with the shown id of the message when it is on disk. */
-  async say(text: string): Promise<string> {
+  async say(text: string, files: { name: string; bytes: Buffer }[] = []): Promise<string> {
     said += 1;
     const key = `${this.chat}-${process.pid}-${said}`;
-    return (await this.#control.call<{ message: string }>('say', { chat: this.chat, text, key })).message;
+    const sent = files.map(({ name, bytes }) => ({ name, data: bytes.toString('base64') }));
+    const input = { chat: this.chat, text, key, ...(files.length === 0 ? {} : { files: sent }) };
+    return (await this.#control.call<{ message: string }>('say', input)).message;
   }
 
   /** Everything heard so far, as one text. */

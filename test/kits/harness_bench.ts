@@ -12,7 +12,7 @@ import type {
 import { TOOL_DEFINITIONS } from '../../sandbox/tools/definitions.ts';
 import type { HarnessName } from '../../src/base/config.ts';
 import { installHarness } from '../../src/operations/harness_install.ts';
-import type { FrameMessage, FrameModel } from '../../src/protocol/frames.ts';
+import type { FrameFile, FrameMessage, FrameModel } from '../../src/protocol/frames.ts';
 
 /** Opens a harness without a sandbox or a host, in temporary folders, and records everything that it reports. */
 
@@ -142,8 +142,8 @@ export class FakeTools implements PlatformTools {
   }
 }
 
-export function message(id: number, text: string): FrameMessage {
-  return { id, from: 'Ann', text, sent_ms: 1_780_000_000_000 + id * 1000 };
+export function message(id: number, text: string, files: FrameFile[] = []): FrameMessage {
+  return { id, from: 'Ann', text, sent_ms: 1_780_000_000_000 + id * 1000, files };
 }
 
 export function pause(ms: number): Promise<void> {

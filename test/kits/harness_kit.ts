@@ -37,6 +37,8 @@ export interface ModelSubject extends Subject {
   requestBytesMax: number;
   /** Text of a message that makes it run a shell command. */
   shell: (command: string) => string;
+  /** Whether its API is shown a PDF as it is. */
+  documents: boolean;
 }
 
 /** A session, a scripted model, and instances of the subject on both. */

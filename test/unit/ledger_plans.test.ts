@@ -10,10 +10,10 @@ import { sessionsWithWork } from '../../src/ledger/sessions.ts';
 import { runningTurns } from '../../src/ledger/turns.ts';
 import { Router } from '../../src/router/router.ts';
 import { closeTurn, joinTurn, openTurn, recordDeath } from '../../src/sessions/turn_book.ts';
-import { freshLedger, seedChat } from '../fakes/ledger_kit.ts';
+import { freshLedger, seedChat, temporaryFolder } from '../fakes/ledger_kit.ts';
 
 /** Tables that keep every message for ever. */
-const HISTORY = ['messages', 'inbound', 'turns', 'turn_inbound', 'outbound', 'transcript', 'events'];
+const HISTORY = ['messages', 'inbound', 'turns', 'turn_inbound', 'outbound', 'transcript', 'events', 'files'];
 
 /** Indexes under which a whole chat or session lies: reading all of it is as bad as reading the table. */
 const OF_A_LIFE = ['outbound_chat', 'events_session'];
@@ -30,7 +30,7 @@ test('what a message costs does not grow with what was said before it', async (c
     return prepare(sql);
   };
   const delivery = new Delivery(ledger, systemClock, new Map(), noFaults, { alert: () => {}, trouble: () => {} });
-  const router = new Router(ledger, systemClock);
+  const router = new Router(ledger, systemClock, temporaryFolder(context));
   const say = (key: string) =>
     router.route('local', {
       dedupe_key: key,
@@ -39,6 +39,7 @@ test('what a message costs does not grow with what was said before it', async (c
       thread: '',
       sender: { handle: 'operator', name: 'Operator' },
       text: 'hello',
+      files: [{ name: 'a', data: Buffer.from('a') }],
       sent_ms: 0,
       addressed: true,
     });

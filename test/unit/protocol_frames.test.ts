@@ -8,7 +8,8 @@ type Parse = (bytes: Buffer) => { ok: boolean; reason?: string };
 
 const parse = (check: Parse, frame: unknown) => check(Buffer.from(JSON.stringify(frame)));
 
-const MESSAGE = { id: 1, from: 'Alice', text: 'hello', sent_ms: 0 };
+const FILE = { path: '/inbox/m1/a.png', type: 'image/png', bytes: 1, lost: false };
+const MESSAGE = { id: 1, from: 'Alice', text: 'hello', sent_ms: 0, files: [FILE] };
 const HASH = 'f'.repeat(64);
 
 const RUNNER: { [K in RunnerFrame['t']]: Extract<RunnerFrame, { t: K }> } = {
@@ -121,6 +122,20 @@ test('the messages of a turn are counted', () => {
   assert.equal(parse(parseHostFrame, { ...HOST.turn, messages: messages.slice(1) }).ok, true);
   assert.equal(parse(parseHostFrame, { ...HOST.turn, messages }).ok, false);
 });
+
+const FILE_BOUNDS: [name: string, files: object[], ok: boolean][] = [
+  ['no file', [], true],
+  ['the most files', Array(limits.MESSAGE_FILES_MAX).fill(FILE), true],
+  ['one file more', Array(limits.MESSAGE_FILES_MAX + 1).fill(FILE), false],
+  ['the longest path', [{ ...FILE, path: 'x'.repeat(limits.FRAME_PATH_BYTES_MAX) }], true],
+  ['a longer path', [{ ...FILE, path: 'x'.repeat(limits.FRAME_PATH_BYTES_MAX + 1) }], false],
+  ['an empty file', [{ ...FILE, bytes: 0 }], false],
+  ['a file with its bytes', [{ ...FILE, data: 'QQ==' }], false],
+];
+
+for (const [name, files, ok] of FILE_BOUNDS)
+  test(`a message with ${name}: ${ok ? 'passes' : 'is refused'}`, () =>
+    assert.equal(parse(parseHostFrame, { ...HOST.steer, messages: [{ ...MESSAGE, files }] }).ok, ok));
 
 const GARBAGE: [name: string, bytes: Buffer | string][] = [
   ['nothing', ''],

@@ -9,9 +9,10 @@ function wiring(group_name: string, engage: WiringRow['engage'] = 'always'): Wir
 }
 
 /** Facts of which each alone refuses; a scenario gives what it needs. */
-const NOTHING: AdmitFacts = { text: '', addressed: false, person: null, wirings: [], mayUse: () => false };
+const NOTHING: AdmitFacts = { text: '', files: 0, addressed: false, person: null, wirings: [], mayUse: () => false };
 const MEMBER: AdmitFacts = {
   text: 'hello',
+  files: 0,
   addressed: true,
   person: 7,
   wirings: [wiring('assistant')],
@@ -22,6 +23,7 @@ const LONGEST = 'x'.repeat(MESSAGE_TEXT_BYTES_MAX);
 
 const SCENARIOS: { name: string; facts: Partial<AdmitFacts>; ends: string | string[]; tells?: true }[] = [
   { name: 'a member in a wired chat', facts: {}, ends: ['assistant'] },
+  { name: 'a file without a text', facts: { text: ' ', files: 1 }, ends: ['assistant'] },
   { name: 'no wiring', facts: { wirings: [] }, ends: 'no group is wired to this chat' },
   { name: 'a sender nobody knows', facts: { person: null }, ends: 'unknown sender' },
   {

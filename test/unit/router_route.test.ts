@@ -1,16 +1,20 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
+import type { OperatingError } from '../../src/base/errors.ts';
 import { MESSAGE_TEXT_BYTES_MAX, SESSION_QUEUE_MAX } from '../../src/base/limits.ts';
 import type { IncomingMessage } from '../../src/channels/channel.ts';
 import { ensureGroup, wire } from '../../src/ledger/chats.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
+import { filesOf } from '../../src/ledger/files.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { ensurePerson } from '../../src/ledger/people.ts';
 import type { SessionRow } from '../../src/ledger/sessions.ts';
 import { Intake } from '../../src/router/intake.ts';
 import { Router } from '../../src/router/router.ts';
-import { freshLedger, inboundStates, queueMessage, seedChat } from '../fakes/ledger_kit.ts';
+import { freshLedger, inboundStates, queueMessage, seedChat, temporaryFolder } from '../fakes/ledger_kit.ts';
 
 interface Routing {
   ledger: Ledger;
@@ -19,13 +23,15 @@ interface Routing {
   /** Sessions that were woken and chats that were delivered to, in order. */
   woken: string[];
   intake: Intake;
+  blobs: string;
 }
 
 /** A ledger with the chat `local:main`, in which Alice is a member of `assistant`. */
 async function routing(context: TestContext): Promise<Routing> {
   const ledger = await freshLedger(context);
   const session = await ledger.write('seed', (db) => seedChat(db));
-  const router = new Router(ledger, systemClock);
+  const blobs = temporaryFolder(context);
+  const router = new Router(ledger, systemClock, blobs);
   const woken: string[] = [];
   const intake = new Intake(
     ledger,
@@ -33,7 +39,7 @@ async function routing(context: TestContext): Promise<Routing> {
     (id) => woken.push(`session ${id}`),
     (chat) => woken.push(`chat ${chat}`),
   );
-  return { ledger, router, session, woken, intake };
+  return { ledger, router, session, woken, intake, blobs };
 }
 
 let made = 0;
@@ -48,6 +54,7 @@ function message(part: Partial<IncomingMessage> = {}): IncomingMessage {
     addressed: true,
     platform_id: `p${made}`,
     text: 'hello',
+    files: [],
     sent_ms: 1,
     ...part,
   };
@@ -71,6 +78,45 @@ test('a message of a member is queued in the session, with its hops, in one comm
   assert.deepEqual(kinds(ledger), ['message.received', 'message.admitted', 'message.routed', 'message.queued']);
   assert.deepEqual(woken, [`session ${session.id}`]);
 });
+
+test('files are on disk under their hash before the commit, and their rows come with the message', async (context) => {
+  const { ledger, intake, blobs } = await routing(context);
+  const [png, text] = [Buffer.from('\x89PNG\r\n\x1a\nrest', 'latin1'), Buffer.from('a text')];
+  const files = [
+    { name: '../a.png', data: png },
+    { name: 'a.png', data: text },
+  ];
+  await intake.sinkOf('local').accept(message({ text: '', files }));
+  const rows = filesOf(ledger.db, 1);
+  assert.deepEqual(
+    rows.map(({ name, type, bytes }) => ({ name, type, bytes })),
+    [
+      { name: 'a.png', type: 'image/png', bytes: png.length },
+      { name: 'a-2.png', type: 'text/plain', bytes: 6 },
+    ],
+  );
+  for (const [index, data] of [png, text].entries())
+    assert.deepEqual(readFileSync(join(blobs, rows[index]!.sha256)), data);
+  assert.equal(readdirSync(blobs).length, 2);
+  assert.deepEqual(inboundStates(ledger.db), ['queued']);
+});
+
+for (const [name, files, code, reason] of [
+  ['too many files', Array(6).fill({ name: 'a', data: Buffer.from('a') }), 'usage', /at most 5 files/],
+  ['an empty file', [{ name: 'a', data: Buffer.alloc(0) }], 'usage', /"a" is empty/],
+  ['files that cannot be stored', [{ name: 'a', data: Buffer.from('a') }], 'storage', /could not be stored/],
+] as const) {
+  test(`a message with ${name} is rejected, and nothing of it is kept`, async (context) => {
+    const { ledger, intake, blobs } = await routing(context);
+    if (code === 'storage') rmSync(blobs, { recursive: true });
+    await assert.rejects(
+      intake.sinkOf('local').accept(message({ files: [...files] })),
+      (error: OperatingError) => error.code === code && reason.test(error.message),
+    );
+    assert.equal(count(ledger, 'messages') + count(ledger, 'files'), 0);
+    if (code !== 'storage') assert.deepEqual(readdirSync(blobs), []);
+  });
+}
 
 test('the same event again writes nothing, wakes nobody, and gets the first one’s answer', async (context) => {
   const { ledger, intake, woken } = await routing(context);

@@ -2,12 +2,13 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, unreachable } from '../../../src/base/errors.ts';
-import type { FrameMessage } from '../../../src/protocol/frames.ts';
+import type { FrameFile, FrameMessage } from '../../../src/protocol/frames.ts';
 import { messages as messageText, systemPrompt, turnPrompt } from '../../prompt.ts';
+import { Room, showable } from '../../runner/attachments.ts';
 import type { Harness, HarnessEvent, HarnessOptions, TurnInput } from '../../runner/harness.ts';
 import { Child } from './child.ts';
 import { failureSentence } from './failures.ts';
-import { type Point, parsePoint, restorePoint } from './point.ts';
+import { type Point, parsePoint, restorePoint, shownIn } from './point.ts';
 import { skillsPrompt } from './skills.ts';
 import type { Failure, FromDriver, Push, ToolUse } from './wire.ts';
 
@@ -186,7 +187,15 @@ class Claude implements Harness {
       mark,
       messages.map((message) => message.id),
     );
-    return { uuid: randomUUID(), mark, text: `${mark}\n${text}` };
+    return { uuid: randomUUID(), mark, text: `${mark}\n${text}`, files: this.#shown(turn, messages) };
+  }
+
+  /** Everything that was ever shown goes along in each request; beyond its room the agent reads a file by itself. */
+  #shown(turn: Turn, messages: FrameMessage[]): FrameFile[] {
+    const files = showable(messages);
+    if (files.length === 0) return [];
+    const room = new Room(shownIn(this.#config, turn.last ?? this.#point));
+    return files.filter((file) => room.take(file.bytes));
   }
 
   #toolEnded(turn: Turn, id: string, ok: boolean): void {

@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import {
   createSdkMcpServer,
   type Options,
@@ -8,6 +9,8 @@ import {
 } from '@anthropic-ai/claude-agent-sdk';
 import { z } from 'zod';
 import { messageOf } from '../../../src/base/errors.ts';
+import type { FrameFile } from '../../../src/protocol/frames.ts';
+import { readAttachment } from '../../runner/attachments.ts';
 import type { ToolDefinition, ToolResult } from '../../runner/harness.ts';
 import { processEnv } from './environment.ts';
 import { Gate } from './gate.ts';
@@ -171,6 +174,25 @@ type Block =
   | { type: 'tool_use'; id: string; name: string; input: unknown }
   | { type: 'tool_result'; tool_use_id: string; is_error?: boolean };
 
+type Content = Exclude<SDKUserMessage['message']['content'], string>;
+
+/** Images and documents, read here so that only this process holds them. One that is not there is left to the text. */
+async function fileBlocks(files: FrameFile[]): Promise<Content> {
+  const blocks = await Promise.all(
+    files.map(async ({ path, type }): Promise<Content> => {
+      const bytes = await readAttachment(path);
+      if (bytes === null) return [];
+      const data = bytes.toString('base64');
+      return type === 'application/pdf'
+        ? [{ type: 'document', title: basename(path), source: { type: 'base64', media_type: type, data } }]
+        : [{ type: 'image', source: { type: 'base64', media_type: type as ImageType, data } }];
+    }),
+  );
+  return blocks.flat();
+}
+
+type ImageType = 'image/png' | 'image/jpeg' | 'image/gif' | 'image/webp';
+
 /** The SDK's input: a stream that never ends by itself. */
 class Inbox {
   readonly #waiting: Push[] = [];
@@ -188,7 +210,7 @@ class Inbox {
           type: 'user',
           uuid: push.uuid as `${string}-${string}-${string}-${string}-${string}`,
           parent_tool_use_id: null,
-          message: { role: 'user', content: [{ type: 'text', text: push.text }] },
+          message: { role: 'user', content: [{ type: 'text', text: push.text }, ...(await fileBlocks(push.files))] },
         };
       }
       await new Promise<void>((resolve) => {

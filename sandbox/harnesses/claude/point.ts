@@ -43,6 +43,20 @@ function cutTranscripts(config: string, point: Point): boolean {
   return transcripts(config, point.session).some((file) => cutAfter(file, `"uuid":"${point.message}"`));
 }
 
+/** The files that a conversation has: how many, and at most so many bytes of base64. */
+export function shownIn(config: string, point: Point | null): { bytes: number; files: number } {
+  const used = { bytes: 0, files: 0 };
+  try {
+    for (const text of point === null ? [] : transcripts(config, point.session).map(readTranscript)) {
+      used.bytes += text?.length ?? 0;
+      used.files += (text ?? '').split('"type":"base64"').length - 1;
+    }
+  } catch {
+    // What the agent has made unreadable, no process can resume either.
+  }
+  return used;
+}
+
 /** A transcript is found by its name: its folder is named after the workspace. */
 function transcripts(config: string, session: string): string[] {
   const projects = join(config, 'projects');
@@ -51,12 +65,15 @@ function transcripts(config: string, session: string): string[] {
     : [];
 }
 
-function cutAfter(file: string, entry: string): boolean {
+function readTranscript(file: string): string | null {
   const stat = lstatSync(file, { throwIfNoEntry: false });
-  if (!stat?.isFile() || stat.size > TRANSCRIPT_BYTES_MAX) return false;
-  const text = readFileSync(file, 'utf8');
-  const at = text.indexOf(entry);
-  if (at === -1) return false;
+  return stat?.isFile() && stat.size <= TRANSCRIPT_BYTES_MAX ? readFileSync(file, 'utf8') : null;
+}
+
+function cutAfter(file: string, entry: string): boolean {
+  const text = readTranscript(file);
+  const at = text?.indexOf(entry) ?? -1;
+  if (text === null || at === -1) return false;
   const end = text.indexOf('\n', at) + 1;
   if (end === 0 || end === text.length) return true;
   writeFileSync(`${file}.cut`, text.slice(0, end));

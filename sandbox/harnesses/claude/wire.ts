@@ -1,4 +1,4 @@
-import type { FrameModel } from '../../../src/protocol/frames.ts';
+import type { FrameFile, FrameModel } from '../../../src/protocol/frames.ts';
 import type { ToolDefinition, ToolResult } from '../../runner/harness.ts';
 
 /** What the runner's process and the driver's say to each other. Both are ours, so nothing is checked. */
@@ -25,6 +25,8 @@ export interface Push {
   /** A word in the text that nobody can guess: the gate finds the message by it. */
   mark: string;
   text: string;
+  /** Shown to the model after the text. */
+  files: FrameFile[];
 }
 
 /** How a request failed, as its status and the body of the answer. */

@@ -2,6 +2,7 @@ import type { ModelMessage, ToolResultPart } from 'ai';
 import type { FrameMessage } from '../../../src/protocol/frames.ts';
 import { messages as messageText, systemPrompt, turnPrompt } from '../../prompt.ts';
 import type { Harness, HarnessEvent, HarnessOptions, TurnInput } from '../../runner/harness.ts';
+import { fileParts, withBytes } from './attached.ts';
 import { failureSentence } from './failures.ts';
 import { History, type Turn } from './history.ts';
 import { type Call, Model } from './model.ts';
@@ -65,7 +66,7 @@ class Native implements Harness {
   }
 
   async #turn(input: TurnInput): Promise<void> {
-    const turn: Turn = [userMessage(turnPrompt(input))];
+    const turn: Turn = [this.#userMessage(turnPrompt(input), input.messages)];
     let ending: Ending;
     try {
       this.#model ??= new Model(this.#options.model, await this.#options.modelUrl());
@@ -93,12 +94,12 @@ class Native implements Harness {
     let sent = false;
     for (let step = 0; step < STEPS_MAX; step += 1) {
       if (this.#waiting.length > 0) {
-        turn.push(userMessage(messageText(this.#waiting)));
+        turn.push(this.#userMessage(messageText(this.#waiting), this.#waiting));
         untaken.push(...this.#waiting.splice(0).map((message) => message.id));
       }
       const answer = await model.step({
         system: this.#system,
-        messages: [...this.#history.messages, ...turn],
+        messages: await withBytes([...this.#history.messages, ...turn]),
         tools: this.#tools.set,
         signal: this.#stop.signal,
         onRequest: () => {
@@ -113,6 +114,11 @@ class Native implements Harness {
       sent ||= messaged;
     }
     return { outcome: 'failed', text: `I stopped after ${STEPS_MAX} steps without coming to an answer.` };
+  }
+
+  #userMessage(text: string, messages: FrameMessage[]): ModelMessage {
+    const files = fileParts(messages, this.#options.model.provider);
+    return { role: 'user', content: [{ type: 'text', text }, ...files] };
   }
 
   async #runTools(calls: Call[], turn: Turn): Promise<{ silent: boolean; messaged: boolean }> {
@@ -141,10 +147,6 @@ function endingOf(answer: { text: string; cut: boolean }, sent: boolean): Ending
   const text = answer.text.trim();
   if (text !== '') return { outcome: 'answered', text: answer.cut ? `${text}\n\n[The answer was cut here.]` : text };
   return sent ? { outcome: 'silent', text: '' } : { outcome: 'failed', text: 'The model gave an empty answer.' };
-}
-
-function userMessage(text: string): ModelMessage {
-  return { role: 'user', content: [{ type: 'text', text }] };
 }
 
 /** What the trace shows of a call. */

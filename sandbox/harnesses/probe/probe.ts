@@ -1,4 +1,6 @@
-import type { FrameMessage } from '../../../src/protocol/frames.ts';
+import { createHash } from 'node:crypto';
+import type { FrameFile, FrameMessage } from '../../../src/protocol/frames.ts';
+import { readAttachment } from '../../runner/attachments.ts';
 import type { Harness, HarnessOptions, TurnInput } from '../../runner/harness.ts';
 
 /**
@@ -11,6 +13,7 @@ import type { Harness, HarnessOptions, TurnInput } from '../../runner/harness.ts
  *   search <words>   history_search                  flood <n>         n frames at once
  *   file <path>      stream a file of the workspace  long <n>          a reply of n characters
  *   where            harness, attempt, memory        refuse <reason>   fail the turn with a sentence
+ *   files            path, type, size and hash of each file that came with it, as read from /inbox
  */
 const STAND_IN =
   'I am `probe`, a stand-in without a model: I only repeat what you say. Set a credential with `glass secret set anthropic` and a real agent answers.';
@@ -100,6 +103,8 @@ class Probe implements Harness {
         return `flooded ${rest}`;
       case 'long':
         return 'x'.repeat(Number(rest));
+      case 'files':
+        return (await Promise.all(message.files.map(describeFile))).join('\n') || 'no files';
       case 'refuse':
         this.#failure = rest;
         return null;
@@ -126,6 +131,12 @@ class Probe implements Harness {
 
 function show(result: { ok: boolean; value: unknown }): string {
   return `${result.ok ? 'ok' : 'refused'}: ${typeof result.value === 'string' ? result.value : JSON.stringify(result.value)}`;
+}
+
+async function describeFile(file: FrameFile): Promise<string> {
+  const bytes = file.lost ? null : await readAttachment(file.path);
+  if (bytes === null) return `${file.path} ${file.type} (lost)`;
+  return `${file.path} ${file.type} ${bytes.length} ${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
 function sleep(ms: number, signal: AbortSignal): Promise<void> {
