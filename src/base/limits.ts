@@ -148,7 +148,7 @@ export const SANDBOX_CPUS = 1;
 export const SANDBOX_TMP_BYTES = 256 * MIB;
 export const SANDBOX_OPEN_FILES = 4096;
 /** POSIX shared memory of one sandbox: Docker's own default; it counts towards the memory limit. */
-export const SHM_BYTES = 64 * MIB;
+export const SANDBOX_SHM_BYTES = 64 * MIB;
 /** Processor time is granted in slices of this many microseconds: the kernel's default. */
 export const CPU_PERIOD_US = 100_000;
 /** From SIGKILL to the last process of a sandbox being gone; after it the end is reported all the same. */

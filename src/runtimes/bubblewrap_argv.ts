@@ -1,4 +1,3 @@
-import { SHM_BYTES } from '../base/limits.ts';
 import type { Bind, SandboxSpec } from './runtime.ts';
 import { bindOrder, labelOf } from './spec.ts';
 import { INNER_ID, type Userland } from './userland.ts';
@@ -52,7 +51,7 @@ export function bubblewrapArgv(plan: BubblewrapPlan, sources: string[]): string[
     ...userland.folders.flatMap((folder) => ['--ro-bind', folder, folder]),
     ...userland.links.flatMap(([link, target]) => ['--symlink', target, link]),
     ...['--proc', '/proc', '--dev', '/dev'],
-    ...['--size', String(SHM_BYTES), '--perms', '1777', '--tmpfs', '/dev/shm'],
+    ...['--size', String(spec.limits.shm_bytes), '--perms', '1777', '--tmpfs', '/dev/shm'],
     ...['--size', String(spec.limits.tmp_bytes), '--perms', '1777', '--tmpfs', '/tmp'],
     ...['--dir', '/run'],
     ...bindsOf(plan).flatMap((bind, i) => [bind.access === 'write' ? '--bind' : '--ro-bind', sources[i]!, bind.target]),

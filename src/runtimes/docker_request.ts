@@ -1,4 +1,3 @@
-import { SHM_BYTES } from '../base/limits.ts';
 import type { SandboxSpec } from './runtime.ts';
 import { dockerSeccompProfile } from './seccomp_docker.ts';
 import type { SeccompArch } from './seccomp_table.ts';
@@ -63,7 +62,7 @@ function resources(spec: SandboxSpec) {
     MemorySwap: limits.memory_bytes,
     PidsLimit: limits.pids,
     NanoCpus: Math.round(limits.cpus * 1e9),
-    ShmSize: SHM_BYTES,
+    ShmSize: limits.shm_bytes,
     Ulimits: [
       { Name: 'core', Soft: 0, Hard: 0 },
       { Name: 'nofile', Soft: limits.open_files, Hard: limits.open_files },

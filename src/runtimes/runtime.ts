@@ -20,9 +20,18 @@ export interface SandboxLimits {
   pids: number;
   /** Share of processors; 1 is one whole core. */
   cpus: number;
+  /** Size of `/tmp`. */
   tmp_bytes: number;
+  /** Size of `/dev/shm`. */
+  shm_bytes: number;
   open_files: number;
 }
+
+/**
+ * Where a sandbox's system files come from: the host's own `/usr` with a generated `/etc`, or an image. `ref` is what the
+ * runtime knows it by: an image's id for an engine, the absolute path of an unpacked root for bubblewrap.
+ */
+export type UserlandChoice = { kind: 'host' } | { kind: 'image'; ref: string };
 
 export interface SandboxSpec {
   /** This home's short name; `reap` ends only sandboxes that carry it. */
@@ -37,6 +46,9 @@ export interface SandboxSpec {
   /** Absolute path of the program in the sandbox, and its arguments. */
   argv: string[];
   cwd: string;
+  userland: UserlandChoice;
+  /** An engine's OCI runtime (`runsc`); null: its default. Bubblewrap has none. */
+  oci_runtime: string | null;
   limits: SandboxLimits;
 }
 
@@ -56,10 +68,13 @@ export interface Sandbox {
   kill(): void;
 }
 
-/** A limit is `enforced` by the kernel, or `absent` on this machine, with the reason. */
+/**
+ * How a limit holds on this machine: `enforced` by the kernel, `watched` by the host, which ends the session some time
+ * after it was passed, or `absent`. The reason says by what, with which delay, or why not.
+ */
 export interface LimitState {
-  name: keyof SandboxLimits;
-  state: 'enforced' | 'absent';
+  name: keyof SandboxLimits | 'workspace_bytes';
+  state: 'enforced' | 'watched' | 'absent';
   reason: string;
 }
 

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { GroupConfig, HarnessName } from '../base/config.ts';
-import { SANDBOX_OPEN_FILES } from '../base/limits.ts';
+import { SANDBOX_OPEN_FILES, SANDBOX_SHM_BYTES } from '../base/limits.ts';
 import type { Paths } from '../base/paths.ts';
 import type { Bind, SandboxSpec } from '../runtimes/runtime.ts';
 import { harnessFolder } from './harnesses.ts';
@@ -56,11 +56,14 @@ export function sessionSpec(input: SpecInput): SandboxSpec {
     env: sandboxEnv(),
     argv: [NODE, `${APP}/sandbox/runner/runner.ts`],
     cwd: '/workspace',
+    userland: { kind: 'host' },
+    oci_runtime: null,
     limits: {
       memory_bytes: group.limits.memory,
       pids: group.limits.pids,
       cpus: group.limits.cpus,
       tmp_bytes: group.limits.tmp,
+      shm_bytes: SANDBOX_SHM_BYTES,
       open_files: SANDBOX_OPEN_FILES,
     },
   };

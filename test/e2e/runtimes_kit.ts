@@ -37,7 +37,9 @@ export function sandboxSpec(change: Partial<SandboxSpec> = {}): SandboxSpec {
     env: { PATH: '/usr/bin:/bin', HOME: '/workspace' },
     argv: ['/bin/sh', '-c', 'true'],
     cwd: '/',
-    limits: { memory_bytes: 128 * MIB, pids: 40, cpus: 1, tmp_bytes: 8 * MIB, open_files: 256 },
+    userland: { kind: 'host' },
+    oci_runtime: null,
+    limits: { memory_bytes: 128 * MIB, pids: 40, cpus: 1, tmp_bytes: 8 * MIB, shm_bytes: 4 * MIB, open_files: 256 },
     ...change,
   };
 }
