@@ -1,7 +1,7 @@
-import { readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from './base/clock.ts';
-import { isGroupName, type RuntimeName, readInstall } from './base/config.ts';
+import { type RuntimeName, readInstall } from './base/config.ts';
 import { describeError, exitCodeOf, messageOf } from './base/errors.ts';
 import { faultsFrom } from './base/faults.ts';
 import { holdLock } from './base/lock.ts';
@@ -21,7 +21,8 @@ import { Ledger } from './ledger/ledger.ts';
 import type { OutboundRow } from './ledger/outbound.ts';
 import type { SessionRow } from './ledger/sessions.ts';
 import { prepareInstall } from './operations/first_run.ts';
-import { Operator, prepareLedger } from './operations/operator.ts';
+import { Groups, groupNames } from './operations/groups.ts';
+import { accountName, Operator, prepareLedger } from './operations/operator.ts';
 import { Sweep } from './operations/sweep.ts';
 import { codeCacheOf, warmUp } from './operations/warm_up.ts';
 import { Intake } from './router/intake.ts';
@@ -91,7 +92,7 @@ async function openBase(options: HostOptions, paths: Paths) {
   const ledger = await Ledger.open(paths.ledger, faults);
   const groups = groupNames(paths);
   const operatorChat = await ledger.write('start', (db) =>
-    prepareLedger(db, clock.now(), groups, install.default_group),
+    prepareLedger(db, clock.now(), groups, install.default_group, install.uids),
   );
   const local = new LocalChannel();
   const channels = new Map<string, Channel>(
@@ -107,7 +108,7 @@ async function openBase(options: HostOptions, paths: Paths) {
 
 /** A message's way: intake → sessions → delivery, with the gateway beside it and alerts for what goes wrong. */
 function makeFlow(base: Base) {
-  const { paths, clock, install, log, faults, ledger, local, channels, runtimes, runtime } = base;
+  const { paths, clock, install, log, faults, ledger, local, channels, runtimes } = base;
   const trouble = (error: Error): void => log.error('ledger.trouble', { reason: error.message });
   const deliver = (chat: number, claimed?: OutboundRow | null): void => delivery.wake(chat, claimed);
   const textMax = (channel: string): number =>
@@ -119,12 +120,22 @@ function makeFlow(base: Base) {
     alert,
     secrets: () => {
       sessions.restIdle('the set of secrets changed');
-      void warmUpAll(paths, sessions, runtime, log);
+      void warmUpAll(base, sessions);
     },
     refused: (session, reason) => sessions.end(session, `no egress: ${reason}`),
   });
+  const groups = new Groups({
+    ...{ paths, install, ledger, clock, runtimes },
+    limitsOf: () => [],
+    applied: (group) => {
+      sessions.restIdle('its authority changed', group);
+      void warmUpAll(base, sessions);
+    },
+  });
   const sessions = new Sessions({
-    ...{ ledger, clock, log, faults, paths, egress, install, runtimes, deliver, alert, trouble },
+    ...{ ledger, clock, log, faults, paths, egress, runtimes, deliver, alert, trouble },
+    places: () => groups.places(),
+    limitsOf: () => [],
     node: process.execPath,
     codeCache: codeCacheOf(paths),
     tools: { log, ledger, clock, textMax, deliver },
@@ -139,18 +150,20 @@ function makeFlow(base: Base) {
     deliver,
   );
   const sweep = new Sweep([sessions, delivery], log);
-  return { alert, delivery, egress, sessions, intake, sweep };
+  return { alert, delivery, egress, groups, sessions, intake, sweep };
 }
 
 /** What the operator's clients can ask. */
 function makeControl(base: Base, flow: Flow) {
   const { paths, clock, started, install, log, ledger, local, channels, runtime } = base;
-  const { sessions, egress, intake, sweep } = flow;
+  const { groups, sessions, egress, intake, sweep } = flow;
   const operator = new Operator(ledger, clock, install.default_group, intake.sinkOf(local.name));
   const stopAsked = Promise.withResolvers<void>();
   const services = {
     ledger,
     local,
+    groups,
+    operator: accountName(),
     audit: egress.audit.bind(egress),
     say: operator.say.bind(operator),
     stop: stopAsked.resolve,
@@ -164,7 +177,7 @@ function makeControl(base: Base, flow: Flow) {
         channels: channels.values(),
         sweepsNeeded: () => sweep.needed,
         gatewayConnected: () => egress.connected,
-        groups: () => groupNames(paths).map((name) => sessions.describeGroup(name)),
+        groups: () => groups.names().map((name) => ({ ...sessions.describeGroup(name), edited: groups.edited(name) })),
         sessions: () => sessions.live(),
         usage: egress.usage.bind(egress),
       }),
@@ -176,6 +189,7 @@ async function startParts(parts: Parts): Promise<void> {
   const { log, clock, ledger, paths, runtimes, install } = parts;
   for (const runtime of runtimes.values()) await reap(runtime, paths.install, log);
   parts.egress.start();
+  await applyFirst(parts);
   await parts.delivery.recover();
   await parts.sessions.recover();
   for (const channel of parts.channels.values()) {
@@ -191,15 +205,24 @@ async function startParts(parts: Parts): Promise<void> {
     )
     .catch(() => {});
   log.info('host.ready', { ms: Math.round(clock.monotonic() - parts.started), home: paths.home });
-  void warmUpAll(paths, parts.sessions, parts.runtime, log);
+  void warmUpAll(parts, parts.sessions);
 }
 
 /** In the background: a first message that comes before it is done only starts slower. */
-async function warmUpAll(paths: Paths, sessions: Sessions, runtime: Runtime, log: Log): Promise<void> {
+async function warmUpAll({ paths, runtimes, install, log }: Base, sessions: Sessions): Promise<void> {
+  const uid = process.getuid?.() === 0 ? install.uids.first + install.uids.count - 1 : null;
   for (const name of groupNames(paths)) {
     const plan = sessions.harnessOf(name);
-    if (plan !== null) await warmUp(paths, runtime, plan.group, plan.harness, log);
+    const runtime = plan === null ? undefined : runtimes.get(plan.authority.runtime);
+    if (plan !== null && runtime !== undefined) await warmUp(paths, runtime, plan.authority, plan.harness, uid, log);
   }
+}
+
+/** An install that has just been made answers without another command. */
+async function applyFirst({ groups, install, log }: Parts): Promise<void> {
+  await groups.applyFirst(install.default_group).catch((error) => {
+    log.warn('authority.first', { group: install.default_group, reason: messageOf(error) });
+  });
 }
 
 async function stopParts(parts: Parts, reason: string): Promise<void> {
@@ -228,13 +251,6 @@ async function reap(runtime: Runtime, install: string, log: Log): Promise<void> 
   } catch (error) {
     log.warn('runtime.reap_failed', { runtime: runtime.name, reason: messageOf(error) });
   }
-}
-
-function groupNames(paths: Paths): string[] {
-  return readdirSync(paths.groups, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && isGroupName(entry.name))
-    .map((entry) => entry.name)
-    .sort();
 }
 
 /** `node src/host.ts`: runs until SIGTERM, SIGINT or the operation `stop`. */

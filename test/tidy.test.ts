@@ -17,6 +17,7 @@ const LOCKED_PACKAGES_MAX = 40;
 const LAYERS = [
   'base',
   'protocol',
+  'authority',
   'ledger',
   'vault',
   'gateway',

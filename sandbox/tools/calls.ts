@@ -25,6 +25,15 @@ export class HatchTools implements PlatformTools {
     this.#turn = turn;
   }
 
+  /** These tools, as far as a group may use them. The host refuses the others; here they are not even offered. */
+  only(names: readonly string[]): PlatformTools {
+    return {
+      definitions: this.definitions.filter(({ name }) => names.includes(name)),
+      call: (name, input) => this.call(name, input),
+      sendFile: (path) => this.sendFile(path),
+    };
+  }
+
   call(name: string, input: unknown): Promise<ToolResult> {
     const turn = this.#turn();
     if (turn === null) return refused('no turn is running');

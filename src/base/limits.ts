@@ -71,6 +71,8 @@ export const HOST_FRAME_BYTES_MAX = 8 * MIB;
 export const RUNNER_FRAME_BYTES_MAX = 2 * MIB;
 /** UTF-8 bytes of a file's path in a frame: /inbox, the message and the longest shown name. */
 export const FRAME_PATH_BYTES_MAX = 400;
+/** Names of platform tools in a frame: several times as many as there are. */
+export const FRAME_TOOLS_MAX = 100;
 /** UTF-8 bytes of a name, a notice or a summary in a frame. */
 export const FRAME_NAME_BYTES_MAX = 4 * KIB;
 /** UTF-8 bytes of a group's AGENTS.md: every turn pays for it. */
@@ -149,6 +151,12 @@ export const SANDBOX_TMP_BYTES = 256 * MIB;
 export const SANDBOX_OPEN_FILES = 4096;
 /** POSIX shared memory of one sandbox: Docker's own default; it counts towards the memory limit. */
 export const SANDBOX_SHM_BYTES = 64 * MIB;
+/** What an agent may keep in its workspace: several checkouts and their packages. */
+export const WORKSPACE_BYTES = 2048 * MIB;
+/** Mounts of one group, and places that may be written: more cannot be read by a reviewer. */
+export const MOUNTS_MAX = 32;
+/** Names at the top of a folder that are looked at before it is mounted. */
+export const MOUNT_ENTRIES_MAX = 10_000;
 /** Processor time is granted in slices of this many microseconds: the kernel's default. */
 export const CPU_PERIOD_US = 100_000;
 /** From SIGKILL to the last process of a sandbox being gone; after it the end is reported all the same. */

@@ -21,6 +21,8 @@ export interface Paths {
   readonly vaultKey: string;
   readonly config: string;
   readonly groups: string;
+  /** Applied authorities, each under its hash. */
+  readonly authorities: string;
   readonly sessions: string;
   readonly blobs: string;
   readonly logs: string;
@@ -66,6 +68,7 @@ export function pathsOf(home: string, env: NodeJS.ProcessEnv): Paths {
     vaultKey: join(home, 'vault.key'),
     config: join(home, 'glass.yaml'),
     groups: join(home, 'groups'),
+    authorities: join(home, 'authorities'),
     sessions: join(home, 'sessions'),
     blobs: join(home, 'blobs'),
     logs,
@@ -111,6 +114,7 @@ export function prepareHome(paths: Paths): void {
     for (const folder of [
       paths.home,
       paths.groups,
+      paths.authorities,
       paths.sessions,
       paths.blobs,
       paths.cache,

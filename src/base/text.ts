@@ -15,6 +15,12 @@ export function showBytes(bytes: number): string {
   return bytes < 1_000_000 ? `${Math.round(bytes / 1000)} KB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
 }
 
+/** A size as the operator's files write it: `512 MiB`. */
+export function showSize(bytes: number): string {
+  const [unit, size] = bytes % 2 ** 30 === 0 ? ['GiB', 2 ** 30] : ['MiB', 2 ** 20];
+  return `${Math.round((bytes / (size as number)) * 10) / 10} ${unit}`;
+}
+
 /** How an agent is told of a file. */
 export function fileLine(file: { path: string; type: string; bytes: number }): string {
   return `[file ${file.path}, ${file.type}, ${showBytes(file.bytes)}]`;

@@ -1,13 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  type GroupConfig,
-  type HarnessName,
-  harnessSchema,
-  isGroupName,
-  readGroup,
-  readInstall,
-} from '../base/config.ts';
+import { readWish } from '../authority/authority.ts';
+import { type HarnessName, harnessSchema, isGroupName, readInstall } from '../base/config.ts';
 import { describeError, OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
 import { installHarness } from '../operations/harness_install.ts';
@@ -61,9 +55,9 @@ export async function installForSecret(
   io: Io,
 ): Promise<void> {
   const wanted = new Map<HarnessName, string>();
-  for (const group of groupsOf(paths)) {
-    const name = effectiveHarness(group, secrets);
-    if (group.model.secret === secret && !isInstalled(paths.root, name)) wanted.set(name, group.name);
+  for (const [group, wish] of wishesOf(paths)) {
+    const name = effectiveHarness(wish, secrets);
+    if (wish.model.secret === secret && !isInstalled(paths.root, name)) wanted.set(name, group);
   }
   for (const [name, group] of wanted) {
     io.err(`The group ${group} runs the harness ${name} from now on.`);
@@ -79,7 +73,7 @@ export async function installForStart(paths: Paths, io: Io): Promise<void> {
   if (!existsSync(paths.config)) return;
   const { default_group } = readInstall(paths.config);
   if (!existsSync(paths.group(default_group).yaml)) return;
-  const { harness: named } = readGroup(default_group, paths.group(default_group).yaml);
+  const { harness: named } = readWish(paths.group(default_group).yaml);
   const names = named === 'auto' ? harnessSchema.options.filter((name) => isThere(paths, name)) : [named];
   for (const name of names) await tryInstall(paths, name, io);
 }
@@ -99,13 +93,13 @@ function isThere(paths: Paths, name: HarnessName): boolean {
 }
 
 /** A group whose file is refused is left to the host, which says why. */
-function groupsOf(paths: Paths): GroupConfig[] {
+function wishesOf(paths: Paths): [group: string, ReturnType<typeof readWish>][] {
   if (!existsSync(paths.groups)) return [];
   return readdirSync(paths.groups)
     .filter(isGroupName)
     .flatMap((name) => {
       try {
-        return [readGroup(name, paths.group(name).yaml)];
+        return [[name, readWish(paths.group(name).yaml)]];
       } catch {
         return [];
       }

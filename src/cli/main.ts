@@ -73,6 +73,14 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./secret.ts')).secret,
   },
   {
+    name: 'group',
+    usage: 'group list|new|show|plan|apply <name>',
+    summary: 'what an agent may see, reach and spend',
+    flags: ['--yes', '--hash'],
+    words: 4,
+    load: async () => (await import('./group.ts')).group,
+  },
+  {
     name: 'harness',
     usage: 'harness list|install <name>',
     summary: 'agent loops, and the packages they need',

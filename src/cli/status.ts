@@ -39,12 +39,12 @@ function renderStatus(status: Status, io: Io): string {
     ...status.groups.map((group): [string, string] => [
       'group',
       group.problem === null
-        ? `${group.name}: ${group.harness}, ${group.model}`
+        ? `${group.name}: ${group.harness}, ${group.model}${group.edited === null ? '' : ` (${group.edited}: ./glass group plan ${group.name})`}`
         : red(io, `${group.name}: ${group.problem}`),
     ]),
     ...status.sessions.map((session): [string, string] => [
       'session',
-      `${session.session} of ${session.group}: ${session.state}, ${session.harness ?? '–'}, pid ${session.pid ?? '–'}`,
+      `${session.session} of ${session.group}: ${session.state}, ${session.harness ?? '–'}, pid ${session.pid ?? '–'}${session.authority === 'in force' ? '' : `, an older authority ${session.authority}`}`,
     ]),
     ...status.usage.map((usage): [string, string] => [
       'today',

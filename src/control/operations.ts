@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { nameSchema } from '../base/config.ts';
 import { OperatingError } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
 import { CONTROL_ROWS_MAX, LOCAL_HISTORY_MAX, MESSAGE_TEXT_BYTES_MAX } from '../base/limits.ts';
@@ -12,6 +13,7 @@ import { type EventRow, eventsAfter, lastEventId } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { outcomeOf } from '../ledger/messages.ts';
 import { recentOutbound } from '../ledger/outbound.ts';
+import type { Groups } from '../operations/groups.ts';
 import type { AuditRow } from '../protocol/gateway.ts';
 
 /**
@@ -21,6 +23,9 @@ import type { AuditRow } from '../protocol/gateway.ts';
 export interface ControlServices {
   ledger: Ledger;
   local: LocalChannel;
+  groups: Groups;
+  /** What the operator is called in what is recorded. */
+  operator: string;
   status(): Promise<Status>;
   audit(session: string, from_ms: number, to_ms: number): Promise<AuditRow[]>;
   /** A message typed by the operator. Rejects with `OperatingError` when nothing of it was kept. */
@@ -60,6 +65,11 @@ const INPUTS = {
   shown: z.strictObject({ client: z.string().max(40), key: z.string().max(40) }),
   outcome: z.strictObject({ message: z.string().min(1).max(200) }),
   trace: z.strictObject({ message: z.string().min(1).max(200).default('latest') }),
+  group: z.strictObject({ group: nameSchema }),
+  apply: z.strictObject({
+    group: nameSchema,
+    hash: z.string().regex(/^[0-9a-f]{64}$/, 'must be the hash that `plan` showed'),
+  }),
   events: z.strictObject({
     after: z.int().min(0).optional(),
     follow: z.boolean().default(false),
@@ -122,6 +132,40 @@ export const OPERATIONS: readonly Operation[] = [
       kind: 'stream',
       run: events(services, input),
     }),
+  },
+  {
+    name: 'groups',
+    summary: 'every group: what is in force, and what its file says besides',
+    input: INPUTS.none,
+    handle: async ({ groups }) => value({ groups: groups.names().map((name) => groups.show(name)) }),
+  },
+  {
+    name: 'group_show',
+    summary: 'what a group may see, reach and spend',
+    input: INPUTS.group,
+    handle: async ({ groups }, input: z.infer<typeof INPUTS.group>) => value(groups.show(input.group)),
+  },
+  {
+    name: 'group_new',
+    summary: 'make the files of a group',
+    input: INPUTS.group,
+    handle: async ({ groups }, input: z.infer<typeof INPUTS.group>) => {
+      groups.create(input.group);
+      return value(await groups.plan(input.group));
+    },
+  },
+  {
+    name: 'group_plan',
+    summary: 'what applying a group’s file would change',
+    input: INPUTS.group,
+    handle: async ({ groups }, input: z.infer<typeof INPUTS.group>) => value(await groups.plan(input.group)),
+  },
+  {
+    name: 'group_apply',
+    summary: 'put exactly what was planned in force',
+    input: INPUTS.apply,
+    handle: async ({ groups, operator }, input: z.infer<typeof INPUTS.apply>) =>
+      value(await groups.apply(input.group, input.hash, operator)),
   },
   {
     name: 'stop',

@@ -21,12 +21,29 @@ export interface Status {
   gateway: 'connected' | 'lost';
   runtime: { name: string; problems: string[]; limits: { name: string; state: string; reason: string }[] };
   channels: { name: string; state: string; detail: string }[];
-  groups: { name: string; harness: string; model: string; problem: string | null }[];
-  sessions: { session: string; group: string; state: string; harness: string | null; pid: number | null }[];
+  groups: GroupStatus[];
+  sessions: {
+    session: string;
+    group: string;
+    state: string;
+    harness: string | null;
+    pid: number | null;
+    authority: string;
+  }[];
   conservation: Conservation;
   /** Since midnight, by group. */
   usage: UsageRow[];
   alerts: { id: string; kind: string; subject: string; text: string; count: number; since_ms: number }[];
+}
+
+export interface GroupStatus {
+  name: string;
+  harness: string;
+  model: string;
+  /** Why nothing can run for it. */
+  problem: string | null;
+  /** What its file says that is not in force. */
+  edited: string | null;
 }
 
 /** Whether a person should look. */
@@ -69,7 +86,7 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
     up_ms: Math.round(clock.monotonic() - sources.started),
     sweeps_needed: sources.sweepsNeeded(),
     gateway: sources.gatewayConnected() ? ('connected' as const) : ('lost' as const),
-    runtime: { name: runtime.name, problems: await runtime.check(), limits: runtime.limits() },
+    runtime: { name: runtime.name, problems: await runtime.check(), limits: await runtime.limits() },
     channels: [...sources.channels].map((channel) => ({ name: channel.name, ...channel.health() })),
     groups: sources.groups(),
     sessions: sources.sessions(),

@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
-import { type Provider, readGroup } from '../base/config.ts';
-import { OperatingError, systemCodeOf } from '../base/errors.ts';
+import { keptAuthority } from '../authority/store.ts';
+import type { Provider } from '../base/config.ts';
+import { OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
 import { isMetadata } from './addresses.ts';
 
-/** What a session may reach, read from its group's file when the session opens and unchanged until it closes. */
+/** What a session may reach, read from its group's applied authority when the session opens and unchanged until it closes. */
 export interface ModelPolicy {
   readonly provider: Provider;
   /** `https://api.anthropic.com` */
@@ -18,34 +17,21 @@ export interface ModelPolicy {
 }
 
 /**
- * Reads `groups/<name>/group.yaml`. Throws `OperatingError`: `conflict` when its bytes are not those that the host
- * has read (SHA-256, hex), `config` when the file or its upstream is refused.
+ * Reads the authority that the host names by its hash. Throws `OperatingError`: `conflict` when it is another group's,
+ * `config` when it is missing, was changed, or its upstream is refused.
  */
-export function readPolicy(paths: Paths, group: string, sha256: string): ModelPolicy {
-  const file = paths.group(group).yaml;
-  const differs = (): never => {
-    throw new OperatingError('conflict', `${file} is not the file that the host has read: read it again`);
-  };
-  if (hashOf(file) !== sha256) differs();
-  const { model } = readGroup(group, file);
-  // Read twice, hashed on both sides: what was parsed is what was hashed.
-  if (hashOf(file) !== sha256) differs();
-  const url = new URL(model.upstream);
+export function readPolicy(paths: Paths, group: string, hash: string): ModelPolicy {
+  const authority = keptAuthority(paths.authorities, hash);
+  if (authority.group !== group)
+    throw new OperatingError('conflict', `the authority ${hash.slice(0, 12)} is not one of the group ${group}`);
+  const url = new URL(authority.model.upstream);
   if (isMetadata(url.hostname))
-    throw new OperatingError('config', `${file}: model.upstream: a metadata service is never reachable`);
+    throw new OperatingError('config', `group ${group}: model.upstream: a metadata service is never reachable`);
   return {
-    provider: model.provider,
+    provider: authority.model.provider,
     origin: url.origin,
     host: url.host,
     prefix: url.pathname.replace(/\/+$/, ''),
-    secret: model.secret,
+    secret: authority.model.secret,
   };
-}
-
-function hashOf(file: string): string {
-  try {
-    return createHash('sha256').update(readFileSync(file)).digest('hex');
-  } catch (error) {
-    throw new OperatingError('config', `${file} cannot be read (${systemCodeOf(error)})`, undefined, error);
-  }
 }

@@ -1,5 +1,4 @@
 import { OperatingError } from '../base/errors.ts';
-import { GROUP_UID_COUNT, GROUP_UID_FIRST } from '../base/limits.ts';
 import type { Db } from './db.ts';
 
 export interface ChatRow {
@@ -64,14 +63,25 @@ export function wire(db: Db, chatId: number, group: string, engage: WiringRow['e
   db.run('INSERT OR IGNORE INTO wirings (chat_id, group_name, engage) VALUES (?, ?, ?)', chatId, group, engage);
 }
 
-/** Records a group. With `ownUid` it gets a host uid of its own, never one that another group ever had. */
-export function ensureGroup(db: Db, now: number, name: string, ownUid: boolean): void {
+/** Host uids for groups; the last one of the range belongs to none. */
+export interface UidRange {
+  first: number;
+  count: number;
+}
+
+/** Records a group. With a range it gets a host uid of its own, never one that another group ever had. */
+export function ensureGroup(db: Db, now: number, name: string, uids: UidRange | null): void {
   db.run('INSERT OR IGNORE INTO groups (name, uid, created_ms) VALUES (?, NULL, ?)', name, now);
-  if (!ownUid || groupUid(db, name) !== null) return;
-  const last = db.get<{ uid: number | null }>('SELECT max(uid) AS uid FROM groups')?.uid ?? GROUP_UID_FIRST - 1;
-  if (last + 1 >= GROUP_UID_FIRST + GROUP_UID_COUNT)
-    throw new OperatingError('config', 'every uid of the range for groups is used');
-  db.run('UPDATE groups SET uid = ? WHERE name = ?', last + 1, name);
+  if (uids === null || groupUid(db, name) !== null) return;
+  const highest = db.get<{ uid: number | null }>('SELECT max(uid) AS uid FROM groups')?.uid ?? 0;
+  const next = Math.max(uids.first, highest + 1);
+  if (next >= uids.first + uids.count - 1)
+    throw new OperatingError(
+      'config',
+      'every uid of the range for groups is used',
+      'set uids in glass.yaml to a range above it',
+    );
+  db.run('UPDATE groups SET uid = ? WHERE name = ?', next, name);
 }
 
 export function groupUid(db: Db, name: string): number | null {

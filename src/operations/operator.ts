@@ -1,7 +1,7 @@
 import { userInfo } from 'node:os';
 import type { Clock } from '../base/clock.ts';
 import type { Accepted, IncomingFile, Sink } from '../channels/channel.ts';
-import { ensureChat, ensureGroup, wire } from '../ledger/chats.ts';
+import { ensureChat, ensureGroup, type UidRange, wire } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { ensurePerson } from '../ledger/people.ts';
@@ -52,9 +52,9 @@ export class Operator {
 }
 
 /** What the ledger holds from the first start on: the groups, the operator, and the operator's chat, whose key it returns. */
-export function prepareLedger(db: Db, now: number, groups: string[], defaultGroup: string): number {
-  const ownUid = process.getuid?.() === 0;
-  for (const name of groups) ensureGroup(db, now, name, ownUid);
+export function prepareLedger(db: Db, now: number, groups: string[], defaultGroup: string, uids: UidRange): number {
+  const range = process.getuid?.() === 0 ? uids : null;
+  for (const name of groups) ensureGroup(db, now, name, range);
   ensurePerson(db, now, CHANNEL, HANDLE, accountName(), 'owner');
   const chat = ensureChat(db, now, CHANNEL, MAIN_CHAT, MAIN_CHAT);
   wire(db, chat, defaultGroup, 'always');
@@ -62,7 +62,7 @@ export function prepareLedger(db: Db, now: number, groups: string[], defaultGrou
 }
 
 /** What the operator is called. An account may have no name: a container's, or one that a supervisor made up. */
-function accountName(): string {
+export function accountName(): string {
   try {
     return userInfo().username;
   } catch {

@@ -1,8 +1,8 @@
 import { chmodSync, chownSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { GroupConfig, HarnessName } from '../base/config.ts';
+import type { Authority } from '../authority/authority.ts';
+import type { HarnessName } from '../base/config.ts';
 import { messageOf } from '../base/errors.ts';
-import { GROUP_UID_COUNT, GROUP_UID_FIRST } from '../base/limits.ts';
 import type { Log } from '../base/log.ts';
 import type { Paths } from '../base/paths.ts';
 import type { Runtime } from '../runtimes/runtime.ts';
@@ -23,18 +23,18 @@ const WARM_UP_MS = 30_000;
 export async function warmUp(
   paths: Paths,
   runtime: Runtime,
-  group: GroupConfig,
+  authority: Authority,
   harness: HarnessName,
+  /** On a host that runs as root: the uid that belongs to no group. */
+  uid: number | null,
   log: Log,
 ): Promise<boolean> {
   const folder = join(codeCacheOf(paths), harness);
   mkdirSync(folder, { recursive: true });
   if (readdirSync(folder).length > 0) return false;
-  // The last uid of the range belongs to no group: what it owns, no other sandbox can write.
-  const uid = process.getuid?.() === 0 ? GROUP_UID_FIRST + GROUP_UID_COUNT : null;
   const spec = warmUpSpec({
     paths,
-    group,
+    authority,
     session: `warm-${harness}`,
     harness,
     uid,

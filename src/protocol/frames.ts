@@ -4,6 +4,7 @@ import {
   FILE_CHUNK_BYTES_MAX,
   FRAME_NAME_BYTES_MAX,
   FRAME_PATH_BYTES_MAX,
+  FRAME_TOOLS_MAX,
   INSTRUCTIONS_BYTES_MAX,
   MESSAGE_FILES_MAX,
   MESSAGE_TEXT_BYTES_MAX,
@@ -20,7 +21,7 @@ import { flag, integer, json, list, nullable, oneOf, record, type Shape, text } 
  * check every frame against it. The first frame is the runner's `hello`; the host answers `welcome` or ends the
  * connection. A receipt with `ok` means that what the call asked for is committed.
  */
-export const HATCH_VERSION = 1;
+export const HATCH_VERSION = 2;
 
 const id = integer(1);
 const RESUME_BYTES_MAX = 16 * 1024;
@@ -85,6 +86,8 @@ export type HostFrame =
       group: string;
       harness: 'probe' | 'native' | 'claude';
       model: FrameModel;
+      /** Names of the platform tools that the group may use. */
+      tools: string[];
       /** The harness's own resume point, or null to begin anew. */
       resume: string | null;
       /** Text of the group's AGENTS.md. */
@@ -114,6 +117,7 @@ const HOST_FRAMES: Record<HostFrame['t'], Shape> = {
     group: text(40),
     harness: oneOf('probe', 'native', 'claude'),
     model: record({ provider: oneOf('anthropic', 'openai', 'ollama'), name: text(200) }),
+    tools: list(text(100), FRAME_TOOLS_MAX),
     resume: nullable(text(RESUME_BYTES_MAX)),
     instructions: text(INSTRUCTIONS_BYTES_MAX),
   }),

@@ -16,7 +16,7 @@ export const gatewayRequest = z.discriminatedUnion('op', [
     op: z.literal('open'),
     session,
     group: nameSchema,
-    /** SHA-256 (hex) of the bytes of `group.yaml` that the host read: both must have read the same. */
+    /** Hash (hex) of the group's authority in force, which the gateway reads under that name. */
     policy: z.string().regex(/^[0-9a-f]{64}$/),
     /** Absolute path of the egress socket to listen on; below the run folder. */
     socket: z.string().max(107),

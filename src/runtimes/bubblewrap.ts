@@ -55,7 +55,7 @@ export class BubblewrapRuntime implements Runtime {
     return checkBubblewrap();
   }
 
-  limits(): LimitState[] {
+  async limits(): Promise<LimitState[]> {
     const { cgroups } = this.#prepare();
     const pids = cgroups.state('pids', 'pids');
     return [
@@ -65,6 +65,7 @@ export class BubblewrapRuntime implements Runtime {
         : { name: 'pids', state: 'enforced', reason: 'RLIMIT_NPROC in its user namespace' },
       cgroups.state('cpus', 'cpu'),
       { name: 'tmp_bytes', state: 'enforced', reason: 'size of the tmpfs' },
+      { name: 'shm_bytes', state: 'enforced', reason: 'size of the tmpfs' },
       { name: 'open_files', state: 'enforced', reason: 'RLIMIT_NOFILE of each process' },
     ];
   }

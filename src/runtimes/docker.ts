@@ -54,10 +54,11 @@ export class DockerRuntime implements Runtime {
     }
   }
 
-  limits(): LimitState[] {
+  async limits(): Promise<LimitState[]> {
+    if (this.#info === null) await this.check();
     const info = this.#info;
     const state = (name: keyof SandboxLimits, offered: boolean | undefined): LimitState => {
-      if (info === null) return { name, state: 'absent', reason: 'the container engine has not been asked yet' };
+      if (info === null) return { name, state: 'absent', reason: 'the container engine does not answer' };
       if (offered) return { name, state: 'enforced', reason: 'control group of the container' };
       return { name, state: 'absent', reason: 'the container engine has no control group for it' };
     };
@@ -66,6 +67,7 @@ export class DockerRuntime implements Runtime {
       state('pids', info?.PidsLimit),
       state('cpus', info?.CpuCfsQuota),
       { name: 'tmp_bytes', state: 'enforced', reason: 'size of the tmpfs' },
+      { name: 'shm_bytes', state: 'enforced', reason: 'size of the tmpfs' },
       { name: 'open_files', state: 'enforced', reason: 'RLIMIT_NOFILE of each process' },
     ];
   }

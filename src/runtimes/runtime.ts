@@ -85,8 +85,8 @@ export interface Runtime {
    * called when the host starts and by `status`, not per sandbox.
    */
   check(): Promise<string[]>;
-  /** Which of the resource limits hold on this machine. */
-  limits(): LimitState[];
+  /** Which of the resource limits hold on this machine. Never rejects: what cannot be found out is `absent`. */
+  limits(): Promise<LimitState[]>;
   /**
    * Starts a sandbox. Resolves when its first process has been started (not when it is ready); rejects with
    * `OperatingError('unavailable')` when that cannot be. `onOutput` gets its standard output and error, in order.

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import { FILE_BYTES_MAX, FILE_CHUNK_BYTES_MAX, FILES_OPEN_MAX } from '../base/limits.ts';
-import { type Draft, dropDraft, finishDraft, openDraft, writeAll } from '../ledger/blobs.ts';
+import { type Draft, dropDraft, finishDraft, openDraft, writeAll } from '../base/whole_file.ts';
 
 /**
  * Files that a sandbox streams over the hatch: collected in order, capped, hashed, and put under their own hash into

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { GroupConfig, HarnessName } from '../base/config.ts';
+import type { Authority } from '../authority/authority.ts';
+import type { HarnessName } from '../base/config.ts';
 import { OperatingError } from '../base/errors.ts';
 
 /** Harnesses with packages of their own. `probe` needs none. */
@@ -11,9 +12,12 @@ const PACKAGED: Record<HarnessName, boolean> = { probe: false, native: true, cla
  * Which harness a group runs now. `auto` is `claude` once the credential of its model is in the vault, and the stand-in
  * until then; a harness that is named is never replaced by another.
  */
-export function effectiveHarness(group: GroupConfig, secrets: ReadonlySet<string>): HarnessName {
-  if (group.harness !== 'auto') return group.harness;
-  const { provider, secret } = group.model;
+export function effectiveHarness(
+  authority: Pick<Authority, 'harness' | 'model'>,
+  secrets: ReadonlySet<string>,
+): HarnessName {
+  if (authority.harness !== 'auto') return authority.harness;
+  const { provider, secret } = authority.model;
   if (secret !== null && !secrets.has(secret)) return 'probe';
   return provider === 'anthropic' ? 'claude' : 'native';
 }

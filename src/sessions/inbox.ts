@@ -2,7 +2,7 @@ import { chmodSync, mkdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
-import { writeWhole } from '../ledger/blobs.ts';
+import { writeWhole } from '../base/whole_file.ts';
 import { type FileRow, filesOf } from '../ledger/files.ts';
 import type { FrameFile } from '../protocol/frames.ts';
 import type { SessionServices } from './services.ts';

@@ -1,5 +1,6 @@
+import type { Authority } from '../authority/authority.ts';
 import type { Clock } from '../base/clock.ts';
-import type { GroupConfig, HarnessName } from '../base/config.ts';
+import type { HarnessName } from '../base/config.ts';
 import type { Faults } from '../base/faults.ts';
 import type { Log } from '../base/log.ts';
 import type { Paths } from '../base/paths.ts';
@@ -13,7 +14,7 @@ import type { ToolServices } from './tools.ts';
 
 /** What is decided anew for each start of a sandbox. */
 export interface StartPlan {
-  group: GroupConfig;
+  authority: Authority;
   harness: HarnessName;
   runtime: Runtime;
   spec: SandboxSpec;

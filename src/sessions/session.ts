@@ -12,6 +12,7 @@ import { inboxOf, type PlaceFiles } from './inbox.ts';
 import { LiveSandbox, setStateAside } from './live_sandbox.ts';
 import { deadlineText, frameMessage, Run, type TurnFrame, turnFrame } from './run.ts';
 import type { SessionServices, StartPlan } from './services.ts';
+import { Timer } from './timer.ts';
 import { callTool } from './tools.ts';
 import { closeTurn, joinTurn, openTurn, type Place, recordDeath, recordFailedStart, takeBack } from './turn_book.ts';
 import { welcomeFrame } from './welcome.ts';
@@ -47,7 +48,7 @@ export class Session {
   #joining = false;
   #run: Run | null = null;
   #endReason = '';
-  #idle: NodeJS.Timeout | null = null;
+  readonly #idle = new Timer();
   #failedStarts = 0;
   #draining = false;
 
@@ -65,6 +66,11 @@ export class Session {
 
   get harness(): string | null {
     return this.#plan?.harness ?? null;
+  }
+
+  /** Hash of the authority under which its sandbox started. */
+  get authority(): string | null {
+    return this.#live === null ? null : (this.#plan?.egress.policy ?? null);
   }
 
   get pid(): number | null {
@@ -101,7 +107,7 @@ export class Session {
   rest(reason: string): void {
     if (this.#state !== 'idle') return;
     this.#state = 'ending';
-    this.#stopIdling();
+    this.#idle.stop();
     this.#live?.end(reason);
   }
 
@@ -195,7 +201,7 @@ export class Session {
     }
     if (queuedIn(this.#services.ledger.db, this.id) === 0) return this.#goIdle();
     this.#state = 'running';
-    this.#stopIdling();
+    this.#idle.stop();
     const { clock } = this.#services;
     const live = this.#live;
     const start = { session: this.#row(), harness: this.#plan!.harness, warm: this.#warm, reseed: this.#reseed };
@@ -205,7 +211,7 @@ export class Session {
     this.#run = run;
     if (live === null || this.#live !== live) return this.#died(run, this.#endReason);
     this.#warm = true;
-    run.deadline = setTimeout(() => this.#interrupt('deadline'), this.#plan!.group.limits.turn);
+    run.deadline = setTimeout(() => this.#interrupt('deadline'), this.#plan!.authority.limits.turn);
     live.send(turnFrame(run, this.#inbox));
     if (this.#draining) this.#interrupt('drain');
   }
@@ -255,7 +261,8 @@ export class Session {
   #call(run: Run, frame: Extract<RunnerFrame, { t: 'call' }>): string | null {
     const admitted = run.call(frame.tool);
     if (typeof admitted === 'string') return admitted;
-    const context = { session: this.#row(), turn: run, ordinal: admitted.ordinal, claimed: run.claimed };
+    const { tools } = this.#plan!.authority;
+    const context = { session: this.#row(), tools, turn: run, ordinal: admitted.ordinal, claimed: run.claimed };
     void callTool(this.#services.tools, context, frame.tool, frame.input).then((receipt) => {
       run.receipt(receipt);
       this.#live?.send({ t: 'receipt', call: frame.call, ok: receipt.ok, value: receipt.value });
@@ -278,7 +285,7 @@ export class Session {
     this.#endRun(run);
     if (frame.outcome !== 'interrupted') void this.#settle(run, frame.outcome, frame.text, frame.resume);
     else if (run.interrupted === 'deadline')
-      void this.#settle(run, 'failed', deadlineText(this.#plan!.group.limits.turn), null);
+      void this.#settle(run, 'failed', deadlineText(this.#plan!.authority.limits.turn), null);
     else void this.#takeBack(run);
     return null;
   }
@@ -333,21 +340,15 @@ export class Session {
   }
 
   #goIdle(): void {
-    this.#stopIdling();
-    const { idle } = this.#plan!.group.limits;
-    this.#idle = setTimeout(() => this.rest(`idle for ${Math.round(idle / 1000)} s`), idle).unref();
+    const { idle } = this.#plan!.authority.limits;
+    this.#idle.start(idle, () => this.rest(`idle for ${Math.round(idle / 1000)} s`));
     this.#services.idle(this.id);
-  }
-
-  #stopIdling(): void {
-    if (this.#idle !== null) clearTimeout(this.#idle);
-    this.#idle = null;
   }
 
   async #ended(reason: string): Promise<void> {
     this.#live = null;
     this.#endReason = reason;
-    this.#stopIdling();
+    this.#idle.stop();
     this.#files.close();
     this.#hop('sandbox.ended', { reason });
     if (this.#state === 'starting') return this.#startFailed(reason);
@@ -359,7 +360,7 @@ export class Session {
   async #died(run: Run, reason: string): Promise<void> {
     this.#endRun(run);
     if (run.interrupted === 'deadline')
-      return this.#settle(run, 'failed', deadlineText(this.#plan!.group.limits.turn), null);
+      return this.#settle(run, 'failed', deadlineText(this.#plan!.authority.limits.turn), null);
     if (run.interrupted === 'drain') return this.#takeBack(run);
     const { clock } = this.#services;
     const place = this.#place();

@@ -1,15 +1,18 @@
-import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type GroupConfig, type HarnessName, type InstallConfig, type RuntimeName, readGroup } from '../base/config.ts';
+import type { Authority } from '../authority/authority.ts';
+import { checkMounts, type MountPlaces } from '../authority/mounts.ts';
+import type { HarnessName, RuntimeName } from '../base/config.ts';
 import { messageOf, OperatingError } from '../base/errors.ts';
 import { parseId, showId } from '../base/ids.ts';
 import { DRAIN_MS, INTERRUPT_GRACE_MS, SANDBOXES_MAX } from '../base/limits.ts';
+import { authorityInForce } from '../ledger/authorities.ts';
 import { groupUid } from '../ledger/chats.ts';
 import { type SessionRow, sessionById, sessionsWithWork } from '../ledger/sessions.ts';
 import { runningTurns } from '../ledger/turns.ts';
-import type { Runtime } from '../runtimes/runtime.ts';
+import type { LimitState, Runtime } from '../runtimes/runtime.ts';
 import { effectiveHarness, isInstalled, requireInstalled } from './harnesses.ts';
+import { checkControls, inForce } from './in_force.ts';
 import type { SessionServices, StartPlan } from './services.ts';
 import { Session } from './session.ts';
 import { sessionSpec } from './spec.ts';
@@ -17,10 +20,13 @@ import { takeBack } from './turn_book.ts';
 
 /** All sessions that are awake, and the bounds they share. */
 export interface SessionsInput extends Omit<SessionServices, 'plan' | 'slot' | 'idle' | 'released'> {
-  install: InstallConfig;
   runtimes: ReadonlyMap<RuntimeName, Runtime>;
+  /** What decides whether a mount is dangerous, as it is now. */
+  places(): MountPlaces;
   node: string;
   codeCache: string;
+  /** Limits of a group that are no runtime's. */
+  limitsOf(authority: Authority): LimitState[];
 }
 
 export interface LiveSession {
@@ -29,6 +35,8 @@ export interface LiveSession {
   state: string;
   harness: string | null;
   pid: number | null;
+  /** Whether it runs under what is in force, or under what was when it started. */
+  authority: 'in force' | 'until its next start';
 }
 
 export class Sessions {
@@ -88,18 +96,29 @@ export class Sessions {
   live(): LiveSession[] {
     return [...this.#awake.values()]
       .filter((session) => session.state !== 'cold')
-      .map((session) => ({
-        session: showId('s', session.id),
-        group: sessionById(this.#services.ledger.db, session.id)!.group_name,
-        state: session.state,
-        harness: session.harness,
-        pid: session.pid,
-      }));
+      .map((session) => this.#describe(session));
   }
 
-  /** Ends idle sandboxes, so that their next start sees what has changed (a secret, say). */
-  restIdle(reason: string): void {
-    for (const session of this.#awake.values()) session.rest(reason);
+  #describe(session: Session): LiveSession {
+    const { db } = this.#services.ledger;
+    const group = sessionById(db, session.id)!.group_name;
+    const current = session.authority === null || session.authority === authorityInForce(db, group)?.hash;
+    return {
+      session: showId('s', session.id),
+      group,
+      state: session.state,
+      harness: session.harness,
+      pid: session.pid,
+      authority: current ? 'in force' : 'until its next start',
+    };
+  }
+
+  /** Ends idle sandboxes, so that their next start sees what has changed (a secret, an authority). */
+  restIdle(reason: string, group: string | null = null): void {
+    for (const session of this.#awake.values()) {
+      if (group === null || sessionById(this.#services.ledger.db, session.id)?.group_name === group)
+        session.rest(reason);
+    }
   }
 
   /** Planned stop: no new turns; running ones get their time, then an interrupt, then their end. */
@@ -124,45 +143,41 @@ export class Sessions {
   }
 
   async #plan(session: SessionRow): Promise<StartPlan> {
-    const { paths, install, runtimes, egress, ledger } = this.#input;
-    const { group, policy } = this.readAuthority(session.group_name);
-    const harness = effectiveHarness(group, egress.names);
+    const { paths, runtimes, egress, ledger } = this.#input;
+    const { authority, row } = inForce(ledger.db, paths, session.group_name);
+    const harness = effectiveHarness(authority, egress.names);
     requireInstalled(paths.root, harness);
-    const runtime = runtimes.get(group.runtime ?? install.runtime);
+    const runtime = runtimes.get(authority.runtime);
     if (runtime === undefined)
-      throw new OperatingError('unavailable', `the runtime ${group.runtime ?? install.runtime} does not exist here`);
+      throw new OperatingError('unavailable', `the runtime ${authority.runtime} does not exist here`);
+    checkMounts(authority.mounts, this.#input.places());
+    checkControls(row, [...(await runtime.limits()), ...this.#input.limitsOf(authority)]);
     const shown = showId('s', session.id);
     mkdirSync(join(this.#input.codeCache, harness), { recursive: true });
     return {
-      group,
+      authority,
       harness,
       runtime,
       spec: sessionSpec({
         paths,
-        group,
+        authority,
         session: shown,
         harness,
-        uid: groupUid(ledger.db, group.name),
+        uid: groupUid(ledger.db, authority.group),
         node: this.#input.node,
         codeCache: join(this.#input.codeCache, harness),
       }),
-      egress: { session: shown, group: group.name, policy, socket: paths.session(shown).egress },
+      egress: { session: shown, group: authority.group, policy: row.hash, socket: paths.session(shown).egress },
     };
   }
 
-  /** The group's file as it stands, and the hash of the bytes that were read. Throws `OperatingError('config')`. */
-  readAuthority(name: string): { group: GroupConfig; policy: string } {
-    const file = this.#input.paths.group(name).yaml;
-    const group = readGroup(name, file);
-    return { group, policy: createHash('sha256').update(readFileSync(file)).digest('hex') };
-  }
-
-  /** The harness that a group would run now; null when its file is refused or the harness is not installed. */
-  harnessOf(name: string): { group: GroupConfig; harness: HarnessName } | null {
+  /** What a group would run now; null when nothing is in force or the harness is not installed. */
+  harnessOf(name: string): { authority: Authority; harness: HarnessName } | null {
+    const { paths, ledger, egress } = this.#input;
     try {
-      const { group } = this.readAuthority(name);
-      const harness = effectiveHarness(group, this.#input.egress.names);
-      return isInstalled(this.#input.paths.root, harness) ? { group, harness } : null;
+      const { authority } = inForce(ledger.db, paths, name);
+      const harness = effectiveHarness(authority, egress.names);
+      return isInstalled(paths.root, harness) ? { authority, harness } : null;
     } catch {
       return null; // describeGroup says why
     }
@@ -176,13 +191,15 @@ export class Sessions {
 
   /** What runs for a group now, or why nothing can. */
   describeGroup(name: string): { name: string; harness: string; model: string; problem: string | null } {
+    const { paths, ledger, egress } = this.#input;
     try {
-      const { group } = this.readAuthority(name);
-      const harness = effectiveHarness(group, this.#input.egress.names);
+      const { authority } = inForce(ledger.db, paths, name);
+      const harness = effectiveHarness(authority, egress.names);
+      const { provider, name: model } = authority.model;
       return {
         name,
         harness,
-        model: harness === 'probe' ? 'none' : `${group.model.provider} ${group.model.name}`,
+        model: harness === 'probe' ? 'none' : `${provider} ${model}`,
         problem: null,
       };
     } catch (error) {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { GroupConfig, HarnessName } from '../base/config.ts';
-import { SANDBOX_OPEN_FILES, SANDBOX_SHM_BYTES } from '../base/limits.ts';
+import type { Authority } from '../authority/authority.ts';
+import type { HarnessName } from '../base/config.ts';
 import type { Paths } from '../base/paths.ts';
 import type { Bind, SandboxSpec } from '../runtimes/runtime.ts';
 import { harnessFolder } from './harnesses.ts';
@@ -9,7 +9,8 @@ import { INBOX } from './inbox.ts';
 
 /**
  * Everything a session's sandbox can see, as data: the group's workspace, this session's state, its two sockets, and
- * read-only the files that came in, the group's instructions, our runner with one harness, and Node. Nothing else.
+ * read-only the files that came in, the group's instructions, our runner with one harness, and Node; then the mounts that
+ * its authority names. Nothing else.
  */
 const APP = '/opt/glass/app';
 const NODE = '/opt/glass/node/bin/node';
@@ -20,7 +21,7 @@ const APP_PARTS = ['package.json', 'sandbox/runner', 'sandbox/tools', 'sandbox/p
 
 export interface SpecInput {
   paths: Paths;
-  group: GroupConfig;
+  authority: Authority;
   /** Shown id: `s7`. */
   session: string;
   harness: HarnessName;
@@ -32,9 +33,9 @@ export interface SpecInput {
 }
 
 export function sessionSpec(input: SpecInput): SandboxSpec {
-  const { paths, group } = input;
+  const { paths, authority } = input;
   const session = paths.session(input.session);
-  const folder = paths.group(group.name);
+  const folder = paths.group(authority.group);
   const binds: Bind[] = [
     ...runnerBinds(input),
     { source: folder.workspace, target: '/workspace', access: 'write' },
@@ -47,6 +48,7 @@ export function sessionSpec(input: SpecInput): SandboxSpec {
     ]
       .filter((bind) => existsSync(bind.source))
       .map((bind): Bind => ({ ...bind, access: 'read' })),
+    ...authority.mounts,
   ];
   return {
     install: paths.install,
@@ -57,14 +59,14 @@ export function sessionSpec(input: SpecInput): SandboxSpec {
     argv: [NODE, `${APP}/sandbox/runner/runner.ts`],
     cwd: '/workspace',
     userland: { kind: 'host' },
-    oci_runtime: null,
+    oci_runtime: authority.oci_runtime,
     limits: {
-      memory_bytes: group.limits.memory,
-      pids: group.limits.pids,
-      cpus: group.limits.cpus,
-      tmp_bytes: group.limits.tmp,
-      shm_bytes: SANDBOX_SHM_BYTES,
-      open_files: SANDBOX_OPEN_FILES,
+      memory_bytes: authority.limits.memory,
+      pids: authority.limits.pids,
+      cpus: authority.limits.cpus,
+      tmp_bytes: authority.limits.tmp,
+      shm_bytes: authority.limits.shm,
+      open_files: authority.limits.files,
     },
   };
 }

@@ -20,6 +20,8 @@ import { searchGroup, withinBytes } from '../ledger/transcript.ts';
  */
 export interface ToolContext {
   session: SessionRow;
+  /** Names of the tools that its group may use. */
+  tools: readonly string[];
   turn: { id: number; attempt: number };
   /** The how-manieth send of this attempt this would be; 1 is the first. */
   ordinal: number;
@@ -61,6 +63,7 @@ export async function callTool(
   input: unknown,
 ): Promise<ToolReceipt> {
   try {
+    if (!context.tools.includes(tool)) return refused(`this group may not use the tool "${tool}"`);
     return await runTool(services, context, tool, input);
   } catch (error) {
     services.log.error('tool.failed', { tool, reason: messageOf(error) });

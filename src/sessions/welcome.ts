@@ -8,17 +8,18 @@ import type { StartPlan } from './services.ts';
 
 /** The host's first frame: who the sandbox is, and where its harness goes on. */
 export function welcomeFrame(session: SessionRow, plan: StartPlan, paths: Paths): HostFrame {
-  const { provider, name } = plan.group.model;
+  const { provider, name } = plan.authority.model;
   return {
     t: 'welcome',
     v: HATCH_VERSION,
     session: plan.egress.session,
-    group: plan.group.name,
+    group: plan.authority.group,
     harness: plan.harness,
     model: { provider, name },
+    tools: plan.authority.tools,
     // A resume point means something only to the harness that wrote it.
     resume: session.harness === plan.harness ? session.resume : null,
-    instructions: readInstructions(paths.group(plan.group.name).instructions),
+    instructions: readInstructions(paths.group(plan.authority.group).instructions),
   };
 }
 

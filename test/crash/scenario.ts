@@ -1,5 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
 import { noFaults } from '../../src/base/faults.ts';
+import { GROUP_UID_COUNT, GROUP_UID_FIRST } from '../../src/base/limits.ts';
 import { ensureChat, ensureGroup, wire } from '../../src/ledger/chats.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
 import { ensurePerson } from '../../src/ledger/people.ts';
@@ -28,6 +29,8 @@ export interface ScenarioOptions {
 
 const CHATS = { assistant: ['alpha', 'beta', 'omega'], flaky: ['gamma'], thinker: ['delta'] };
 const QUIET_MS = 60_000;
+/** Those that an install has without saying so. */
+const UIDS = { first: GROUP_UID_FIRST, count: GROUP_UID_COUNT };
 
 /** People, chats and wirings, written before the first start. */
 export async function seedLedger(world: World): Promise<void> {
@@ -36,7 +39,7 @@ export async function seedLedger(world: World): Promise<void> {
     const now = Date.now();
     ensurePerson(db, now, 'platform', 'alice', 'Alice', 'owner');
     for (const [group, chats] of Object.entries(CHATS)) {
-      ensureGroup(db, now, group, process.getuid?.() === 0);
+      ensureGroup(db, now, group, process.getuid?.() === 0 ? UIDS : null);
       for (const chat of chats) wire(db, ensureChat(db, now, 'platform', chat, chat), group, 'always');
     }
   });
@@ -56,6 +59,7 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
     await world.say(chat, `${before}${token}${after}`);
   };
   await world.vault({ op: 'set', name: 'anthropic', value: 'fake-secret-value' });
+  await world.apply('thinker');
   await say('alpha', '<a1>');
   await say('beta', '<b1>', 'sleep 0.5 ');
   await say('delta', '<d1>');
@@ -79,6 +83,7 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
     if ((rowOf(world, '<g1>')?.deaths ?? 0) === 0) throw new Error('not yet');
   });
   world.group('flaky', ASSISTANT_YAML);
+  await world.apply('flaky');
   // The alert of the failed start is cleared by the good one, before the operator clears whatever is left.
   await say('gamma', '<g2>');
   await eventually('the repaired group has answered', async () => {

@@ -9,6 +9,7 @@ import { ControlClient } from '../../src/cli/control_client.ts';
 import { LineClient } from '../../src/protocol/lines_client.ts';
 import { DockerRuntime } from '../../src/runtimes/docker.ts';
 import { engineSocket } from '../../src/runtimes/engine.ts';
+import { applyGroup } from '../fakes/authorities.ts';
 import { remove } from '../fakes/remove.ts';
 
 /**
@@ -130,6 +131,11 @@ export class World {
     mkdirSync(folder, { recursive: true });
     mkdirSync(workspace, { recursive: true });
     writeFileSync(file, yaml);
+  }
+
+  /** The operator puts a group's file in force, through restarts. */
+  async apply(name: string): Promise<void> {
+    await eventually(`${name} is in force`, () => applyGroup(this.control, name));
   }
 
   faultLines(): string[] {

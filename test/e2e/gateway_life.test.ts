@@ -115,8 +115,8 @@ test('a session is not opened on another policy, another folder, or a folder tha
     mkdirSync(dirname(socket), { recursive: true });
     return host.request({ op: 'open', session: 's1', group: 'assistant', policy, socket, ...change }, WAIT_MS);
   };
-  await assert.rejects(open({ policy: '0'.repeat(64) }), { code: 'conflict', message: /not the file that the host/ });
-  await assert.rejects(open({ group: 'nobody' }), { code: 'config' });
+  await assert.rejects(open({ policy: '0'.repeat(64) }), { code: 'config', message: /cannot be read/ });
+  await assert.rejects(open({ group: 'nobody' }), { code: 'conflict', message: /not one of the group nobody/ });
   await assert.rejects(open({ socket: join(gateway.paths.home, 'x.sock') }), { code: 'usage' });
   await assert.rejects(open({ socket: `${gateway.paths.run}/../x.sock` }), { code: 'usage' });
   await assert.rejects(open({ socket: `${gateway.paths.run}/none/x.sock` }), { code: 'unavailable' });

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { MESSAGE_TEXT_BYTES_MAX, SANDBOXES_MAX } from '../../src/base/limits.ts';
 import type { Status } from '../../src/evidence/status.ts';
@@ -228,11 +231,11 @@ test('the death of the host in mid-turn is an attempt that nobody is blamed for'
 });
 
 test('a turn beyond its time is stopped, and the person is told in one sentence', async () => {
-  install.group('assistant', 'harness: probe\nlimits: {turn: 2s}\n');
+  await install.change('assistant', 'harness: probe\nlimits: {turn: 2s}\n');
   const chat = await terminal('deadline');
   await chat.say('sleep 30');
   const told = await chat.hears(/took longer/);
-  install.group('assistant', YAML);
+  await install.change('assistant', YAML);
   assert.match(told.body, /^That took longer than 2 seconds and was stopped\.$/);
   assert.deepEqual(await settled('deadline', 1), ['failed']);
   await chat.say('quick');
@@ -240,33 +243,35 @@ test('a turn beyond its time is stopped, and the person is told in one sentence'
 });
 
 test('an idle sandbox ends; the next message starts another, which remembers', async () => {
-  install.group('assistant', 'harness: probe\nlimits: {idle: 1s}\n');
+  await install.change('assistant', 'harness: probe\nlimits: {idle: 1s}\n');
   const chat = await terminal('idle');
   await chat.say('one');
   await chat.hears(/one/);
   await until('the sandbox has ended', async () => assert.equal(await liveSession('idle'), undefined));
   const message = await chat.say('where');
   await chat.hears(/attempt 1, 1 messages before this one/);
-  install.group('assistant', YAML);
+  await install.change('assistant', YAML);
   const trace = await install.control.call<Trace>('trace', { message });
   const ready = trace.steps.find((step) => step.kind === 'sandbox.ready');
   assert.equal(ready?.data['resumed'], true);
 });
 
-test('a group.yaml that is refused is told to the person, shown by status, and forgotten when it is repaired', async () => {
-  install.group('assistant', 'harnes: probe\n');
+test('a group that cannot start is told to the person, shown by status, and forgotten when it is repaired', async () => {
+  const notes = mkdtempSync(join(tmpdir(), 'glass-notes-'));
+  await install.change('assistant', `harness: probe\nmounts: [{source: "${notes}", target: /mnt/notes}]\n`);
+  rmSync(notes, { recursive: true });
   const chat = await terminal('invalid');
   await chat.say('hello?');
   const told = await chat.hears(/could not be answered/);
-  assert.match(told.body, /group\.yaml: Unrecognized key: "harnes"/);
+  assert.ok(told.body.includes(`the mount ${notes} does not exist`), told.body);
   assert.equal(chat.heard.length, 1);
   const wrong = await status();
   assert.equal(wrong.state, 'attention');
-  assert.match(wrong.groups[0]!.problem ?? '', /Unrecognized key/);
+  assert.equal(wrong.alerts.find((alert) => alert.kind === 'sandbox.start')?.subject, sessionOf(install, 'invalid'));
   await install.end('host', 'SIGKILL');
   install.spawn('host');
   await install.ready(); // a host comes up with a group that it cannot serve
-  install.group('assistant', YAML);
+  await install.change('assistant', YAML);
   await chat.open();
   await chat.say('and now?');
   await chat.hears(/You said: and now\?/);
@@ -361,7 +366,7 @@ test('a search for hostile words is an answer like any other', async () => {
 });
 
 test('more chats than there are places for sandboxes: each is answered, without waiting for anybody’s idle limit', async () => {
-  install.group('assistant', 'harness: probe\nlimits: {idle: 10m}\n');
+  await install.change('assistant', 'harness: probe\nlimits: {idle: 10m}\n');
   const names = Array.from({ length: SANDBOXES_MAX + 6 }, (_, i) => `crowd-${i}`);
   await Promise.all(names.map((name) => new Terminal(install.control, name).say('hello')));
   await until(
@@ -374,7 +379,7 @@ test('more chats than there are places for sandboxes: each is answered, without 
     25_000,
   );
   assert.ok((await status()).sessions.length <= SANDBOXES_MAX);
-  install.group('assistant', YAML);
+  await install.change('assistant', YAML);
 });
 
 test('after all of this both laws hold, nothing is overdue, and no wake-up was lost', async () => {

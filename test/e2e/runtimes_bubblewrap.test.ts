@@ -10,8 +10,8 @@ const home = new kit.Home();
 const runtime = home.runtime('bubblewrap');
 const problems = await runtime.check();
 const skip = problems.length > 0 ? problems.join('; ') : false;
-const limited = (name: string): boolean =>
-  runtime.limits().some((limit) => limit.name === name && limit.state === 'enforced');
+const limits = await runtime.limits();
+const limited = (name: string): boolean => limits.some((limit) => limit.name === name && limit.state === 'enforced');
 const who = kit.IS_ROOT ? 'started by root' : 'started by an ordinary user';
 
 after(() => home.remove());

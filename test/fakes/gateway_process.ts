@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync } from 'node:fs';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { type Paths, pathsOf, ROOT } from '../../src/base/paths.ts';
 import type { AuditRow } from '../../src/protocol/gateway.ts';
 import { LineClient } from '../../src/protocol/lines_client.ts';
+import { keptGroup } from './authorities.ts';
 import { remove } from './remove.ts';
 
 /** A real gateway process on a home of its own, and the three kinds of peer that it has. */
@@ -34,12 +34,9 @@ export class GatewayProcess {
     this.paths = pathsOf(home, this.env);
   }
 
-  /** Writes a group's file and returns the hash that `open` wants. */
+  /** Puts a group in force and returns the hash that `open` wants. */
   group(name: string, yaml: string): string {
-    const { folder, yaml: file } = this.paths.group(name);
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(file, yaml);
-    return createHash('sha256').update(yaml).digest('hex');
+    return keptGroup(this.paths, name, yaml);
   }
 
   /** Resolves when the ready line is there. */

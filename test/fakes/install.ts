@@ -7,6 +7,7 @@ import { type Paths, pathsOf, ROOT } from '../../src/base/paths.ts';
 import { ControlClient } from '../../src/cli/control_client.ts';
 import type { Status } from '../../src/evidence/status.ts';
 import { LineClient } from '../../src/protocol/lines_client.ts';
+import { applyGroup } from './authorities.ts';
 import { remove } from './remove.ts';
 
 /** A throw-away install: gateway and host as they ship, on a home of their own. */
@@ -28,6 +29,12 @@ export class Install {
     const { folder, yaml: file, workspace, skills } = this.paths.group(name);
     for (const made of [folder, workspace, skills]) mkdirSync(made, { recursive: true });
     writeFileSync(file, yaml);
+  }
+
+  /** Writes a group's file and puts it in force. */
+  async change(name: string, yaml: string): Promise<void> {
+    this.group(name, yaml);
+    await applyGroup(this.control, name);
   }
 
   install(yaml: string): void {

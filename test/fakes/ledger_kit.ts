@@ -37,7 +37,7 @@ let keys = 0;
 /** A chat of the group `assistant` with one member, `alice`, and its session. */
 export function seedChat(db: Db, channel = 'local', platformId = 'main', group = 'assistant'): SessionRow {
   const now = systemClock.now();
-  ensureGroup(db, now, group, false);
+  ensureGroup(db, now, group, null);
   ensurePerson(db, now, channel, 'alice', 'Alice', 'member', group);
   const chat = ensureChat(db, now, channel, platformId, platformId);
   wire(db, chat, group, 'always');

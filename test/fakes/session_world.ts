@@ -1,8 +1,9 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { dirname } from 'node:path';
+import type { Authority } from '../../src/authority/authority.ts';
+import { TOOLS } from '../../src/authority/schema.ts';
 import { systemClock } from '../../src/base/clock.ts';
-import type { GroupConfig } from '../../src/base/config.ts';
 import { noFaults } from '../../src/base/faults.ts';
 import { HOST_FRAME_BYTES_MAX } from '../../src/base/limits.ts';
 import { silentLog } from '../../src/base/log.ts';
@@ -20,12 +21,31 @@ import { freshLedger, queueMessage, seedChat, temporaryFolder } from './ledger_k
 
 /** One real session on a real ledger and a real hatch; the test itself is the sandbox. */
 
-const GROUP: GroupConfig = {
-  name: 'assistant',
+const AUTHORITY: Authority = {
+  version: 1,
+  group: 'assistant',
   harness: 'probe',
   model: { provider: 'anthropic', name: 'm', upstream: 'https://api.example.com', secret: null },
-  runtime: null,
-  limits: { memory: 2 ** 30, pids: 64, cpus: 1, tmp: 2 ** 20, turn: 60_000, idle: 60_000 },
+  runtime: 'bubblewrap',
+  oci_runtime: null,
+  userland: 'host',
+  packages: { apt: [], npm: [], pip: [] },
+  mounts: [],
+  egress: {},
+  secrets: [],
+  tools: [...TOOLS],
+  budget: {},
+  limits: {
+    memory: 2 ** 30,
+    pids: 64,
+    cpus: 1,
+    tmp: 2 ** 20,
+    shm: 2 ** 20,
+    workspace: 2 ** 30,
+    files: 256,
+    turn: 60_000,
+    idle: 60_000,
+  },
 };
 
 /** A sandbox without a process: the test connects to its hatch, and says when it is gone. */
@@ -116,7 +136,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
   const runtime: Runtime = {
     name: 'bubblewrap',
     check: async () => [],
-    limits: () => [],
+    limits: async () => [],
     reap: async () => 0,
     start: async (spec) => {
       sandboxes.push(new FakeSandbox(paths.session(spec.session).hatch));
@@ -134,7 +154,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
     egress,
     tools: { log: silentLog, ledger, clock: systemClock, textMax: () => 1000, deliver },
     plan: async () => ({
-      group: GROUP,
+      authority: AUTHORITY,
       harness: 'probe',
       runtime,
       spec: {

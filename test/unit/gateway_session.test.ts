@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
@@ -14,6 +13,7 @@ import { Injector } from '../../src/gateway/inject.ts';
 import { EgressSessions } from '../../src/gateway/sessions.ts';
 import { fileKeySource } from '../../src/vault/keys.ts';
 import { Vault } from '../../src/vault/vault.ts';
+import { keptGroup } from '../fakes/authorities.ts';
 import { ask } from '../fakes/gateway_process.ts';
 import { echoScript, type FakeModel, startModel } from '../fakes/model.ts';
 
@@ -61,12 +61,9 @@ beforeEach(() => {
 
 async function open(more = ''): Promise<string> {
   const yaml = `model: {upstream: "${model.origin}"${more}}\n`;
-  const { yaml: file } = paths.group('assistant');
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, yaml);
   const socket = join(paths.run, `${opened}`, 'egress.sock');
   mkdirSync(dirname(socket), { recursive: true });
-  await sessions.open('s1', 'assistant', createHash('sha256').update(yaml).digest('hex'), socket);
+  await sessions.open('s1', 'assistant', keptGroup(paths, 'assistant', yaml), socket);
   return socket;
 }
 

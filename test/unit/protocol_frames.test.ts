@@ -31,6 +31,7 @@ const HOST: { [K in HostFrame['t']]: Extract<HostFrame, { t: K }> } = {
     group: 'assistant',
     harness: 'probe',
     model: { provider: 'anthropic', name: 'm' },
+    tools: [],
     resume: null,
     instructions: '',
   },

@@ -176,7 +176,7 @@ test('several groups on one chat: each that the person may use gets the message 
   const { ledger, router, session } = await routing(context);
   await ledger.write('seed', (db) => {
     for (const group of ['work', 'secret']) {
-      ensureGroup(db, 1, group, false);
+      ensureGroup(db, 1, group, null);
       wire(db, session.chat_id, group, 'always');
     }
     ensurePerson(db, 1, 'local', 'alice', 'Alice', 'member', 'work');

@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { isGroupName, readGroup, readInstall } from '../../src/base/config.ts';
+import { TOOLS } from '../../src/authority/schema.ts';
+import { isGroupName, readInstall } from '../../src/base/config.ts';
 import * as limits from '../../src/base/limits.ts';
+import { readFixture } from '../fakes/authorities.ts';
 import { temporaryFolder } from '../fakes/ledger_kit.ts';
 
 function fileOf(context: TestContext, yaml: string): string {
@@ -14,8 +16,9 @@ function fileOf(context: TestContext, yaml: string): string {
 
 test('an empty file is a group with every default', (context) => {
   for (const yaml of ['', '# nothing\n', '{}\n', 'null\n', '---\n']) {
-    assert.deepEqual(readGroup('assistant', fileOf(context, yaml)), {
-      name: 'assistant',
+    assert.deepEqual(readFixture(fileOf(context, yaml)), {
+      version: 1,
+      group: 'assistant',
       harness: 'auto',
       model: {
         provider: 'anthropic',
@@ -23,12 +26,23 @@ test('an empty file is a group with every default', (context) => {
         upstream: 'https://api.anthropic.com',
         secret: 'anthropic',
       },
-      runtime: null,
+      runtime: 'bubblewrap',
+      oci_runtime: null,
+      userland: 'host',
+      packages: { apt: [], npm: [], pip: [] },
+      mounts: [],
+      egress: {},
+      secrets: [],
+      tools: [...TOOLS].sort(),
+      budget: {},
       limits: {
         memory: limits.SANDBOX_MEMORY_BYTES,
         pids: limits.SANDBOX_PIDS,
         cpus: limits.SANDBOX_CPUS,
         tmp: limits.SANDBOX_TMP_BYTES,
+        shm: limits.SANDBOX_SHM_BYTES,
+        workspace: limits.WORKSPACE_BYTES,
+        files: limits.SANDBOX_OPEN_FILES,
         turn: limits.TURN_DEADLINE_MS,
         idle: limits.SESSION_IDLE_MS,
       },
@@ -37,8 +51,7 @@ test('an empty file is a group with every default', (context) => {
 });
 
 test('what a file says counts, in its units', (context) => {
-  const group = readGroup(
-    'assistant',
+  const group = readFixture(
     fileOf(
       context,
       'harness: native\nmodel: {provider: openai, upstream: "http://127.0.0.1:8080/v1//", secret: none}\nruntime: docker\nlimits: {memory: 2GiB, pids: 64, cpus: 0.5, tmp: 1MiB, turn: 90s, idle: 2h}\n',
@@ -47,7 +60,9 @@ test('what a file says counts, in its units', (context) => {
   assert.equal(group.model.upstream, 'http://127.0.0.1:8080/v1');
   assert.equal(group.model.secret, null);
   assert.equal(group.runtime, 'docker');
-  assert.deepEqual(group.limits, { memory: 2 ** 31, pids: 64, cpus: 0.5, tmp: 2 ** 20, turn: 90_000, idle: 7_200_000 });
+  assert.equal(group.userland, 'image');
+  const { memory, pids, cpus, tmp, turn, idle } = group.limits;
+  assert.deepEqual([memory, pids, cpus, tmp, turn, idle], [2 ** 31, 64, 0.5, 2 ** 20, 90_000, 7_200_000]);
 });
 
 /** Each is refused in one sentence that names the file and, where it can, the place. */
@@ -89,13 +104,34 @@ const REFUSED: [name: string, yaml: string, sentence: RegExp][] = [
   ['a secret’s name that is a path', 'model: {secret: ../vault}\n', /model\.secret: must be 1–31/],
   ['a secret itself', 'model: {secret: sk-FAKE-not-a-real-key}\n', /model\.secret: must be 1–31/],
   ['an empty model name', 'model: {name: ""}\n', /model\.name: /],
+  ['a tool that does not exist', 'tools: [send_money]\n', /tools\.0: Invalid option/],
+  ['a budget below nothing', 'budget: {usd_per_day: -1}\n', /budget\.usd_per_day: /],
+  ['a budget in no unit', 'budget: {daily: 5}\n', /budget: Unrecognized key/],
+  ['a package that is a flag', 'packages: {apt: ["--reinstall"]}\n', /packages\.apt\.0: must be the name/],
+  ['packages on the host’s programs', 'userland: host\npackages: {apt: [jq]}\n', /packages: .*userland: image/],
+  ['an image without its runtime', 'runtime: docker\nuserland: host\n', /userland: docker always runs an image/],
+  ['an OCI runtime of bubblewrap', 'oci_runtime: runsc\n', /oci_runtime: bubblewrap has none/],
+  [
+    'an OCI runtime that is a path',
+    'runtime: docker\noci_runtime: /usr/bin/runsc\n',
+    /oci_runtime: must be a plain name/,
+  ],
+  ['a mount that is relative', 'mounts: [{source: notes}]\n', /mounts\.0\.source: must be an absolute path/],
+  ['a mount over the system', 'mounts: [{source: /opt/x, target: /usr}]\n', /mounts\.0\.target: must be \/mnt/],
+  ['a mount that leaves its place', 'mounts: [{source: /opt/x, target: /mnt/../etc}]\n', /mounts\.0\.target: must be/],
+  ['an access that is none', 'mounts: [{source: /opt/x, access: rw}]\n', /mounts\.0\.access: /],
+  [
+    'a secret of egress that is not listed',
+    `egress: {gh: {host: api.example.com, use: pat, allow: [GET /x]}}\n`,
+    /egress\.gh\.use: .*not in secrets/,
+  ],
 ];
 
 for (const [name, yaml, sentence] of REFUSED)
   test(`${name} is refused with its reason`, (context) => {
     const file = fileOf(context, yaml);
     assert.throws(
-      () => readGroup('assistant', file),
+      () => readFixture(file),
       (error: Error & { code: string }) => {
         assert.equal(error.code, 'config');
         assert.ok(error.message.startsWith(file));
@@ -138,22 +174,22 @@ const UPSTREAMS: [url: string, ok: boolean][] = [
 for (const [url, ok] of UPSTREAMS)
   test(`the upstream ${JSON.stringify(url)} ${ok ? 'passes' : 'is refused'}`, (context) => {
     const file = fileOf(context, `model: {upstream: ${JSON.stringify(url)}}\n`);
-    if (ok) assert.equal(readGroup('assistant', file).model.upstream, url);
-    else assert.throws(() => readGroup('assistant', file), { code: 'config' });
+    if (ok) assert.equal(readFixture(file).model.upstream, url);
+    else assert.throws(() => readFixture(file), { code: 'config' });
   });
 
 test('a refusal does not repeat the password that was in the address', (context) => {
   const file = fileOf(context, 'model: {upstream: "https://user:fake-password@api.example.com"}\n');
   assert.throws(
-    () => readGroup('assistant', file),
+    () => readFixture(file),
     (error: Error) => !error.message.includes('fake-password'),
   );
 });
 
 test('a file that is not there, or not a file, is refused in one sentence', (context) => {
   const folder = temporaryFolder(context);
-  assert.throws(() => readGroup('assistant', join(folder, 'none.yaml')), { code: 'config', message: /ENOENT/ });
-  assert.throws(() => readGroup('assistant', folder), { code: 'config', message: /EISDIR/ });
+  assert.throws(() => readFixture(join(folder, 'none.yaml')), { code: 'config', message: /ENOENT/ });
+  assert.throws(() => readFixture(folder), { code: 'config', message: /EISDIR/ });
 });
 
 test('the install’s file is as strict', (context) => {

@@ -1,0 +1,145 @@
+import { createHash } from 'node:crypto';
+import type { HarnessName, InstallConfig, ModelConfig, Provider, RuntimeName } from '../base/config.ts';
+import { OperatingError } from '../base/errors.ts';
+import { readYaml } from '../base/yaml.ts';
+import type { EgressService } from './egress.ts';
+import { expandHome, judgeMount, lookAt, type Mount, type MountPlaces } from './mounts.ts';
+import { type GroupFile, groupSchema } from './schema.ts';
+
+/**
+ * The authority of a group: everything it may see, reach and spend, with nothing left open. It is made from `group.yaml`
+ * when the operator plans, and is in force when its hash was applied.
+ */
+export interface Authority {
+  /** Of this shape; an authority of another one must be applied again. */
+  version: 1;
+  group: string;
+  harness: 'auto' | HarnessName;
+  model: ModelConfig;
+  runtime: RuntimeName;
+  oci_runtime: string | null;
+  userland: 'host' | 'image';
+  packages: GroupFile['packages'];
+  mounts: Mount[];
+  egress: Record<string, EgressService>;
+  secrets: string[];
+  tools: string[];
+  budget: GroupFile['budget'];
+  /** `memory`, `tmp`, `shm`, `workspace` in bytes; `turn`, `idle` in milliseconds. */
+  limits: GroupFile['limits'];
+}
+
+export const AUTHORITY_VERSION = 1;
+
+const PROVIDER_DEFAULTS: Record<Provider, { upstream: string; secret: string | null }> = {
+  anthropic: { upstream: 'https://api.anthropic.com', secret: 'anthropic' },
+  openai: { upstream: 'https://api.openai.com/v1', secret: 'openai' },
+  ollama: { upstream: 'http://127.0.0.1:11434', secret: null },
+};
+
+/** What a `group.yaml` asks for on this machine. Throws `OperatingError('config')` with file, place and reason. */
+export function readGroup(
+  group: string,
+  file: string,
+  install: Pick<InstallConfig, 'runtime'>,
+  places: MountPlaces,
+): Authority {
+  const raw = readYaml(file, groupSchema);
+  const refuse = (what: string): never => {
+    throw new OperatingError('config', `${file}: ${what}`);
+  };
+  const runtime = raw.runtime ?? install.runtime;
+  const userland = raw.userland ?? (runtime === 'bubblewrap' && noPackages(raw) ? 'host' : 'image');
+  if (runtime !== 'bubblewrap' && userland === 'host') refuse(`userland: ${runtime} always runs an image`);
+  if (userland === 'host' && !noPackages(raw))
+    refuse('packages: the host’s programs are as they are; set userland: image');
+  if (runtime === 'bubblewrap' && raw.oci_runtime !== undefined) refuse('oci_runtime: bubblewrap has none');
+  for (const [name, service] of Object.entries(raw.egress)) {
+    if (service.use !== undefined && !raw.secrets.includes(service.use))
+      refuse(`egress.${name}.use: the secret ${service.use} is not in secrets`);
+  }
+  return {
+    version: AUTHORITY_VERSION,
+    group,
+    harness: raw.harness,
+    model: modelOf(raw),
+    runtime,
+    oci_runtime: raw.oci_runtime ?? null,
+    userland,
+    packages: mapValues(raw.packages, sorted),
+    mounts: mountsOf(raw, places, refuse),
+    egress: raw.egress,
+    secrets: sorted(raw.secrets),
+    tools: sorted(raw.tools),
+    budget: raw.budget,
+    limits: raw.limits,
+  };
+}
+
+/** What decides the harness, of a file that need not be in force. Throws `OperatingError('config')`. */
+export function readWish(file: string): Pick<Authority, 'harness' | 'model'> {
+  const raw = readYaml(file, groupSchema);
+  return { harness: raw.harness, model: modelOf(raw) };
+}
+
+/** SHA-256 (hex) of its canonical bytes: what is shown, approved, applied and passed on is the same object. */
+export function hashOf(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+/** JSON with sorted keys, so that the same authority has the same bytes. */
+export function bytesOf(authority: Authority): Buffer {
+  return Buffer.from(JSON.stringify(authority, (_key, value) => (isRecord(value) ? sortedRecord(value) : value)));
+}
+
+function noPackages({ packages }: GroupFile): boolean {
+  return packages.apt.length + packages.npm.length + packages.pip.length === 0;
+}
+
+function modelOf({ model }: GroupFile): ModelConfig {
+  const defaults = PROVIDER_DEFAULTS[model.provider];
+  const secret = model.secret ?? defaults.secret;
+  return {
+    provider: model.provider,
+    name: model.name,
+    upstream: (model.upstream ?? defaults.upstream).replace(/\/+$/, ''),
+    secret: secret === 'none' ? null : secret,
+  };
+}
+
+function mountsOf(raw: GroupFile, places: MountPlaces, refuse: (what: string) => never): Mount[] {
+  const mounts = raw.mounts.map((mount, at): Mount => {
+    const facts = lookAt(expandHome(mount.source));
+    const reason = judgeMount(facts, mount.access, places);
+    if (reason !== null) refuse(`mounts.${at}: ${mount.source} ${reason}`);
+    return { source: facts.real, target: mount.target ?? defaultTarget(facts.real), access: mount.access };
+  });
+  const twice = mounts.find((mount, at) => mounts.findIndex(({ target }) => target === mount.target) !== at);
+  if (twice !== undefined) refuse(`mounts: two of them are at ${twice.target}`);
+  return mounts;
+}
+
+function defaultTarget(source: string): string {
+  const name = source
+    .split('/')
+    .at(-1)!
+    .replace(/[^A-Za-z0-9._-]/g, '-')
+    .replace(/^[._-]+/, '');
+  return `/mnt/${name === '' ? 'folder' : name.slice(0, 100)}`;
+}
+
+function sorted(names: string[]): string[] {
+  return [...new Set(names)].sort();
+}
+
+function mapValues<T>(object: Record<string, T>, of: (value: T) => T): GroupFile['packages'] {
+  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, of(value)])) as never;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function sortedRecord(record: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(record).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

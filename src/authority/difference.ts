@@ -1,0 +1,111 @@
+import { showSize } from '../base/text.ts';
+import type { Authority } from './authority.ts';
+import type { EgressService } from './egress.ts';
+
+/**
+ * An authority in words, and what one gives that another did not. Pure. A capability has a name (what it is about) and
+ * words; of some there is one (a limit), of others any number (a mount).
+ */
+export interface Capability {
+  /** `limit memory`, `mount`, `egress github`: those with the same name belong together. */
+  name: string;
+  words: string;
+  /** Whether there is at most one of this name, so that another one replaces it. */
+  single: boolean;
+}
+
+export interface Change {
+  kind: 'gains' | 'loses' | 'changes';
+  words: string;
+}
+
+export function capabilitiesOf(authority: Authority): Capability[] {
+  const { model, limits } = authority;
+  const one = (name: string, words: string): Capability => ({ name, words, single: true });
+  const many = (name: string, words: string): Capability => ({ name, words, single: false });
+  return [
+    one(
+      'harness',
+      authority.harness === 'auto' ? 'auto: claude with its credential, else the stand-in probe' : authority.harness,
+    ),
+    one(
+      'model',
+      `${model.provider} ${model.name} at ${model.upstream}, ${model.secret === null ? 'without a secret' : `with the secret ${model.secret}`}`,
+    ),
+    one(
+      'runtime',
+      authority.oci_runtime === null ? authority.runtime : `${authority.runtime} with ${authority.oci_runtime}`,
+    ),
+    one('userland', authority.userland === 'host' ? 'the host’s own /usr, read-only' : 'an image'),
+    ...Object.entries(authority.packages).flatMap(([kind, names]) =>
+      names.map((name) => many('package', `${kind} package ${name}`)),
+    ),
+    ...authority.mounts.map(({ access, source, target }) => many('mount', `${access} ${source} at ${target}`)),
+    ...Object.entries(authority.egress).flatMap(([name, service]) =>
+      egressWords(service).map((words) => many(`egress ${name}`, `egress ${words}`)),
+    ),
+    ...authority.secrets.map((name) => many('secret', `secret ${name}, for egress`)),
+    ...authority.tools.map((name) => many('tool', `tool ${name}`)),
+    ...Object.entries(authority.budget).map(([name, amount]) =>
+      one(`budget ${name}`, `at most ${amount} ${name.replaceAll('_', ' ')}`),
+    ),
+    ...limitWords(limits).map(([name, words]) => one(name, words)),
+  ];
+}
+
+function limitWords(limits: Authority['limits']): [string, string][] {
+  return [
+    ['memory', showSize(limits.memory)],
+    ['processes', String(limits.pids)],
+    ['processors', String(limits.cpus)],
+    ['/tmp', showSize(limits.tmp)],
+    ['/dev/shm', showSize(limits.shm)],
+    ['workspace', showSize(limits.workspace)],
+    ['open files', String(limits.files)],
+    ['longest turn', `${limits.turn / 1000} s`],
+    ['idle until its end', `${limits.idle / 1000} s`],
+  ];
+}
+
+/** Each rule with what decides how it is let through. */
+function egressWords(service: EgressService): string[] {
+  const place = service.port === 443 ? service.host : `${service.host}:${service.port}`;
+  const conditions = [
+    service.use === undefined ? '' : `with the secret ${service.use}`,
+    service.query === undefined ? '' : `query only ${service.query.join(' ') || 'empty'}`,
+    service.deny_json.length === 0 ? '' : `never with ${service.deny_json.join(' ')}`,
+    service.rate === undefined ? '' : `at most ${service.rate}`,
+    service.private.length === 0 ? '' : `private addresses ${service.private.join(' ')}`,
+    service.ws ? 'WebSocket too' : '',
+  ].filter((part) => part !== '');
+  const words = (rule: string, ...more: string[]): string => {
+    const [method, path] = rule.split(' ') as [string, string];
+    return [`${method === '*' ? 'any method' : method} ${place}${path}`, ...more, ...conditions].join(', ');
+  };
+  return [
+    ...service.allow.map((rule) => words(rule)),
+    ...service.approve.map((rule) => words(rule, 'after approval')),
+    ...service.deny.map((rule) => `never ${rule.replace(' ', ` ${place}`)}`),
+  ];
+}
+
+/** What `next` changes of what is in force; `before` null: everything is new. Empty: the same. */
+export function difference(before: Authority | null, next: Authority): Change[] {
+  const [old, wanted] = [before === null ? [] : capabilitiesOf(before), capabilitiesOf(next)];
+  const has = (list: Capability[], one: Capability): boolean =>
+    list.some((other) => other.name === one.name && other.words === one.words);
+  const gained = wanted.filter((one) => !has(old, one));
+  const lost = old.filter((one) => !has(wanted, one));
+  const partner = (one: Capability): Capability | undefined =>
+    one.single ? lost.find((other) => other.name === one.name) : undefined;
+  return [
+    ...gained.map((one): Change => {
+      const was = partner(one);
+      if (was !== undefined) return { kind: 'changes', words: `${one.name}: ${was.words} → ${one.words}` };
+      return { kind: 'gains', words: one.single ? `${one.name}: ${one.words}` : one.words };
+    }),
+    ...lost
+      .filter((one) => !(one.single && wanted.some((other) => other.name === one.name)))
+      .map((one): Change => ({ kind: 'loses', words: one.single ? `${one.name}: ${one.words}` : one.words })),
+  ];
+}

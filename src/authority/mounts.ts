@@ -1,0 +1,159 @@
+import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { basename, dirname, join } from 'node:path';
+import { OperatingError, systemCodeOf } from '../base/errors.ts';
+import { MOUNT_ENTRIES_MAX } from '../base/limits.ts';
+
+/**
+ * What of the operator's files a group may be given. A source is resolved once, when an authority is applied, and looked
+ * at again at every start: what leads somewhere else by then, or has become dangerous, is refused.
+ */
+export interface Mount {
+  /** Absolute, without links: what is bound. */
+  source: string;
+  target: string;
+  access: 'read' | 'write';
+}
+
+/** What the disk says of a source. */
+export interface MountFacts {
+  /** The path without links. */
+  real: string;
+  kind: 'folder' | 'file' | 'other';
+  /** Names at the top of a folder, at most `MOUNT_ENTRIES_MAX`. */
+  entries: string[];
+}
+
+/** Places that decide what is dangerous; all absolute, without links. */
+export interface MountPlaces {
+  /** `$GLASS_HOME`. */
+  state: string;
+  /** The checkout: what is trusted runs from it. */
+  root: string;
+  /** Home folders of all accounts of this machine. */
+  homes: string[];
+  /** Below these a mount may be writable. */
+  writable: string[];
+}
+
+/** Top-level folders that belong to the system: nothing in the first list, and not the second ones as a whole. */
+const SYSTEM = ['/boot', '/dev', '/etc', '/proc', '/run', '/sys', '/var/run', '/var/lib'];
+const TOPS = [
+  '/',
+  '/bin',
+  '/home',
+  '/lib',
+  '/lib64',
+  '/media',
+  '/mnt',
+  '/opt',
+  '/root',
+  '/sbin',
+  '/srv',
+  '/tmp',
+  '/usr',
+  '/var',
+];
+
+/** Where programs keep credentials, whatever lies above. */
+const SECRET_NAME =
+  /^(?:\.(?:ssh|aws|azure|gnupg|kube|docker|gcloud|netrc|npmrc|pypirc|pgpass|my\.cnf|git-credentials|password-store|vault-token|terraform\.d)|\.env(?:\.(?!example$|sample$|template$).+)?|id_(?:rsa|dsa|ecdsa|ed25519))$/;
+
+/** Why a source must not be mounted so; null: it may. Pure. */
+export function judgeMount(facts: MountFacts, access: Mount['access'], places: MountPlaces): string | null {
+  const { real } = facts;
+  if (facts.kind === 'other') return 'is neither a file nor a folder';
+  if (TOPS.includes(real)) return 'is a folder of the system';
+  const system = SYSTEM.find((top) => isWithin(real, top));
+  if (system !== undefined) return `lies in ${system}, where the system keeps its own`;
+  if (places.homes.includes(real)) return 'is the home of an account: mount a folder in it';
+  const home = places.homes.find((folder) => isWithin(folder, real));
+  if (home !== undefined) return `contains ${home}, the home of an account`;
+  if (isWithin(real, places.state) || isWithin(places.state, real)) return 'is where GlassClaw keeps its state';
+  const named = real.split('/').find((part) => SECRET_NAME.test(part));
+  if (named !== undefined) return `leads into ${named}, where credentials lie`;
+  if (places.homes.some((folder) => isWithin(real, folder) && real.slice(folder.length + 1).startsWith('.')))
+    return 'is a hidden part of a home, where programs keep credentials';
+  const holds = facts.entries.find((entry) => SECRET_NAME.test(entry));
+  if (holds !== undefined) return `holds ${holds}, where credentials lie: mount what is beside it`;
+  return access === 'write' ? judgeWrite(real, places) : null;
+}
+
+function judgeWrite(real: string, places: MountPlaces): string | null {
+  if (isWithin(real, places.root) || isWithin(places.root, real))
+    return 'holds the code of GlassClaw, which no agent may write';
+  if (places.writable.some((folder) => isWithin(real, folder))) return null;
+  return 'may not be written: mounts.write of glass.yaml does not list it';
+}
+
+/** Whether `path` is `folder` or lies in it. */
+export function isWithin(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(folder === '/' ? '/' : `${folder}/`);
+}
+
+/** Looks at a source. Throws `OperatingError('config')` when it is not there or cannot be looked at. */
+export function lookAt(source: string): MountFacts {
+  try {
+    const real = realpathSync(source);
+    const stat = statSync(real);
+    const kind = stat.isDirectory() ? 'folder' : stat.isFile() ? 'file' : 'other';
+    return {
+      real,
+      kind,
+      entries: kind === 'folder' ? readdirSync(real).slice(0, MOUNT_ENTRIES_MAX) : [basename(real)],
+    };
+  } catch (error) {
+    const code = systemCodeOf(error);
+    const why = code === 'ENOENT' || code === 'ENOTDIR' ? 'does not exist' : `cannot be looked at (${code})`;
+    throw new OperatingError('config', `the mount ${source} ${why}`, undefined, error);
+  }
+}
+
+/** The places of this machine. */
+export function placesOf(state: string, root: string, writable: string[]): MountPlaces {
+  return {
+    state: realOr(state),
+    root: realOr(root),
+    homes: [...new Set([homedir(), ...homesOfAccounts()].map(realOr))].filter((home) => dirname(home) !== home),
+    writable: writable.map((path) => realOr(expandHome(path))),
+  };
+}
+
+/** `~/notes` is below the operator's home. */
+export function expandHome(path: string): string {
+  return path.startsWith('~/') ? join(homedir(), path.slice(2)) : path.replace(/(?<=.)\/+$/, '');
+}
+
+/**
+ * Looks again at what was applied. Throws `OperatingError('refused')` when a source leads elsewhere by now, or would not
+ * be applied any more.
+ */
+export function checkMounts(mounts: Mount[], places: MountPlaces): void {
+  for (const { source, access } of mounts) {
+    const facts = lookAt(source);
+    const moved = facts.real === source ? null : `leads to ${facts.real} now`;
+    const reason = moved ?? judgeMount(facts, access, places);
+    if (reason !== null)
+      throw new OperatingError('refused', `the mount ${source} ${reason}`, 'plan and apply it again');
+  }
+}
+
+/** Accounts of people and services that have a home below one of the usual folders. */
+function homesOfAccounts(): string[] {
+  try {
+    const homes = readFileSync('/etc/passwd', 'utf8')
+      .split('\n')
+      .map((line) => line.split(':')[5] ?? '');
+    return homes.filter((home) => /^\/(?:home|root|Users|export)\b/.test(home));
+  } catch {
+    return [];
+  }
+}
+
+function realOr(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}

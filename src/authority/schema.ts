@@ -1,0 +1,106 @@
+import { z } from 'zod';
+import {
+  durationSchema,
+  harnessSchema,
+  nameSchema,
+  providerSchema,
+  runtimeSchema,
+  sizeSchema,
+} from '../base/config.ts';
+import * as limits from '../base/limits.ts';
+import { egressSchema } from './egress.ts';
+
+/**
+ * The strict schema of `groups/<name>/group.yaml`: everything a group may see, reach and spend, as the operator writes
+ * it. Unknown keys are refused; every default is the safe one. What is in force is not this file but what was applied
+ * of it (`authority.ts`).
+ */
+
+/** What a model is offered, and what the host answers to; a tool that is not listed is refused. */
+export const TOOLS = ['send_message', 'no_reply', 'list_destinations', 'history_search'] as const;
+
+const upstreamSchema = z.string().superRefine((text, context) => {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const refuse = (message: string): void => context.addIssue({ code: 'custom', message });
+  if (/[\s?#@\\]/.test(text)) return refuse('must be a plain URL, without blanks, query, fragment or credentials');
+  if (url === null) return refuse('must be a URL such as "https://api.anthropic.com"');
+  const local = ['127.0.0.1', '[::1]', 'localhost'].includes(url.hostname);
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && local))
+    refuse('must be https, or http on this machine');
+});
+
+const modelSchema = z.strictObject({
+  provider: providerSchema.default('anthropic'),
+  name: z.string().min(1).max(200).default('claude-sonnet-5'),
+  /** Where the gateway sends model requests; the sandbox never sees it. */
+  upstream: upstreamSchema.optional(),
+  /** Name of the secret that the gateway injects; `none` for an endpoint without one. */
+  secret: nameSchema.optional(),
+});
+
+const pathSchema = z
+  .string()
+  .max(4000)
+  .regex(/^(?:\/|~\/)[^\x00-\x1f\x7f]*$/, 'must be an absolute path, or one that begins with ~/');
+
+const mountSchema = z.strictObject({
+  source: pathSchema,
+  /** Where the sandbox has it; absent: under its own name. */
+  target: z
+    .string()
+    .regex(/^\/mnt\/[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/, 'must be /mnt/<name>')
+    .optional(),
+  access: z.enum(['read', 'write']).default('read'),
+});
+
+/** Names only: what is installed is decided by the distribution's and the registries' own clients. */
+const packageSchema = z.string().regex(/^[A-Za-z0-9@][A-Za-z0-9@/+._=-]{0,200}$/, 'must be the name of a package');
+const packagesSchema = z.strictObject({
+  apt: z.array(packageSchema).max(100).default([]),
+  npm: z.array(packageSchema).max(100).default([]),
+  pip: z.array(packageSchema).max(100).default([]),
+});
+
+const budgetSchema = z.strictObject({
+  usd_per_day: z.number().min(0).max(100_000).optional(),
+  tokens_per_day: z.int().min(0).optional(),
+  requests_per_day: z.int().min(0).optional(),
+  /** While no person has written for an hour. */
+  usd_per_idle_hour: z.number().min(0).max(100_000).optional(),
+});
+
+const limitsSchema = z.strictObject({
+  memory: sizeSchema.default(limits.SANDBOX_MEMORY_BYTES),
+  pids: z.int().min(16).max(32_768).default(limits.SANDBOX_PIDS),
+  cpus: z.number().min(0.1).max(64).default(limits.SANDBOX_CPUS),
+  tmp: sizeSchema.default(limits.SANDBOX_TMP_BYTES),
+  shm: sizeSchema.default(limits.SANDBOX_SHM_BYTES),
+  workspace: sizeSchema.default(limits.WORKSPACE_BYTES),
+  files: z.int().min(64).max(1_048_576).default(limits.SANDBOX_OPEN_FILES),
+  turn: durationSchema.default(limits.TURN_DEADLINE_MS),
+  idle: durationSchema.default(limits.SESSION_IDLE_MS),
+});
+
+export const groupSchema = z.strictObject({
+  /** `auto`: `claude` when its credential is in the vault, else the stand-in `probe`. */
+  harness: z.enum(['auto', ...harnessSchema.options]).default('auto'),
+  model: modelSchema.prefault({}),
+  /** Absent: what `glass.yaml` says. */
+  runtime: runtimeSchema.optional(),
+  /** A container engine's OCI runtime, such as `runsc`. */
+  oci_runtime: z
+    .string()
+    .regex(/^[a-z][a-z0-9._-]{0,40}$/, 'must be a plain name')
+    .optional(),
+  /** Where programs come from: the host's own `/usr`, or an image. Absent: the host's for bubblewrap. */
+  userland: z.enum(['host', 'image']).optional(),
+  packages: packagesSchema.prefault({}),
+  mounts: z.array(mountSchema).max(limits.MOUNTS_MAX).default([]),
+  egress: egressSchema.default({}),
+  /** Names of the secrets that `egress` may use; the model's own need not be here. */
+  secrets: z.array(nameSchema).max(100).default([]),
+  tools: z.array(z.enum(TOOLS)).default([...TOOLS]),
+  budget: budgetSchema.prefault({}),
+  limits: limitsSchema.prefault({}),
+});
+export type GroupFile = z.infer<typeof groupSchema>;

@@ -1,0 +1,145 @@
+import type { Change } from '../authority/difference.ts';
+import { OperatingError } from '../base/errors.ts';
+import type { Paths } from '../base/paths.ts';
+import type { GroupShown, Plan } from '../operations/groups.ts';
+import { confirmed } from './confirm.ts';
+import { ControlClient } from './control_client.ts';
+import { bold, dim, type Io, printable, red } from './io.ts';
+
+/**
+ * `glass group list|new|show|plan|apply`. `apply` shows the difference, asks, and puts exactly that in force; `--yes` does
+ * not ask, `--hash` applies only the object that an earlier `plan` named.
+ */
+const USAGE = 'usage: glass group list | new <name> | show <name> | plan <name> | apply <name> [--yes] [--hash <hash>]';
+
+export async function group(args: string[], paths: Paths, io: Io): Promise<number> {
+  const { verb, name, hash, yes } = readArguments(args);
+  const client = new ControlClient(paths.controlSocket);
+  try {
+    switch (verb) {
+      case 'list':
+        return list(await client.call<{ groups: GroupShown[] }>('groups'), io);
+      case 'show':
+        return show(await client.call<GroupShown>('group_show', { group: name }), io);
+      case 'plan':
+        return printPlan(await client.call<Plan>('group_plan', { group: name }), io);
+      case 'new':
+        return made(await client.call<Plan>('group_new', { group: name }), paths, io);
+      case 'apply':
+        return await apply(client, name!, hash, yes, io);
+      default:
+        throw new OperatingError('usage', USAGE);
+    }
+  } finally {
+    client.close();
+  }
+}
+
+interface Arguments {
+  verb: string | undefined;
+  name: string | undefined;
+  hash: string | null;
+  yes: boolean;
+}
+
+function readArguments(args: string[]): Arguments {
+  const at = args.indexOf('--hash');
+  const hash = at === -1 ? null : (args[at + 1] ?? '');
+  const [verb, name, ...more] = args.filter((word, i) => word !== '--yes' && (at === -1 || (i !== at && i !== at + 1)));
+  const yes = args.includes('--yes');
+  const bare = verb === 'list' ? name === undefined : name !== undefined;
+  if (!bare || more.length > 0 || ((yes || hash !== null) && verb !== 'apply'))
+    throw new OperatingError('usage', USAGE);
+  return { verb, name, hash, yes };
+}
+
+function list({ groups }: { groups: GroupShown[] }, io: Io): number {
+  if (io.json) io.out(JSON.stringify({ groups }));
+  else {
+    for (const { group, in_force, edited } of groups) {
+      const state = in_force === null ? red(io, 'nothing in force') : `in force since ${when(in_force.applied_ms)}`;
+      io.out(`${group.padEnd(31)}  ${state}${edited === null ? '' : `; ${printable(edited)}`}`);
+    }
+  }
+  return 0;
+}
+
+function show(shown: GroupShown, io: Io): number {
+  if (io.json) {
+    io.out(JSON.stringify(shown));
+    return 0;
+  }
+  const { in_force } = shown;
+  io.out(bold(io, shown.group));
+  io.out(
+    in_force === null
+      ? red(io, '  nothing is in force')
+      : `  in force since ${when(in_force.applied_ms)}, applied by ${printable(in_force.applied_by)}, ${in_force.hash.slice(0, 12)}`,
+  );
+  io.out(
+    `  account on the host: ${shown.uid === null ? 'the operator’s own, in a user namespace' : `uid ${shown.uid}, of this group only`}`,
+  );
+  for (const { name, words } of shown.capabilities) io.out(`  ${name.padEnd(18)}  ${printable(words)}`);
+  printControls(shown.controls, io);
+  if (shown.edited !== null) io.out(red(io, `  ${printable(shown.edited)}`));
+  return 0;
+}
+
+function printPlan(plan: Plan, io: Io): number {
+  if (io.json) io.out(JSON.stringify(plan));
+  else describe(plan, io);
+  return 0;
+}
+
+function describe(plan: Plan, io: Io): void {
+  if (plan.changes.length === 0) io.out(`${plan.group}: nothing would change`);
+  else io.out(bold(io, `${plan.group}: ${plan.in_force === null ? 'nothing is in force yet' : 'what would change'}`));
+  for (const change of plan.changes) io.out(`  ${changeLine(change, io)}`);
+  printControls(plan.controls, io);
+  io.out(dim(io, `  hash ${plan.hash}`));
+}
+
+function changeLine({ kind, words }: Change, io: Io): string {
+  const text = `${`${kind}:`.padEnd(8)} ${printable(words)}`;
+  return kind === 'loses' ? dim(io, text) : text;
+}
+
+function printControls(controls: Plan['controls'], io: Io): void {
+  const weak = controls.filter((control) => control.state !== 'enforced');
+  const strong = controls.filter((control) => control.state === 'enforced').map((control) => control.name);
+  if (strong.length > 0) io.out(`  ${'enforced here'.padEnd(18)}  ${strong.join(', ')}`);
+  for (const { name, state, reason } of weak) io.out(`  ${`${state} here`.padEnd(18)}  ${name}: ${reason}`);
+}
+
+function made(plan: Plan, paths: Paths, io: Io): number {
+  if (io.json) io.out(JSON.stringify(plan));
+  else {
+    io.out(`${paths.group(plan.group).yaml} is made. Edit it, then: ./glass group apply ${plan.group}`);
+  }
+  return 0;
+}
+
+async function apply(client: ControlClient, name: string, hash: string | null, yes: boolean, io: Io): Promise<number> {
+  const plan = await client.call<Plan>('group_plan', { group: name });
+  if (hash !== null && hash !== plan.hash)
+    throw new OperatingError(
+      'conflict',
+      `groups/${name}/group.yaml is not what that hash was shown for`,
+      `glass group plan ${name}`,
+    );
+  if (!io.json) describe(plan, io);
+  if (plan.changes.length === 0 && plan.hash === plan.in_force && hash === null && !yes) {
+    if (io.json) io.out(JSON.stringify({ ...plan, applied: false }));
+    return 0;
+  }
+  if (!yes && hash === null && !(await confirmed(`Put this in force for ${name}?`, '--yes')))
+    throw new OperatingError('refused', 'nothing was applied');
+  const applied = await client.call<Plan>('group_apply', { group: name, hash: plan.hash });
+  if (io.json) io.out(JSON.stringify({ ...applied, applied: true }));
+  else io.out(`${name}: in force. A sandbox that runs keeps what it started with until its next start.`);
+  return 0;
+}
+
+function when(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
+}

@@ -1,0 +1,30 @@
+import type { Db } from './db.ts';
+
+/** An authority that was applied; the newest of a group is in force. */
+export interface AuthorityRow {
+  id: number;
+  group_name: string;
+  hash: string;
+  /** Canonical JSON. */
+  object: string;
+  /** JSON list of limits and how they held when it was applied. */
+  controls: string;
+  applied_by: string;
+  applied_ms: number;
+}
+
+export function authorityInForce(db: Db, group: string): AuthorityRow | undefined {
+  return db.get<AuthorityRow>('SELECT * FROM authorities WHERE group_name = ? ORDER BY id DESC LIMIT 1', group);
+}
+
+export function insertAuthority(db: Db, row: Omit<AuthorityRow, 'id'>): number {
+  return db.insert(
+    'INSERT INTO authorities (group_name, hash, object, controls, applied_by, applied_ms) VALUES (?, ?, ?, ?, ?, ?)',
+    row.group_name,
+    row.hash,
+    row.object,
+    row.controls,
+    row.applied_by,
+    row.applied_ms,
+  );
+}

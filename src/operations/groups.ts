@@ -1,0 +1,210 @@
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Authority, bytesOf, hashOf, readGroup } from '../authority/authority.ts';
+import { type Change, capabilitiesOf, difference } from '../authority/difference.ts';
+import { type MountPlaces, placesOf } from '../authority/mounts.ts';
+import { keepAuthority } from '../authority/store.ts';
+import type { Clock } from '../base/clock.ts';
+import { type InstallConfig, isGroupName, type RuntimeName } from '../base/config.ts';
+import { messageOf, OperatingError } from '../base/errors.ts';
+import type { Paths } from '../base/paths.ts';
+import { type AuthorityRow, authorityInForce, insertAuthority } from '../ledger/authorities.ts';
+import { ensureGroup, groupUid } from '../ledger/chats.ts';
+import { recordEvent } from '../ledger/events.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { LimitState, Runtime } from '../runtimes/runtime.ts';
+
+/**
+ * Groups and their authority: what a `group.yaml` would change is shown, and exactly that is applied. Between the two the
+ * object has a hash; a file that was edited meanwhile has another one and is refused.
+ */
+export interface Plan {
+  group: string;
+  /** Of the object that `apply` will put in force. */
+  hash: string;
+  /** Hash of what is in force; null: nothing yet. */
+  in_force: string | null;
+  changes: Change[];
+  /** How each limit would hold on this machine. */
+  controls: LimitState[];
+}
+
+export interface GroupShown {
+  group: string;
+  uid: number | null;
+  in_force: { hash: string; applied_by: string; applied_ms: number } | null;
+  capabilities: { name: string; words: string }[];
+  controls: LimitState[];
+  /** What the file says that is not in force, or why it is refused; null: nothing. */
+  edited: string | null;
+}
+
+export interface GroupsInput {
+  paths: Paths;
+  install: InstallConfig;
+  ledger: Ledger;
+  clock: Clock;
+  runtimes: ReadonlyMap<RuntimeName, Runtime>;
+  /** Limits of a group that are no runtime's. */
+  limitsOf(authority: Authority): LimitState[];
+  /** An authority has come into force. */
+  applied(group: string): void;
+}
+
+export class Groups {
+  readonly #input: GroupsInput;
+
+  constructor(input: GroupsInput) {
+    this.#input = input;
+  }
+
+  /** Folders below `groups/`, sorted. */
+  names(): string[] {
+    return groupNames(this.#input.paths);
+  }
+
+  show(group: string): GroupShown {
+    const row = this.#row(this.#known(group));
+    const { ledger } = this.#input;
+    return {
+      group,
+      uid: groupUid(ledger.db, group),
+      in_force: row === undefined ? null : shownRow(row),
+      capabilities: row === undefined ? [] : capabilitiesOf(objectOf(row)).map(({ name, words }) => ({ name, words })),
+      controls: row === undefined ? [] : JSON.parse(row.controls),
+      edited: this.edited(group),
+    };
+  }
+
+  /** Whether the file says something else than what is in force. */
+  edited(group: string): string | null {
+    try {
+      const row = this.#row(group);
+      if (row?.hash === hashOf(bytesOf(this.#read(group)))) return null;
+      return row === undefined ? 'nothing of its file is in force yet' : 'its file has changes that are not in force';
+    } catch (error) {
+      return `its file is refused: ${messageOf(error)}`;
+    }
+  }
+
+  /** Throws `OperatingError`: `not_found`, `config` with the reason, `unavailable` when its runtime does not work here. */
+  async plan(group: string): Promise<Plan> {
+    const authority = this.#read(this.#known(group));
+    const row = this.#row(group);
+    return {
+      group,
+      hash: hashOf(bytesOf(authority)),
+      in_force: row?.hash ?? null,
+      changes: difference(row === undefined ? null : objectOf(row), authority),
+      controls: await this.#controls(authority),
+    };
+  }
+
+  /**
+   * Puts the object of that hash in force, whole or not at all. Throws `OperatingError('conflict')` when the file is no
+   * longer what was shown; otherwise as `plan`.
+   */
+  async apply(group: string, hash: string, by: string): Promise<Plan> {
+    const plan = await this.plan(group);
+    const authority = this.#read(group);
+    const bytes = bytesOf(authority);
+    if (hashOf(bytes) !== hash || plan.hash !== hash)
+      throw new OperatingError(
+        'conflict',
+        `groups/${group}/group.yaml is not what was shown`,
+        `./glass group plan ${group}`,
+      );
+    const { paths, install, ledger, clock } = this.#input;
+    // First the file: a row never names what the gateway cannot read.
+    keepAuthority(paths.authorities, authority);
+    await ledger.write('apply', (db) => {
+      ensureGroup(db, clock.now(), group, process.getuid?.() === 0 ? install.uids : null);
+      insertAuthority(db, {
+        group_name: group,
+        hash,
+        object: bytes.toString(),
+        controls: JSON.stringify(plan.controls),
+        applied_by: by,
+        applied_ms: clock.now(),
+      });
+      const changes = plan.changes.map(({ kind, words }) => `${kind} ${words}`);
+      recordEvent(db, clock, 'authority.applied', {}, { group, hash, by, changes });
+    });
+    this.#input.applied(group);
+    return plan;
+  }
+
+  /** Makes the files of a group; nothing is in force before they are applied. Throws `OperatingError`. */
+  create(group: string): void {
+    const { paths } = this.#input;
+    if (!isGroupName(group))
+      throw new OperatingError('usage', 'a group’s name is 1–31 of a–z, 0–9 and "-", starting with a letter');
+    if (existsSync(paths.group(group).yaml)) throw new OperatingError('conflict', `the group ${group} exists already`);
+    makeGroup(paths, group);
+  }
+
+  /** Before the first message ever: the group that the install came with is in force as it is. */
+  async applyFirst(group: string): Promise<void> {
+    if (this.#row(group) !== undefined || !this.names().includes(group)) return;
+    const { hash } = await this.plan(group);
+    await this.apply(group, hash, 'the first start');
+  }
+
+  #read(group: string): Authority {
+    const { paths, install } = this.#input;
+    return readGroup(group, paths.group(group).yaml, install, this.places());
+  }
+
+  places(): MountPlaces {
+    const { paths, install } = this.#input;
+    return placesOf(paths.home, paths.root, install.mounts.write);
+  }
+
+  #row(group: string): AuthorityRow | undefined {
+    return authorityInForce(this.#input.ledger.db, group);
+  }
+
+  #known(group: string): string {
+    if (this.names().includes(group)) return group;
+    throw new OperatingError('not_found', `there is no group "${group}"`, './glass group list shows them');
+  }
+
+  async #controls(authority: Authority): Promise<LimitState[]> {
+    const runtime = this.#input.runtimes.get(authority.runtime);
+    const problems = runtime === undefined ? [`there is no runtime ${authority.runtime}`] : await runtime.check();
+    if (runtime === undefined || problems.length > 0)
+      throw new OperatingError('unavailable', `${authority.runtime} does not work here: ${problems.join('; ')}`);
+    return [...(await runtime.limits()), ...this.#input.limitsOf(authority)];
+  }
+}
+
+export function groupNames(paths: Paths): string[] {
+  return readdirSync(paths.groups, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && isGroupName(entry.name))
+    .map((entry) => entry.name)
+    .sort();
+}
+
+/** The folders and files of a new group. What exists is never touched. */
+export function makeGroup(paths: Paths, name: string): void {
+  const group = paths.group(name);
+  for (const folder of [group.folder, group.skills, group.workspace])
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  copyIfMissing(join(paths.root, 'templates/assistant/group.yaml'), group.yaml);
+  copyIfMissing(join(paths.root, 'templates/assistant/AGENTS.md'), group.instructions);
+  // The agent's uid is another one where the host runs as root; the folders above stay closed to everybody else.
+  chmodSync(group.instructions, 0o644);
+  chmodSync(group.skills, 0o755);
+}
+
+export function copyIfMissing(from: string, to: string): void {
+  if (!existsSync(to)) copyFileSync(from, to);
+}
+
+function objectOf(row: AuthorityRow): Authority {
+  return JSON.parse(row.object);
+}
+
+function shownRow({ hash, applied_by, applied_ms }: AuthorityRow) {
+  return { hash, applied_by, applied_ms };
+}

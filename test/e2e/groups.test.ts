@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { ROOT } from '../../src/base/paths.ts';
+import type { GroupShown, Plan } from '../../src/operations/groups.ts';
+import { applyGroup } from '../fakes/authorities.ts';
+import { Install, until } from '../fakes/install.ts';
+import { Terminal } from '../fakes/terminal.ts';
+
+/** What a group may see and reach: shown, applied, and only then in force, with real processes and sandboxes. */
+
+const install = new Install();
+/** A folder of the operator that a group may be given; any uid can read it. */
+const folder = mkdtempSync(join(tmpdir(), 'glass-mounts-'));
+const notes = join(folder, 'notes');
+
+before(async () => {
+  chmodSync(folder, 0o755);
+  mkdirSync(notes);
+  writeFileSync(join(notes, 'a.txt'), 'of the operator');
+  install.group('assistant', 'harness: probe\n');
+  await install.start();
+});
+afterEach((context) => install.explain(context));
+after(async () => {
+  await install.stop();
+  rmSync(folder, { recursive: true });
+});
+
+async function terminal(chat: string): Promise<Terminal> {
+  const opened = new Terminal(install.control, chat);
+  await opened.open();
+  return opened;
+}
+
+async function shown(group = 'assistant'): Promise<GroupShown> {
+  return install.control.call<GroupShown>('group_show', { group });
+}
+
+async function edited(): Promise<string | null> {
+  return (await install.ready()).groups.find((group) => group.name === 'assistant')!.edited;
+}
+
+function glass(...words: string[]) {
+  const env = { ...process.env, GLASS_HOME: install.paths.home, NO_COLOR: '1' };
+  return spawnSync(process.execPath, [join(ROOT, 'src/cli/main.ts'), ...words], {
+    env,
+    encoding: 'utf8',
+    timeout: 20_000,
+  });
+}
+
+/** Says it in a new chat, so in a new sandbox, and resolves with the first answer. */
+async function answerTo(chat: string, text: string): Promise<string> {
+  const opened = await terminal(chat);
+  await opened.say(text);
+  return (await opened.hears(/./)).body;
+}
+
+test('the group that an install comes with is in force from the first start on, and that is on record', async () => {
+  const { in_force, capabilities, controls, edited } = await shown();
+  assert.equal(in_force?.applied_by, 'the first start');
+  assert.equal(edited, null);
+  assert.ok(capabilities.some(({ name, words }) => name === 'harness' && words === 'probe'));
+  assert.ok(controls.some(({ name, state }) => name === 'tmp_bytes' && state === 'enforced'));
+  const events: Record<string, unknown>[] = [];
+  await install.control.stream('events', { after: 0, limit: 1000 }, (row) => events.push(row));
+  assert.equal(events.filter((event) => event['kind'] === 'authority.applied').length, 1);
+});
+
+test('an edited file is shown as such, and is not in force until it is applied; a running sandbox keeps its authority', async () => {
+  assert.match(await answerTo('old', 'search nothing'), /ok: \[\]/);
+  install.group('assistant', 'harness: probe\ntools: [send_message, no_reply]\n');
+  assert.match((await edited()) ?? '', /changes that are not in force/);
+  assert.match(await answerTo('still-old', 'search nothing'), /ok: \[/);
+  const busy = await terminal('busy');
+  await busy.say('sleep 3');
+  await until('the turn runs', async () =>
+    assert.ok((await install.ready()).sessions.some((session) => session.state === 'running')),
+  );
+  const plan = await applyGroup(install.control, 'assistant');
+  assert.deepEqual(plan.changes, [
+    { kind: 'loses', words: 'tool history_search' },
+    { kind: 'loses', words: 'tool list_destinations' },
+  ]);
+  const running = (await install.ready()).sessions.filter((session) => session.state === 'running');
+  assert.deepEqual(
+    running.map((session) => session.authority),
+    ['until its next start'],
+  );
+  assert.equal(await edited(), null);
+  assert.match(await answerTo('new', 'search nothing'), /this group may not use the tool "history_search"/);
+  await busy.hears(/slept/);
+});
+
+test('apply takes only the object that was shown', async () => {
+  install.group('assistant', 'harness: probe\nlimits: {pids: 100}\n');
+  const plan = await install.control.call<Plan>('group_plan', { group: 'assistant' });
+  install.group('assistant', 'harness: probe\nlimits: {pids: 200}\n');
+  await assert.rejects(install.control.call('group_apply', { group: 'assistant', hash: plan.hash }), {
+    code: 'conflict',
+    message: /not what was shown/,
+  });
+  assert.notEqual((await shown()).in_force?.hash, plan.hash);
+  await install.change('assistant', 'harness: probe\n');
+});
+
+test('a file that is refused changes nothing of what is in force, also over a restart', async () => {
+  const { in_force } = await shown();
+  install.group('assistant', 'harnes: probe\n');
+  assert.match((await edited()) ?? '', /file is refused: .*harnes/);
+  const refused = glass('group', 'apply', 'assistant', '--yes');
+  assert.equal(refused.status, 3);
+  assert.match(refused.stderr, /Unrecognized key: "harnes"/);
+  await install.end('host', 'SIGKILL');
+  install.spawn('host');
+  await install.ready();
+  assert.deepEqual((await shown()).in_force, in_force);
+  assert.match(await answerTo('broken-file', 'hello'), /You said: hello/);
+  install.group('assistant', 'harness: probe\n');
+});
+
+test('a mount is read in the sandbox at its place, and not written', async () => {
+  await install.change('assistant', `harness: probe\nmounts: [{source: "${notes}"}]\n`);
+  assert.match(await answerTo('mount', 'file /mnt/notes/a.txt'), /ok: .*"bytes":15/);
+  const refused = glass('group', 'plan', 'assistant', '--json');
+  assert.equal(refused.status, 0);
+  install.group('assistant', `mounts: [{source: "${notes}", access: write}]\n`);
+  const write = glass('group', 'plan', 'assistant');
+  assert.equal(write.status, 3);
+  assert.match(write.stderr, /may not be written: mounts\.write of glass\.yaml does not list it/);
+});
+
+test('a mount that leads elsewhere by now keeps the group from starting, and the operator hears of it', async () => {
+  await install.change('assistant', `harness: probe\nmounts: [{source: "${notes}"}]\n`);
+  rmSync(notes, { recursive: true });
+  symlinkSync('/etc', notes);
+  const told = await answerTo('moved', 'hello');
+  assert.match(told, /could not be answered.*leads to \/etc now/s);
+  const { alerts } = await install.ready();
+  assert.ok(alerts.some((alert) => alert.kind === 'sandbox.start' && alert.text.includes('leads to /etc now')));
+  rmSync(notes);
+  mkdirSync(notes);
+  assert.match(await answerTo('moved-back', 'hello'), /You said: hello/);
+  await install.change('assistant', 'harness: probe\n');
+});
+
+test('glass group makes, lists, shows, plans and applies, and never applies unasked', () => {
+  const made = glass('group', 'new', 'second');
+  assert.equal(made.status, 0, made.stderr);
+  assert.match(made.stdout, /group\.yaml is made.*group apply second/);
+  assert.equal(glass('group', 'new', 'second').status, 5);
+  assert.match(glass('group', 'list').stdout, /second +nothing in force/);
+  const plan = glass('group', 'plan', 'second');
+  assert.match(plan.stdout, /gains: +harness: auto/);
+  assert.match(plan.stdout, /gains: +tool send_message/);
+  assert.match(plan.stdout, /hash [0-9a-f]{64}/);
+  const unasked = glass('group', 'apply', 'second');
+  assert.equal(unasked.status, 2);
+  assert.match(unasked.stderr, /no terminal to ask on.*--yes/);
+  assert.equal(glass('group', 'apply', 'second', '--hash', 'f'.repeat(64)).status, 5);
+  const hash = /hash ([0-9a-f]{64})/.exec(plan.stdout)![1]!;
+  const applied = glass('group', 'apply', 'second', '--hash', hash);
+  assert.equal(applied.status, 0, applied.stderr);
+  assert.match(applied.stdout, /second: in force/);
+  assert.match(glass('group', 'show', 'second').stdout, /in force since .*applied by/);
+  assert.equal(JSON.parse(glass('group', 'show', 'second', '--json').stdout).in_force.hash, hash);
+  assert.match(glass('group', 'plan', 'second').stdout, /nothing would change/);
+  for (const words of [
+    ['show', 'nobody'],
+    ['show'],
+    ['frobnicate', 'x'],
+    ['plan', 'second', '--yes'],
+    ['show', '../x'],
+  ])
+    assert.ok([2, 4].includes(glass('group', ...words).status ?? -1), words.join(' '));
+});
