@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from './base/clock.ts';
-import { type RuntimeName, readInstall } from './base/config.ts';
+import { readInstall } from './base/config.ts';
 import { describeError, exitCodeOf, messageOf } from './base/errors.ts';
 import { faultsFrom } from './base/faults.ts';
 import { holdLock } from './base/lock.ts';
@@ -23,13 +23,11 @@ import type { SessionRow } from './ledger/sessions.ts';
 import { prepareInstall } from './operations/first_run.ts';
 import { Groups, groupNames } from './operations/groups.ts';
 import { accountName, Operator, prepareLedger } from './operations/operator.ts';
+import { makeRuntimes } from './operations/runtimes.ts';
 import { Sweep } from './operations/sweep.ts';
 import { codeCacheOf, warmUp } from './operations/warm_up.ts';
 import { Intake } from './router/intake.ts';
 import { Router } from './router/router.ts';
-import { BubblewrapRuntime } from './runtimes/bubblewrap.ts';
-import { DockerRuntime } from './runtimes/docker.ts';
-import { engineSocket } from './runtimes/engine.ts';
 import type { Runtime } from './runtimes/runtime.ts';
 import { Egress } from './sessions/egress.ts';
 import { Sessions } from './sessions/sessions.ts';
@@ -98,10 +96,7 @@ async function openBase(options: HostOptions, paths: Paths) {
   const channels = new Map<string, Channel>(
     [local, ...options.channels(log)].map((channel) => [channel.name, channel]),
   );
-  const runtimes = new Map<RuntimeName, Runtime>([
-    ['bubblewrap', new BubblewrapRuntime({ cache: paths.cache, run: paths.run })],
-    ['docker', new DockerRuntime({ socket: engineSocket(options.env), image: install.image })],
-  ]);
+  const runtimes = makeRuntimes(paths, options.env, install.image);
   const runtime = runtimes.get(install.runtime)!;
   return { paths, clock, started, install, log, faults, ledger, operatorChat, local, channels, runtimes, runtime };
 }

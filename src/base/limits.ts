@@ -14,6 +14,8 @@ const MINUTE_MS = 60 * SECOND_MS;
 export const MESSAGE_TEXT_BYTES_MAX = 256 * KIB;
 /** UTF-8 bytes of one reply or send: what a person would still read; a longer result belongs in a file. */
 export const OUTBOUND_TEXT_BYTES_MAX = 256 * KIB;
+/** Free bytes of the home's disk below which it counts as nearly full: a day of logs and a model's files. */
+export const DISK_FREE_BYTES_MIN = 1024 * MIB;
 /** Files of one message: what a person picks at once. */
 export const MESSAGE_FILES_MAX = 5;
 /** Bytes of all files of one message: a few photos or a long PDF, within what a model's endpoint takes at once. */

@@ -89,6 +89,14 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./harness.ts')).harness,
   },
   {
+    name: 'doctor',
+    usage: 'doctor',
+    summary: 'what is wrong on this machine, and how to mend it',
+    flags: [],
+    words: 0,
+    load: async () => (await import('./doctor.ts')).doctor,
+  },
+  {
     name: 'test',
     usage: 'test [--full] [name…]',
     summary: 'every check and test of this checkout',

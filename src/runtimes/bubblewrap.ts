@@ -45,6 +45,7 @@ interface Prepared {
 export class BubblewrapRuntime implements Runtime {
   readonly name = 'bubblewrap';
   readonly #folders: BubblewrapFolders;
+  #cgroups: Cgroups | null = null;
   #prepared: Prepared | null = null;
 
   constructor(folders: BubblewrapFolders) {
@@ -56,7 +57,7 @@ export class BubblewrapRuntime implements Runtime {
   }
 
   async limits(): Promise<LimitState[]> {
-    const { cgroups } = this.#prepare();
+    const cgroups = this.#limiting();
     const pids = cgroups.state('pids', 'pids');
     return [
       cgroups.state('memory_bytes', 'memory'),
@@ -108,12 +109,18 @@ export class BubblewrapRuntime implements Runtime {
     return folder;
   }
 
+  /** Without the rest: what can be limited is asked for also where nothing can be started. */
+  #limiting(): Cgroups {
+    this.#cgroups ??= new Cgroups(thisHost());
+    return this.#cgroups;
+  }
+
   #prepare(): Prepared {
     this.#prepared ??= {
       userland: hostUserland(),
       etc: generatedEtc(this.#folders.cache),
       filter: filterFile(this.#folders.cache),
-      cgroups: new Cgroups(thisHost()),
+      cgroups: this.#limiting(),
       inherited: inheritedDescriptors(),
     };
     return this.#prepared;

@@ -8,8 +8,13 @@ import { seccompArch } from './seccomp.ts';
 
 /** Whether bubblewrap works on this machine, and else what to do about it. */
 
-/** Nothing of this process's environment reaches a launcher but where its tools are. */
-export const LAUNCH_ENV = { PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' };
+/**
+ * Nothing of this process's environment reaches a launcher but where its tools are. First a copy of bubblewrap of our own,
+ * where there is one: AppArmor gives the right to make user namespaces by path.
+ */
+export const LAUNCH_ENV = {
+  PATH: '/usr/local/lib/glassclaw:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+};
 
 /** Sentences with the fix; empty when sandboxes can start. */
 export async function checkBubblewrap(): Promise<string[]> {
@@ -43,7 +48,7 @@ function whyNot(text: string): string {
   if (/disable-userns|Unknown option/.test(text)) return 'bubblewrap is older than 0.8: install a newer one';
   if (/uid map|namespace|Permission denied|not permitted/i.test(text)) {
     const fix = existsSync('/proc/sys/kernel/apparmor_restrict_unprivileged_userns')
-      ? 'allow it with an AppArmor profile for bwrap (Ubuntu 24.04 restricts unprivileged user namespaces)'
+      ? './glass doctor says how to allow it (AppArmor restricts unprivileged user namespaces here)'
       : 'allow unprivileged user namespaces (sysctl user.max_user_namespaces)';
     return `bubblewrap may not make user namespaces: ${fix}`;
   }

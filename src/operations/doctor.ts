@@ -1,0 +1,128 @@
+import { type InstallConfig, readInstall } from '../base/config.ts';
+import { messageOf } from '../base/errors.ts';
+import { DISK_FREE_BYTES_MIN } from '../base/limits.ts';
+import type { Paths } from '../base/paths.ts';
+import { showBytes } from '../base/text.ts';
+import type { LimitState, Runtime } from '../runtimes/runtime.ts';
+import { APPARMOR_PROFILE, type Machine, OWN_BWRAP } from './machine.ts';
+
+/**
+ * What keeps GlassClaw from working, or from keeping a promise, on this machine: each finding with the exact fix. Nothing
+ * is mended. It asks neither host nor gateway, so that it helps when they do not start.
+ */
+export interface Finding {
+  /** What was looked at. */
+  what: string;
+  /** `problem`: it cannot work so. `weak`: it works, and a promise does not hold. */
+  state: 'well' | 'weak' | 'problem';
+  says: string;
+  /** Commands or words that mend it; null when it is well. */
+  fix: string | null;
+}
+
+/** The findings, in the order in which they should be mended. Never rejects. */
+export async function examine(
+  paths: Paths,
+  machine: Machine,
+  runtimes: ReadonlyMap<string, Runtime>,
+): Promise<Finding[]> {
+  const { install, finding } = configuration(paths, machine);
+  const runtime = runtimes.get(install?.runtime ?? 'bubblewrap');
+  const problems = (await runtime?.check()) ?? [];
+  const limits = problems.length > 0 ? [] : ((await runtime?.limits()) ?? []);
+  return [
+    finding,
+    ...homeFindings(paths.home, machine),
+    runtimeFinding(runtime?.name ?? 'bubblewrap', problems, machine),
+    ...limits.map((limit) => limitFinding(limit, machine)),
+    workspaceFinding(machine),
+    ...podmanFindings(runtime?.name ?? '', machine),
+  ];
+}
+
+function configuration(paths: Paths, machine: Machine): { install: InstallConfig | null; finding: Finding } {
+  const what = 'glass.yaml';
+  if (machine.home === null) return { install: null, finding: well(what, 'there is none yet: ./glass up makes it') };
+  try {
+    return { install: readInstall(paths.config), finding: well(what, 'is taken') };
+  } catch (error) {
+    return { install: null, finding: { what, state: 'problem', says: messageOf(error), fix: `edit ${paths.config}` } };
+  }
+}
+
+export function homeFindings(home: string, machine: Machine): Finding[] {
+  const found: Finding[] = [];
+  if (machine.home !== null && machine.home.uid !== machine.uid) {
+    const says = `${home} belongs to uid ${machine.home.uid}, not to you (uid ${machine.uid})`;
+    found.push({ what: 'home', state: 'problem', says, fix: 'set GLASS_HOME to a folder of your own' });
+  }
+  if (machine.home !== null && (machine.home.mode & 0o077) !== 0) {
+    const says = `other accounts may look into ${home} (mode ${machine.home.mode.toString(8)})`;
+    found.push({ what: 'home', state: 'weak', says, fix: `chmod 700 ${home}` });
+  }
+  if (machine.free_bytes !== null && machine.free_bytes < DISK_FREE_BYTES_MIN) {
+    const says = `${showBytes(machine.free_bytes)} are free there; messages are refused when it is full`;
+    found.push({ what: 'disk', state: 'weak', says, fix: 'free some space' });
+  }
+  return found.length > 0 ? found : [well('home', machine.home === null ? 'is made by ./glass up' : 'is yours alone')];
+}
+
+/** What blocks user namespaces, most likely first: the runtime's own words say only that they are refused. */
+export function runtimeFinding(name: string, problems: string[], machine: Machine): Finding {
+  if (problems.length === 0) return well(name, 'starts sandboxes');
+  const says = problems.join('; ');
+  const refused = name === 'bubblewrap' && /user namespaces/.test(says);
+  return { what: name, state: 'problem', says, fix: refused ? namespaceFix(machine) : null };
+}
+
+function namespaceFix(machine: Machine): string {
+  if (machine.userns_clone === false) return 'sudo sysctl -w kernel.unprivileged_userns_clone=1';
+  if (machine.max_user_namespaces === 0) return 'sudo sysctl -w user.max_user_namespaces=15000';
+  if (machine.apparmor_restricts === true) {
+    const copy = machine.own_bwrap ? [] : [`sudo install -D -m 755 /usr/bin/bwrap ${OWN_BWRAP}`];
+    return [
+      ...copy,
+      `sudo install -m 644 deploy/apparmor/glassclaw-bwrap ${APPARMOR_PROFILE}`,
+      `sudo apparmor_parser -r ${APPARMOR_PROFILE}`,
+    ].join(' && ');
+  }
+  return 'inside a container, start it with user namespaces allowed (docker run --security-opt seccomp=unconfined), or use runtime: docker';
+}
+
+/** Without a limit a group can take the machine; the promise is weaker, and said. */
+export function limitFinding(limit: LimitState, machine: Machine): Finding {
+  const what = `limit ${limit.name}`;
+  if (limit.state === 'enforced') return well(what, `enforced: ${limit.reason}`);
+  const fix =
+    machine.uid === 0
+      ? 'mount the control groups of this kernel writable, or start it as a systemd unit with Delegate=yes'
+      : 'systemd-run --user --scope -p Delegate=yes ./glass up, or install it as a systemd unit with Delegate=yes';
+  return { what, state: 'weak', says: `${limit.state}: ${limit.reason}`, fix };
+}
+
+function workspaceFinding(machine: Machine): Finding {
+  if (machine.uid === 0 && machine.loop_devices) return well('workspace size', 'enforced: each group has a disk image');
+  const says =
+    'watched: measured while a sandbox lives, which is ended some seconds after it is passed (a hard limit needs root)';
+  return {
+    what: 'workspace size',
+    state: 'weak',
+    says,
+    fix: machine.uid === 0 ? 'modprobe loop' : null,
+  };
+}
+
+/** Rootless Podman maps a group's files to ranges that the account must have. */
+export function podmanFindings(runtime: string, machine: Machine): Finding[] {
+  if (runtime !== 'podman' || machine.uid === 0) return [];
+  if (machine.subordinate_ids) return [well('subordinate ids', 'are there')];
+  const user = machine.user ?? String(machine.uid);
+  const fix = `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ${user}`;
+  return [
+    { what: 'subordinate ids', state: 'problem', says: `${user} has no ranges in /etc/subuid and /etc/subgid`, fix },
+  ];
+}
+
+function well(what: string, says: string): Finding {
+  return { what, state: 'well', says, fix: null };
+}
