@@ -32,6 +32,7 @@ import { engineSocket } from './runtimes/engine.ts';
 import type { Runtime } from './runtimes/runtime.ts';
 import { Egress } from './sessions/egress.ts';
 import { Sessions } from './sessions/sessions.ts';
+import { Workspaces } from './sessions/workspaces.ts';
 
 /**
  * The host: composition root. It makes what exists, passes to each part what it needs, and starts the parts in the order
@@ -123,14 +124,15 @@ function makeFlow(base: Base) {
     },
     refused: (session, reason) => sessions.end(session, `no egress: ${reason}`),
   });
+  const clear = alerts.clear.bind(alerts);
+  const workspaces = new Workspaces({ paths, alert, clear });
   const sessions = new Sessions({
-    ...{ ledger, clock, log, faults, paths, egress, install, runtimes, deliver, alert, trouble },
+    ...{ ledger, clock, log, faults, paths, egress, workspaces, install, runtimes, deliver, alert, clear, trouble },
     node: process.execPath,
     codeCache: codeCacheOf(paths),
     tools: { log, ledger, clock, textMax, deliver },
     claim: (db, chat) => delivery.claim(db, chat),
     textMax: (session: SessionRow) => textMax(chatById(ledger.db, session.chat_id)?.channel ?? local.name),
-    clear: alerts.clear.bind(alerts),
   });
   const intake = new Intake(
     ledger,
@@ -139,13 +141,13 @@ function makeFlow(base: Base) {
     deliver,
   );
   const sweep = new Sweep([sessions, delivery], log);
-  return { alert, delivery, egress, sessions, intake, sweep };
+  return { alert, delivery, egress, workspaces, sessions, intake, sweep };
 }
 
 /** What the operator's clients can ask. */
 function makeControl(base: Base, flow: Flow) {
   const { paths, clock, started, install, log, ledger, local, channels, runtime } = base;
-  const { sessions, egress, intake, sweep } = flow;
+  const { sessions, egress, workspaces, intake, sweep } = flow;
   const operator = new Operator(ledger, clock, install.default_group, intake.sinkOf(local.name));
   const stopAsked = Promise.withResolvers<void>();
   const services = {
@@ -160,6 +162,7 @@ function makeControl(base: Base, flow: Flow) {
       statusOf({
         ...{ clock, started, runtime },
         home: paths.home,
+        workspaceLimit: () => workspaces.limit(),
         db: ledger.db,
         channels: channels.values(),
         sweepsNeeded: () => sweep.needed,
@@ -208,6 +211,7 @@ async function stopParts(parts: Parts, reason: string): Promise<void> {
   parts.sweep.stop();
   for (const channel of channels.values()) if (channel !== local) await channel.stop();
   await parts.sessions.drain();
+  await parts.workspaces.close();
   await parts.delivery.stop(DELIVERY_GRACE_MS);
   await local.stop();
   await ledger.write('stopped', (db) => recordEvent(db, clock, 'host.stopped', {}, { reason })).catch(() => {});

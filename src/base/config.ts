@@ -78,6 +78,9 @@ const groupSchema = z.strictObject({
       pids: z.int().min(16).max(32_768).default(limits.SANDBOX_PIDS),
       cpus: z.number().min(0.1).max(64).default(limits.SANDBOX_CPUS),
       tmp: sizeSchema.default(limits.SANDBOX_TMP_BYTES),
+      workspace: sizeSchema
+        .refine((bytes) => bytes >= limits.WORKSPACE_BYTES_MIN, 'must be at least 16MiB')
+        .default(limits.WORKSPACE_BYTES),
       turn: durationSchema.default(limits.TURN_DEADLINE_MS),
       idle: durationSchema.default(limits.SESSION_IDLE_MS),
     })
@@ -90,8 +93,17 @@ export interface GroupConfig {
   harness: 'auto' | HarnessName;
   model: ModelConfig;
   runtime: RuntimeName | null;
-  /** `memory`, `tmp` in bytes; `turn`, `idle` in milliseconds. */
-  limits: { memory: number; pids: number; cpus: number; tmp: number; turn: number; idle: number };
+  /** `memory`, `tmp`, `workspace` in bytes; `turn`, `idle` in milliseconds. */
+  limits: {
+    memory: number;
+    pids: number;
+    cpus: number;
+    tmp: number;
+    /** Of all sessions together. */
+    workspace: number;
+    turn: number;
+    idle: number;
+  };
 }
 
 /** Reads `groups/<name>/group.yaml`. Throws `OperatingError('config')`. */

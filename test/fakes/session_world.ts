@@ -25,7 +25,7 @@ const GROUP: GroupConfig = {
   harness: 'probe',
   model: { provider: 'anthropic', name: 'm', upstream: 'https://api.example.com', secret: null },
   runtime: null,
-  limits: { memory: 2 ** 30, pids: 64, cpus: 1, tmp: 2 ** 20, turn: 60_000, idle: 60_000 },
+  limits: { memory: 2 ** 30, pids: 64, cpus: 1, tmp: 2 ** 20, workspace: 2 ** 30, turn: 60_000, idle: 60_000 },
 };
 
 /** A sandbox without a process: the test connects to its hatch, and says when it is gone. */
@@ -132,6 +132,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
     faults: noFaults,
     paths,
     egress,
+    workspaces: { enter: async () => () => {} },
     tools: { log: silentLog, ledger, clock: systemClock, textMax: () => 1000, deliver },
     plan: async () => ({
       group: GROUP,

@@ -29,6 +29,7 @@ test('an empty file is a group with every default', (context) => {
         pids: limits.SANDBOX_PIDS,
         cpus: limits.SANDBOX_CPUS,
         tmp: limits.SANDBOX_TMP_BYTES,
+        workspace: limits.WORKSPACE_BYTES,
         turn: limits.TURN_DEADLINE_MS,
         idle: limits.SESSION_IDLE_MS,
       },
@@ -41,13 +42,21 @@ test('what a file says counts, in its units', (context) => {
     'assistant',
     fileOf(
       context,
-      'harness: native\nmodel: {provider: openai, upstream: "http://127.0.0.1:8080/v1//", secret: none}\nruntime: docker\nlimits: {memory: 2GiB, pids: 64, cpus: 0.5, tmp: 1MiB, turn: 90s, idle: 2h}\n',
+      'harness: native\nmodel: {provider: openai, upstream: "http://127.0.0.1:8080/v1//", secret: none}\nruntime: docker\nlimits: {memory: 2GiB, pids: 64, cpus: 0.5, tmp: 1MiB, workspace: 3GiB, turn: 90s, idle: 2h}\n',
     ),
   );
   assert.equal(group.model.upstream, 'http://127.0.0.1:8080/v1');
   assert.equal(group.model.secret, null);
   assert.equal(group.runtime, 'docker');
-  assert.deepEqual(group.limits, { memory: 2 ** 31, pids: 64, cpus: 0.5, tmp: 2 ** 20, turn: 90_000, idle: 7_200_000 });
+  assert.deepEqual(group.limits, {
+    memory: 2 ** 31,
+    pids: 64,
+    cpus: 0.5,
+    tmp: 2 ** 20,
+    workspace: 3 * 2 ** 30,
+    turn: 90_000,
+    idle: 7_200_000,
+  });
 });
 
 /** Each is refused in one sentence that names the file and, where it can, the place. */
@@ -78,6 +87,7 @@ const REFUSED: [name: string, yaml: string, sentence: RegExp][] = [
   ['no memory at all', 'limits: {memory: 0MiB}\n', /limits\.memory: /],
   ['a duration without a unit', 'limits: {turn: 90}\n', /limits\.turn: /],
   ['a negative duration', 'limits: {turn: -1s}\n', /limits\.turn: must be a duration/],
+  ['a workspace that is too small', 'limits: {workspace: 15MiB}\n', /limits\.workspace: must be at least 16MiB/],
   ['no time at all', 'limits: {turn: 0s}\n', /limits\.turn: /],
   ['a turn longer than any timer', 'limits: {turn: 600h}\n', /limits\.turn: /],
   ['an idle time longer than any timer', 'limits: {idle: 999999h}\n', /limits\.idle: /],
