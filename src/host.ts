@@ -31,6 +31,7 @@ import { Router } from './router/router.ts';
 import type { Runtime } from './runtimes/runtime.ts';
 import { Egress } from './sessions/egress.ts';
 import { Sessions } from './sessions/sessions.ts';
+import { Workspaces } from './sessions/workspaces.ts';
 
 /**
  * The host: composition root. It makes what exists, passes to each part what it needs, and starts the parts in the order
@@ -119,24 +120,25 @@ function makeFlow(base: Base) {
     },
     refused: (session, reason) => sessions.end(session, `no egress: ${reason}`),
   });
+  const clear = alerts.clear.bind(alerts);
+  const workspaces = new Workspaces({ paths, alert, clear });
   const groups = new Groups({
     ...{ paths, install, ledger, clock, runtimes },
-    limitsOf: () => [],
+    limitsOf: async () => [await workspaces.limit()],
     applied: (group) => {
       sessions.restIdle('its authority changed', group);
       void warmUpAll(base, sessions);
     },
   });
   const sessions = new Sessions({
-    ...{ ledger, clock, log, faults, paths, egress, runtimes, deliver, alert, trouble },
+    ...{ ledger, clock, log, faults, paths, egress, workspaces, runtimes, deliver, alert, clear, trouble },
     places: () => groups.places(),
-    limitsOf: () => [],
+    limitsOf: async () => [await workspaces.limit()],
     node: process.execPath,
     codeCache: codeCacheOf(paths),
     tools: { log, ledger, clock, textMax, deliver },
     claim: (db, chat) => delivery.claim(db, chat),
     textMax: (session: SessionRow) => textMax(chatById(ledger.db, session.chat_id)?.channel ?? local.name),
-    clear: alerts.clear.bind(alerts),
   });
   const intake = new Intake(
     ledger,
@@ -145,13 +147,13 @@ function makeFlow(base: Base) {
     deliver,
   );
   const sweep = new Sweep([sessions, delivery], log);
-  return { alert, delivery, egress, groups, sessions, intake, sweep };
+  return { alert, delivery, egress, groups, workspaces, sessions, intake, sweep };
 }
 
 /** What the operator's clients can ask. */
 function makeControl(base: Base, flow: Flow) {
   const { paths, clock, started, install, log, ledger, local, channels, runtime } = base;
-  const { groups, sessions, egress, intake, sweep } = flow;
+  const { groups, sessions, egress, workspaces, intake, sweep } = flow;
   const operator = new Operator(ledger, clock, install.default_group, intake.sinkOf(local.name));
   const stopAsked = Promise.withResolvers<void>();
   const services = {
@@ -168,6 +170,7 @@ function makeControl(base: Base, flow: Flow) {
       statusOf({
         ...{ clock, started, runtime },
         home: paths.home,
+        workspaceLimit: () => workspaces.limit(),
         db: ledger.db,
         channels: channels.values(),
         sweepsNeeded: () => sweep.needed,
@@ -226,6 +229,7 @@ async function stopParts(parts: Parts, reason: string): Promise<void> {
   parts.sweep.stop();
   for (const channel of channels.values()) if (channel !== local) await channel.stop();
   await parts.sessions.drain();
+  await parts.workspaces.close();
   await parts.delivery.stop(DELIVERY_GRACE_MS);
   await local.stop();
   await ledger.write('stopped', (db) => recordEvent(db, clock, 'host.stopped', {}, { reason })).catch(() => {});

@@ -75,7 +75,10 @@ const limitsSchema = z.strictObject({
   cpus: z.number().min(0.1).max(64).default(limits.SANDBOX_CPUS),
   tmp: sizeSchema.default(limits.SANDBOX_TMP_BYTES),
   shm: sizeSchema.default(limits.SANDBOX_SHM_BYTES),
-  workspace: sizeSchema.default(limits.WORKSPACE_BYTES),
+  /** Of all sessions together. */
+  workspace: sizeSchema
+    .refine((bytes) => bytes >= limits.WORKSPACE_BYTES_MIN, 'must be at least 16MiB')
+    .default(limits.WORKSPACE_BYTES),
   files: z.int().min(64).max(1_048_576).default(limits.SANDBOX_OPEN_FILES),
   turn: durationSchema.default(limits.TURN_DEADLINE_MS),
   idle: durationSchema.default(limits.SESSION_IDLE_MS),

@@ -87,6 +87,8 @@ export const HATCH_BACKLOG_BYTES_MAX = 16 * MIB;
 export const FRAMES_PER_SECOND_MAX = 2000;
 /** Tool calls of one sandbox waiting for their receipt. */
 export const CALLS_PENDING_MAX = 32;
+/** Calls of platform tools in one turn: each is a query or a write of the host, and at most `CALL_INPUT_BYTES_MAX` to read. */
+export const TURN_CALLS_MAX = 1000;
 /** Second connections to one hatch that are refused and recorded; then nobody can connect any more. */
 export const HATCH_REFUSALS_MAX = 5;
 /** From connection to a valid `hello`. */
@@ -153,8 +155,28 @@ export const SANDBOX_TMP_BYTES = 256 * MIB;
 export const SANDBOX_OPEN_FILES = 4096;
 /** POSIX shared memory of one sandbox: Docker's own default; it counts towards the memory limit. */
 export const SANDBOX_SHM_BYTES = 64 * MIB;
-/** What an agent may keep in its workspace: several checkouts and their packages. */
+/** Bytes of a group's workspace, shared by its sessions: a few checkouts with their packages. */
 export const WORKSPACE_BYTES = 2048 * MIB;
+/** The smallest workspace: below it, the tables of its file system would be most of it. */
+export const WORKSPACE_BYTES_MIN = 16 * MIB;
+/** One file for so many bytes of a workspace's size: ext4's own ratio, 131,072 files in 2 GiB. */
+export const WORKSPACE_BYTES_PER_FILE = 16 * KIB;
+/** Between two measurements of a workspace that no file system caps: each is a sandbox of its own, 50 ms of a processor. */
+export const WORKSPACE_MEASURE_MS = 10 * SECOND_MS;
+/** The same from half of the limit on: what a disk can write meanwhile is what goes over. */
+export const WORKSPACE_MEASURE_NEAR_MS = 2 * SECOND_MS;
+/** One measurement: as many files as are allowed, from a cold disk, take some seconds. */
+export const WORKSPACE_MEASURED_MS = 30 * SECOND_MS;
+/** Measurements that may fail in a row: one may be the machine's load, the second ends the sandbox. */
+export const WORKSPACE_BLIND_MAX = 2;
+/** Output of one measurement: two numbers, and complaints about files that went away meanwhile. */
+export const WORKSPACE_REPORT_BYTES_MAX = 64 * KIB;
+/** One program on a workspace's image; a mount with a long journal takes a second. */
+export const IMAGE_TOOL_MS = MINUTE_MS;
+/** A workspace's files are moved, or its image is repaired: gigabytes on a slow disk. */
+export const WORKSPACE_MOVE_MS = 15 * MINUTE_MS;
+/** The list of a workspace's files, for comparing a copy: the longest names that its number of files allows. */
+export const IMAGE_LISTING_BYTES_MAX = 256 * MIB;
 /** Mounts of one group, and places that may be written: more cannot be read by a reviewer. */
 export const MOUNTS_MAX = 32;
 /** Names at the top of a folder that are looked at before it is mounted. */

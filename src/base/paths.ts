@@ -30,7 +30,15 @@ export interface Paths {
   readonly controlSocket: string;
   readonly gatewaySocket: string;
   readonly vaultSocket: string;
-  group(name: string): { folder: string; yaml: string; instructions: string; skills: string; workspace: string };
+  group(name: string): {
+    folder: string;
+    yaml: string;
+    instructions: string;
+    skills: string;
+    workspace: string;
+    /** The file system that is mounted on `workspace`, where this machine can do that. */
+    image: string;
+  };
   /** `state` is written by the sandbox, `inbox` by the host alone; `run` holds the two sockets. */
   session(id: string): { state: string; inbox: string; run: string; hatch: string; egress: string; log: string };
 }
@@ -84,6 +92,7 @@ export function pathsOf(home: string, env: NodeJS.ProcessEnv): Paths {
         instructions: join(folder, 'AGENTS.md'),
         skills: join(folder, 'skills'),
         workspace: join(folder, 'workspace'),
+        image: join(folder, 'workspace.img'),
       };
     },
     session(id) {

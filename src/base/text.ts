@@ -15,10 +15,10 @@ export function showBytes(bytes: number): string {
   return bytes < 1_000_000 ? `${Math.round(bytes / 1000)} KB` : `${(bytes / 1_000_000).toFixed(1)} MB`;
 }
 
-/** A size as the operator's files write it: `512 MiB`. */
+/** A size as the operator's files write it, exact: `512 MiB`. */
 export function showSize(bytes: number): string {
-  const [unit, size] = bytes % 2 ** 30 === 0 ? ['GiB', 2 ** 30] : ['MiB', 2 ** 20];
-  return `${Math.round((bytes / (size as number)) * 10) / 10} ${unit}`;
+  const power = [3, 2].find((each) => bytes % 1024 ** each === 0) ?? 1;
+  return `${bytes / 1024 ** power} ${['', 'KiB', 'MiB', 'GiB'][power]}`;
 }
 
 /** How an agent is told of a file. */

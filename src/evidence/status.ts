@@ -6,7 +6,7 @@ import { openAlerts } from '../ledger/alerts.ts';
 import { type Conservation, conservation } from '../ledger/conservation.ts';
 import type { Db } from '../ledger/db.ts';
 import type { UsageRow } from '../protocol/gateway.ts';
-import type { Runtime } from '../runtimes/runtime.ts';
+import type { LimitState, Runtime } from '../runtimes/runtime.ts';
 
 /** One screen: what is going on, what is wrong, what cannot be promised on this machine. */
 export interface Status {
@@ -68,6 +68,7 @@ export interface StatusSources {
   /** Monotonic milliseconds of the start. */
   started: number;
   runtime: Runtime;
+  workspaceLimit(): Promise<LimitState>;
   channels: Iterable<Channel>;
   sweepsNeeded(): number;
   gatewayConnected(): boolean;
@@ -86,7 +87,11 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
     up_ms: Math.round(clock.monotonic() - sources.started),
     sweeps_needed: sources.sweepsNeeded(),
     gateway: sources.gatewayConnected() ? ('connected' as const) : ('lost' as const),
-    runtime: { name: runtime.name, problems: await runtime.check(), limits: await runtime.limits() },
+    runtime: {
+      name: runtime.name,
+      problems: await runtime.check(),
+      limits: [...(await runtime.limits()), await sources.workspaceLimit()],
+    },
     channels: [...sources.channels].map((channel) => ({ name: channel.name, ...channel.health() })),
     groups: sources.groups(),
     sessions: sources.sessions(),

@@ -46,7 +46,7 @@ export interface GroupsInput {
   clock: Clock;
   runtimes: ReadonlyMap<RuntimeName, Runtime>;
   /** Limits of a group that are no runtime's. */
-  limitsOf(authority: Authority): LimitState[];
+  limitsOf(): Promise<LimitState[]>;
   /** An authority has come into force. */
   applied(group: string): void;
 }
@@ -174,7 +174,7 @@ export class Groups {
     const problems = runtime === undefined ? [`there is no runtime ${authority.runtime}`] : await runtime.check();
     if (runtime === undefined || problems.length > 0)
       throw new OperatingError('unavailable', `${authority.runtime} does not work here: ${problems.join('; ')}`);
-    return [...(await runtime.limits()), ...this.#input.limitsOf(authority)];
+    return [...(await runtime.limits()), ...(await this.#input.limitsOf())];
   }
 }
 

@@ -1,5 +1,6 @@
 import { chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Authority } from '../authority/authority.ts';
 import type { HarnessName } from '../base/config.ts';
 import { messageOf, OperatingError } from '../base/errors.ts';
 import { type Faults, guarded } from '../base/faults.ts';
@@ -10,6 +11,7 @@ import type { Runtime, Sandbox, SandboxExit, SandboxSpec } from '../runtimes/run
 import type { Egress, EgressSession } from './egress.ts';
 import { Hatch } from './hatch.ts';
 import { SessionOutput } from './output.ts';
+import type { WorkspaceKeeper } from './workspaces.ts';
 
 /**
  * One sandbox from its start to its end: its folders, its two sockets, its process and its output. It has one end, which
@@ -19,6 +21,7 @@ export interface LiveSandboxInput {
   paths: Paths;
   /** Shown id: `s7`. */
   session: string;
+  authority: Authority;
   harness: HarnessName;
   spec: SandboxSpec;
   egress: EgressSession;
@@ -37,15 +40,18 @@ export class LiveSandbox {
   readonly #input: LiveSandboxInput;
   readonly #handlers: LiveSandboxHandlers;
   readonly #egress: Egress;
+  readonly #workspaces: WorkspaceKeeper;
   readonly #hatch: Hatch;
   readonly #output: SessionOutput;
   #sandbox: Sandbox | null = null;
   #reason: string | null = null;
   #ready: NodeJS.Timeout | null = null;
+  #leave: () => void = () => {};
 
-  constructor(input: LiveSandboxInput, egress: Egress, handlers: LiveSandboxHandlers) {
+  constructor(input: LiveSandboxInput, egress: Egress, workspaces: WorkspaceKeeper, handlers: LiveSandboxHandlers) {
     this.#input = input;
     this.#egress = egress;
+    this.#workspaces = workspaces;
     this.#handlers = handlers;
     this.#output = new SessionOutput(input.paths.session(input.session).log);
     this.#hatch = new Hatch(input.paths.session(input.session).hatch, input.welcome, {
@@ -61,6 +67,9 @@ export class LiveSandbox {
    */
   async start(runtime: Runtime, faults: Faults): Promise<void> {
     try {
+      const { authority, spec } = this.#input;
+      const use = { group: authority.group, bytes: authority.limits.workspace, spec, runtime };
+      this.#leave = await this.#workspaces.enter(use, (reason) => this.end(reason));
       prepareFolders(this.#input);
       await Promise.all([this.#hatch.listen(), this.#egress.open(this.#input.egress)]);
       const sandbox = await guarded(faults, 'sandbox.start', () =>
@@ -126,6 +135,7 @@ export class LiveSandbox {
     if (this.#ready !== null) clearTimeout(this.#ready);
     const { paths, session } = this.#input;
     this.#hatch.end('ended');
+    this.#leave();
     this.#egress.close(session);
     this.#output.close();
     rmSync(pidFile(paths, session), { force: true });

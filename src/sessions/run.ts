@@ -1,6 +1,7 @@
 import {
   CALLS_PENDING_MAX,
   FRAME_NAME_BYTES_MAX,
+  TURN_CALLS_MAX,
   TURN_FILES_BYTES_MAX,
   TURN_FILES_MAX,
   TURN_JOINED_MAX,
@@ -34,6 +35,7 @@ export class Run {
   #sends = 0;
   #files = 0;
   #fileBytes = 0;
+  #calls = 0;
   #pending = 0;
   #silent = false;
 
@@ -77,7 +79,9 @@ export class Run {
 
   /** A platform tool is called: its ordinal among the sends, or why the sandbox must end. */
   call(tool: string): { ordinal: number } | string {
+    this.#calls += 1;
     this.#pending += 1;
+    if (this.#calls > TURN_CALLS_MAX) return `more than ${TURN_CALLS_MAX} calls of platform tools in a turn`;
     if (this.#pending > CALLS_PENDING_MAX) return `more than ${CALLS_PENDING_MAX} calls without waiting for a receipt`;
     if (tool === 'send_message') this.#sends += 1;
     return { ordinal: Math.min(this.#sends, TURN_SENDS_MAX + 1) };

@@ -11,6 +11,7 @@ import type { SessionRow } from '../ledger/sessions.ts';
 import type { Runtime, SandboxSpec } from '../runtimes/runtime.ts';
 import type { Egress, EgressSession } from './egress.ts';
 import type { ToolServices } from './tools.ts';
+import type { WorkspaceKeeper } from './workspaces.ts';
 
 /** What is decided anew for each start of a sandbox. */
 export interface StartPlan {
@@ -30,6 +31,7 @@ export interface SessionServices {
   paths: Paths;
   egress: Egress;
   tools: ToolServices;
+  workspaces: WorkspaceKeeper;
   /** Reads the group's authority and makes the spec. Rejects with `OperatingError`. */
   plan(session: SessionRow): Promise<StartPlan>;
   /** Resolves when one more sandbox may start; an idle one may be ended for it. */

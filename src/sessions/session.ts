@@ -148,10 +148,10 @@ export class Session {
       const plan = await this.#services.plan(session);
       this.#plan = plan;
       this.#hop('sandbox.starting', { runtime: plan.runtime.name, harness: plan.harness });
-      const { paths, egress, faults } = this.#services;
+      const { paths, egress, workspaces, faults } = this.#services;
       const welcome = welcomeFrame(session, plan, paths);
       const input = { ...plan, paths, session: this.#shown(), welcome };
-      this.#live = new LiveSandbox(input, egress, {
+      this.#live = new LiveSandbox(input, egress, workspaces, {
         onFrame: (frame) => this.#frame(frame, began),
         onRefused: (reason) => this.#hop('hatch.refused', { reason }),
         onEnd: (reason) => void this.#ended(reason),

@@ -26,7 +26,7 @@ export interface SessionsInput extends Omit<SessionServices, 'plan' | 'slot' | '
   node: string;
   codeCache: string;
   /** Limits of a group that are no runtime's. */
-  limitsOf(authority: Authority): LimitState[];
+  limitsOf(): Promise<LimitState[]>;
 }
 
 export interface LiveSession {
@@ -151,7 +151,7 @@ export class Sessions {
     if (runtime === undefined)
       throw new OperatingError('unavailable', `the runtime ${authority.runtime} does not exist here`);
     checkMounts(authority.mounts, this.#input.places());
-    checkControls(row, [...(await runtime.limits()), ...this.#input.limitsOf(authority)]);
+    checkControls(row, [...(await runtime.limits()), ...(await this.#input.limitsOf())]);
     const shown = showId('s', session.id);
     mkdirSync(join(this.#input.codeCache, harness), { recursive: true });
     return {

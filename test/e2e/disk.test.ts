@@ -11,6 +11,7 @@ import { ROOT } from '../../src/base/paths.ts';
 import type { Status } from '../../src/evidence/status.ts';
 import { type ChunkResult, FileReceiver } from '../../src/sessions/files.ts';
 import { Install, until } from '../fakes/install.ts';
+import { unmountBelow } from '../fakes/remove.ts';
 import { statesOf, Terminal } from '../fakes/terminal.ts';
 
 /** A home on a small disk of its own, which is filled and taken away from under a running host. */
@@ -145,6 +146,7 @@ test('a read-only disk: host and gateway refuse to start in one sentence, and wh
   await chat.say('sleep 1');
   await until('the turn runs', async () => assert.deepEqual(statesOf(install, 'readonly'), ['answered', 'running']));
   await Promise.all([install.end('host', 'SIGKILL'), install.end('gateway', 'SIGKILL')]);
+  unmountBelow(install.paths.home); // a file system in a file of this disk keeps it busy
   await until('nobody writes any more', async () => remount('ro'));
   context.after(() => remount('rw'));
   const { code, stderr } = await outcomeOf('src/host.ts', install);

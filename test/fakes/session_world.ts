@@ -152,6 +152,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
     faults: noFaults,
     paths,
     egress,
+    workspaces: { enter: async () => () => {} },
     tools: { log: silentLog, ledger, clock: systemClock, textMax: () => 1000, deliver },
     plan: async () => ({
       authority: AUTHORITY,

@@ -54,7 +54,7 @@ test('what a file says counts, in its units', (context) => {
   const group = readFixture(
     fileOf(
       context,
-      'harness: native\nmodel: {provider: openai, upstream: "http://127.0.0.1:8080/v1//", secret: none}\nruntime: docker\nlimits: {memory: 2GiB, pids: 64, cpus: 0.5, tmp: 1MiB, turn: 90s, idle: 2h}\n',
+      'harness: native\nmodel: {provider: openai, upstream: "http://127.0.0.1:8080/v1//", secret: none}\nruntime: docker\nlimits: {memory: 2GiB, pids: 64, cpus: 0.5, tmp: 1MiB, workspace: 3GiB, turn: 90s, idle: 2h}\n',
     ),
   );
   assert.equal(group.model.upstream, 'http://127.0.0.1:8080/v1');
@@ -93,6 +93,7 @@ const REFUSED: [name: string, yaml: string, sentence: RegExp][] = [
   ['no memory at all', 'limits: {memory: 0MiB}\n', /limits\.memory: /],
   ['a duration without a unit', 'limits: {turn: 90}\n', /limits\.turn: /],
   ['a negative duration', 'limits: {turn: -1s}\n', /limits\.turn: must be a duration/],
+  ['a workspace that is too small', 'limits: {workspace: 15MiB}\n', /limits\.workspace: must be at least 16MiB/],
   ['no time at all', 'limits: {turn: 0s}\n', /limits\.turn: /],
   ['a turn longer than any timer', 'limits: {turn: 600h}\n', /limits\.turn: /],
   ['an idle time longer than any timer', 'limits: {idle: 999999h}\n', /limits\.idle: /],

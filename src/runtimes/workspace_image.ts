@@ -1,0 +1,262 @@
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname } from 'node:path';
+import { OperatingError, systemCodeOf } from '../base/errors.ts';
+import { WORKSPACE_MOVE_MS } from '../base/limits.ts';
+import { copyArgv, growArgv, imageBytes, listArgv, makeArgv, mountArgv, must, repairArgv, run } from './image_tools.ts';
+import { fileOfLoop, loopOf, mountAt } from './mounts.ts';
+
+/**
+ * A group's workspace as a file system of its own: a sparse ext4 image, mounted over the workspace's folder for as long as
+ * the host runs. The kernel holds the size and the number of files, for all sandboxes of the group together.
+ *
+ *   workspace.img         the image in force, once it has this name
+ *   workspace.img.draft   one that is being filled; mounted on `workspace.draft`. Worth nothing.
+ *   workspace.plain       the folder that an image replaces. In force as long as there is no image; afterwards it only goes.
+ *
+ * Each step is one rename, so that a crash leaves either the old or the new one in force. Only while no sandbox of the
+ * group lives. The folder below the mount is root's and closed: a sandbox that met it unmounted could write nothing.
+ */
+export interface WorkspaceImage {
+  /** Where it is mounted. */
+  folder: string;
+  image: string;
+  /** The group's host account. */
+  uid: number;
+  /** Its size; the file system's own tables are within. */
+  bytes: number;
+}
+
+/**
+ * Mounts it, made, moved, repaired and resized as needed; nothing when it is mounted already. Resolves with a sentence when
+ * the size is not the wanted one. Rejects with `OperatingError('unavailable')`; then nothing has been deleted.
+ */
+export async function mountWorkspace(wanted: WorkspaceImage): Promise<string | null> {
+  const mounted = mountAt(wanted.folder);
+  if (mounted !== null && fileOfLoop(mounted.source) !== wanted.image)
+    throw new OperatingError('unavailable', `${wanted.folder} is a mount of ${mounted.source}`, 'unmount it');
+  if (mounted !== null && !mounted.readOnly) return resizeMounted(wanted);
+  if (mounted !== null) await must(`${wanted.folder} cannot be unmounted`, ['umount', wanted.folder]);
+  await recover(wanted);
+  if (!existsSync(wanted.image)) await makeImage(wanted);
+  const notice = await mountExisting(wanted);
+  await dropPlain(wanted);
+  return notice;
+}
+
+/** Whether it is unmounted now; a person may stand in it, and then it stays. */
+export async function unmountWorkspace(folder: string): Promise<boolean> {
+  return mountAt(folder) === null || (await run(['umount', folder])).code === 0;
+}
+
+/** Why images cannot be used on this machine, as one sentence, or null: a small one is made and mounted in `scratch`. */
+export async function imagesProblem(scratch: string): Promise<string | null> {
+  if (process.geteuid!() !== 0) return 'only root can mount';
+  const trial = { folder: `${scratch}/trial`, image: `${scratch}/trial.img`, uid: 0, bytes: 2 ** 24 };
+  try {
+    await rmTree(scratch);
+    mkdirSync(scratch, { recursive: true, mode: 0o700 });
+    await mountWorkspace(trial);
+    await must('a trial image cannot be unmounted', ['umount', trial.folder]);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  } finally {
+    await unmountWorkspace(trial.folder);
+    await rmTree(scratch);
+  }
+}
+
+const draftOf = ({ image, folder, uid, bytes }: WorkspaceImage): WorkspaceImage => ({
+  ...{ image: `${image}.draft`, folder: `${folder}.draft` },
+  ...{ uid, bytes },
+});
+
+/** Undoes what a crash left half done. */
+async function recover(wanted: WorkspaceImage): Promise<void> {
+  await dropDraft(wanted);
+  const plain = `${wanted.folder}.plain`;
+  if (existsSync(wanted.image) || !existsSync(plain)) return;
+  if (existsSync(wanted.folder)) rmdirSync(wanted.folder);
+  renameSync(plain, wanted.folder);
+}
+
+async function dropDraft(wanted: WorkspaceImage): Promise<void> {
+  const draft = draftOf(wanted);
+  // Lazily: a copy of a host that was killed may still be writing, into a file that nobody will see.
+  if (mountAt(draft.folder) !== null) await must('a draft cannot be unmounted', ['umount', '--lazy', draft.folder]);
+  rmSync(draft.image, { force: true });
+  if (existsSync(draft.folder)) rmdirSync(draft.folder);
+}
+
+/** The first image of a workspace: empty, or with everything that lies in its folder. */
+async function makeImage(wanted: WorkspaceImage): Promise<void> {
+  const draft = draftOf(wanted);
+  try {
+    if (entriesOf(wanted.folder).length === 0) {
+      await makeEmpty(draft);
+    } else {
+      await fillDraft(wanted, draft);
+      renameSync(wanted.folder, `${wanted.folder}.plain`);
+    }
+    renameSync(draft.image, wanted.image);
+    syncFolder(wanted.image);
+  } catch (error) {
+    await dropDraft(wanted);
+    throw error;
+  }
+}
+
+async function makeEmpty(draft: WorkspaceImage): Promise<void> {
+  writeFileSync(draft.image, '', { mode: 0o600, flag: 'wx' });
+  truncateSync(draft.image, draft.bytes);
+  await must('a workspace image cannot be made', makeArgv(draft.image, draft.uid));
+  await mount(draft);
+  rmdirSync(`${draft.folder}/lost+found`); // root's: an agent that lists its files would stumble over it
+  chmodSync(draft.folder, 0o700);
+  await must('a draft cannot be unmounted', ['umount', draft.folder]);
+  rmdirSync(draft.folder);
+}
+
+/** An image with a copy of `wanted.folder`, compared entry by entry and on the disk. */
+async function fillDraft(wanted: WorkspaceImage, draft: WorkspaceImage): Promise<void> {
+  const what = `the workspace ${wanted.folder} cannot be moved into an image of ${draft.bytes} bytes`;
+  await makeEmpty(draft);
+  await mount(draft);
+  try {
+    await must(what, copyArgv(wanted.folder, draft.folder), WORKSPACE_MOVE_MS);
+    const [before, after] = [await listing(wanted.folder), await listing(draft.folder)];
+    if (before !== after) throw new OperatingError('unavailable', `${what}: the copy is not equal`);
+  } finally {
+    await must('a draft cannot be unmounted', ['umount', draft.folder]);
+  }
+  rmdirSync(draft.folder);
+  syncFile(draft.image);
+}
+
+async function listing(folder: string): Promise<string> {
+  const found = await must(`${folder} cannot be listed`, listArgv(folder), WORKSPACE_MOVE_MS);
+  return found
+    .split('\0')
+    .filter((entry) => !entry.endsWith(' lost+found'))
+    .sort()
+    .join('\0');
+}
+
+/** An image that exists: checked, resized while that is easy, mounted. */
+async function mountExisting(wanted: WorkspaceImage): Promise<string | null> {
+  const { folder, image } = wanted;
+  if (entriesOf(folder).length > 0)
+    throw new OperatingError(
+      'unavailable',
+      `${folder} holds files although its image ${image} is not mounted there`,
+      'keep one of the two: move the files away, or the image',
+    );
+  if (imageBytes(image) === null) throw damaged(image, 'it holds no ext4 file system');
+  // A sandbox of an earlier host may still have it: then it is in use, and not to be touched by a repair.
+  if (loopOf(image) !== null) {
+    await mount(wanted);
+    return resizeMounted(wanted);
+  }
+  const now = imageBytes(image)!;
+  const grows = now < wanted.bytes && differs(now, wanted.bytes);
+  const { code, complaint } = await run(repairArgv(image, grows), WORKSPACE_MOVE_MS);
+  if (code < 0 || code > 1) throw damaged(image, complaint || `e2fsck ended with ${code}`);
+  if (grows) {
+    truncateSync(image, wanted.bytes);
+    await must(`${image} cannot grow`, growArgv(image, image), WORKSPACE_MOVE_MS);
+  }
+  await mount(wanted);
+  return shrink(wanted);
+}
+
+/** Grows a file system in use. It never shrinks one: that is a copy, which needs the workspace for itself. */
+async function resizeMounted(wanted: WorkspaceImage): Promise<string | null> {
+  const { image, bytes } = wanted;
+  const now = imageBytes(image) ?? bytes;
+  if (!differs(now, bytes)) return null;
+  if (now > bytes) return `${image} keeps its ${now} bytes until the host starts again`;
+  const device = loopOf(image)!;
+  truncateSync(image, bytes);
+  await must(`${image} cannot grow`, ['losetup', '--set-capacity', device]);
+  const { code, complaint } = await run(growArgv(image, device), WORKSPACE_MOVE_MS);
+  return code === 0 ? null : `${image} grows when the host starts again (${complaint})`;
+}
+
+/** A smaller one is a copy: a crash in the middle of it leaves the larger one. Too small for what is in it: it stays. */
+async function shrink(wanted: WorkspaceImage): Promise<string | null> {
+  const { folder, image, bytes } = wanted;
+  const now = imageBytes(image) ?? bytes;
+  if (now <= bytes || !differs(now, bytes)) return null;
+  try {
+    await fillDraft(wanted, draftOf(wanted));
+  } catch (error) {
+    await dropDraft(wanted);
+    if (!(error instanceof OperatingError)) throw error;
+    return `${image} keeps its ${now} bytes: ${error.message}`;
+  }
+  await must(`${folder} cannot be unmounted`, ['umount', folder]);
+  renameSync(draftOf(wanted).image, image);
+  syncFolder(image);
+  await mount(wanted);
+  return null;
+}
+
+/** The kernel counts in blocks and groups: the last part of a size may not be usable. */
+function differs(now: number, bytes: number): boolean {
+  return Math.abs(now - bytes) > bytes / 16;
+}
+
+async function mount({ image, folder }: WorkspaceImage): Promise<void> {
+  mkdirSync(folder, { recursive: true });
+  chmodSync(folder, 0);
+  await must(`${image} cannot be mounted`, mountArgv(image, folder));
+}
+
+/** What an image has replaced. By the system's own `rm`: names are bytes, and need not be text. */
+async function dropPlain(wanted: WorkspaceImage): Promise<void> {
+  if (existsSync(`${wanted.folder}.plain`)) await rmTree(`${wanted.folder}.plain`);
+}
+
+async function rmTree(folder: string): Promise<void> {
+  await run(['rm', '-rf', '--one-file-system', '--', folder], WORKSPACE_MOVE_MS);
+}
+
+function entriesOf(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+function damaged(image: string, why: string): OperatingError {
+  return new OperatingError('unavailable', `The workspace image ${image} is damaged (${why})`, `e2fsck -f ${image}`);
+}
+
+function syncFile(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function syncFolder(file: string): void {
+  syncFile(file);
+  syncFile(dirname(file));
+}

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { TURN_CALLS_MAX, TURN_FILES_BYTES_MAX, TURN_FILES_MAX, TURN_TOOLS_MAX } from '../../src/base/limits.ts';
+import { Run } from '../../src/sessions/run.ts';
+
+/** What one turn may send over the hatch in all: each kind of frame has an end, so that no turn goes on for ever. */
+
+function run(): Run {
+  return new Run({ id: 1, attempt: 1, messages: [], prior: [], notices: [], transcript: [] });
+}
+
+/** How often `frame` is let through before it ends the sandbox. */
+function admitted(frame: () => string | null, max: number): number {
+  for (let count = 0; count <= max; count += 1) if (frame() !== null) return count;
+  return Number.POSITIVE_INFINITY;
+}
+
+test('a turn may call platform tools, report tools and send files so often, and not once more', () => {
+  const calls = run();
+  const call = (): string | null => {
+    const answer = calls.call('history_search');
+    calls.receipt({ ok: true, value: '' });
+    return typeof answer === 'string' ? answer : null;
+  };
+  assert.equal(admitted(call, TURN_CALLS_MAX), TURN_CALLS_MAX);
+  const reports = run();
+  assert.equal(
+    admitted(() => reports.tool('bash'), TURN_TOOLS_MAX),
+    TURN_TOOLS_MAX,
+  );
+  const files = run();
+  assert.equal(
+    admitted(() => files.file(1), TURN_FILES_MAX),
+    TURN_FILES_MAX,
+  );
+});
+
+test('the files of a turn are bounded in bytes as well as in number', () => {
+  const files = run();
+  assert.equal(files.file(TURN_FILES_BYTES_MAX), null);
+  assert.match(files.file(1)!, /files of more than/);
+});
