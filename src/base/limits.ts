@@ -259,3 +259,20 @@ export const SOCKET_BACKLOG_BYTES_MAX = 4 * MIB;
 export const AUDIT_WAL_PAGES = 4000;
 /** A request that began longer before the newest one cannot have been running at a crash: no turn is near as long. */
 export const AUDIT_OPEN_MS = 24 * 60 * MINUTE_MS;
+
+// --- Self-check -------------------------------------------------------------------------------------------------
+
+/** UTF-8 bytes of one observation of the self-check: the mount table of a sandbox with a hundred mounts. */
+export const OBSERVATION_BYTES_MAX = 64 * KIB;
+/** UTF-8 bytes of an observation's name, or of why it could not be made. */
+export const OBSERVATION_KEY_BYTES_MAX = 300;
+/** Output of one sandbox of the self-check: ten times what it says. */
+export const INSPECTION_OUTPUT_BYTES_MAX = 512 * KIB;
+/** From the start of a sandbox of the self-check to its end: ten times what a busy small machine needs. */
+export const INSPECTION_MS = 20 * SECOND_MS;
+/** What a limit is lowered to before the self-check exhausts it: enough for Node, and soon reached. */
+export const EXHAUST_MEMORY_BYTES = 128 * MIB;
+export const EXHAUST_PIDS = 48;
+export const EXHAUST_TMP_BYTES = 8 * MIB;
+export const EXHAUST_SHM_BYTES = 4 * MIB;
+export const EXHAUST_OPEN_FILES = 256;

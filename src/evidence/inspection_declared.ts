@@ -1,0 +1,110 @@
+import { dirname } from 'node:path';
+import { LABEL_VARIABLE } from '../runtimes/bubblewrap_argv.ts';
+import type { SandboxSpec } from '../runtimes/runtime.ts';
+import { INNER_ID } from '../runtimes/userland.ts';
+import { ownMounts } from './inspection_mounts.ts';
+import type { Facts, Profile } from './probes/probe.ts';
+
+/** What must be seen inside, worked out from the spec alone. Pure: what it needs of this machine it is given. */
+
+/** What the host says of itself. */
+export interface HostFacts {
+  uid: number;
+  gid: number;
+  /** Links of `/proc/self/ns`, by name. */
+  namespaces: Record<string, string>;
+  /** Top-level folders and links that bubblewrap takes from the host. */
+  userland: { folders: readonly string[]; links: readonly (readonly [string, string])[] };
+}
+
+/** Lists to compare with, beside the facts that a probe names. */
+export interface Declared {
+  facts: Facts;
+  spec: SandboxSpec;
+  profile: Profile;
+  host: HostFacts;
+  own: ReturnType<typeof ownMounts>;
+  /** Names that the first process may have: the declared ones, and those of a launcher's shell. */
+  env_first: readonly string[];
+  devices: { needed: readonly string[]; allowed: readonly string[] };
+  /** Uid of the host that the sandbox's processes have. */
+  host_uid: number;
+}
+
+const DEVICES = [
+  'fd',
+  'full',
+  'null',
+  'ptmx',
+  'pts',
+  'random',
+  'shm',
+  'stderr',
+  'stdin',
+  'stdout',
+  'tty',
+  'urandom',
+  'zero',
+];
+/** A link to `/proc/kcore`, and POSIX message queues: only some runtimes make them. */
+const DEVICES_OF_SOME = ['core', 'mqueue'];
+
+export function declaredOf(spec: SandboxSpec, profile: Profile, host: HostFacts): Declared {
+  const host_uid = spec.uid ?? host.uid;
+  const inside = profile === 'bubblewrap' ? [INNER_ID, INNER_ID] : [host_uid, spec.uid ?? host.gid];
+  const env = envNames(spec, profile);
+  const { limits } = spec;
+  return {
+    facts: {
+      uids: fourTimes(inside[0]!),
+      gids: fourTimes(inside[1]!),
+      env_names: env.join('\n'),
+      tmp_bytes: String(limits.tmp_bytes),
+      shm_bytes: String(limits.shm_bytes),
+      open_files: `${limits.open_files} ${limits.open_files}`,
+      pids: String(limits.pids),
+      memory_bytes: String(limits.memory_bytes),
+    },
+    spec,
+    profile,
+    host,
+    own: ownMounts(profile, host.userland.folders),
+    env_first: [...env, 'PATH', 'PWD', 'OLDPWD'],
+    devices: { needed: DEVICES, allowed: [...DEVICES, ...DEVICES_OF_SOME] },
+    host_uid,
+  };
+}
+
+function fourTimes(id: number): string {
+  return Array(4).fill(id).join(' ');
+}
+
+/** The spec's own, and what each runtime adds: bubblewrap's label and its shell's folder, an engine's host name and home. */
+function envNames(spec: SandboxSpec, profile: Profile): string[] {
+  const added = { bubblewrap: [LABEL_VARIABLE, 'PWD'], docker: ['HOME', 'HOSTNAME'] };
+  const own = added[profile === 'bubblewrap' ? 'bubblewrap' : 'docker'];
+  const podman = profile === 'podman' ? ['container', 'TERM'] : [];
+  return [...new Set([...Object.keys(spec.env), ...own, ...podman])].sort();
+}
+
+/** Folders of the host beside what is declared: the group's other files, other sessions' sockets. */
+export function absentFolders(spec: SandboxSpec, userland: readonly string[]): string[] {
+  const shared = ['/', '/tmp', '/run', '/opt', '/var', '/etc'];
+  const inUserland = (path: string): boolean => userland.some((top) => path === top || path.startsWith(`${top}/`));
+  const beside = spec.binds
+    .filter(({ access, target }) => access === 'write' || target === '/run/glass')
+    .map(({ source }) => dirname(source));
+  return [...new Set(beside)].filter((path) => !shared.includes(path) && !inUserland(path));
+}
+
+/** Files that a generated `/etc` may have, and those that it must have. */
+export const ETC_NEEDED: readonly string[] = ['passwd', 'group', 'hosts', 'hostname', 'nsswitch.conf', 'resolv.conf'];
+const ETC_ALLOWED: readonly string[] = [
+  ...ETC_NEEDED,
+  ...['ld.so.cache', 'localtime', 'services', 'protocols', 'ssl/openssl.cnf', 'ssl/certs/ca-certificates.crt'],
+];
+
+/** A list of our own, not the generator's: a change there is to be noticed here. */
+export function isGeneratedEtc(name: string): boolean {
+  return ETC_ALLOWED.includes(name) || /^alternatives\/[^/]+$/.test(name);
+}

@@ -1,0 +1,100 @@
+import { type Declared, ETC_NEEDED, isGeneratedEtc } from './inspection_declared.ts';
+import { compareMounts, parseMounts } from './inspection_mounts.ts';
+
+/** From what the observer said to what the probes read: lists become differences from what was declared. Pure. */
+
+/** By key: what was seen, or why it could not be tried. */
+export type Observations = ReadonlyMap<string, Observation>;
+export type Observation = { value: string } | { not_run: string };
+
+/** The id that a user namespace shows for an account that it does not map: it gives no right inside. */
+const UNMAPPED_ID = '65534';
+
+/** The observations, and the ones that follow from them. What is missing stays missing. */
+export function derive(raw: Observations, declared: Declared): Observations {
+  const seen = new Map(raw);
+  const add = (key: string, from: string, make: (value: string) => string): void => {
+    const observation = raw.get(from);
+    if (observation !== undefined)
+      seen.set(key, 'value' in observation ? { value: make(observation.value) } : observation);
+  };
+  for (const [name, link] of Object.entries(declared.host.namespaces)) {
+    add(`namespace.${name}`, `namespace.${name}`, (value) => ownOrHost(value, link));
+  }
+  add('groups.foreign', 'status.Groups', (value) => foreign(value.split(' '), [gidOf(declared), UNMAPPED_ID, '']));
+  add('env.first.foreign', 'env.first', (value) =>
+    isCode(value) ? 'none' : foreign(lines(value), declared.env_first),
+  );
+  add('etc.extra', 'list./etc', (value) => listed(lines(value).filter((name) => !isGeneratedEtc(name))));
+  add('etc.missing', 'list./etc', (value) => foreign(ETC_NEEDED, lines(value)));
+  add('dev.extra', 'list./dev', (value) => foreign(lines(value), declared.devices.allowed));
+  add('dev.missing', 'list./dev', (value) => foreign(declared.devices.needed, lines(value)));
+  add('root.extra', 'list./', (value) => foreign(lines(value), rootNames(declared)));
+  add('run.foreign', 'list./run', (value) => foreign(lines(value), ['glass']));
+  add('resolver.foreign', 'resolver', (value) => foreign(lines(value), ['nameserver 127.0.0.1', 'search .', 'none']));
+  add('sys', 'list./sys', (value) => (isCode(value) ? value : 'ok'));
+  add('host.uid', 'host.uid', (value) => (value === String(declared.host_uid) ? 'as declared' : `uid ${value}`));
+  deriveMounts(raw, declared, seen);
+  deriveLists(raw, declared, seen);
+  return seen;
+}
+
+function deriveMounts(raw: Observations, declared: Declared, seen: Map<string, Observation>): void {
+  const table = raw.get('mounts');
+  if (table === undefined || !('value' in table)) return;
+  const differences = compareMounts(parseMounts(table.value), declared.spec.binds, declared.own);
+  for (const [key, targets] of differences) seen.set(key, { value: listed(targets) });
+}
+
+/** Attempts at each of the declared mounts, and at each folder beside them, as one observation. */
+function deriveLists(raw: Observations, { spec }: Declared, seen: Map<string, Observation>): void {
+  const keysFor = (prefix: string, binds: typeof spec.binds): string[] =>
+    binds.map(({ target }) => `${prefix}.${target}`);
+  const wrong = (keys: string[], right: string[]): Observation => ({
+    value: listed(keys.filter((key) => !right.includes(outcomeAt(raw, key)))),
+  });
+  const closed = spec.binds.filter(({ access }) => access === 'read');
+  seen.set('touch.declared', wrong(keysFor('touch', closed), ['EROFS']));
+  seen.set('read.declared', wrong(keysFor('read', spec.binds), ['ok']));
+  const absent = [...raw.keys()].filter((key) => key.startsWith('absent./'));
+  seen.set(
+    'absent.all',
+    absent.length === 0 ? { not_run: 'nothing lies beside' } : wrong(absent, ['ENOENT', 'ENOTDIR']),
+  );
+}
+
+function outcomeAt(raw: Observations, key: string): string {
+  const observation = raw.get(key);
+  return observation !== undefined && 'value' in observation ? observation.value : 'missing';
+}
+
+/** A link that could not be read is neither. */
+function ownOrHost(link: string, ofHost: string): string {
+  if (!/^\w+:\[\d+\]$/.test(link)) return link;
+  return link === ofHost ? 'the host’s' : 'own';
+}
+
+function gidOf({ facts }: Declared): string {
+  return facts.gids.split(' ')[0]!;
+}
+
+function rootNames({ spec, own, host }: Declared): string[] {
+  const paths = [...own.exact, ...host.userland.links.map(([link]) => link), ...spec.binds.map(({ target }) => target)];
+  return [...paths.map((path) => path.split('/')[1]!), 'run'];
+}
+
+function isCode(value: string): boolean {
+  return /^E[A-Z0-9]+$/.test(value);
+}
+
+function lines(value: string): string[] {
+  return value === 'none' ? [] : value.split('\n');
+}
+
+function foreign(found: readonly string[], known: readonly string[]): string {
+  return listed(found.filter((word) => !known.includes(word)));
+}
+
+function listed(words: readonly string[]): string {
+  return words.length === 0 ? 'none' : [...words].sort().join('\n');
+}

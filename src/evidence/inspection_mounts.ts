@@ -1,0 +1,118 @@
+import type { Bind } from '../runtimes/runtime.ts';
+import type { Profile } from './probes/probe.ts';
+
+/** The mount table of a sandbox against what was declared. Pure. */
+
+export interface Mount {
+  target: string;
+  /** Path of what is mounted, within its own file system. */
+  root: string;
+  flags: string[];
+  /** Whether mounts made here appear elsewhere too. */
+  shared: boolean;
+  kind: string;
+}
+
+/** Lines of `/proc/self/mountinfo`; a line of another form is left out, and what it mounts is missing then. */
+export function parseMounts(text: string): Mount[] {
+  return text.split('\n').flatMap((line) => {
+    const [head, tail] = line.split(' - ');
+    const words = head!.split(' ');
+    if (words.length < 6 || tail === undefined) return [];
+    const [, , , root, target, flags, ...optional] = words as [string, string, string, string, string, string];
+    return [
+      {
+        target: unescaped(target),
+        root: unescaped(root),
+        flags: flags.split(','),
+        shared: (optional as string[]).some((word) => word.startsWith('shared:')),
+        kind: tail.split(' ')[0]!,
+      },
+    ];
+  });
+}
+
+function unescaped(path: string): string {
+  return path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
+}
+
+/** Mounts that the runtime makes besides the declared ones: exact targets, folders below which it masks, and which of them may be written. */
+interface OwnMounts {
+  exact: readonly string[];
+  below: readonly string[];
+  writable: readonly string[];
+}
+
+const DEVICES = ['null', 'zero', 'full', 'random', 'urandom', 'tty'].map((name) => `/dev/${name}`);
+const SCRATCH = ['/proc', '/dev/pts', '/dev/shm', '/tmp'];
+const ENGINE: OwnMounts = {
+  exact: [
+    ...['/', '/dev', '/dev/mqueue', '/sys', ...SCRATCH],
+    ...['/etc/hosts', '/etc/hostname', '/etc/resolv.conf', '/run/.containerenv', '/run/secrets'],
+    ...['/sbin/docker-init', '/usr/sbin/docker-init', '/dev/init', '/run/podman-init'],
+  ],
+  below: ['/proc/', '/sys/'],
+  writable: ['/dev', '/dev/mqueue', ...SCRATCH],
+};
+
+/** `userland`: folders of the host that bubblewrap binds. */
+export function ownMounts(profile: Profile, userland: readonly string[]): OwnMounts {
+  switch (profile) {
+    case 'bubblewrap':
+      return {
+        exact: ['/', '/etc', '/dev', ...DEVICES, ...SCRATCH, ...userland],
+        below: [],
+        writable: [...DEVICES, ...SCRATCH],
+      };
+    case 'docker':
+    case 'podman':
+    case 'gvisor':
+      return ENGINE;
+  }
+}
+
+/** Each key is an observation: a list of the targets that are not as declared. */
+export function compareMounts(mounts: Mount[], binds: readonly Bind[], own: OwnMounts): Map<string, string[]> {
+  const declared = new Map(binds.map((bind) => [bind.target, bind]));
+  const isOwn = ({ target }: Mount): boolean =>
+    own.exact.includes(target) || own.below.some((folder) => target.startsWith(folder));
+  const writable = mounts.filter((mount) => !mount.flags.includes('ro') && !isMask(mount, own));
+  const found = new Map(mounts.map((mount) => [mount.target, mount]));
+  const targets = (list: Mount[]): string[] => [...new Set(list.map(({ target }) => target))];
+  const wrong = (test: (bind: Bind, mount: Mount) => boolean): string[] =>
+    binds
+      .filter((bind) => {
+        const mount = found.get(bind.target);
+        return mount !== undefined && test(bind, mount);
+      })
+      .map(({ target }) => target);
+  return new Map([
+    ['mounts.extra', targets(mounts.filter((mount) => !declared.has(mount.target) && !isOwn(mount)))],
+    ['mounts.missing', binds.filter(({ target }) => !found.has(target)).map(({ target }) => target)],
+    ['mounts.access', wrong((bind, mount) => (bind.access === 'read') !== mount.flags.includes('ro'))],
+    ['mounts.sources', wrong((bind, mount) => !isFrom(mount.root, bind.source))],
+    [
+      'mounts.writable',
+      targets(
+        writable.filter(({ target }) => declared.get(target)?.access !== 'write' && !own.writable.includes(target)),
+      ),
+    ],
+    ['mounts.shared', targets(mounts.filter(({ shared }) => shared))],
+    ['mounts.suid', targets(writable.filter(({ flags }) => !flags.includes('nosuid')))],
+    [
+      'mounts.dev',
+      targets(writable.filter((mount) => !mount.flags.includes('nodev') && !own.exact.includes(mount.target))),
+    ],
+  ]);
+}
+
+/** An engine hides files of /proc and /sys under /dev/null or an empty tmpfs. */
+function isMask(mount: Mount, own: OwnMounts): boolean {
+  const masks = mount.root === '/null' || mount.kind === 'tmpfs';
+  return masks && own.below.some((folder) => mount.target.startsWith(folder));
+}
+
+/** The table names a path within its file system: a part of the source, or the source below a subvolume. */
+function isFrom(root: string, source: string): boolean {
+  return root === '/' || source.endsWith(root) || root.endsWith(source.slice(1));
+}

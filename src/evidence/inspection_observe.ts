@@ -1,0 +1,94 @@
+import { readFileSync } from 'node:fs';
+import { messageOf } from '../base/errors.ts';
+import { INSPECTION_MS, INSPECTION_OUTPUT_BYTES_MAX } from '../base/limits.ts';
+import { observationSchema } from '../protocol/inspection.ts';
+import type { Runtime, SandboxExit, SandboxSpec } from '../runtimes/runtime.ts';
+import type { Observation } from './inspection_derive.ts';
+
+/** Runs one sandbox of the self-check to its end and keeps what its observer says. Its output is hostile bytes. */
+
+export interface Observed {
+  seen: Map<string, Observation>;
+  exit: SandboxExit;
+  /** The end of what it said that was no observation: to explain a run without any. */
+  other: string;
+}
+
+/** Never rejects: a sandbox that cannot be started has said nothing, with the reason in `exit`. */
+export async function observe(runtime: Runtime, spec: SandboxSpec, nonce: string): Promise<Observed> {
+  const lines = new ObservationReader(nonce);
+  try {
+    let hostUid: string | null = null;
+    const sandbox = await runtime.start(spec, (chunk) => {
+      // From the first word on it is what it stays: before that it may still be a launcher with other rights.
+      hostUid ??= uidOf(sandbox.pid);
+      if (!lines.read(chunk)) sandbox.kill();
+    });
+    const timer = setTimeout(() => sandbox.kill(), INSPECTION_MS);
+    const exit = await sandbox.exited;
+    clearTimeout(timer);
+    if (hostUid !== null) lines.seen.set('host.uid', { value: hostUid });
+    return { seen: lines.seen, exit, other: lines.other };
+  } catch (error) {
+    const exit = { code: null, signal: null, reason: `start failed: ${messageOf(error)}` };
+    return { seen: lines.seen, exit, other: lines.other };
+  }
+}
+
+/** Characters kept of what was no observation. */
+const OTHER_CHARS_MAX = 500;
+
+/** Lines of an observer, checked: only those with the nonce count, and a key that is said twice is no answer. */
+export class ObservationReader {
+  readonly seen = new Map<string, Observation>();
+  readonly #nonce: string;
+  #bytes = 0;
+  #pending = '';
+  #other = '';
+
+  constructor(nonce: string) {
+    this.#nonce = nonce;
+  }
+
+  get other(): string {
+    return (this.#other + this.#pending).slice(-OTHER_CHARS_MAX);
+  }
+
+  /** False when it says more than it may. */
+  read(chunk: Buffer): boolean {
+    this.#bytes += chunk.length;
+    if (this.#bytes > INSPECTION_OUTPUT_BYTES_MAX) return false;
+    const lines = (this.#pending + chunk.toString('latin1')).split('\n');
+    this.#pending = lines.pop()!;
+    for (const line of lines) this.#line(line);
+    return true;
+  }
+
+  #line(line: string): void {
+    const observation = parse(line);
+    if (observation === null || observation.nonce !== this.#nonce) {
+      this.#other = `${this.#other}${line}\n`.slice(-OTHER_CHARS_MAX);
+      return;
+    }
+    const { key } = observation;
+    if (this.seen.has(key)) this.seen.set(key, { value: 'said twice' });
+    else if ('value' in observation) this.seen.set(key, { value: observation.value });
+    else this.seen.set(key, { not_run: observation.not_run });
+  }
+}
+
+function parse(line: string) {
+  try {
+    return observationSchema.safeParse(JSON.parse(line)).data ?? null;
+  } catch {
+    return null;
+  }
+}
+
+function uidOf(pid: number): string {
+  try {
+    return /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 'unknown';
+  } catch {
+    return 'unknown';
+  }
+}

@@ -1,0 +1,127 @@
+import type { Expectation, Probe, ProbeGroup } from './probe.ts';
+
+/** What can be seen and written of the file system, and whether its mounts are the declared ones. */
+
+const REFUSED: Expectation = { one_of: ['EROFS', 'EACCES', 'EPERM', 'ENOENT'] };
+const READ_ONLY: Expectation = { one_of: ['EROFS'] };
+const NONE: Expectation = { one_of: ['none'] };
+const OK: Expectation = { one_of: ['ok'] };
+const ABSENT: Expectation = { one_of: ['ENOENT'] };
+const OF_AN_IMAGE: Expectation = { not_run: 'an image brings its own' };
+
+/** Opened for writing, without writing. */
+export const OPENED: readonly [path: string, what: string][] = [
+  ['/etc/passwd', 'add a user'],
+  ['/etc/hosts', 'redirect a name'],
+  ['/etc/ld.so.cache', 'load another library into every program'],
+  ['/usr/bin/env', 'replace a program'],
+  ['/opt/glass/node/bin/node', 'replace the Node of all sandboxes'],
+  ['/opt/glass/app/package.json', 'change the code of all sandboxes'],
+  ['/proc/sys/kernel/core_pattern', 'have the host’s kernel start a program'],
+  ['/proc/sys/kernel/modprobe', 'have the host’s kernel start another program'],
+  ['/proc/sys/vm/drop_caches', 'change the host’s memory management'],
+  ['/proc/sys/net/ipv4/ip_forward', 'change how packets are forwarded'],
+  ['/proc/sysrq-trigger', 'send a system request'],
+  ['/sys/kernel/uevent_helper', 'have device events start a program'],
+  ['/sys/power/state', 'suspend the machine'],
+  ['/sys/fs/cgroup/release_agent', 'have a control group start a program'],
+  ['/sys/fs/cgroup/memory/memory.limit_in_bytes', 'raise the own memory limit'],
+  ['/sys/fs/cgroup/pids/pids.max', 'raise the own limit of processes'],
+  ['/sys/fs/cgroup/cgroup.procs', 'leave the own control group'],
+  ['/dev/kmsg', 'write to the kernel’s log'],
+  ['/dev/mem', 'write physical memory'],
+  ['/dev/sda', 'write the first disk'],
+  ['/dev/fuse', 'mount a file system by FUSE'],
+  ['/dev/net/tun', 'make a network interface'],
+  ['/dev/kvm', 'start a virtual machine'],
+];
+
+/** Their mode is set to what it is: only a read-only mount answers EROFS, whoever owns them. */
+export const TOUCHED: readonly [path: string, what: string][] = [
+  ['/', 'change the root folder'],
+  ['/etc', 'change the system’s configuration'],
+  ['/usr', 'change the system’s programs'],
+  ['/usr/bin/env', 'change a program'],
+  ['/run', 'change the folder of sockets'],
+  ['/run/glass', 'exchange the session’s sockets'],
+  ['/opt/glass/app/package.json', 'change the runner'],
+  ['/opt/glass/node/bin/node', 'change Node'],
+];
+
+const WRITES: readonly Probe[] = [
+  ...OPENED.map(([path, what]) => quick('system files', `open.${path}`, `${what} (open ${path} for writing)`, REFUSED)),
+  ...TOUCHED.map(([path, what]) => quick('system files', `touch.${path}`, `${what} (${path})`, READ_ONLY)),
+  {
+    ...quick('system files', 'touch./dev', 'add an entry to /dev', READ_ONLY),
+    // The engine's /dev is a tmpfs of root's; device nodes need a capability.
+    except: { docker: { one_of: ['EPERM'] }, podman: { one_of: ['EPERM'] } },
+  },
+  quick('system files', 'etc.extra', 'read a file of the host’s /etc', NONE, OF_AN_IMAGE),
+  quick('system files', 'etc.missing', 'find the generated /etc complete (must work)', NONE, OF_AN_IMAGE),
+  quick('system files', 'root.extra', 'find a folder of the host at the root', NONE, OF_AN_IMAGE),
+  {
+    ...quick('system files', 'absent.canary', 'read a world-readable file of the host’s /etc', ABSENT),
+    control: 'control.canary',
+  },
+  quick('system files', 'resolver.foreign', 'learn the host’s name servers', NONE),
+  {
+    ...quick('system files', 'sys', 'look at the kernel’s devices in /sys', ABSENT),
+    // An engine mounts it, read-only; `mounts.writable` and the attempts above hold it closed.
+    except: { docker: OK, podman: OK, gvisor: OK },
+  },
+];
+
+const DEVICES: readonly Probe[] = [
+  quick('devices', 'dev.extra', 'use a device that is not on the list', NONE),
+  quick('devices', 'dev.missing', 'find the usual devices (must work)', NONE),
+];
+
+/** Docker's `Mounts` cannot ask for it; no_new_privs and the empty capability set stand in. */
+const NO_SUCH_FLAG: Expectation = {
+  not_built: 'an engine’s binds cannot be nosuid and nodev; no_new_privs and no capabilities stand in',
+};
+const ENGINES = { docker: NO_SUCH_FLAG, podman: NO_SUCH_FLAG, gvisor: NO_SUCH_FLAG };
+const GVISOR_TABLE: Expectation = { not_run: 'gVisor shows a mount table of its own' };
+
+const MOUNTS: readonly Probe[] = [
+  quick('mounts', 'mounts.extra', 'use a mount that is not declared', NONE),
+  quick('mounts', 'mounts.missing', 'find every declared mount (must work)', NONE),
+  quick('mounts', 'mounts.access', 'write a mount that is declared read-only, or the other way round', NONE),
+  quick('mounts', 'mounts.sources', 'see another folder of the host than the declared one', NONE),
+  quick('mounts', 'mounts.writable', 'use a writable mount that is not declared', NONE),
+  quick('mounts', 'mounts.shared', 'pass a mount on to the host', NONE),
+  quick('mounts', 'touch.declared', 'change what is declared read-only', NONE),
+  { ...quick('mounts', 'mounts.suid', 'keep a set-uid file on a writable mount', NONE), except: ENGINES },
+  { ...quick('mounts', 'mounts.dev', 'keep a device file on a writable mount', NONE), except: ENGINES },
+].map((probe) =>
+  probe.id.startsWith('mounts.') ? { ...probe, except: { gvisor: GVISOR_TABLE, ...probe.except } } : probe,
+);
+
+const NEIGHBOURS: readonly Probe[] = [
+  quick('neighbours', 'absent.all', 'see a folder of the install beside the declared ones', NONE),
+  quick('neighbours', 'run.foreign', 'see the sockets of other sessions in /run', NONE, OF_AN_IMAGE),
+  {
+    ...quick('neighbours', 'escape.symlink', 'follow a symbolic link out of the workspace', ABSENT),
+    control: 'write./workspace',
+  },
+  {
+    ...quick('neighbours', 'escape.hardlink', 'carry a read-only file into the workspace by a hard link', NONE),
+    control: 'write./workspace',
+  },
+  quick('neighbours', 'escape.parent', 'climb above the root (`..` must end there)', OK),
+  quick('neighbours', 'write./workspace', 'write the workspace (must work)', OK),
+  quick('neighbours', 'read.declared', 'read everything that is declared (must work)', NONE),
+  {
+    ...quick('neighbours', 'read./proc/1/mem', 'read the memory of the sandbox’s first process', REFUSED),
+    // Sharp edge: what runs under the session's own account is open to it; nothing in there is trusted.
+    except: { bubblewrap: OK, docker: OK, podman: OK },
+  },
+];
+
+export const FILE_PROBES: readonly Probe[] = [...WRITES, ...DEVICES, ...MOUNTS, ...NEIGHBOURS];
+
+/** `ofEngines`: where the userland is an image's. */
+function quick(group: ProbeGroup, id: string, what: string, expect: Expectation, ofEngines?: Expectation): Probe {
+  const except = ofEngines === undefined ? {} : { docker: ofEngines, podman: ofEngines, gvisor: ofEngines };
+  return { id, group, what, reads: id, expect, except, depth: 'quick' };
+}

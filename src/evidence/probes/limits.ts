@@ -1,0 +1,38 @@
+import type { LimitState } from '../../runtimes/runtime.ts';
+import type { Expectation, Probe } from './probe.ts';
+
+/** Whether the limits stand as declared, and whether something that takes all it can is stopped by them. */
+
+export type LimitName = LimitState['name'];
+
+/** Bubblewrap's sandboxes do not see their control group; with depth `full` the limit itself is tried. */
+const UNSEEN: Expectation = { not_run: 'no control group is mounted inside; depth full tries the limit itself' };
+const UNSEEN_BY = { bubblewrap: UNSEEN, gvisor: UNSEEN };
+
+export const LIMIT_PROBES: readonly Probe[] = [
+  probe('size./tmp', 'have a larger /tmp than declared', { fact: 'tmp_bytes' }, 'tmp_bytes'),
+  probe('size./dev/shm', 'have more shared memory than declared', { fact: 'shm_bytes' }),
+  probe('limit.open_files', 'have more open files than declared', { fact: 'open_files' }, 'open_files'),
+  probe('limit.core', 'leave a core file', { one_of: ['0 0'] }),
+  { ...probe('limit.pids', 'have more processes than declared', { fact: 'pids' }, 'pids'), except: UNSEEN_BY },
+  {
+    ...probe('limit.memory', 'have more memory than declared', { fact: 'memory_bytes' }, 'memory_bytes'),
+    except: UNSEEN_BY,
+  },
+  exhausting('processes', 'start processes without end', 'EAGAIN', 'pids'),
+  exhausting('memory', 'take memory without end', 'out of memory', 'memory_bytes'),
+  exhausting('/tmp', 'fill /tmp without end', 'ENOSPC', 'tmp_bytes'),
+  exhausting('/dev/shm', 'fill the shared memory without end', 'ENOSPC', 'shm_bytes'),
+  exhausting('open_files', 'open files without end', 'EMFILE', 'open_files'),
+  probe('exhaust.workspace', 'fill the workspace without end', {
+    not_built: 'the size of a workspace is not bounded; a full disk refuses new messages and loses none',
+  }),
+];
+
+function probe(id: string, what: string, expect: Expectation, limit?: LimitName): Probe {
+  return { id, group: 'limits', what, reads: id, expect, depth: 'quick', ...(limit === undefined ? {} : { limit }) };
+}
+
+function exhausting(name: string, what: string, answer: string, limit: LimitName): Probe {
+  return { ...probe(`exhaust.${name}`, what, { one_of: [answer] }, limit), depth: 'full' };
+}

@@ -1,0 +1,63 @@
+import type { Expectation, Probe, ProbeGroup } from './probe.ts';
+
+/** What the process is: who, with which rights, in which namespaces, with what in its hands. */
+
+const NO_CAPABILITIES: Expectation = { one_of: ['0000000000000000'] };
+const OWN: Expectation = { one_of: ['own'] };
+const NONE: Expectation = { one_of: ['none'] };
+/** EINVAL: the user namespace has no such id at all. */
+const NOT_ROOT: Expectation = { one_of: ['EPERM', 'EINVAL'] };
+
+/** An engine without user namespaces: a uid of the host, without any right, stands in. */
+const SHARED_USERS: Expectation = {
+  not_built: 'an engine’s sandboxes share the host’s user namespace; the uid differs',
+};
+
+const IDENTITY: readonly Probe[] = [
+  quick('identity', 'status.Uid', 'run as another user', { fact: 'uids' }),
+  quick('identity', 'status.Gid', 'run in another group', { fact: 'gids' }),
+  quick('identity', 'groups.foreign', 'use a supplementary group', NONE),
+  ...['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'].map((set) =>
+    quick('identity', `status.${set}`, `hold a capability (${set})`, NO_CAPABILITIES),
+  ),
+  quick('identity', 'status.NoNewPrivs', 'gain rights by executing a program', { one_of: ['1'] }),
+  {
+    ...quick('identity', 'status.Seccomp', 'make calls without the filter', { one_of: ['2'] }),
+    except: { gvisor: { not_run: 'the sandbox has a kernel of its own' } },
+  },
+  quick('identity', 'set.uid', 'become root', NOT_ROOT),
+  quick('identity', 'set.gid', 'enter the group root', NOT_ROOT),
+  quick('identity', 'set.groups', 'add a supplementary group', { one_of: ['EPERM'] }),
+  quick('identity', 'set_id.raised', 'run a set-uid program with its rights', NONE),
+  quick('identity', 'host.uid', 'run under another account of the host', { one_of: ['as declared'] }),
+];
+
+const ENVIRONMENT: readonly Probe[] = [
+  quick('environment', 'env.names', 'read a variable that is not declared', { fact: 'env_names' }),
+  quick('environment', 'env.secrets', 'find a credential in the environment', NONE),
+  quick('environment', 'env.first.foreign', 'read the environment of the first process', NONE),
+  quick('environment', 'descriptors', 'use an inherited descriptor', NONE),
+  quick('environment', 'hostname', 'learn the host’s name', { one_of: ['sandbox'] }),
+  quick('environment', 'session', 'signal, or type to, the session that started it', OWN),
+];
+
+const NAMESPACES: readonly Probe[] = [
+  ...['cgroup', 'ipc', 'mnt', 'net', 'pid', 'uts'].map((name) =>
+    quick('namespaces', `namespace.${name}`, `share the host’s ${name} namespace`, OWN),
+  ),
+  {
+    ...quick('namespaces', 'namespace.user', 'share the host’s user namespace', OWN),
+    except: { docker: SHARED_USERS, podman: SHARED_USERS },
+  },
+];
+
+const KERNEL: readonly Probe[] = [
+  quick('system calls', 'read./proc/kcore', 'read the kernel’s memory', { one_of: ['EACCES', 'EPERM', 'ENOENT'] }),
+  quick('system calls', 'read./proc/kmsg', 'read the kernel’s log', { one_of: ['EACCES', 'EPERM', 'ENOENT'] }),
+];
+
+export const PROCESS_PROBES: readonly Probe[] = [...IDENTITY, ...ENVIRONMENT, ...NAMESPACES, ...KERNEL];
+
+function quick(group: ProbeGroup, id: string, what: string, expect: Expectation): Probe {
+  return { id, group, what, reads: id, expect, depth: 'quick' };
+}
