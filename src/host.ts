@@ -20,9 +20,11 @@ import { recordEvent } from './ledger/events.ts';
 import { Ledger } from './ledger/ledger.ts';
 import type { OutboundRow } from './ledger/outbound.ts';
 import type { SessionRow } from './ledger/sessions.ts';
+import { boundaryCodeHash } from './operations/code_hash.ts';
 import { prepareInstall } from './operations/first_run.ts';
 import { Groups, groupNames } from './operations/groups.ts';
 import { accountName, Operator, prepareLedger } from './operations/operator.ts';
+import { Proofs } from './operations/proofs.ts';
 import { makeRuntimes } from './operations/runtimes.ts';
 import { Sweep } from './operations/sweep.ts';
 import { codeCacheOf, warmUp } from './operations/warm_up.ts';
@@ -30,6 +32,7 @@ import { Intake } from './router/intake.ts';
 import { Router } from './router/router.ts';
 import type { Runtime } from './runtimes/runtime.ts';
 import { Egress } from './sessions/egress.ts';
+import { Planner } from './sessions/planner.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { Workspaces } from './sessions/workspaces.ts';
 
@@ -116,7 +119,7 @@ function makeFlow(base: Base) {
     alert,
     secrets: () => {
       sessions.restIdle('the set of secrets changed');
-      void warmUpAll(base, sessions);
+      void warmUpAll(base, planner);
     },
     refused: (session, reason) => sessions.end(session, `no egress: ${reason}`),
   });
@@ -127,15 +130,24 @@ function makeFlow(base: Base) {
     limitsOf: async () => [await workspaces.limit()],
     applied: (group) => {
       sessions.restIdle('its authority changed', group);
-      void warmUpAll(base, sessions);
+      void warmUpAll(base, planner);
     },
   });
-  const sessions = new Sessions({
-    ...{ ledger, clock, log, faults, paths, egress, workspaces, runtimes, deliver, alert, clear, trouble },
+  const planner = new Planner({
+    ...{ paths, ledger, egress, runtimes },
     places: () => groups.places(),
     limitsOf: async () => [await workspaces.limit()],
     node: process.execPath,
     codeCache: codeCacheOf(paths),
+  });
+  const proofs = new Proofs({
+    ...{ paths, ledger, clock, log, planner, workspaces, alert, clear },
+    code: boundaryCodeHash(paths.root),
+    groups: () => groups.names(),
+  });
+  const sessions = new Sessions({
+    ...{ ledger, clock, log, faults, paths, egress, workspaces, planner, deliver, alert, clear, trouble },
+    prove: (plan) => proofs.require(plan),
     tools: { log, ledger, clock, textMax, deliver },
     claim: (db, chat) => delivery.claim(db, chat),
     textMax: (session: SessionRow) => textMax(chatById(ledger.db, session.chat_id)?.channel ?? local.name),
@@ -147,19 +159,20 @@ function makeFlow(base: Base) {
     deliver,
   );
   const sweep = new Sweep([sessions, delivery], log);
-  return { alert, delivery, egress, groups, workspaces, sessions, intake, sweep };
+  return { alert, delivery, egress, groups, workspaces, planner, proofs, sessions, intake, sweep };
 }
 
 /** What the operator's clients can ask. */
 function makeControl(base: Base, flow: Flow) {
   const { paths, clock, started, install, log, ledger, local, channels, runtime } = base;
-  const { groups, sessions, egress, workspaces, intake, sweep } = flow;
+  const { groups, planner, proofs, sessions, egress, workspaces, intake, sweep } = flow;
   const operator = new Operator(ledger, clock, install.default_group, intake.sinkOf(local.name));
   const stopAsked = Promise.withResolvers<void>();
   const services = {
     ledger,
     local,
     groups,
+    inspect: proofs.inspect.bind(proofs),
     operator: accountName(),
     audit: egress.audit.bind(egress),
     say: operator.say.bind(operator),
@@ -175,7 +188,10 @@ function makeControl(base: Base, flow: Flow) {
         channels: channels.values(),
         sweepsNeeded: () => sweep.needed,
         gatewayConnected: () => egress.connected,
-        groups: () => groups.names().map((name) => ({ ...sessions.describeGroup(name), edited: groups.edited(name) })),
+        groups: () =>
+          groups
+            .names()
+            .map((name) => ({ ...planner.describe(name), edited: groups.edited(name), proof: proofs.last(name) })),
         sessions: () => sessions.live(),
         usage: egress.usage.bind(egress),
       }),
@@ -203,14 +219,15 @@ async function startParts(parts: Parts): Promise<void> {
     )
     .catch(() => {});
   log.info('host.ready', { ms: Math.round(clock.monotonic() - parts.started), home: paths.home });
-  void warmUpAll(parts, parts.sessions);
+  parts.proofs.start();
+  void warmUpAll(parts, parts.planner);
 }
 
 /** In the background: a first message that comes before it is done only starts slower. */
-async function warmUpAll({ paths, runtimes, install, log }: Base, sessions: Sessions): Promise<void> {
+async function warmUpAll({ paths, runtimes, install, log }: Base, planner: Planner): Promise<void> {
   const uid = process.getuid?.() === 0 ? install.uids.first + install.uids.count - 1 : null;
   for (const name of groupNames(paths)) {
-    const plan = sessions.harnessOf(name);
+    const plan = planner.harnessOf(name);
     const runtime = plan === null ? undefined : runtimes.get(plan.authority.runtime);
     if (plan !== null && runtime !== undefined) await warmUp(paths, runtime, plan.authority, plan.harness, uid, log);
   }
@@ -227,6 +244,7 @@ async function stopParts(parts: Parts, reason: string): Promise<void> {
   const { log, clock, ledger, local, channels, paths } = parts;
   log.info('host.stopping', { reason });
   parts.sweep.stop();
+  parts.proofs.stop();
   for (const channel of channels.values()) if (channel !== local) await channel.stop();
   await parts.sessions.drain();
   await parts.workspaces.close();

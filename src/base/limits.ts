@@ -181,6 +181,12 @@ export const IMAGE_LISTING_BYTES_MAX = 256 * MIB;
 export const MOUNTS_MAX = 32;
 /** Names at the top of a folder that are looked at before it is mounted. */
 export const MOUNT_ENTRIES_MAX = 10_000;
+/** Self-checks of one group that are kept: three weeks of daily ones. */
+export const PROOFS_KEPT = 21;
+/** A group's boundary is proven in full once in this time. */
+export const PROOF_EVERY_MS = 24 * 60 * MINUTE_MS;
+/** Between two looks whether a proof is due: a start of the host must not be slowed by it. */
+export const PROOF_LOOK_MS = 60 * MINUTE_MS;
 /** Processor time is granted in slices of this many microseconds: the kernel's default. */
 export const CPU_PERIOD_US = 100_000;
 /** From SIGKILL to the last process of a sandbox being gone; after it the end is reported all the same. */

@@ -89,6 +89,14 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./harness.ts')).harness,
   },
   {
+    name: 'inspect',
+    usage: 'inspect <group> [--quick] [--canary] [--markdown]',
+    summary: 'prove the boundary of a group from the inside',
+    flags: ['--quick', '--canary', '--markdown'],
+    words: 1,
+    load: async () => (await import('./inspect.ts')).inspect,
+  },
+  {
     name: 'doctor',
     usage: 'doctor',
     summary: 'what is wrong on this machine, and how to mend it',

@@ -14,6 +14,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { outcomeOf } from '../ledger/messages.ts';
 import { recentOutbound } from '../ledger/outbound.ts';
 import type { Groups } from '../operations/groups.ts';
+import type { Inspected } from '../operations/proofs.ts';
 import type { AuditRow } from '../protocol/gateway.ts';
 
 /**
@@ -24,6 +25,8 @@ export interface ControlServices {
   ledger: Ledger;
   local: LocalChannel;
   groups: Groups;
+  /** Tries to break out of a sandbox of the group. Rejects with `OperatingError` when it cannot be started at all. */
+  inspect(group: string, depth: 'quick' | 'full', canary: boolean): Promise<Inspected>;
   /** What the operator is called in what is recorded. */
   operator: string;
   status(): Promise<Status>;
@@ -66,6 +69,11 @@ const INPUTS = {
   outcome: z.strictObject({ message: z.string().min(1).max(200) }),
   trace: z.strictObject({ message: z.string().min(1).max(200).default('latest') }),
   group: z.strictObject({ group: nameSchema }),
+  inspect: z.strictObject({
+    group: nameSchema,
+    depth: z.enum(['quick', 'full']).default('full'),
+    canary: z.boolean().default(false),
+  }),
   apply: z.strictObject({
     group: nameSchema,
     hash: z.string().regex(/^[0-9a-f]{64}$/, 'must be the hash that `plan` showed'),
@@ -166,6 +174,15 @@ export const OPERATIONS: readonly Operation[] = [
     input: INPUTS.apply,
     handle: async ({ groups, operator }, input: z.infer<typeof INPUTS.apply>) =>
       value(await groups.apply(input.group, input.hash, operator)),
+  },
+  {
+    name: 'inspect',
+    summary: 'prove a group’s boundary by trying to break it, and show what it is',
+    input: INPUTS.inspect,
+    handle: async ({ groups, inspect }, input: z.infer<typeof INPUTS.inspect>) => {
+      const declared = groups.show(input.group);
+      return value({ ...(await inspect(input.group, input.depth, input.canary)), declared });
+    },
   },
   {
     name: 'stop',

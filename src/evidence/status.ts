@@ -44,6 +44,8 @@ export interface GroupStatus {
   problem: string | null;
   /** What its file says that is not in force. */
   edited: string | null;
+  /** The newest self-check of its boundary. */
+  proof: { at_ms: number; depth: string; ms: number; ok: boolean } | null;
 }
 
 /** Whether a person should look. */
@@ -55,7 +57,7 @@ function needsAttention(status: Omit<Status, 'state'>): boolean {
     status.alerts.length > 0 ||
     violations.length > 0 ||
     overdue.inbound + overdue.outbound + unheard > 0 ||
-    status.groups.some((group) => group.problem !== null) ||
+    status.groups.some((group) => group.problem !== null || group.proof?.ok === false) ||
     status.channels.some((channel) => channel.state === 'failed')
   );
 }

@@ -7,6 +7,7 @@ import type { FileFacts } from './files.ts';
  * not here cannot be recorded. Data never holds a message's text nor a secret.
  */
 export interface EventData {
+  'boundary.inspected': { group: string; depth: string; ok: boolean; ms: number; failed: string[] };
   'authority.applied': { group: string; hash: string; by: string; changes: string[] };
   'message.received': { channel: string; chat: string; sender: string; bytes: number; files?: FileFacts[] };
   'message.repeated': { dedupe_key: string };

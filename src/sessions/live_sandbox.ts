@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Authority } from '../authority/authority.ts';
 import type { HarnessName } from '../base/config.ts';
@@ -9,6 +9,7 @@ import type { Paths } from '../base/paths.ts';
 import type { HostFrame, RunnerFrame } from '../protocol/frames.ts';
 import type { Runtime, Sandbox, SandboxExit, SandboxSpec } from '../runtimes/runtime.ts';
 import type { Egress, EgressSession } from './egress.ts';
+import { prepareFolders } from './folders.ts';
 import { Hatch } from './hatch.ts';
 import { SessionOutput } from './output.ts';
 import type { WorkspaceKeeper } from './workspaces.ts';
@@ -70,7 +71,7 @@ export class LiveSandbox {
       const { authority, spec } = this.#input;
       const use = { group: authority.group, bytes: authority.limits.workspace, spec, runtime };
       this.#leave = await this.#workspaces.enter(use, (reason) => this.end(reason));
-      prepareFolders(this.#input);
+      prepareFolders(this.#input.paths, this.#input.session, authority.group, spec.uid);
       await Promise.all([this.#hatch.listen(), this.#egress.open(this.#input.egress)]);
       const sandbox = await guarded(faults, 'sandbox.start', () =>
         runtime.start(this.#input.spec, (chunk) => this.#output.write(chunk)),
@@ -146,39 +147,6 @@ export class LiveSandbox {
 /** Where the host notes the pid of a sandbox: for the operator, and for the crash matrix. */
 function pidFile(paths: Paths, session: string): string {
   return join(paths.run, `sandbox-${session}.pid`);
-}
-
-function prepareFolders(input: LiveSandboxInput): void {
-  const { paths, session, spec } = input;
-  const own = paths.session(session);
-  rmSync(own.run, { recursive: true, force: true });
-  for (const folder of [own.run, own.state, paths.group(input.egress.group).workspace]) {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    giveTo(folder, spec.uid);
-  }
-  // The host's own: it stays with the host's uid, and whoever gets it mounted may read it (the home above it is 0700).
-  mkdirSync(own.inbox, { recursive: true });
-  chmodSync(own.inbox, 0o755);
-}
-
-/**
- * Puts a session's state away after a turn that was given up: an agent may have damaged it so that no harness can open it,
- * and the ledger's own transcript replaces it. The last one is kept for the operator. Only while no sandbox has it.
- */
-export function setStateAside(paths: Paths, session: string): void {
-  const { state } = paths.session(session);
-  const aside = `${state}.set-aside`;
-  try {
-    rmSync(aside, { recursive: true, force: true });
-    if (existsSync(state)) renameSync(state, aside);
-  } catch {
-    // A disk that fails here fails the next start too, which says so.
-  }
-}
-
-/** The folder itself goes to the group's uid; what is below it was written by that uid already. */
-function giveTo(folder: string, uid: number | null): void {
-  if (uid !== null && lstatSync(folder).uid !== uid) lchownSync(folder, uid, uid);
 }
 
 function describeExit(exit: SandboxExit): string {

@@ -8,7 +8,7 @@ import type { Db } from '../ledger/db.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { OutboundRow } from '../ledger/outbound.ts';
 import type { SessionRow } from '../ledger/sessions.ts';
-import type { Runtime, SandboxSpec } from '../runtimes/runtime.ts';
+import type { LimitState, Runtime, SandboxSpec } from '../runtimes/runtime.ts';
 import type { Egress, EgressSession } from './egress.ts';
 import type { ToolServices } from './tools.ts';
 import type { WorkspaceKeeper } from './workspaces.ts';
@@ -18,6 +18,8 @@ export interface StartPlan {
   authority: Authority;
   harness: HarnessName;
   runtime: Runtime;
+  /** How each limit holds on this machine now. */
+  controls: LimitState[];
   spec: SandboxSpec;
   egress: EgressSession;
 }

@@ -1,32 +1,18 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import type { Authority } from '../authority/authority.ts';
-import { checkMounts, type MountPlaces } from '../authority/mounts.ts';
-import type { HarnessName, RuntimeName } from '../base/config.ts';
-import { messageOf, OperatingError } from '../base/errors.ts';
 import { parseId, showId } from '../base/ids.ts';
 import { DRAIN_MS, INTERRUPT_GRACE_MS, SANDBOXES_MAX } from '../base/limits.ts';
 import { authorityInForce } from '../ledger/authorities.ts';
-import { groupUid } from '../ledger/chats.ts';
 import { type SessionRow, sessionById, sessionsWithWork } from '../ledger/sessions.ts';
 import { runningTurns } from '../ledger/turns.ts';
-import type { LimitState, Runtime } from '../runtimes/runtime.ts';
-import { effectiveHarness, isInstalled, requireInstalled } from './harnesses.ts';
-import { checkControls, inForce } from './in_force.ts';
+import type { Planner } from './planner.ts';
 import type { SessionServices, StartPlan } from './services.ts';
 import { Session } from './session.ts';
-import { sessionSpec } from './spec.ts';
 import { takeBack } from './turn_book.ts';
 
 /** All sessions that are awake, and the bounds they share. */
 export interface SessionsInput extends Omit<SessionServices, 'plan' | 'slot' | 'idle' | 'released'> {
-  runtimes: ReadonlyMap<RuntimeName, Runtime>;
-  /** What decides whether a mount is dangerous, as it is now. */
-  places(): MountPlaces;
-  node: string;
-  codeCache: string;
-  /** Limits of a group that are no runtime's. */
-  limitsOf(): Promise<LimitState[]>;
+  planner: Planner;
+  /** Rejects with `OperatingError` when the boundary of a start is not proven. */
+  prove(plan: StartPlan): Promise<void>;
 }
 
 export interface LiveSession {
@@ -142,69 +128,17 @@ export class Sessions {
     return until(INTERRUPT_GRACE_MS, () => all.every((session) => session.pid === null));
   }
 
+  /** What is in force, as a sandbox; nothing starts whose boundary was not proven. */
   async #plan(session: SessionRow): Promise<StartPlan> {
-    const { paths, runtimes, egress, ledger } = this.#input;
-    const { authority, row } = inForce(ledger.db, paths, session.group_name);
-    const harness = effectiveHarness(authority, egress.names);
-    requireInstalled(paths.root, harness);
-    const runtime = runtimes.get(authority.runtime);
-    if (runtime === undefined)
-      throw new OperatingError('unavailable', `the runtime ${authority.runtime} does not exist here`);
-    checkMounts(authority.mounts, this.#input.places());
-    checkControls(row, [...(await runtime.limits()), ...(await this.#input.limitsOf())]);
-    const shown = showId('s', session.id);
-    mkdirSync(join(this.#input.codeCache, harness), { recursive: true });
-    return {
-      authority,
-      harness,
-      runtime,
-      spec: sessionSpec({
-        paths,
-        authority,
-        session: shown,
-        harness,
-        uid: groupUid(ledger.db, authority.group),
-        node: this.#input.node,
-        codeCache: join(this.#input.codeCache, harness),
-      }),
-      egress: { session: shown, group: authority.group, policy: row.hash, socket: paths.session(shown).egress },
-    };
-  }
-
-  /** What a group would run now; null when nothing is in force or the harness is not installed. */
-  harnessOf(name: string): { authority: Authority; harness: HarnessName } | null {
-    const { paths, ledger, egress } = this.#input;
-    try {
-      const { authority } = inForce(ledger.db, paths, name);
-      const harness = effectiveHarness(authority, egress.names);
-      return isInstalled(paths.root, harness) ? { authority, harness } : null;
-    } catch {
-      return null; // describeGroup says why
-    }
+    const plan = await this.#input.planner.plan(session.group_name, showId('s', session.id));
+    await this.#input.prove(plan);
+    return plan;
   }
 
   /** Ends a session's sandbox, whatever it does. */
   end(shown: string, reason: string): void {
     const id = parseId('s', shown);
     if (id !== undefined) this.#awake.get(id)?.end(reason);
-  }
-
-  /** What runs for a group now, or why nothing can. */
-  describeGroup(name: string): { name: string; harness: string; model: string; problem: string | null } {
-    const { paths, ledger, egress } = this.#input;
-    try {
-      const { authority } = inForce(ledger.db, paths, name);
-      const harness = effectiveHarness(authority, egress.names);
-      const { provider, name: model } = authority.model;
-      return {
-        name,
-        harness,
-        model: harness === 'probe' ? 'none' : `${provider} ${model}`,
-        problem: null,
-      };
-    } catch (error) {
-      return { name, harness: 'none', model: 'none', problem: messageOf(error) };
-    }
   }
 
   /** Resolves when a place is the asker's. At the limit the sandbox that has been idle for longest makes room. */

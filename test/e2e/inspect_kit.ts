@@ -1,11 +1,11 @@
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { readGroup } from '../../src/base/config.ts';
 import { type Paths, pathsOf, prepareHome } from '../../src/base/paths.ts';
 import type { Inspection, InspectionInput } from '../../src/evidence/inspection.ts';
 import type { SandboxSpec } from '../../src/runtimes/runtime.ts';
 import { sessionSpec } from '../../src/sessions/spec.ts';
+import { readFixture } from '../fakes/authorities.ts';
 import { remove } from '../fakes/remove.ts';
 
 /** A home with one group, as the host makes it, and the spec of an inspection of that group. */
@@ -34,12 +34,15 @@ export class InspectedHome {
     for (const folder of [state, inbox, codeCache]) mkdirSync(folder, { recursive: true });
     for (const folder of [inbox, codeCache]) chmodSync(folder, 0o755);
     if (GROUP_UID !== null) for (const folder of [state, files.workspace]) chownSync(folder, GROUP_UID, GROUP_UID);
-    const group = readGroup('tested', files.yaml);
+    const authority = readFixture(files.yaml, undefined, 'tested');
     const node = process.execPath;
-    this.spec = sessionSpec({ paths, group, session: SESSION, harness: 'probe', uid: GROUP_UID, node, codeCache });
+    this.spec = sessionSpec({ paths, authority, session: SESSION, harness: 'probe', uid: GROUP_UID, node, codeCache });
   }
 
-  input(runtime: InspectionInput['runtime'], depth: InspectionInput['depth'] = 'quick'): InspectionInput {
+  async input(
+    runtime: InspectionInput['runtime'],
+    depth: InspectionInput['depth'] = 'quick',
+  ): Promise<InspectionInput> {
     return {
       runtime,
       spec: this.spec,
@@ -47,10 +50,7 @@ export class InspectedHome {
       depth,
       run: this.paths.session(SESSION).run,
       canary: null,
-      absent: runtime
-        .limits()
-        .filter(({ state }) => state === 'absent')
-        .map(({ name }) => name),
+      absent: (await runtime.limits()).filter(({ state }) => state === 'absent').map(({ name }) => name),
     };
   }
 

@@ -158,6 +158,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
       authority: AUTHORITY,
       harness: 'probe',
       runtime,
+      controls: [],
       spec: {
         install: paths.install,
         session: shown,

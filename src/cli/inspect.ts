@@ -1,0 +1,87 @@
+import { OperatingError } from '../base/errors.ts';
+import type { Paths } from '../base/paths.ts';
+import type { ProbeResult } from '../evidence/inspection_judge.ts';
+import type { GroupShown } from '../operations/groups.ts';
+import type { Inspected } from '../operations/proofs.ts';
+import { ControlClient } from './control_client.ts';
+import { bold, dim, type Io, printable, red } from './io.ts';
+
+/**
+ * `glass inspect <group>`: what was declared, what is, and every attempt to break out with its result. Exit code 0 when no
+ * guard failed, else 1. `--quick` leaves out what uses the limits up; `--canary` puts a file into the host's /etc that must
+ * not be seen inside (needs root); `--markdown` prints a report for a review.
+ */
+export type InspectAnswer = Inspected & { declared: GroupShown };
+
+export async function inspect(args: string[], paths: Paths, io: Io): Promise<number> {
+  const [group] = args.filter((word) => !word.startsWith('--'));
+  if (group === undefined)
+    throw new OperatingError('usage', 'usage: glass inspect <group> [--quick] [--canary] [--markdown]');
+  const depth = args.includes('--quick') ? 'quick' : 'full';
+  if (!io.json) io.err(`Trying to break out of a sandbox of ${group} …`);
+  const client = new ControlClient(paths.controlSocket);
+  try {
+    const found = await client.call<InspectAnswer>('inspect', { group, depth, canary: args.includes('--canary') });
+    if (io.json) io.out(JSON.stringify(found));
+    else if (args.includes('--markdown')) io.out(await markdown(found));
+    else print(found, io);
+    return found.inspection.ok ? 0 : 1;
+  } finally {
+    client.close();
+  }
+}
+
+/** Loaded only when it is asked for. */
+async function markdown(found: InspectAnswer): Promise<string> {
+  const { inspectionReport } = await import('../evidence/inspection_report.ts');
+  return inspectionReport(found.inspection, declaredLines(found));
+}
+
+function declaredLines({ declared, authority }: InspectAnswer): [label: string, words: string][] {
+  const account =
+    declared.uid === null ? 'the operator’s own, in a user namespace' : `uid ${declared.uid}, of this group only`;
+  return [
+    ['group', declared.group],
+    ['authority', authority],
+    ['account on the host', account],
+    ...declared.capabilities.map(({ name, words }): [string, string] => [name, words]),
+    ...declared.controls.map(({ name, state, reason }): [string, string] => [`limit ${name}`, `${state}: ${reason}`]),
+  ];
+}
+
+function print(found: InspectAnswer, io: Io): void {
+  const { inspection } = found;
+  io.out(bold(io, 'declared'));
+  for (const [label, words] of declaredLines(found)) io.out(`  ${label.padEnd(20)} ${printable(words)}`);
+  io.out(bold(io, 'seen inside'));
+  for (const [label, value] of Object.entries(inspection.actual))
+    io.out(`  ${label.padEnd(20)} ${printable(shown(value))}`);
+  for (const group of new Set(inspection.probes.map((probe) => probe.group))) {
+    io.out(bold(io, group));
+    for (const probe of inspection.probes.filter((one) => one.group === group)) io.out(`  ${line(probe, found, io)}`);
+  }
+  io.out(summary(found, io));
+}
+
+const SIGNS: Record<ProbeResult['state'], string> = { passed: '✓', failed: '✗', not_run: '–', not_built: '○' };
+
+function line(probe: ProbeResult, { last_seen }: InspectAnswer, io: Io): string {
+  const { id, what, state, expected, seen } = probe;
+  const head = `${SIGNS[state]} ${what.padEnd(58)} `;
+  if (state === 'passed') return `${head}${dim(io, printable(seen))}`;
+  const last =
+    last_seen[id] === undefined ? '' : `; last seen to hold ${new Date(last_seen[id]).toISOString().slice(0, 16)}`;
+  const text = `${head}${state === 'failed' ? `expected ${expected}, ` : ''}${state.replace('_', ' ')}: ${printable(seen)}${last}`;
+  return state === 'failed' ? red(io, text) : text;
+}
+
+function summary({ inspection, group }: InspectAnswer, io: Io): string {
+  const count = (state: ProbeResult['state']): number =>
+    inspection.probes.filter((probe) => probe.state === state).length;
+  const text = `${group} on ${inspection.profile}: ${count('passed')} held, ${count('failed')} failed, ${count('not_run')} not run, ${count('not_built')} not built (${inspection.ms} ms)`;
+  return inspection.ok ? bold(io, text) : red(io, text);
+}
+
+function shown(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}

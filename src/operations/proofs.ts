@@ -1,0 +1,210 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { release } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { Clock } from '../base/clock.ts';
+import { messageOf, OperatingError } from '../base/errors.ts';
+import { randomToken, shortHash } from '../base/ids.ts';
+import { PROOF_EVERY_MS, PROOF_LOOK_MS } from '../base/limits.ts';
+import type { Log } from '../base/log.ts';
+import type { Paths } from '../base/paths.ts';
+import { type Inspection, inspectSandbox } from '../evidence/inspection.ts';
+import type { Depth, Profile } from '../evidence/probes/probe.ts';
+import { recordEvent } from '../ledger/events.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { guardsSeen, insertProof, lastProof, type ProofRow } from '../ledger/proofs.ts';
+import { prepareFolders } from '../sessions/folders.ts';
+import { installStamp } from '../sessions/harnesses.ts';
+import type { Planner } from '../sessions/planner.ts';
+import type { StartPlan } from '../sessions/services.ts';
+import type { WorkspaceKeeper } from '../sessions/workspaces.ts';
+
+/**
+ * Whether a group's boundary holds, proven by attempts to break it in a sandbox of that group. No sandbox starts before it
+ * was proven for everything that it depends on now; what has failed starts nothing until it passes again.
+ */
+export interface ProofsInput {
+  paths: Paths;
+  ledger: Ledger;
+  clock: Clock;
+  log: Log;
+  planner: Planner;
+  workspaces: WorkspaceKeeper;
+  /** Of the code that makes the boundary, and of the one that inspects it. */
+  code: string;
+  groups(): string[];
+  alert(kind: string, subject: string, text: string): void;
+  clear(kind: string, subject: string): void;
+}
+
+export interface Inspected {
+  group: string;
+  /** Hash of the authority in force. */
+  authority: string;
+  inspection: Inspection;
+  /** When each probe last passed. */
+  last_seen: Record<string, number>;
+}
+
+const ALERT = 'boundary.failed';
+const FAILED_SHOWN = 3;
+
+export class Proofs {
+  readonly #input: ProofsInput;
+  /** One inspection of a group at a time; who comes meanwhile waits for it, and then looks anew. */
+  readonly #running = new Map<string, Promise<unknown>>();
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(input: ProofsInput) {
+    this.#input = input;
+  }
+
+  /** Once a day, in the background, each group is inspected in full. */
+  start(): void {
+    this.#timer = setInterval(() => void this.#inspectDue(), PROOF_LOOK_MS).unref();
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearInterval(this.#timer);
+  }
+
+  /** Before a start. Rejects with `OperatingError('refused')` that names the first guards that failed. */
+  async require(plan: StartPlan): Promise<void> {
+    const { group } = plan.authority;
+    const fingerprint = this.#fingerprint(plan);
+    if (this.#proven(group, fingerprint)) return;
+    await this.#running.get(group)?.catch(() => {});
+    if (this.#proven(group, fingerprint)) return;
+    // What failed in full is not repaired by a quick look.
+    const last = lastProof(this.#input.ledger.db, group);
+    const depth = last?.fingerprint === fingerprint ? last.depth : 'quick';
+    const { inspection } = await this.inspect(group, depth, false);
+    if (!inspection.ok) throw failed(group, inspection);
+  }
+
+  /** Inspects now and keeps what was found. Rejects with `OperatingError` when the group cannot be started at all. */
+  async inspect(group: string, depth: Depth, canary: boolean): Promise<Inspected> {
+    await this.#running.get(group)?.catch(() => {});
+    const running = this.#inspect(group, depth, canary);
+    this.#running.set(group, running);
+    try {
+      return await running;
+    } finally {
+      if (this.#running.get(group) === running) this.#running.delete(group);
+    }
+  }
+
+  /** The newest proof, for status. */
+  last(group: string): (Pick<ProofRow, 'at_ms' | 'depth' | 'ms'> & { ok: boolean }) | null {
+    const row = lastProof(this.#input.ledger.db, group);
+    return row === undefined ? null : { at_ms: row.at_ms, depth: row.depth, ms: row.ms, ok: row.ok === 1 };
+  }
+
+  async #inspect(group: string, depth: Depth, canary: boolean): Promise<Inspected> {
+    const { paths, planner, ledger } = this.#input;
+    const session = `inspect-${group}`;
+    const plan = await planner.plan(group, session);
+    const { spec, runtime, controls } = plan;
+    const use = { group, bytes: plan.authority.limits.workspace, spec, runtime };
+    const leave = await this.#input.workspaces.enter(use, () => {});
+    const planted = canary ? plantCanary() : null;
+    const folder = dirname(paths.session(session).state);
+    try {
+      prepareFolders(paths, session, group, spec.uid);
+      const absent = controls.filter(({ state }) => state === 'absent').map(({ name }) => name);
+      const { run } = paths.session(session);
+      const inspection = await inspectSandbox({
+        runtime,
+        spec,
+        profile: profileOf(plan),
+        depth,
+        run,
+        canary: planted,
+        absent,
+      });
+      await this.#keep(group, this.#fingerprint(plan), inspection);
+      return { group, authority: plan.egress.policy, inspection, last_seen: guardsSeen(ledger.db, group) };
+    } finally {
+      leave();
+      if (planted !== null) rmSync(planted, { force: true });
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
+
+  async #keep(group: string, fingerprint: string, inspection: Inspection): Promise<void> {
+    const { ledger, clock, log } = this.#input;
+    const { ok, depth, ms, at_ms, probes } = inspection;
+    const named = (state: string): string[] => probes.filter((probe) => probe.state === state).map(({ id }) => id);
+    const row = { group_name: group, fingerprint, depth, ok: ok ? (1 as const) : (0 as const), at_ms, ms };
+    await ledger.write('proof', (db) => {
+      insertProof(db, { ...row, inspection: JSON.stringify(inspection) }, named('passed'));
+      recordEvent(db, clock, 'boundary.inspected', {}, { group, depth, ok, ms, failed: named('failed') });
+    });
+    log.info('boundary.inspected', { group, depth, ok, ms, passed: named('passed').length });
+    if (ok) this.#input.clear(ALERT, group);
+    else this.#input.alert(ALERT, group, `${failed(group, inspection).message}. The group does not start.`);
+  }
+
+  #proven(group: string, fingerprint: string): boolean {
+    const last = lastProof(this.#input.ledger.db, group);
+    return last?.ok === 1 && last.fingerprint === fingerprint;
+  }
+
+  async #inspectDue(): Promise<void> {
+    const { clock, ledger, log, planner } = this.#input;
+    for (const group of this.#input.groups()) {
+      const last = lastProof(ledger.db, group, 'full');
+      if (planner.harnessOf(group) === null || clock.now() - (last?.at_ms ?? 0) < PROOF_EVERY_MS) continue;
+      await this.inspect(group, 'full', false).catch((error) =>
+        log.warn('boundary.not_inspected', { group, reason: messageOf(error) }),
+      );
+    }
+  }
+
+  /** Whatever changes the boundary changes this: the next start is then inspected first. */
+  #fingerprint(plan: StartPlan): string {
+    const { spec, runtime, harness, controls, egress } = plan;
+    const { paths, code } = this.#input;
+    const { userland, oci_runtime, uid } = spec;
+    const facts = {
+      ...{ authority: egress.policy, runtime: runtime.name, userland, oci_runtime, uid, harness, code },
+      packages: harness === 'probe' ? '' : installStamp(paths.root, harness).content,
+      controls: controls.map(({ name, state }) => `${name} ${state}`),
+      kernel: release(),
+      node: process.version,
+    };
+    return shortHash(JSON.stringify(facts));
+  }
+}
+
+function profileOf({ runtime, spec }: StartPlan): Profile {
+  return spec.oci_runtime === 'runsc' ? 'gvisor' : runtime.name;
+}
+
+function failed(group: string, { probes }: Inspection): OperatingError {
+  const red = probes.filter(({ state }) => state === 'failed');
+  const shown = red
+    .slice(0, FAILED_SHOWN)
+    .map(({ id, expected, seen }) => `${id} (expected ${expected}, seen ${seen})`);
+  const more = red.length > FAILED_SHOWN ? ` and ${red.length - FAILED_SHOWN} more` : '';
+  return new OperatingError(
+    'refused',
+    `the self-check of the group ${group} failed: ${shown.join(', ')}${more}`,
+    `./glass inspect ${group}`,
+  );
+}
+
+/** A world-readable file among the host's own, which no sandbox must see. Throws when this account may not write there. */
+function plantCanary(): string {
+  const path = join('/etc', `glassclaw-canary-${randomToken(9)}`);
+  try {
+    writeFileSync(path, 'of the host\n', { mode: 0o644, flag: 'wx' });
+    return path;
+  } catch (error) {
+    throw new OperatingError(
+      'refused',
+      `a canary cannot be put into /etc (${messageOf(error)})`,
+      'leave --canary out',
+      error,
+    );
+  }
+}

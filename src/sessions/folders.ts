@@ -1,0 +1,35 @@
+import { chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import type { Paths } from '../base/paths.ts';
+
+/** The folders of one sandbox, made and owned before it starts. `session` is a shown id: `s7`. */
+export function prepareFolders(paths: Paths, session: string, group: string, uid: number | null): void {
+  const own = paths.session(session);
+  rmSync(own.run, { recursive: true, force: true });
+  for (const folder of [own.run, own.state, paths.group(group).workspace]) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    giveTo(folder, uid);
+  }
+  // The host's own: it stays with the host's uid, and whoever gets it mounted may read it (the home above it is 0700).
+  mkdirSync(own.inbox, { recursive: true });
+  chmodSync(own.inbox, 0o755);
+}
+
+/**
+ * Puts a session's state away after a turn that was given up: an agent may have damaged it so that no harness can open it,
+ * and the ledger's own transcript replaces it. The last one is kept for the operator. Only while no sandbox has it.
+ */
+export function setStateAside(paths: Paths, session: string): void {
+  const { state } = paths.session(session);
+  const aside = `${state}.set-aside`;
+  try {
+    rmSync(aside, { recursive: true, force: true });
+    if (existsSync(state)) renameSync(state, aside);
+  } catch {
+    // A disk that fails here fails the next start too, which says so.
+  }
+}
+
+/** The folder itself goes to the group's uid; what is below it was written by that uid already. */
+function giveTo(folder: string, uid: number | null): void {
+  if (uid !== null && lstatSync(folder).uid !== uid) lchownSync(folder, uid, uid);
+}
