@@ -8,7 +8,7 @@ import { codeOf, type Report } from './report.ts';
 
 const BLOCK = Buffer.alloc(1 << 20, 1);
 
-/** Starts processes until it may not, and says how many there were. */
+/** Starts processes until it may not. */
 export async function exhaustProcesses(report: Report, task: InspectionTask): Promise<void> {
   const children: ReturnType<typeof spawn>[] = [];
   let refused = 'none';
@@ -19,7 +19,6 @@ export async function exhaustProcesses(report: Report, task: InspectionTask): Pr
   }
   for (const child of children) child.kill('SIGKILL');
   report.saw('exhaust.processes', refused);
-  report.saw('exhaust.processes.count', String(children.length));
 }
 
 /** Takes memory and keeps it. Where the limit holds, nothing after this is ever said. */
@@ -27,7 +26,6 @@ export function exhaustMemory(report: Report, task: InspectionTask): void {
   const kept: Buffer[] = [];
   report.saw('exhaust.memory.started', 'ok');
   while (kept.length * BLOCK.length < task.ceiling.bytes) kept.push(Buffer.from(BLOCK));
-  report.saw('exhaust.memory.survived', String(kept.length));
 }
 
 export function exhaustFiles(report: Report, task: InspectionTask): void {

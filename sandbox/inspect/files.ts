@@ -98,9 +98,15 @@ function sizeOf(path: string): string {
   });
 }
 
-/** Relative paths of everything that is no folder. */
-function filesBelow(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => !entry.isDirectory())
-    .map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
+/** Paths of everything that is no folder, below `folder`; a folder that is closed stands for what is in it. */
+function filesBelow(folder: string, prefix = ''): string[] {
+  return readdirSync(join(folder, prefix), { withFileTypes: true }).flatMap((entry) => {
+    const name = join(prefix, entry.name);
+    if (!entry.isDirectory()) return [name];
+    try {
+      return filesBelow(folder, name);
+    } catch {
+      return [`${name}/`];
+    }
+  });
 }

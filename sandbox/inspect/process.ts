@@ -38,18 +38,6 @@ function observeIdentity(report: Report): void {
   const stat = textOf(() => readFileSync('/proc/self/stat', 'latin1'));
   // Behind the name in brackets: state, parent, process group, session. A leader outside this namespace shows as 0.
   report.saw('session', stat.slice(stat.lastIndexOf(')') + 2).split(' ')[3] === '0' ? 'of the host' : 'own');
-  report.saw(
-    'uid_map',
-    textOf(() => readFileSync('/proc/self/uid_map', 'utf8').trim().replace(/\s+/g, ' ')),
-  );
-  report.saw(
-    'namespaces_max',
-    textOf(() => readFileSync('/proc/sys/user/max_user_namespaces', 'utf8').trim()),
-  );
-  report.saw(
-    'process.1.name',
-    textOf(() => readFileSync('/proc/1/comm', 'utf8').trim()),
-  );
 }
 
 /** Names only: a value that should not be here must not be carried out of here. */
@@ -83,6 +71,9 @@ function observeLimits(report: Report): void {
     report.saw(`limit.${name}`, found === null ? 'unknown' : `${found[1]} ${found[2]}`);
   }
   report.saw('limit.pids', firstOf(['/sys/fs/cgroup/pids/pids.max', '/sys/fs/cgroup/pids.max']));
+  // Version 2 puts the period behind the quota.
+  const quota = firstOf(['/sys/fs/cgroup/cpu/cpu.cfs_quota_us', '/sys/fs/cgroup/cpu.max']);
+  report.saw('limit.cpus', quota.split(' ')[0]!);
   report.saw('limit.memory', firstOf(['/sys/fs/cgroup/memory/memory.limit_in_bytes', '/sys/fs/cgroup/memory.max']));
 }
 

@@ -22,8 +22,8 @@ export async function observeSetId(report: Report): Promise<void> {
     report.notRun('set_id.raised', `find: ${codeOf(error)}`);
     return;
   }
-  report.saw('set_id.programs', String(programs.length));
-  report.saw('set_id.raised', listed(programs.filter(raises)));
+  if (programs.length === 0) report.notRun('set_id.raised', 'there is no such program in this userland');
+  else report.saw('set_id.raised', listed(programs.filter(raises)));
 }
 
 /** Reads the identity right after the exec; the kernel keeps it until the process is collected, however soon it ends. */

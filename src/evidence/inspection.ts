@@ -79,6 +79,7 @@ export async function inspectSandbox(input: InspectionInput): Promise<Inspection
       facts: declared.facts,
       observations,
       absent,
+      ended: endOf(raw),
     });
     const ok = probes.every(({ state }) => state !== 'failed');
     const ms = Math.round(performance.now() - began);
@@ -123,7 +124,7 @@ async function tryPart(
   const spec = inspectionSpec(input);
   const ends = hostEnds(controls);
   const task = taskOf({ part, nonce, arch, spec, ends, control: controls.socket, canary: input.canary });
-  const { seen, exit, other } = await observe(
+  const { seen, ids, exit, other } = await observe(
     input.runtime,
     {
       ...spec,
@@ -137,7 +138,15 @@ async function tryPart(
   // The memory's own answer is how its sandbox ended; said by the runtime, after its program had begun.
   if (part === 'memory' && seen.has('exhaust.memory.started')) seen.set('exhaust.memory', { value: end });
   seen.set(`end.${part}`, { value: end });
+  if (ids !== null && part === 'attempts') {
+    for (const [name, value] of Object.entries(ids)) seen.set(`host.${name}`, { value });
+  }
   return seen;
+}
+
+function endOf(raw: Map<string, Observation>): string {
+  const end = raw.get('end.attempts');
+  return end !== undefined && 'value' in end ? end.value : 'it has no end';
 }
 
 function canaryControl(canary: string | null): Observation {
@@ -150,6 +159,7 @@ function hostFacts(): HostFacts {
   return {
     uid: process.geteuid!(),
     gid: process.getegid!(),
+    groups: process.getgroups!(),
     namespaces: Object.fromEntries(names.map((name) => [name, readlinkSync(`/proc/self/ns/${name}`)])),
     userland: hostUserland(),
   };

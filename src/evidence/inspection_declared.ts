@@ -1,4 +1,5 @@
 import { dirname } from 'node:path';
+import { CPU_PERIOD_US } from '../base/limits.ts';
 import { LABEL_VARIABLE } from '../runtimes/bubblewrap_argv.ts';
 import type { SandboxSpec } from '../runtimes/runtime.ts';
 import { INNER_ID } from '../runtimes/userland.ts';
@@ -11,6 +12,7 @@ import type { Facts, Profile } from './probes/probe.ts';
 export interface HostFacts {
   uid: number;
   gid: number;
+  groups: readonly number[];
   /** Links of `/proc/self/ns`, by name. */
   namespaces: Record<string, string>;
   /** Top-level folders and links that bubblewrap takes from the host. */
@@ -27,8 +29,8 @@ export interface Declared {
   /** Names that the first process may have: the declared ones, and those of a launcher's shell. */
   env_first: readonly string[];
   devices: { needed: readonly string[]; allowed: readonly string[] };
-  /** Uid of the host that the sandbox's processes have. */
-  host_uid: number;
+  /** Account of the host that the sandbox's processes have, and the groups that it may have there. */
+  host_ids: { uid: number; gid: number; groups: readonly number[] };
 }
 
 const DEVICES = [
@@ -50,19 +52,20 @@ const DEVICES = [
 const DEVICES_OF_SOME = ['core', 'mqueue'];
 
 export function declaredOf(spec: SandboxSpec, profile: Profile, host: HostFacts): Declared {
-  const host_uid = spec.uid ?? host.uid;
-  const inside = profile === 'bubblewrap' ? [INNER_ID, INNER_ID] : [host_uid, spec.uid ?? host.gid];
+  const ids = spec.uid === null ? host : { uid: spec.uid, gid: spec.uid, groups: [] };
+  const inside = profile === 'bubblewrap' ? { uid: INNER_ID, gid: INNER_ID } : ids;
   const env = envNames(spec, profile);
   const { limits } = spec;
   return {
     facts: {
-      uids: fourTimes(inside[0]!),
-      gids: fourTimes(inside[1]!),
+      uids: fourTimes(inside.uid),
+      gids: fourTimes(inside.gid),
       env_names: env.join('\n'),
       tmp_bytes: String(limits.tmp_bytes),
       shm_bytes: String(limits.shm_bytes),
       open_files: `${limits.open_files} ${limits.open_files}`,
       pids: String(limits.pids),
+      cpu_quota_us: String(Math.round(limits.cpus * CPU_PERIOD_US)),
       memory_bytes: String(limits.memory_bytes),
     },
     spec,
@@ -71,7 +74,7 @@ export function declaredOf(spec: SandboxSpec, profile: Profile, host: HostFacts)
     own: ownMounts(profile, host.userland.folders),
     env_first: [...env, 'PATH', 'PWD', 'OLDPWD'],
     devices: { needed: DEVICES, allowed: [...DEVICES, ...DEVICES_OF_SOME] },
-    host_uid,
+    host_ids: { uid: ids.uid, gid: ids.gid, groups: [ids.gid, ...ids.groups] },
   };
 }
 

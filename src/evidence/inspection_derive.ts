@@ -33,7 +33,10 @@ export function derive(raw: Observations, declared: Declared): Observations {
   add('run.foreign', 'list./run', (value) => foreign(lines(value), ['glass']));
   add('resolver.foreign', 'resolver', (value) => foreign(lines(value), ['nameserver 127.0.0.1', 'search .', 'none']));
   add('sys', 'list./sys', (value) => (isCode(value) ? value : 'ok'));
-  add('host.uid', 'host.uid', (value) => (value === String(declared.host_uid) ? 'as declared' : `uid ${value}`));
+  const { host_ids } = declared;
+  add('host.uid', 'host.uid', (value) => (value === String(host_ids.uid) ? 'as declared' : `uid ${value}`));
+  add('host.gid', 'host.gid', (value) => (value === String(host_ids.gid) ? 'as declared' : `gid ${value}`));
+  add('host.groups', 'host.groups', (value) => foreign(value.split(' '), ['', ...host_ids.groups.map(String)]));
   deriveMounts(raw, declared, seen);
   deriveLists(raw, declared, seen);
   return seen;

@@ -55,6 +55,9 @@ const ENGINE: OwnMounts = {
   writable: ['/dev', '/dev/mqueue', ...SCRATCH],
 };
 
+/** Nothing is ever started from these, whoever mounts them. */
+const NO_PROGRAMS = ['/proc', '/sys', '/dev/pts', '/dev/mqueue'];
+
 /** `userland`: folders of the host that bubblewrap binds. */
 export function ownMounts(profile: Profile, userland: readonly string[]): OwnMounts {
   switch (profile) {
@@ -79,6 +82,7 @@ export function compareMounts(mounts: Mount[], binds: readonly Bind[], own: OwnM
   const writable = mounts.filter((mount) => !mount.flags.includes('ro') && !isMask(mount, own));
   const found = new Map(mounts.map((mount) => [mount.target, mount]));
   const targets = (list: Mount[]): string[] => [...new Set(list.map(({ target }) => target))];
+  const without = (flag: string): Mount[] => writable.filter(({ flags }) => !flags.includes(flag));
   const wrong = (test: (bind: Bind, mount: Mount) => boolean): string[] =>
     binds
       .filter((bind) => {
@@ -98,11 +102,14 @@ export function compareMounts(mounts: Mount[], binds: readonly Bind[], own: OwnM
       ),
     ],
     ['mounts.shared', targets(mounts.filter(({ shared }) => shared))],
-    ['mounts.suid', targets(writable.filter(({ flags }) => !flags.includes('nosuid')))],
     [
-      'mounts.dev',
-      targets(writable.filter((mount) => !mount.flags.includes('nodev') && !own.exact.includes(mount.target))),
+      'mounts.exec',
+      targets(mounts.filter(({ target, flags }) => NO_PROGRAMS.includes(target) && !flags.includes('noexec'))),
     ],
+    ['mounts.suid', targets(without('nosuid').filter(({ target }) => !declared.has(target)))],
+    ['mounts.dev', targets(without('nodev').filter(({ target }) => !declared.has(target) && !isDevice(target)))],
+    ['binds.suid', targets(without('nosuid').filter(({ target }) => declared.has(target)))],
+    ['binds.dev', targets(without('nodev').filter(({ target }) => declared.has(target)))],
   ]);
 }
 
@@ -110,6 +117,11 @@ export function compareMounts(mounts: Mount[], binds: readonly Bind[], own: OwnM
 function isMask(mount: Mount, own: OwnMounts): boolean {
   const masks = mount.root === '/null' || mount.kind === 'tmpfs';
   return masks && own.below.some((folder) => mount.target.startsWith(folder));
+}
+
+/** Device files are what these are for. */
+function isDevice(target: string): boolean {
+  return /^\/dev(\/|$)/.test(target) && !['/dev/shm', '/dev/mqueue'].includes(target);
 }
 
 /** The table names a path within its file system: a part of the source, or the source below a subvolume. */

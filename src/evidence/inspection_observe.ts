@@ -7,8 +7,18 @@ import type { Observation } from './inspection_derive.ts';
 
 /** Runs one sandbox of the self-check to its end and keeps what its observer says. Its output is hostile bytes. */
 
+/** Accounts of the host, in decimal. */
+export interface HostIds {
+  uid: string;
+  gid: string;
+  /** Supplementary groups, separated by spaces. */
+  groups: string;
+}
+
 export interface Observed {
   seen: Map<string, Observation>;
+  /** As the host's kernel knows its first process; null when it said nothing. */
+  ids: HostIds | null;
   exit: SandboxExit;
   /** The end of what it said that was no observation: to explain a run without any. */
   other: string;
@@ -18,20 +28,19 @@ export interface Observed {
 export async function observe(runtime: Runtime, spec: SandboxSpec, nonce: string): Promise<Observed> {
   const lines = new ObservationReader(nonce);
   try {
-    let hostUid: string | null = null;
+    let ids: HostIds | null = null;
     const sandbox = await runtime.start(spec, (chunk) => {
       // From the first word on it is what it stays: before that it may still be a launcher with other rights.
-      hostUid ??= uidOf(sandbox.pid);
+      ids ??= hostIdsOf(sandbox.pid);
       if (!lines.read(chunk)) sandbox.kill();
     });
     const timer = setTimeout(() => sandbox.kill(), INSPECTION_MS);
     const exit = await sandbox.exited;
     clearTimeout(timer);
-    if (hostUid !== null) lines.seen.set('host.uid', { value: hostUid });
-    return { seen: lines.seen, exit, other: lines.other };
+    return { seen: lines.seen, ids, exit, other: lines.other };
   } catch (error) {
     const exit = { code: null, signal: null, reason: `start failed: ${messageOf(error)}` };
-    return { seen: lines.seen, exit, other: lines.other };
+    return { seen: lines.seen, ids: null, exit, other: lines.other };
   }
 }
 
@@ -85,10 +94,13 @@ function parse(line: string) {
   }
 }
 
-function uidOf(pid: number): string {
+function hostIdsOf(pid: number): HostIds {
+  let status = '';
   try {
-    return /^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1] ?? 'unknown';
+    status = readFileSync(`/proc/${pid}/status`, 'latin1');
   } catch {
-    return 'unknown';
+    // It ended already: its ids are unknown, which no probe takes for an answer.
   }
+  const first = (field: string): string => new RegExp(`^${field}:\\t(\\d+)`, 'm').exec(status)?.[1] ?? 'unknown';
+  return { uid: first('Uid'), gid: first('Gid'), groups: /^Groups:\t(.*)$/m.exec(status)?.[1]?.trim() ?? 'unknown' };
 }

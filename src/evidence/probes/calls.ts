@@ -64,7 +64,7 @@ const MOUNTS_AND_NAMESPACES: readonly CallProbe[] = [
 ];
 
 const PROCESSES_AND_KERNEL: readonly CallProbe[] = [
-  denied('ptrace', 'trace another process', 16, 1, 0, 0),
+  denied('ptrace', 'trace another process', 0, 0, 0, 0),
   denied('process_vm_readv', 'read the memory of another process', 1, 0, 0, 0, 0, 0),
   denied('process_vm_writev', 'write the memory of another process', 1, 0, 0, 0, 0, 0),
   denied('pidfd_getfd', 'take a descriptor from another process', -1, 0, 0),

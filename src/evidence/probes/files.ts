@@ -90,9 +90,12 @@ const MOUNTS: readonly Probe[] = [
   quick('mounts', 'mounts.sources', 'see another folder of the host than the declared one', NONE),
   quick('mounts', 'mounts.writable', 'use a writable mount that is not declared', NONE),
   quick('mounts', 'mounts.shared', 'pass a mount on to the host', NONE),
+  quick('mounts', 'mounts.exec', 'start a program from /proc, /sys or /dev/pts', NONE),
   quick('mounts', 'touch.declared', 'change what is declared read-only', NONE),
-  { ...quick('mounts', 'mounts.suid', 'keep a set-uid file on a writable mount', NONE), except: ENGINES },
-  { ...quick('mounts', 'mounts.dev', 'keep a device file on a writable mount', NONE), except: ENGINES },
+  quick('mounts', 'mounts.suid', 'keep a set-uid file on a scratch mount', NONE),
+  quick('mounts', 'mounts.dev', 'keep a device file on a scratch mount', NONE),
+  { ...quick('mounts', 'binds.suid', 'keep a set-uid file in the workspace', NONE), except: ENGINES },
+  { ...quick('mounts', 'binds.dev', 'keep a device file in the workspace', NONE), except: ENGINES },
 ].map((probe) =>
   probe.id.startsWith('mounts.') ? { ...probe, except: { gvisor: GVISOR_TABLE, ...probe.except } } : probe,
 );

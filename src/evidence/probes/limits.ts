@@ -5,8 +5,8 @@ import type { Expectation, Probe } from './probe.ts';
 
 export type LimitName = LimitState['name'];
 
-/** Bubblewrap's sandboxes do not see their control group; with depth `full` the limit itself is tried. */
-const UNSEEN: Expectation = { not_run: 'no control group is mounted inside; depth full tries the limit itself' };
+/** Bubblewrap's sandboxes do not see their control group; depth `full` tries what can be exhausted. */
+const UNSEEN: Expectation = { not_run: 'no control group is mounted inside' };
 const UNSEEN_BY = { bubblewrap: UNSEEN, gvisor: UNSEEN };
 
 export const LIMIT_PROBES: readonly Probe[] = [
@@ -17,6 +17,15 @@ export const LIMIT_PROBES: readonly Probe[] = [
   { ...probe('limit.pids', 'have more processes than declared', { fact: 'pids' }, 'pids'), except: UNSEEN_BY },
   {
     ...probe('limit.memory', 'have more memory than declared', { fact: 'memory_bytes' }, 'memory_bytes'),
+    except: UNSEEN_BY,
+  },
+  {
+    ...probe(
+      'limit.cpus',
+      'have more processor time than declared (µs of each 100 ms)',
+      { fact: 'cpu_quota_us' },
+      'cpus',
+    ),
     except: UNSEEN_BY,
   },
   exhausting('processes', 'start processes without end', 'EAGAIN', 'pids'),

@@ -28,6 +28,7 @@ export interface Facts {
   shm_bytes: string;
   open_files: string;
   pids: string;
+  cpu_quota_us: string;
   memory_bytes: string;
 }
 

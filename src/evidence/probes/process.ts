@@ -30,6 +30,8 @@ const IDENTITY: readonly Probe[] = [
   quick('identity', 'set.groups', 'add a supplementary group', { one_of: ['EPERM'] }),
   quick('identity', 'set_id.raised', 'run a set-uid program with its rights', NONE),
   quick('identity', 'host.uid', 'run under another account of the host', { one_of: ['as declared'] }),
+  quick('identity', 'host.gid', 'run in another group of the host', { one_of: ['as declared'] }),
+  quick('identity', 'host.groups', 'use another supplementary group of the host', NONE),
 ];
 
 const ENVIRONMENT: readonly Probe[] = [
