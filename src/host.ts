@@ -115,11 +115,16 @@ function makeFlow(base: Base) {
   const alerts = new Alerts(ledger, clock, log, base.operatorChat, deliver);
   const alert = alerts.alert.bind(alerts);
   const delivery = new Delivery(ledger, clock, channels, faults, { alert, trouble });
+  // One after the other: each looks first whether the one before it has done the work.
+  let warming = Promise.resolve();
+  const warm = (): void => {
+    warming = warming.then(() => warmUpAll(base, planner));
+  };
   const egress = new Egress(paths.gatewaySocket, log, {
     alert,
     secrets: () => {
       sessions.restIdle('the set of secrets changed');
-      void warmUpAll(base, planner);
+      warm();
     },
     refused: (session, reason) => sessions.end(session, `no egress: ${reason}`),
   });
@@ -130,7 +135,7 @@ function makeFlow(base: Base) {
     limitsOf: async () => [await workspaces.limit()],
     applied: (group) => {
       sessions.restIdle('its authority changed', group);
-      void warmUpAll(base, planner);
+      warm();
     },
   });
   const planner = new Planner({
@@ -159,7 +164,7 @@ function makeFlow(base: Base) {
     deliver,
   );
   const sweep = new Sweep([sessions, delivery], log);
-  return { alert, delivery, egress, groups, workspaces, planner, proofs, sessions, intake, sweep };
+  return { alert, warm, delivery, egress, groups, workspaces, planner, proofs, sessions, intake, sweep };
 }
 
 /** What the operator's clients can ask. */
@@ -220,7 +225,7 @@ async function startParts(parts: Parts): Promise<void> {
     .catch(() => {});
   log.info('host.ready', { ms: Math.round(clock.monotonic() - parts.started), home: paths.home });
   parts.proofs.start();
-  void warmUpAll(parts, parts.planner);
+  parts.warm();
 }
 
 /** In the background: a first message that comes before it is done only starts slower. */

@@ -1,5 +1,6 @@
 import { OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
+import type { Actual } from '../evidence/inspection_actual.ts';
 import type { ProbeResult } from '../evidence/inspection_judge.ts';
 import type { GroupShown } from '../operations/groups.ts';
 import type { Inspected } from '../operations/proofs.ts';
@@ -54,8 +55,7 @@ function print(found: InspectAnswer, io: Io): void {
   io.out(bold(io, 'declared'));
   for (const [label, words] of declaredLines(found)) io.out(`  ${label.padEnd(20)} ${printable(words)}`);
   io.out(bold(io, 'seen inside'));
-  for (const [label, value] of Object.entries(inspection.actual))
-    io.out(`  ${label.padEnd(20)} ${printable(shown(value))}`);
+  for (const [label, words] of actualLines(inspection.actual)) io.out(`  ${label.padEnd(20)} ${printable(words)}`);
   for (const group of new Set(inspection.probes.map((probe) => probe.group))) {
     io.out(bold(io, group));
     for (const probe of inspection.probes.filter((one) => one.group === group)) io.out(`  ${line(probe, found, io)}`);
@@ -82,6 +82,20 @@ function summary({ inspection, group }: InspectAnswer, io: Io): string {
   return inspection.ok ? bold(io, text) : red(io, text);
 }
 
-function shown(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value);
+function actualLines({ mounts, env, etc, caps, limits, ...rest }: Actual): [label: string, words: string][] {
+  const flat = (record: Record<string, string>): string =>
+    Object.entries(record)
+      .map(([name, value]) => `${name} ${value}`)
+      .join(', ');
+  return [
+    ...Object.entries(rest).map(([label, value]): [string, string] => [label.replaceAll('_', ' '), value]),
+    ['capabilities', flat(caps)],
+    ['limits', flat(limits)],
+    ['environment', env.join(' ')],
+    ['/etc', `${etc.length} files`],
+    ...mounts.map(({ target, access, flags }): [string, string] => {
+      const kept = ['nosuid', 'nodev', 'noexec'].filter((flag) => flags.includes(flag));
+      return ['mount', `${access.padEnd(5)} ${target}  ${kept.join(' ')}`];
+    }),
+  ];
 }

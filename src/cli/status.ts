@@ -42,6 +42,7 @@ function renderStatus(status: Status, io: Io): string {
         ? `${group.name}: ${group.harness}, ${group.model}${group.edited === null ? '' : ` (${group.edited}: ./glass group plan ${group.name})`}`
         : red(io, `${group.name}: ${group.problem}`),
     ]),
+    ...status.groups.map((group): [string, string] => ['boundary', boundary(group, io)]),
     ...status.sessions.map((session): [string, string] => [
       'session',
       `${session.session} of ${session.group}: ${session.state}, ${session.harness ?? '–'}, pid ${session.pid ?? '–'}${session.authority === 'in force' ? '' : `, an older authority ${session.authority}`}`,
@@ -66,6 +67,14 @@ function renderStatus(status: Status, io: Io): string {
       ? bold(io, `GlassClaw ${status.version}: ok`)
       : bold(io, `GlassClaw ${status.version}: needs attention`);
   return [head, ...rows.map(([name, text]) => `  ${name.padEnd(8)} ${text}`)].join('\n');
+}
+
+function boundary({ name, proof }: Status['groups'][number], io: Io): string {
+  if (proof === null) return `${name}: proven at its first start`;
+  const when = new Date(proof.at_ms).toISOString().slice(0, 16).replace('T', ' ');
+  return proof.ok
+    ? `${name}: held at ${when} (${proof.depth})`
+    : red(io, `${name}: failed at ${when}: ./glass inspect ${name}`);
 }
 
 function limits(status: Status): string {

@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
-import { ROOT } from '../../src/base/paths.ts';
 import { startModel } from '../fakes/model.ts';
+import { type Patch, PatchedTree } from '../fakes/patched_tree.ts';
 import { remove } from '../fakes/remove.ts';
 import { isClean } from './judge.ts';
 import { type RunResult, runOne, tokenScript } from './matrix.ts';
@@ -12,11 +9,20 @@ import { type RunResult, runOne, tokenScript } from './matrix.ts';
 /** The judge is worth something only if it sees what it is there for: each guard is taken out of a copy of the code. */
 interface Sabotage {
   what: string;
-  /** File, what stands there, and what stands there without the guard. */
-  patches: [file: string, from: string, to: string][];
+  patches: Patch[];
   /** Where the run is killed. */
   point: string;
 }
+
+/** Kills the host between the two halves of a torn transaction, once per home. */
+const KILL_ONCE = `import { existsSync, writeFileSync } from 'node:fs';
+function killOnce(): void {
+  const flag = \`\${process.env['GLASS_HOME']}/killed\`;
+  if (existsSync(flag)) return;
+  writeFileSync(flag, '');
+  process.kill(process.pid, 'SIGKILL');
+}
+`;
 
 const SABOTAGES: Sabotage[] = [
   {
@@ -38,10 +44,11 @@ const SABOTAGES: Sabotage[] = [
   {
     what: 'the settle transaction',
     patches: [
+      ['src/sessions/turn_book.ts', 'import ', `${KILL_ONCE}import `],
       [
         'src/sessions/turn_book.ts',
-        "const outbound = end.outcome === 'silent'",
-        "db.raw.exec('COMMIT; BEGIN IMMEDIATE');\n  killOnce();\n  const outbound = end.outcome === 'silent'",
+        "return end.outcome === 'silent'",
+        "db.raw.exec('COMMIT; BEGIN IMMEDIATE');\n  killOnce();\n  return end.outcome === 'silent'",
       ],
     ],
     point: 'ledger.settle:after',
@@ -58,17 +65,6 @@ const SABOTAGES: Sabotage[] = [
   },
 ];
 
-/** Kills the host between the two halves of a torn transaction, once per home. */
-const KILL_ONCE = `
-import { existsSync, writeFileSync } from 'node:fs';
-function killOnce(): void {
-  const flag = \`\${process.env['GLASS_HOME']}/killed\`;
-  if (existsSync(flag)) return;
-  writeFileSync(flag, '');
-  process.kill(process.pid, 'SIGKILL');
-}
-`;
-
 /** Which pass of the point is the one that matters depends on who is first; one of these is. */
 const HITS = [1, 2, 3, 4, 5, 6];
 
@@ -84,13 +80,9 @@ for (const sabotage of SABOTAGES) {
 }
 
 async function runSabotaged(sabotage: Sabotage, hit: number): Promise<RunResult> {
-  const root = mkdtempSync(join(tmpdir(), 'gs-'));
+  using tree = new PatchedTree(sabotage.patches);
   const model = await startModel({ script: tokenScript });
   try {
-    for (const part of ['src', 'sandbox', 'templates', 'test', 'package.json'])
-      cpSync(join(ROOT, part), join(root, part), { recursive: true });
-    symlinkSync(join(ROOT, 'node_modules'), join(root, 'node_modules'));
-    for (const [file, from, to] of sabotage.patches) patch(join(root, file), from, to);
     const plan = {
       seed: 7,
       point: { name: sabotage.point, process: 'host' as const },
@@ -99,18 +91,10 @@ async function runSabotaged(sabotage: Sabotage, hit: number): Promise<RunResult>
       thinker: 'probe' as const,
       runtime: 'bubblewrap' as const,
     };
-    const result = await runOne(plan, model, root);
+    const result = await runOne(plan, model, tree.root);
     remove(result.home);
     return result;
   } finally {
     await model.close();
-    remove(root);
   }
-}
-
-function patch(file: string, from: string, to: string): void {
-  const text = readFileSync(file, 'utf8');
-  assert.ok(text.includes(from), `${file} has no longer "${from.slice(0, 60)}"`);
-  const patched = text.replace(from, () => to);
-  writeFileSync(file, patched.includes('killOnce()') ? KILL_ONCE + patched : patched);
 }

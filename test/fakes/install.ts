@@ -14,11 +14,13 @@ import { remove } from './remove.ts';
 export class Install {
   readonly paths: Paths;
   readonly control: ControlClient;
+  readonly #root: string;
   readonly #env: NodeJS.ProcessEnv;
   readonly #children = new Map<'gateway' | 'host', ChildProcess>();
 
-  /** `within`: the folder that its home is made in. */
-  constructor(within = tmpdir()) {
+  /** `within`: the folder that its home is made in. `root`: the checkout that runs. */
+  constructor(within = tmpdir(), root = ROOT) {
+    this.#root = root;
     const home = mkdtempSync(join(within, 'gb-'));
     this.#env = { ...process.env, GLASS_HOME: home, NODE_COMPILE_CACHE: join(home, 'cache/code-trusted') };
     this.paths = pathsOf(home, this.#env);
@@ -50,7 +52,7 @@ export class Install {
   }
 
   spawn(part: 'gateway' | 'host'): void {
-    const child = spawn(process.execPath, ['--disable-sigusr1', join(ROOT, `src/${part}.ts`)], {
+    const child = spawn(process.execPath, ['--disable-sigusr1', join(this.#root, `src/${part}.ts`)], {
       env: this.#env,
       stdio: 'ignore',
     });

@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { ROOT } from '../../src/base/paths.ts';
+import type { InspectAnswer } from '../../src/cli/inspect.ts';
+import { Install } from '../fakes/install.ts';
+import { PatchedTree } from '../fakes/patched_tree.ts';
+import { rows, Terminal } from '../fakes/terminal.ts';
+
+/** When a group's boundary is proven, what is kept of it, and what it shows, with real processes and sandboxes. */
+
+const IS_ROOT = process.geteuid!() === 0;
+const install = new Install();
+
+before(async () => {
+  install.group('assistant', 'harness: probe\nlimits: {memory: 512MiB, pids: 100}\n');
+  await install.start();
+});
+afterEach((context) => install.explain(context));
+after(() => install.stop());
+
+interface Proof {
+  fingerprint: string;
+  depth: string;
+  ok: number;
+}
+
+function proofs(): Proof[] {
+  return rows<Proof>(install, 'SELECT fingerprint, depth, ok FROM proofs ORDER BY id');
+}
+
+async function answered(chat: string): Promise<void> {
+  const terminal = new Terminal(install.control, chat);
+  await terminal.open();
+  await terminal.say('hello');
+  await terminal.hears(/You said: hello/);
+}
+
+function glass(...words: string[]) {
+  const env = { ...process.env, GLASS_HOME: install.paths.home, NO_COLOR: '1' };
+  const options = { env, encoding: 'utf8', timeout: 60_000, maxBuffer: 2 ** 24 } as const;
+  return spawnSync(process.execPath, [join(ROOT, 'src/cli/main.ts'), ...words], options);
+}
+
+test('a group is proven before its first sandbox starts, and not again while nothing changes', async () => {
+  assert.deepEqual(proofs(), []);
+  await Promise.all([answered('one'), answered('two')]);
+  assert.equal(proofs().length, 1, 'two starts at once share one proof');
+  assert.equal(proofs()[0]!.ok, 1);
+  await answered('three');
+  assert.equal(proofs().length, 1);
+  const { groups } = await install.ready();
+  assert.equal(groups[0]!.proof?.ok, true);
+});
+
+test('another authority is another boundary: it is proven anew, also after a restart', async () => {
+  await install.change('assistant', 'harness: probe\nlimits: {memory: 512MiB, pids: 101}\n');
+  await answered('changed');
+  assert.equal(proofs().length, 2);
+  assert.notEqual(proofs()[0]!.fingerprint, proofs()[1]!.fingerprint);
+  await install.end('host', 'SIGKILL');
+  install.spawn('host');
+  await install.ready();
+  await answered('after-restart');
+  assert.equal(proofs().length, 2);
+});
+
+test('glass inspect shows what is declared, what is, and every attempt, as a table, JSON and a report', async () => {
+  const table = glass('inspect', 'assistant', ...(IS_ROOT ? ['--canary'] : []));
+  assert.equal(table.status, 0, table.stderr + table.stdout);
+  assert.match(table.stdout, /memory +512 MiB/);
+  assert.match(table.stdout, /mount +write +\/workspace/);
+  assert.match(table.stdout, /✓ reach the docker engine/);
+  assert.match(table.stdout, /assistant on bubblewrap: \d+ held, 0 failed/);
+  const json = glass('inspect', 'assistant', '--quick', '--json');
+  const found = JSON.parse(json.stdout) as InspectAnswer;
+  assert.ok(found.inspection.probes.filter((probe) => probe.state === 'passed').length >= 60);
+  assert.ok(
+    (found.last_seen['exhaust.processes'] ?? 0) > 0 || !IS_ROOT,
+    'what a quick look leaves out was seen before',
+  );
+  const report = glass('inspect', 'assistant', '--quick', '--markdown').stdout;
+  assert.match(report, /^# /);
+  assert.match(report, /512 MiB/);
+  assert.match(report, /not built/);
+  assert.equal(glass('inspect', 'nobody').status, 4);
+  assert.equal(glass('inspect').status, 2);
+});
+
+test('an inspection leaves nothing behind', () => {
+  assert.deepEqual(
+    readdirSync(install.paths.sessions).filter((name) => name.startsWith('inspect')),
+    [],
+  );
+  assert.ok(!existsSync(dirname(install.paths.session('inspect-assistant').state)));
+  assert.deepEqual(
+    readdirSync('/etc').filter((name) => name.startsWith('glassclaw-canary')),
+    [],
+  );
+});
+
+test('a boundary with a hole starts nothing: the person is told, the operator is alerted, and it says which guard', async () => {
+  using tree = new PatchedTree([['src/runtimes/bubblewrap_argv.ts', "'--unshare-net',", '']]);
+  const holed = new Install(undefined, tree.root);
+  try {
+    holed.group('assistant', 'harness: probe\n');
+    await holed.start();
+    const terminal = new Terminal(holed.control, 'holed');
+    await terminal.open();
+    await terminal.say('hello');
+    const told = await terminal.hears(/could not be answered/);
+    assert.match(told.body, /self-check of the group assistant failed: .*net/);
+    const { groups, alerts, state } = await holed.ready();
+    assert.equal(state, 'attention');
+    assert.equal(groups[0]!.proof?.ok, false);
+    assert.ok(alerts.some((alert) => alert.kind === 'boundary.failed' && alert.subject === 'assistant'));
+    assert.equal(rows(holed, "SELECT id FROM events WHERE kind = 'sandbox.ready'").length, 0);
+  } finally {
+    await holed.stop();
+  }
+});
