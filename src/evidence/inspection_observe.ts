@@ -30,9 +30,9 @@ export async function observe(runtime: Runtime, spec: SandboxSpec, nonce: string
   try {
     let ids: HostIds | null = null;
     const sandbox = await runtime.start(spec, (chunk) => {
-      // From the first word on it is what it stays: before that it may still be a launcher with other rights.
-      ids ??= hostIdsOf(sandbox.pid);
       if (!lines.read(chunk)) sandbox.kill();
+      // From the observer's first word on it is what it stays; before that it may still be a launcher with other rights.
+      if (lines.seen.size > 0) ids ??= hostIdsOf(sandbox.pid);
     });
     const timer = setTimeout(() => sandbox.kill(), INSPECTION_MS);
     const exit = await sandbox.exited;

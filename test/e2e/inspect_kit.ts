@@ -1,10 +1,12 @@
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { readGroup } from '../../src/base/config.ts';
-import { type Paths, pathsOf, prepareHome } from '../../src/base/paths.ts';
+import { type Paths, pathsOf, prepareHome, ROOT } from '../../src/base/paths.ts';
 import type { Inspection, InspectionInput } from '../../src/evidence/inspection.ts';
-import type { SandboxSpec } from '../../src/runtimes/runtime.ts';
+import { engineSocket } from '../../src/runtimes/engine.ts';
+import type { Runtime, SandboxSpec } from '../../src/runtimes/runtime.ts';
 import { sessionSpec } from '../../src/sessions/spec.ts';
 import { remove } from '../fakes/remove.ts';
 
@@ -65,4 +67,35 @@ export function redLines(inspection: Inspection): string[] {
   return inspection.probes
     .filter(({ state }) => state === 'failed')
     .map(({ id, expected, seen }) => `${id}: expected ${expected}, seen ${seen}`);
+}
+
+/** The runtime of this source, or of a copy of it at `root`. */
+export async function runtimeOf(name: Runtime['name'], { paths }: InspectedHome, root = ROOT): Promise<Runtime> {
+  const load = (file: string): Promise<unknown> => import(pathToFileURL(join(root, 'src/runtimes', file)).href);
+  if (name === 'docker') {
+    const { DockerRuntime } = (await load('docker.ts')) as typeof import('../../src/runtimes/docker.ts');
+    return new DockerRuntime({ socket: engineSocket(process.env) });
+  }
+  const { BubblewrapRuntime } = (await load('bubblewrap.ts')) as typeof import('../../src/runtimes/bubblewrap.ts');
+  return new BubblewrapRuntime({ cache: paths.cache, run: paths.run });
+}
+
+/** The inspection of a copy of the source, with the runtimes of that copy. */
+export async function inspectFrom(
+  root: string,
+  name: Runtime['name'],
+  home: InspectedHome,
+  depth: InspectionInput['depth'],
+): Promise<Inspection> {
+  const url = pathToFileURL(join(root, 'src/evidence/inspection.ts')).href;
+  const { inspectSandbox } = (await import(url)) as typeof import('../../src/evidence/inspection.ts');
+  const runtime = await runtimeOf(name, home, root);
+  await runtime.check();
+  return inspectSandbox(home.input(runtime, depth));
+}
+
+if (import.meta.main) {
+  const home = new InspectedHome();
+  process.stdout.write(JSON.stringify(await inspectFrom(process.argv[2]!, 'bubblewrap', home, 'quick')));
+  home.remove();
 }
