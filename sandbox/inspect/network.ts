@@ -8,7 +8,7 @@ import { codeOf, listed, type Report, textOf } from './report.ts';
 /** What can be reached over a network or a socket. */
 
 /** Without a network a refusal comes at once; what takes longer was let through. */
-const DIAL_MS = 1000;
+const DIAL_MS = 2000;
 
 export async function observeNetwork(report: Report, task: InspectionTask): Promise<void> {
   report.saw(

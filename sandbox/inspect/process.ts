@@ -54,11 +54,14 @@ function observeEnvironment(report: Report): void {
   report.saw('env.first', first);
 }
 
+/** Both ends of the event loop's own pipes are open here; a pipe of which one end is, leads out. */
 function foreignDescriptors(): string[] {
-  return readdirSync('/proc/self/fd')
+  const targets = readdirSync('/proc/self/fd')
     .filter((fd) => Number(fd) > 2)
-    .map((fd) => textOf(() => readlinkSync(`/proc/self/fd/${fd}`)))
-    .filter((target) => target !== 'ENOENT' && !OWN_DESCRIPTOR.test(target));
+    .map((fd) => textOf(() => readlinkSync(`/proc/self/fd/${fd}`)));
+  const leadsOut = (target: string): boolean =>
+    target.startsWith('pipe:') && targets.filter((other) => other === target).length === 1;
+  return targets.filter((target) => target !== 'ENOENT' && (leadsOut(target) || !OWN_DESCRIPTOR.test(target)));
 }
 
 function observeLimits(report: Report): void {

@@ -1,5 +1,6 @@
 import { OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
+import { VERSION } from '../base/version.ts';
 import type { Actual } from '../evidence/inspection_actual.ts';
 import type { ProbeResult } from '../evidence/inspection_judge.ts';
 import type { GroupShown } from '../operations/groups.ts';
@@ -34,9 +35,26 @@ export async function inspect(args: string[], paths: Paths, io: Io): Promise<num
 
 /** Loaded only when it is asked for. */
 async function markdown(found: InspectAnswer): Promise<string> {
-  const { inspectionReport } = await import('../evidence/inspection_report.ts');
-  return inspectionReport(found.inspection, declaredLines(found));
+  const { renderInspection } = await import('../evidence/inspection_report.ts');
+  const lines = (pairs: [string, string][]): { label: string; value: string }[] =>
+    pairs.map(([label, value]) => ({ label, value }));
+  return renderInspection({
+    group: found.group,
+    versions: lines([
+      ['GlassClaw', VERSION],
+      ['Node', process.version],
+    ]),
+    declared: lines(declaredLines(found)),
+    inspection: found.inspection,
+  });
 }
+
+/** What a group.yaml may already say, and nothing acts on yet. */
+const NOT_BUILT: [label: string, words: string][] = [
+  ['egress services', 'not built: the gateway lets out model requests, and refuses everything else'],
+  ['budgets', 'not built: usage is metered and shown, and nothing is refused for it'],
+  ['approvals', 'not built: what needs one is refused'],
+];
 
 function declaredLines({ declared, authority }: InspectAnswer): [label: string, words: string][] {
   const account =
@@ -46,6 +64,7 @@ function declaredLines({ declared, authority }: InspectAnswer): [label: string, 
     ['authority', authority],
     ['account on the host', account],
     ...declared.capabilities.map(({ name, words }): [string, string] => [name, words]),
+    ...NOT_BUILT,
     ...declared.controls.map(({ name, state, reason }): [string, string] => [`limit ${name}`, `${state}: ${reason}`]),
   ];
 }

@@ -54,6 +54,7 @@ export interface Inspection {
 }
 
 const OBSERVER = '/opt/glass/app/sandbox/inspect';
+const OBSERVER_PROGRAM = '/opt/glass/app/sandbox/inspect/inspect.ts';
 const RUN_TARGET = '/run/glass';
 
 /**
@@ -129,7 +130,7 @@ async function tryPart(
     {
       ...spec,
       session: part === 'attempts' ? spec.session : `${spec.session}-${part}`,
-      argv: [spec.argv[0]!, `${OBSERVER}/inspect.ts`, JSON.stringify(task)],
+      argv: [spec.argv[0]!, OBSERVER_PROGRAM, JSON.stringify(task)],
       limits: part === 'attempts' ? spec.limits : loweredLimits(spec.limits),
     },
     nonce,

@@ -51,6 +51,9 @@ const DEVICES = [
 /** A link to `/proc/kcore`, and POSIX message queues: only some runtimes make them. */
 const DEVICES_OF_SOME = ['core', 'mqueue'];
 
+/** Folders that an unpacked image may have bound one by one. */
+const IMAGE_FOLDERS = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/opt', '/var'];
+
 export function declaredOf(spec: SandboxSpec, profile: Profile, host: HostFacts): Declared {
   const ids = spec.uid === null ? host : { uid: spec.uid, gid: spec.uid, groups: [] };
   const inside = profile === 'bubblewrap' ? { uid: INNER_ID, gid: INNER_ID } : ids;
@@ -71,7 +74,7 @@ export function declaredOf(spec: SandboxSpec, profile: Profile, host: HostFacts)
     spec,
     profile,
     host,
-    own: ownMounts(profile, host.userland.folders),
+    own: ownMounts(profile, spec.userland.kind === 'image' ? IMAGE_FOLDERS : host.userland.folders),
     env_first: [...env, 'PATH', 'PWD', 'OLDPWD'],
     devices: { needed: DEVICES, allowed: [...DEVICES, ...DEVICES_OF_SOME] },
     host_ids: { uid: ids.uid, gid: ids.gid, groups: [ids.gid, ...ids.groups] },

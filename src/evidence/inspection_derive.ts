@@ -10,6 +10,10 @@ export type Observation = { value: string } | { not_run: string };
 /** The id that a user namespace shows for an account that it does not map: it gives no right inside. */
 const UNMAPPED_ID = '65534';
 
+/** Lists that are known only where the system files are the host's. */
+const OF_THE_HOST = ['etc.extra', 'etc.missing', 'root.extra', 'run.foreign'];
+const AN_IMAGE: Observation = { not_run: 'an image brings its own' };
+
 /** The observations, and the ones that follow from them. What is missing stays missing. */
 export function derive(raw: Observations, declared: Declared): Observations {
   const seen = new Map(raw);
@@ -37,6 +41,7 @@ export function derive(raw: Observations, declared: Declared): Observations {
   add('host.uid', 'host.uid', (value) => (value === String(host_ids.uid) ? 'as declared' : `uid ${value}`));
   add('host.gid', 'host.gid', (value) => (value === String(host_ids.gid) ? 'as declared' : `gid ${value}`));
   add('host.groups', 'host.groups', (value) => foreign(value.split(' '), ['', ...host_ids.groups.map(String)]));
+  if (declared.spec.userland.kind === 'image') for (const key of OF_THE_HOST) seen.set(key, AN_IMAGE);
   deriveMounts(raw, declared, seen);
   deriveLists(raw, declared, seen);
   return seen;

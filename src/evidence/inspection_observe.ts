@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { messageOf } from '../base/errors.ts';
 import { INSPECTION_MS, INSPECTION_OUTPUT_BYTES_MAX } from '../base/limits.ts';
 import { observationSchema } from '../protocol/inspection.ts';
-import type { Runtime, SandboxExit, SandboxSpec } from '../runtimes/runtime.ts';
+import type { Runtime, Sandbox, SandboxExit, SandboxSpec } from '../runtimes/runtime.ts';
 import type { Observation } from './inspection_derive.ts';
 
 /** Runs one sandbox of the self-check to its end and keeps what its observer says. Its output is hostile bytes. */
@@ -27,20 +27,28 @@ export interface Observed {
 /** Never rejects: a sandbox that cannot be started has said nothing, with the reason in `exit`. */
 export async function observe(runtime: Runtime, spec: SandboxSpec, nonce: string): Promise<Observed> {
   const lines = new ObservationReader(nonce);
+  let sandbox: Sandbox | null = null;
+  let ids: HostIds | null = null;
+  const look = (): void => {
+    if (sandbox === null) return;
+    if (lines.overfull) sandbox.kill();
+    // From the observer's first word on they are what they stay; before that it may be a launcher with other rights.
+    if (lines.seen.size > 0) ids ??= hostIdsOf(sandbox.pid);
+  };
   try {
-    let ids: HostIds | null = null;
-    const sandbox = await runtime.start(spec, (chunk) => {
-      // From the first word on it is what it stays: before that it may still be a launcher with other rights.
-      ids ??= hostIdsOf(sandbox.pid);
-      if (!lines.read(chunk)) sandbox.kill();
+    sandbox = await runtime.start(spec, (chunk) => {
+      lines.read(chunk);
+      look();
     });
-    const timer = setTimeout(() => sandbox.kill(), INSPECTION_MS);
+    // An engine may pass on output before it says that it has started.
+    look();
+    const timer = setTimeout(() => sandbox?.kill(), INSPECTION_MS);
     const exit = await sandbox.exited;
     clearTimeout(timer);
     return { seen: lines.seen, ids, exit, other: lines.other };
   } catch (error) {
     const exit = { code: null, signal: null, reason: `start failed: ${messageOf(error)}` };
-    return { seen: lines.seen, ids: null, exit, other: lines.other };
+    return { seen: lines.seen, ids, exit, other: lines.other };
   }
 }
 
@@ -63,14 +71,17 @@ export class ObservationReader {
     return (this.#other + this.#pending).slice(-OTHER_CHARS_MAX);
   }
 
-  /** False when it says more than it may. */
-  read(chunk: Buffer): boolean {
+  /** It has said more than it may: from there on nothing is read. */
+  get overfull(): boolean {
+    return this.#bytes > INSPECTION_OUTPUT_BYTES_MAX;
+  }
+
+  read(chunk: Buffer): void {
     this.#bytes += chunk.length;
-    if (this.#bytes > INSPECTION_OUTPUT_BYTES_MAX) return false;
+    if (this.overfull) return;
     const lines = (this.#pending + chunk.toString('latin1')).split('\n');
     this.#pending = lines.pop()!;
     for (const line of lines) this.#line(line);
-    return true;
   }
 
   #line(line: string): void {

@@ -50,7 +50,7 @@ const FAILED_SHOWN = 3;
 
 export class Proofs {
   readonly #input: ProofsInput;
-  /** One inspection of a group at a time; who comes meanwhile waits for it, and then looks anew. */
+  /** The last one that was asked for, by group. */
   readonly #running = new Map<string, Promise<unknown>>();
   #timer: NodeJS.Timeout | null = null;
 
@@ -72,25 +72,27 @@ export class Proofs {
     const { group } = plan.authority;
     const fingerprint = this.#fingerprint(plan);
     if (this.#proven(group, fingerprint)) return;
-    await this.#running.get(group)?.catch(() => {});
-    if (this.#proven(group, fingerprint)) return;
-    // What failed in full is not repaired by a quick look.
-    const last = lastProof(this.#input.ledger.db, group);
-    const depth = last?.fingerprint === fingerprint ? last.depth : 'quick';
-    const { inspection } = await this.inspect(group, depth, false);
-    if (!inspection.ok) throw failed(group, inspection);
+    await this.#alone(group, async () => {
+      if (this.#proven(group, fingerprint)) return;
+      // What failed in full is not repaired by a quick look.
+      const last = lastProof(this.#input.ledger.db, group);
+      const depth = last?.fingerprint === fingerprint ? last.depth : 'quick';
+      const { inspection } = await this.#inspect(group, depth, false);
+      if (!inspection.ok) throw failed(group, inspection);
+    });
   }
 
   /** Inspects now and keeps what was found. Rejects with `OperatingError` when the group cannot be started at all. */
-  async inspect(group: string, depth: Depth, canary: boolean): Promise<Inspected> {
-    await this.#running.get(group)?.catch(() => {});
-    const running = this.#inspect(group, depth, canary);
-    this.#running.set(group, running);
-    try {
-      return await running;
-    } finally {
-      if (this.#running.get(group) === running) this.#running.delete(group);
-    }
+  inspect(group: string, depth: Depth, canary: boolean): Promise<Inspected> {
+    return this.#alone(group, () => this.#inspect(group, depth, canary));
+  }
+
+  /** One after the other for each group: they share a session's name, and the first one's result may serve the others. */
+  #alone<T>(group: string, job: () => Promise<T>): Promise<T> {
+    const before = this.#running.get(group) ?? Promise.resolve();
+    const next = before.then(job, job);
+    this.#running.set(group, next);
+    return next;
   }
 
   /** The newest proof, for status. */

@@ -1,9 +1,12 @@
+import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Paths, pathsOf, prepareHome } from '../../src/base/paths.ts';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { type Paths, pathsOf, prepareHome, ROOT } from '../../src/base/paths.ts';
 import type { Inspection, InspectionInput } from '../../src/evidence/inspection.ts';
-import type { SandboxSpec } from '../../src/runtimes/runtime.ts';
+import { engineSocket } from '../../src/runtimes/engine.ts';
+import type { Runtime, SandboxSpec } from '../../src/runtimes/runtime.ts';
 import { sessionSpec } from '../../src/sessions/spec.ts';
 import { readFixture } from '../fakes/authorities.ts';
 import { remove } from '../fakes/remove.ts';
@@ -60,9 +63,50 @@ export class InspectedHome {
   }
 }
 
+/** Words for `setpriv`: an account without any right of its own. */
+export const ORDINARY = ['--reuid=61234', '--regid=61234', '--clear-groups'];
+
+/** Why the tests cannot be run again by an ordinary user. */
+export function cannotDrop(): string | false {
+  if (!IS_ROOT) return 'this is an ordinary user';
+  const reach = spawnSync('setpriv', [...ORDINARY, '--', process.execPath, fileURLToPath(import.meta.url), '--reach']);
+  return reach.status === 0 ? false : 'an ordinary user cannot reach this checkout';
+}
+
 /** The probes that did not pass, as lines for a person. */
 export function redLines(inspection: Inspection): string[] {
   return inspection.probes
     .filter(({ state }) => state === 'failed')
     .map(({ id, expected, seen }) => `${id}: expected ${expected}, seen ${seen}`);
+}
+
+/** The runtime of this source, or of a copy of it at `root`. */
+export async function runtimeOf(name: Runtime['name'], { paths }: InspectedHome, root = ROOT): Promise<Runtime> {
+  const load = (file: string): Promise<unknown> => import(pathToFileURL(join(root, 'src/runtimes', file)).href);
+  if (name === 'docker') {
+    const { DockerRuntime } = (await load('docker.ts')) as typeof import('../../src/runtimes/docker.ts');
+    return new DockerRuntime({ socket: engineSocket(process.env) });
+  }
+  const { BubblewrapRuntime } = (await load('bubblewrap.ts')) as typeof import('../../src/runtimes/bubblewrap.ts');
+  return new BubblewrapRuntime({ cache: paths.cache, run: paths.run });
+}
+
+/** The inspection of a copy of the source, with the runtimes of that copy. */
+export async function inspectFrom(
+  root: string,
+  name: Runtime['name'],
+  home: InspectedHome,
+  depth: InspectionInput['depth'],
+): Promise<Inspection> {
+  const url = pathToFileURL(join(root, 'src/evidence/inspection.ts')).href;
+  const { inspectSandbox } = (await import(url)) as typeof import('../../src/evidence/inspection.ts');
+  const runtime = await runtimeOf(name, home, root);
+  await runtime.check();
+  return inspectSandbox(await home.input(runtime, depth));
+}
+
+if (import.meta.main && process.argv[2] !== '--reach') {
+  const home = new InspectedHome();
+  process.stdout.write(JSON.stringify(await inspectFrom(process.argv[2]!, 'bubblewrap', home, 'quick')));
+  home.remove();
 }

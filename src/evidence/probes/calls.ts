@@ -14,6 +14,8 @@ interface CallProbe {
   args: readonly (number | string)[];
   what: string;
   answer: string;
+  /** Under an engine, where that is another one. */
+  engines?: string;
 }
 
 const SIGCHLD = 17;
@@ -94,6 +96,15 @@ const PROCESSES_AND_KERNEL: readonly CallProbe[] = [
   denied('iopl', 'reach input and output ports', 0),
   { id: 'personality', call: 'personality', args: [0x400000], what: 'weaken the memory protection', answer: 'EPERM' },
   {
+    id: 'x32',
+    call: 'x32_getpid',
+    args: [],
+    what: 'pass the filter by the numbers of another ABI',
+    answer: 'EPERM',
+    // libseccomp ends whoever tries (SIGSYS).
+    engines: 'signal 31',
+  },
+  {
     id: 'ioctl.tiocsti',
     call: 'ioctl',
     args: [0, 0x5412, 'x'],
@@ -153,8 +164,11 @@ const GROUPS: readonly [ProbeGroup, readonly CallProbe[]][] = [
   ['network', SOCKETS],
 ];
 
-/** Not in the filter's tables: refused for want of a capability. */
-const OWN_NUMBERS: Record<string, SyscallNumbers> = { mknodat: { x64: 259, arm64: 33 } };
+/** Not in the filter's tables: refused for want of a capability, or because of its table. */
+const OWN_NUMBERS: Record<string, SyscallNumbers> = {
+  mknodat: { x64: 259, arm64: 33 },
+  x32_getpid: { x64: 0x40000027, arm64: null },
+};
 
 function numberOf(call: string, arch: SeccompArch): number | null {
   const numbers: Record<string, SyscallNumbers> = { ...DENIED, ...EXAMINED, ...OWN_NUMBERS };
@@ -167,20 +181,18 @@ const REFUSED_BY_GVISOR = {
 };
 
 export function callProbes(arch: SeccompArch): Probe[] {
-  return GROUPS.flatMap(([group, probes]) =>
-    probes.map((probe): Probe => {
-      const there = numberOf(probe.call, arch) !== null;
-      return {
-        id: `call.${probe.id}`,
-        group,
-        what: probe.what,
-        reads: `call.${probe.id}`,
-        expect: there ? { one_of: [probe.answer] } : { not_run: 'this architecture has no such call' },
-        ...(there ? { except: { gvisor: REFUSED_BY_GVISOR } } : {}),
-        depth: 'quick',
-      };
-    }),
-  );
+  return GROUPS.flatMap(([group, calls]) => calls.map((call) => probeOf(call, group, arch)));
+}
+
+function probeOf({ id, call, what, answer, engines }: CallProbe, group: ProbeGroup, arch: SeccompArch): Probe {
+  const common = { id: `call.${id}`, group, what, reads: `call.${id}`, depth: 'quick' } as const;
+  if (numberOf(call, arch) === null) return { ...common, expect: { not_run: 'this architecture has no such call' } };
+  const engine = { one_of: [engines ?? answer] };
+  return {
+    ...common,
+    expect: { one_of: [answer] },
+    except: { docker: engine, podman: engine, gvisor: REFUSED_BY_GVISOR },
+  };
 }
 
 /** What the observer is to call. */

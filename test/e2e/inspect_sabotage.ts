@@ -1,0 +1,327 @@
+/** The guards of each runtime, as what has to be replaced in the source to take one out, and what must turn red then. */
+
+export interface Sabotage {
+  /** What is taken away, as the rest of "without …". */
+  without: string;
+  /** File, what stands there, and what stands there without the guard. */
+  patches: readonly (readonly [file: string, from: string, to: string])[];
+  /** Probes that must fail: others may too. `all`: nothing can be started any more. */
+  red: readonly string[] | 'all';
+  /** The removal cannot be seen from inside, because something else holds: then nothing may fail. */
+  hidden?: string;
+  depth?: 'full';
+  /** Only where the tests run as root, or as somebody else. */
+  only?: 'root' | 'user';
+  /** An open folder is handed to the host that starts the sandbox. */
+  leak?: true;
+}
+
+const ARGV = 'src/runtimes/bubblewrap_argv.ts';
+const BUBBLEWRAP = 'src/runtimes/bubblewrap.ts';
+const LAUNCH = 'src/runtimes/launch.sh';
+const CGROUP = 'src/runtimes/cgroup.ts';
+const REQUEST = 'src/runtimes/docker_request.ts';
+
+const NO_FILTER = [ARGV, "'--seccomp', String(SECCOMP_FD), ", ''] as const;
+const NO_DISABLE_USERNS = [ARGV, "'--disable-userns',", ''] as const;
+const SETTINGS = 'of settings(this.#version, controller, limits))';
+
+function withoutLimit(controller: 'pids' | 'memory'): Sabotage['patches'] {
+  return [[CGROUP, SETTINGS, `of controller === '${controller}' ? [] : settings(this.#version, controller, limits))`]];
+}
+
+const NAMESPACES: readonly Sabotage[] = [
+  {
+    without: '--unshare-user: bubblewrap refuses to start',
+    patches: [[ARGV, "'--unshare-user', ", '']],
+    red: 'all',
+  },
+  {
+    without: '--unshare-user and --disable-userns',
+    patches: [[ARGV, "'--unshare-user', ", ''], NO_DISABLE_USERNS],
+    red: [],
+    hidden: 'an ordinary account has no other way: bubblewrap makes a user namespace all the same',
+  },
+  {
+    without: '--disable-userns',
+    patches: [NO_DISABLE_USERNS],
+    red: [],
+    hidden: 'the filter refuses unshare and clone before the kernel looks at the limit',
+  },
+  {
+    without: '--disable-userns and the filter',
+    patches: [NO_DISABLE_USERNS, NO_FILTER],
+    red: ['call.unshare.user', 'call.clone.user'],
+  },
+  {
+    without: '--unshare-pid',
+    patches: [[ARGV, "'--unshare-pid', ", '']],
+    red: ['namespace.pid', 'read./proc/1/mem'],
+  },
+  { without: '--unshare-ipc', patches: [[ARGV, "'--unshare-ipc', ", '']], red: ['namespace.ipc'] },
+  {
+    without: '--unshare-uts and --hostname',
+    patches: [
+      [ARGV, "'--unshare-uts', ", ''],
+      [ARGV, ", '--hostname', 'sandbox'", ''],
+    ],
+    red: ['namespace.uts', 'hostname'],
+  },
+  { without: '--hostname', patches: [[ARGV, ", '--hostname', 'sandbox'", '']], red: ['hostname'] },
+  {
+    without: '--unshare-net',
+    patches: [[ARGV, "'--unshare-net', ", '']],
+    red: ['namespace.net', 'dial.loopback', 'dial.abstract', 'network.abstract', 'dial.host'],
+  },
+  { without: '--unshare-cgroup-try', patches: [[ARGV, ", '--unshare-cgroup-try'", '']], red: ['namespace.cgroup'] },
+];
+
+const IDENTITY: readonly Sabotage[] = [
+  {
+    without: '--uid and --gid',
+    patches: [[ARGV, "'--uid', String(INNER_ID), '--gid', String(INNER_ID), ", '']],
+    red: ['status.Uid', 'status.Gid'],
+  },
+  {
+    without: '--cap-drop ALL',
+    patches: [[ARGV, "'--cap-drop', 'ALL', ", '']],
+    red: [],
+    hidden: 'bubblewrap drops all capabilities of a program that is not root inside',
+  },
+  {
+    without: '--cap-drop ALL, but with --cap-add ALL',
+    patches: [[ARGV, "'--cap-drop', 'ALL', ", "'--cap-add', 'ALL', "]],
+    red: ['status.CapEff', 'status.CapBnd'],
+  },
+  { without: '--new-session', patches: [[ARGV, ", '--new-session'", '']], red: ['session'] },
+  {
+    without: '--die-with-parent',
+    patches: [[ARGV, ", '--die-with-parent'", '']],
+    red: [],
+    hidden: 'nothing inside shows it; the tests of the runtime kill the host and count what is left',
+  },
+  { without: '--clearenv', patches: [[ARGV, "'--clearenv', ", '']], red: ['env.names'] },
+  {
+    without: 'an environment of its own for the launcher',
+    patches: [[BUBBLEWRAP, 'env: LAUNCH_ENV', "env: { ...LAUNCH_ENV, HOST_VARIABLE: 'x' }"]],
+    red: ['env.first.foreign'],
+  },
+  { without: 'the filter', patches: [NO_FILTER], red: ['status.Seccomp', 'call.io_uring_setup', 'call.socket.vsock'] },
+  {
+    without: 'the end of the handshake descriptor',
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: it is source
+    patches: [[ARGV, ' ${HANDSHAKE_FD}>&-`', '`']],
+    red: ['descriptors'],
+  },
+  {
+    without: 'the cover over inherited descriptors',
+    patches: [[BUBBLEWRAP, 'inherited: inheritedDescriptors()', 'inherited: []']],
+    red: ['descriptors'],
+    leak: true,
+  },
+  {
+    without: 'the change of account: bubblewrap runs as root',
+    patches: [[LAUNCH, '--reuid=$uid --regid=$uid --clear-groups --inh-caps=-all', '--inh-caps=-all']],
+    red: ['host.uid', 'open./proc/sys/kernel/core_pattern', 'control.socket'],
+    only: 'root',
+  },
+  {
+    without: 'the change of group',
+    patches: [[LAUNCH, '--regid=$uid --clear-groups', '--keep-groups']],
+    red: ['host.gid'],
+    only: 'root',
+  },
+  {
+    without: 'the clearing of supplementary groups',
+    patches: [[LAUNCH, '--clear-groups', '--groups=27']],
+    red: ['host.groups'],
+    only: 'root',
+  },
+];
+
+const AS_BIND = [ARGV, "bind.access === 'write' ? '--bind' : '--ro-bind'", "'--bind'"] as const;
+const STAGED_WRITABLE = [ARGV, "bind.access === 'write' ? 'rw' : 'ro'", "'rw'"] as const;
+const STAGED = 'bubblewrap’s own mount of it is closed all the same';
+
+const FILES: readonly Sabotage[] = [
+  {
+    without: '--ro-bind of /usr',
+    patches: [[ARGV, "['--ro-bind', folder, folder]", "['--bind', folder, folder]"]],
+    red: ['touch./usr', 'mounts.writable'],
+  },
+  {
+    without: '--ro-bind of the declared mounts',
+    patches: [AS_BIND],
+    red: ['mounts.access', 'touch.declared', 'touch./run/glass'],
+    only: 'user',
+  },
+  {
+    without: '--ro-bind of the declared mounts',
+    patches: [AS_BIND],
+    red: [],
+    hidden: 'as root the launcher’s staging mounts are read-only too',
+    only: 'root',
+  },
+  { without: 'read-only staging mounts', patches: [STAGED_WRITABLE], red: [], hidden: STAGED, only: 'root' },
+  {
+    without: '--ro-bind and read-only staging mounts',
+    patches: [AS_BIND, STAGED_WRITABLE],
+    red: ['mounts.access', 'touch.declared', 'touch./etc'],
+    only: 'root',
+  },
+  {
+    without: 'nosuid and nodev of the staging mounts',
+    patches: [[ARGV, ',nosuid,nodev`', '`']],
+    red: [],
+    hidden: 'bubblewrap’s own mount of it is nosuid and nodev',
+    only: 'root',
+  },
+  {
+    without: '--remount-ro of the root',
+    patches: [[ARGV, ", '--remount-ro', '/'", '']],
+    red: ['touch./', 'mounts.writable'],
+  },
+  {
+    without: '--remount-ro of /dev',
+    patches: [[ARGV, "'--remount-ro', '/dev', ", '']],
+    red: ['touch./dev', 'mounts.writable'],
+  },
+  {
+    without: 'a /dev of its own',
+    patches: [[ARGV, "'--dev', '/dev'", "'--dev-bind', '/dev', '/dev'"]],
+    red: ['dev.extra'],
+  },
+  {
+    without: 'a generated /etc',
+    patches: [[BUBBLEWRAP, 'etc: generatedEtc(this.#folders.cache)', "etc: '/etc'"]],
+    red: ['etc.extra'],
+  },
+  {
+    without: 'the list of mounts: the host’s /var comes along',
+    patches: [[ARGV, "...['--dir', '/run'],", "...['--dir', '/run', '--ro-bind', '/var', '/var'],"]],
+    red: ['mounts.extra', 'root.extra'],
+  },
+  {
+    without: 'the pairing of sources and targets',
+    patches: [[ARGV, 'sources[i]!, bind.target]', "bind.target === '/inbox' ? '/usr' : sources[i]!, bind.target]"]],
+    red: ['mounts.sources'],
+  },
+  {
+    without: '--size of /tmp',
+    patches: [[ARGV, "['--size', String(spec.limits.tmp_bytes), ", '[']],
+    red: ['size./tmp'],
+  },
+  {
+    without: '--size of /dev/shm',
+    patches: [[ARGV, "['--size', String(spec.limits.shm_bytes), ", '[']],
+    red: ['size./dev/shm'],
+  },
+];
+
+const LIMITS: readonly Sabotage[] = [
+  { without: 'the limit of core files', patches: [[LAUNCH, 'ulimit -c 0', ':']], red: ['limit.core'] },
+  {
+    without: 'the limit of open files',
+    patches: [[LAUNCH, 'ulimit -n "$open_files"', ':']],
+    red: ['limit.open_files'],
+  },
+  {
+    without: 'the control group’s limit of processes',
+    patches: withoutLimit('pids'),
+    red: ['exhaust.processes'],
+    depth: 'full',
+    only: 'root',
+  },
+  {
+    without: 'the limit of processes in its user namespace',
+    patches: [[BUBBLEWRAP, "limitProcessesInside: cgroups.missing('pids') !== null", 'limitProcessesInside: false']],
+    red: ['exhaust.processes'],
+    depth: 'full',
+    only: 'user',
+  },
+  {
+    without: 'the control group’s limit of memory',
+    patches: withoutLimit('memory'),
+    red: ['exhaust.memory'],
+    depth: 'full',
+    only: 'root',
+  },
+];
+
+export const BUBBLEWRAP_SABOTAGES: readonly Sabotage[] = [...NAMESPACES, ...IDENTITY, ...FILES, ...LIMITS];
+
+function field(name: string, from: string, to: string, ...red: string[]): Sabotage {
+  return { without: name, patches: [[REQUEST, from, to]], red };
+}
+
+function hiddenField(name: string, from: string, to: string, hidden: string): Sabotage {
+  return { ...field(name, from, to), hidden };
+}
+
+/* biome-ignore-start lint/suspicious/noTemplateCurlyInString: it is source */
+export const DOCKER_SABOTAGES: readonly Sabotage[] = [
+  field(
+    'NetworkMode none',
+    "NetworkMode: 'none'",
+    "NetworkMode: 'host'",
+    'namespace.net',
+    'dial.loopback',
+    'dial.abstract',
+  ),
+  field('ReadonlyRootfs', 'ReadonlyRootfs: true', 'ReadonlyRootfs: false', 'touch./', 'touch./usr', 'mounts.writable'),
+  field('CapDrop', "CapDrop: ['ALL'],", '', 'status.CapBnd'),
+  field('no-new-privileges', "'no-new-privileges', ", '', 'status.NoNewPrivs'),
+  field(
+    'our filter: the engine’s own remains',
+    ', `seccomp=${JSON.stringify(dockerSeccompProfile(arch))}`',
+    '',
+    'call.io_uring_setup',
+    'call.socket.vsock',
+    'call.ptrace',
+  ),
+  field(
+    'any filter',
+    '`seccomp=${JSON.stringify(dockerSeccompProfile(arch))}`',
+    "'seccomp=unconfined'",
+    'status.Seccomp',
+    'call.unshare.user',
+  ),
+  field('Privileged false', 'Privileged: false', 'Privileged: true', 'status.CapBnd', 'dev.extra'),
+  field('IpcMode private', "IpcMode: 'private'", "IpcMode: 'host'", 'namespace.ipc', 'size./dev/shm'),
+  field('CgroupnsMode private', "CgroupnsMode: 'private'", "CgroupnsMode: 'host'", 'namespace.cgroup'),
+  field('a pid namespace', "IpcMode: 'private'", "PidMode: 'host', IpcMode: 'private'", 'namespace.pid'),
+  field('User', 'User: `${user.uid}:${user.gid}`', "User: '0:0'", 'status.Uid', 'host.uid', 'set.uid'),
+  field('the group in User', 'User: `${user.uid}:${user.gid}`', 'User: String(user.uid)', 'status.Gid', 'host.gid'),
+  field('Hostname', "Hostname: 'sandbox',", '', 'hostname'),
+  field('Dns', "Dns: ['127.0.0.1'],", '', 'resolver.foreign'),
+  field('Memory', 'Memory: limits.memory_bytes,', 'Memory: 2 * limits.memory_bytes,', 'limit.memory'),
+  field('PidsLimit', 'PidsLimit: limits.pids,', '', 'limit.pids'),
+  field('NanoCpus', 'NanoCpus: Math.round(limits.cpus * 1e9),', '', 'limit.cpus'),
+  field('ShmSize', 'ShmSize: limits.shm_bytes,', 'ShmSize: 2 * limits.shm_bytes,', 'size./dev/shm'),
+  field('the limit of core files', "{ Name: 'core', Soft: 0, Hard: 0 },", '', 'limit.core'),
+  field(
+    'the limit of open files',
+    "{ Name: 'nofile', Soft: limits.open_files, Hard: limits.open_files },",
+    '',
+    'limit.open_files',
+  ),
+  field('the size of /tmp', ',size=${spec.limits.tmp_bytes}', '', 'size./tmp'),
+  field('nosuid and nodev of /tmp', 'rw,exec,nosuid,nodev,', 'rw,exec,suid,dev,', 'mounts.suid', 'mounts.dev'),
+  field(
+    'ReadOnly of the declared mounts',
+    "ReadOnly: bind.access === 'read',",
+    'ReadOnly: false,',
+    'mounts.access',
+    'mounts.writable',
+    'touch.declared',
+  ),
+  hiddenField('Init', 'Init: true', 'Init: false', 'who collects the dead is no boundary'),
+  hiddenField('LogConfig', "LogConfig: { Type: 'none' },", '', 'it bounds a file of the engine’s, outside'),
+  hiddenField(
+    'RestartPolicy',
+    "RestartPolicy: { Name: 'no' },",
+    '',
+    'it is the engine’s default, and bounds what happens after the end',
+  ),
+];
+/* biome-ignore-end lint/suspicious/noTemplateCurlyInString: it is source */

@@ -1,0 +1,261 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { INSPECTION_OUTPUT_BYTES_MAX } from '../../src/base/limits.ts';
+import type { Inspection } from '../../src/evidence/inspection.ts';
+import { absentFolders, declaredOf, type HostFacts, isGeneratedEtc } from '../../src/evidence/inspection_declared.ts';
+import { derive, type Observation } from '../../src/evidence/inspection_derive.ts';
+import { type JudgeInput, judge } from '../../src/evidence/inspection_judge.ts';
+import { compareMounts, ownMounts, parseMounts } from '../../src/evidence/inspection_mounts.ts';
+import { ObservationReader } from '../../src/evidence/inspection_observe.ts';
+import { renderInspection } from '../../src/evidence/inspection_report.ts';
+import { allProbes } from '../../src/evidence/probes/list.ts';
+import type { Probe, Profile } from '../../src/evidence/probes/probe.ts';
+import type { Bind } from '../../src/runtimes/runtime.ts';
+import { sandboxSpec } from '../e2e/runtimes_kit.ts';
+
+const HOST: HostFacts = {
+  uid: 1000,
+  gid: 1000,
+  groups: [27],
+  namespaces: { pid: 'pid:[1]' },
+  userland: { folders: ['/usr'], links: [['/bin', 'usr/bin']] },
+};
+const WORKSPACE: Bind = { source: '/data/w', target: '/workspace', access: 'write' };
+const NOTES: Bind = { source: '/data/n', target: '/notes', access: 'read' };
+const declared = declaredOf(sandboxSpec({ binds: [WORKSPACE, NOTES] }), 'bubblewrap', HOST);
+
+const PROBE: Probe = {
+  id: 'p',
+  group: 'network',
+  what: 'reach it',
+  reads: 'dial.p',
+  expect: { one_of: ['ENOENT'] },
+  depth: 'quick',
+};
+
+function judged(probe: Probe, seen: Record<string, Observation>, change: Partial<JudgeInput> = {}) {
+  const observations = new Map(Object.entries(seen));
+  const input: JudgeInput = {
+    probes: [probe],
+    profile: 'bubblewrap',
+    depth: 'quick',
+    facts: declared.facts,
+    observations,
+    absent: [],
+    ended: 'ended by itself',
+    ...change,
+  };
+  return judge(input)[0]!;
+}
+
+function seenAs(entries: Record<string, string>): Map<string, Observation> {
+  return derive(new Map(Object.entries(entries).map(([key, value]) => [key, { value }])), declared) as Map<
+    string,
+    Observation
+  >;
+}
+
+describe('a probe', () => {
+  test('passes only with an accepted answer, and fails without any', () => {
+    assert.equal(judged(PROBE, { 'dial.p': { value: 'ENOENT' } }).state, 'passed');
+    assert.equal(judged(PROBE, { 'dial.p': { value: 'ok' } }).state, 'failed');
+    assert.deepEqual(
+      [judged(PROBE, {}).state, judged(PROBE, {}).seen],
+      ['failed', 'the observer said nothing (ended by itself)'],
+    );
+  });
+
+  test('fails when its positive control failed, is missing, or was forged as a refusal', () => {
+    const probe = { ...PROBE, control: 'control.p' };
+    const refused = { 'dial.p': { value: 'ENOENT' } };
+    assert.equal(judged(probe, { ...refused, 'control.p': { value: 'ok' } }).state, 'passed');
+    assert.equal(judged(probe, { ...refused, 'control.p': { value: 'ECONNREFUSED' } }).state, 'failed');
+    assert.equal(judged(probe, refused).state, 'failed');
+    assert.equal(judged(probe, { ...refused, 'control.p': { not_run: 'no canary' } }).state, 'not_run');
+  });
+
+  test('is never passed when it could not be tried, is not built, or its limit is absent here', () => {
+    assert.equal(judged(PROBE, { 'dial.p': { not_run: 'no perl' } }).state, 'not_run');
+    assert.equal(
+      judged({ ...PROBE, expect: { not_built: 'later' } }, { 'dial.p': { value: 'ENOENT' } }).state,
+      'not_built',
+    );
+    const limited = { ...PROBE, limit: 'pids' };
+    assert.equal(judged(limited, { 'dial.p': { value: 'ENOENT' } }, { absent: ['pids'] }).state, 'not_run');
+    assert.equal(judged({ ...PROBE, depth: 'full' }, {}).state, 'not_run');
+    assert.equal(judged({ ...PROBE, depth: 'full' }, {}, { depth: 'full' }).state, 'failed');
+  });
+
+  test('compares with what the spec declares, and with another answer under another runtime', () => {
+    const uid: Probe = { ...PROBE, expect: { fact: 'uids' }, except: { docker: { one_of: ['x'] } } };
+    assert.equal(judged(uid, { 'dial.p': { value: '10001 10001 10001 10001' } }).state, 'passed');
+    assert.equal(
+      judged(uid, { 'dial.p': { value: '10001 10001 10001 10001' } }, { profile: 'docker' }).state,
+      'failed',
+    );
+  });
+});
+
+describe('the list of probes', () => {
+  const ends = { loopback_port: 1, abstract: 'a', address: '192.0.2.2' };
+
+  test('fails as a whole against an observer that says nothing, in every profile and on both architectures', () => {
+    for (const profile of ['bubblewrap', 'docker', 'podman', 'gvisor'] as Profile[]) {
+      for (const arch of ['x64', 'arm64'] as const) {
+        const probes = allProbes(arch, ends);
+        assert.equal(new Set(probes.map(({ id }) => id)).size, probes.length);
+        const input = {
+          probes,
+          profile,
+          depth: 'full',
+          facts: declared.facts,
+          observations: new Map(),
+          absent: [],
+          ended: '',
+        } as const;
+        const results = judge(input);
+        assert.ok(results.every(({ state }) => state !== 'passed'));
+        assert.ok(results.filter(({ state }) => state === 'failed').length >= 100, profile);
+      }
+    }
+  });
+});
+
+describe('the reader of observations', () => {
+  const line = (fields: object): string => `${JSON.stringify({ nonce: 'n', ...fields })}\n`;
+
+  test('takes only valid lines with the nonce, in any pieces', () => {
+    const reader = new ObservationReader('n');
+    const text = `hello\n${line({ key: 'a', value: '1' })}${line({ key: 'b', value: '1', nonce: 'm' })}${line({ key: 'c', value: 1 })}${line({ key: 'd', not_run: 'no perl' })}`;
+    for (const sign of text) reader.read(Buffer.from(sign));
+    assert.deepEqual(
+      [...reader.seen],
+      [
+        ['a', { value: '1' }],
+        ['d', { not_run: 'no perl' }],
+      ],
+    );
+    assert.match(reader.other, /^hello\n/);
+  });
+
+  test('takes nothing for an answer that is said twice', () => {
+    const reader = new ObservationReader('n');
+    reader.read(Buffer.from(line({ key: 'a', value: 'ok' }) + line({ key: 'a', value: 'EPERM' })));
+    assert.deepEqual(reader.seen.get('a'), { value: 'said twice' });
+  });
+
+  test('stops listening to a flood', () => {
+    const reader = new ObservationReader('n');
+    reader.read(Buffer.alloc(INSPECTION_OUTPUT_BYTES_MAX, 'x'));
+    assert.ok(!reader.overfull);
+    reader.read(Buffer.from(`\n${line({ key: 'a', value: 'ok' })}`));
+    assert.ok(reader.overfull);
+    assert.equal(reader.seen.size, 0);
+  });
+});
+
+describe('what follows from observations', () => {
+  test('a namespace is the own one only with an identifier that is not the host’s', () => {
+    assert.deepEqual(seenAs({ 'namespace.pid': 'pid:[2]' }).get('namespace.pid'), { value: 'own' });
+    assert.deepEqual(seenAs({ 'namespace.pid': 'pid:[1]' }).get('namespace.pid'), { value: 'the host’s' });
+    assert.deepEqual(seenAs({ 'namespace.pid': 'ENOENT' }).get('namespace.pid'), { value: 'ENOENT' });
+  });
+
+  test('lists are compared as sets, and what is missing stays missing', () => {
+    const seen = seenAs({
+      'list./etc': 'passwd\nshadow\nalternatives/awk',
+      'list./dev': 'null\nsda',
+      'status.Groups': '10001 27',
+    });
+    assert.deepEqual(seen.get('etc.extra'), { value: 'shadow' });
+    assert.deepEqual(seen.get('dev.extra'), { value: 'sda' });
+    assert.deepEqual(seen.get('groups.foreign'), { value: '27' });
+    assert.deepEqual(seen.get('read.declared'), { value: 'read./notes\nread./workspace' });
+    assert.equal(seenAs({}).get('etc.extra'), undefined);
+    assert.ok(isGeneratedEtc('hosts') && !isGeneratedEtc('alternatives/a/b') && !isGeneratedEtc('ssh/ssh_config'));
+  });
+
+  test('folders beside the declared ones must not be there, but for shared and system ones', () => {
+    const binds = [WORKSPACE, { ...WORKSPACE, source: '/tmp/x' }, { ...WORKSPACE, source: '/usr/share/x' }];
+    assert.deepEqual(absentFolders(sandboxSpec({ binds }), ['/usr']), ['/data']);
+  });
+});
+
+describe('the mount table', () => {
+  const own = ownMounts('bubblewrap', ['/usr']);
+  const mount = (root: string, target: string, flags: string, tags = ''): string =>
+    `21 20 8:1 ${root} ${target} ${flags}${tags} - ext4 /dev/sda rw`;
+  const good = [
+    mount('/', '/', 'ro,nosuid,nodev'),
+    mount('/data/w', '/workspace', 'rw,nosuid,nodev'),
+    mount('/data/n', '/notes', 'ro,nosuid,nodev'),
+  ];
+  const wrong = (lines: string[]): Record<string, string[]> => {
+    const found = compareMounts(parseMounts(lines.join('\n')), [WORKSPACE, NOTES], own);
+    return Object.fromEntries([...found].filter(([, targets]) => targets.length > 0));
+  };
+
+  test('is as declared when nothing is more or less', () => assert.deepEqual(wrong(good), {}));
+
+  test('shows each way of not being as declared', () => {
+    const [root, workspace, notes] = good as [string, string, string];
+    assert.deepEqual(wrong([root, workspace]), { 'mounts.missing': ['/notes'] });
+    assert.deepEqual(wrong([...good, mount('/home', '/a\\040b', 'ro')]), { 'mounts.extra': ['/a b'] });
+    assert.deepEqual(wrong([root, workspace, mount('/etc', '/notes', 'ro')]), { 'mounts.sources': ['/notes'] });
+    assert.deepEqual(wrong([root, workspace, mount('/@sub/data/n', '/notes', 'ro')]), {});
+    assert.deepEqual(wrong([root, notes, mount('/data/w', '/workspace', 'rw')]), {
+      'binds.suid': ['/workspace'],
+      'binds.dev': ['/workspace'],
+    });
+    assert.deepEqual(Object.keys(wrong([root, workspace, mount('/data/n', '/notes', 'rw,nosuid,nodev')])), [
+      'mounts.access',
+      'mounts.writable',
+    ]);
+    assert.deepEqual(wrong([...good, mount('/', '/proc', 'rw,nosuid,nodev')]), { 'mounts.exec': ['/proc'] });
+    assert.deepEqual(wrong([root, workspace, mount('/data/n', '/notes', 'ro', ' shared:5')]), {
+      'mounts.shared': ['/notes'],
+    });
+  });
+});
+
+test('a report shows what came out of a sandbox as text', () => {
+  const probe = {
+    id: 'a',
+    group: 'network',
+    what: 'x',
+    state: 'failed',
+    expected: 'y',
+    seen: '| <b>`x`\u001b[2J\n# y',
+  } as const;
+  const actual = {
+    mounts: [],
+    env: [],
+    uid: '',
+    gid: '',
+    caps: {},
+    no_new_privs: '',
+    seccomp: '',
+    limits: {},
+    etc: [],
+    kernel: '6',
+  };
+  const inspection: Inspection = {
+    at_ms: 0,
+    profile: 'docker',
+    depth: 'quick',
+    ms: 1,
+    ok: false,
+    probes: [probe],
+    actual,
+  };
+  const report = renderInspection({
+    group: 'g',
+    versions: [],
+    declared: [{ label: 'Memory', value: '1 GiB' }],
+    inspection,
+  });
+  assert.match(report, /\*\*The boundary does not hold as declared\.\*\* 0 of 1 probes hold, 1 failed/);
+  assert.ok(report.includes('\\| \\<b\\>\\`x\\` \\[2J \\# y'));
+  assert.ok(report.includes('| Memory | 1 GiB |'));
+  assert.ok(report.includes('## What this does not prove'));
+});
