@@ -169,6 +169,14 @@ export const WORKSPACE_BLIND_MAX = 2;
 export const WORKSPACE_REPORT_BYTES_MAX = 64 * KIB;
 /** One program on a workspace's image; a mount with a long journal takes a second. */
 export const IMAGE_TOOL_MS = MINUTE_MS;
+/** Requests of one workspace that its disk has at once; see `runtimes/loop_mount.ts` for what more of them cost the others. */
+export const LOOP_REQUESTS = 4;
+/** KiB of one such request. */
+export const LOOP_REQUEST_KIB = 128;
+/** What the kernel gives a loop device. */
+export const LOOP_REQUESTS_DEFAULT = 128;
+/** From an unmount to its loop device being free; longer only while a sandbox that outlives its host has it. */
+export const LOOP_GONE_MS = SECOND_MS;
 /** A workspace's files are moved, or its image is repaired: gigabytes on a slow disk. */
 export const WORKSPACE_MOVE_MS = 15 * MINUTE_MS;
 /** The list of a workspace's files, for comparing a copy: the longest names that its number of files allows. */
