@@ -17,11 +17,11 @@ export interface AbuseFigure {
 }
 
 const ROUNDS = 2;
-const QUIET_MS = 700;
-const ABUSED_MS = 1200;
+const QUIET_MS = 600;
+const ABUSED_MS = 900;
 /** From the order to the abuse being under way. */
 const LEAD_MS = 400;
-const ABUSE_SECONDS = (LEAD_MS + ABUSED_MS) / 1000 + 0.3;
+const ABUSE_SECONDS = (LEAD_MS + ABUSED_MS) / 1000 + 0.1;
 
 /** Commands of the hostile session; each is ended by its shell after `ABUSE_SECONDS`. */
 const ABUSES: Record<string, string> = {

@@ -66,15 +66,14 @@ export async function unmountWorkspace(folder: string): Promise<boolean> {
   );
 }
 
-/** Why images cannot be used on this machine, as one sentence, or null: a small one is made and mounted in `scratch`. */
+/** Why images cannot be used on this machine, as one sentence, or null: a small one is made in `scratch`, mounted and unmounted. */
 export async function imagesProblem(scratch: string): Promise<string | null> {
   if (process.geteuid!() !== 0) return 'only root can mount';
   const trial = { folder: `${scratch}/trial`, image: `${scratch}/trial.img`, uid: 0, bytes: 2 ** 24 };
   try {
     await rmTree(scratch);
     mkdirSync(scratch, { recursive: true, mode: 0o700 });
-    await mountWorkspace(trial);
-    await unmountImage(trial.folder);
+    await makeEmpty(trial);
     return null;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
