@@ -29,7 +29,7 @@ const ABUSES: Record<string, string> = {
   'a fork bomb': 'b() { b | b & }; b 2>/dev/null',
   'memory to its limit': 'while :; do tail /dev/zero; done & ',
   'writes with fsync': 'while :; do dd if=/dev/zero of=fill bs=1M count=32 conv=fsync 2>/dev/null; done & ',
-  'output without end': 'cat /dev/zero > /proc/$PPID/fd/1 & ',
+  'output without end': 'node take_over.mjs output.js',
   'frames up to their limit': 'node take_over.mjs frames.js',
 };
 
@@ -39,6 +39,10 @@ const frames = (
 ): string => `let left = ${Math.round(ABUSE_SECONDS * 1500)}; const each = setInterval(() => {
   for (let i = 0; i < 15; i += 1) send({ t: 'tool', turn: ${turn}, tool: 'flood', ok: true, ms: 0, summary: 'x'.repeat(200) });
   if ((left -= 15) <= 0) clearInterval(each); }, 10);`;
+
+/** Lines on the runner's own standard output, which the host reads. */
+const OUTPUT = `const { writeSync } = process.getBuiltinModule('node:fs'); const lines = Buffer.alloc(65536, 'x'.repeat(99) + '\\n');
+const end = Date.now() + ${ABUSE_SECONDS * 1000}; while (Date.now() < end) try { writeSync(1, lines); } catch {}`;
 
 export async function abuseFigures(): Promise<AbuseFigure[]> {
   const model = await startModel();
@@ -64,7 +68,7 @@ export async function abuseFigures(): Promise<AbuseFigure[]> {
 async function figure(install: Install, quiet: Terminal, abuse: string, command: string): Promise<AbuseFigure> {
   const hostile = await opened(install, `hostile-${abuse.replaceAll(' ', '-')}`);
   const shell = (text: string): Promise<unknown> => hostile.ask(`tool bash ${JSON.stringify({ command: text })}`);
-  await shell(`cat > take_over.mjs <<'END'\n${TAKE_OVER}\nEND`);
+  await shell(`cat > take_over.mjs <<'END'\n${TAKE_OVER}\nEND\ncat > output.js <<'END'\n${OUTPUT}\nEND`);
   const [calm, abused]: [number[], number[]] = [[], []];
   for (let round = 0; round < ROUNDS; round += 1) {
     calm.push(...(await replies(quiet, QUIET_MS)));

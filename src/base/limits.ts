@@ -139,6 +139,8 @@ export const CONTROL_ROWS_MAX = 1000;
 
 /** Sandbox output kept per session; then one line says that it was cut. */
 export const SESSION_LOG_BYTES_MAX = 4 * MIB;
+/** Bytes of one output stream of a sandbox that are read in a second: a runner prints some lines an hour. */
+export const OUTPUT_BYTES_PER_SECOND_MAX = MIB;
 /** A log file of the host or the gateway before it is rotated; one older file is kept. */
 export const LOG_BYTES_MAX = 32 * MIB;
 
