@@ -1,16 +1,18 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, truncateSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { pathsOf } from '../../src/base/paths.ts';
 import type { Status } from '../../src/evidence/status.ts';
 import { DockerRuntime } from '../../src/runtimes/docker.ts';
 import { engineSocket } from '../../src/runtimes/engine.ts';
 import { mountAt } from '../../src/runtimes/mounts.ts';
-import { imagesProblem } from '../../src/runtimes/workspace_image.ts';
+import { imagesProblem, mountWorkspace, unmountWorkspace } from '../../src/runtimes/workspace_image.ts';
 import { until } from '../fakes/install.ts';
+import { contentOf, litterScript } from '../fakes/litter.ts';
 import { remove } from '../fakes/remove.ts';
 import { ask, type ScriptedInstall, scriptedInstall, shell } from '../fakes/scripted_group.ts';
 
@@ -122,6 +124,34 @@ describe('a workspace that is measured', {
     await until('the host answers', async () => void (await made.install.control.call('status')));
   });
 });
+
+test('what agents wrote goes into a copy of the home, and goes with the home', async (context) => {
+  const made = await scripted(context);
+  await shell(await made.terminal('writer'), litterScript('/etc'));
+  await made.install.end('host', 'SIGTERM');
+  await made.install.end('gateway', 'SIGTERM');
+  const { home } = made.install.paths;
+  // Files are the operator's own here, and closed to their owner too: who is not root opens them first.
+  if (!IS_ROOT) execFileSync('chmod', ['-R', 'u+rwX', join(home, 'groups')]);
+  const copy = mkdtempSync(join(tmpdir(), 'gw-'));
+  context.after(() => remove(copy));
+  execFileSync('cp', ['-a', '--sparse=always', `${home}/.`, copy]);
+  assert.equal(await workspaceIn(copy), await workspaceIn(home));
+  for (const folder of [copy, home]) {
+    execFileSync('rm', ['-r', folder], { stdio: 'pipe' });
+    assert.ok(!existsSync(folder));
+  }
+});
+
+/** What is in the workspace of a home whose host has stopped. */
+async function workspaceIn(home: string): Promise<string> {
+  const { workspace: folder, image } = pathsOf(home, process.env).group('assistant');
+  if (!existsSync(image)) return contentOf(folder);
+  await mountWorkspace({ folder, image, uid: statSync(image).uid, bytes: 24 * 2 ** 20 });
+  const found = contentOf(folder);
+  await unmountWorkspace(folder);
+  return found;
+}
 
 test('the same tests pass for an ordinary user', { skip: cannotDrop() }, () => {
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
