@@ -4,6 +4,7 @@ import { DockerRuntime } from '../src/runtimes/docker.ts';
 import { engineSocket } from '../src/runtimes/engine.ts';
 import { isInstalled } from '../src/sessions/harnesses.ts';
 import { countTrustedLines, KERNEL_LINES_MAX, TRUSTED_LINES_MAX } from '../test/count_lines.ts';
+import { abuseFigures } from './abuse.ts';
 import { bareClaudeMs } from './bare_claude.ts';
 import { gatewayFigures } from './gateway.ts';
 import { Install } from './install.ts';
@@ -114,9 +115,18 @@ async function harnessFigures(
     process.stderr.write(`  ${row.what.padEnd(58)} ${row.value.padStart(14)}\n`);
 }
 
+/** A ratio within one run: what else the machine does meets both sides of it. */
+async function abuseRows(): Promise<void> {
+  if (!isInstalled(ROOT, 'native')) return progress('abuse is not measured: native is not installed');
+  progress('a quiet session’s replies while another one misbehaves');
+  for (const { abuse, ratio } of await abuseFigures())
+    add(`warm p95 beside ${abuse}, against a quiet one`, ratio, '×', 2);
+}
+
 const began = performance.now();
 await probeFigures();
 await dockerFigures();
+await abuseRows();
 await harnessFigures('native', 10_000, 120, 1000);
 await harnessFigures('claude', 25_000, 60, 35_000);
 progress('gateway against the endpoint itself, in turns');

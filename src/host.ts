@@ -207,6 +207,7 @@ function makeControl(base: Base, flow: Flow) {
 async function startParts(parts: Parts): Promise<void> {
   const { log, clock, ledger, paths, runtimes, install } = parts;
   for (const runtime of runtimes.values()) await reap(runtime, paths.install, log);
+  void parts.workspaces.limit(); // its trial runs beside the rest, and the first sandbox waits for it
   parts.egress.start();
   await applyFirst(parts);
   await parts.delivery.recover();

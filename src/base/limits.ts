@@ -143,6 +143,8 @@ export const CONTROL_ROWS_MAX = 1000;
 
 /** Sandbox output kept per session; then one line says that it was cut. */
 export const SESSION_LOG_BYTES_MAX = 4 * MIB;
+/** Bytes of one output stream of a sandbox that are read in a second: a runner prints some lines an hour. */
+export const OUTPUT_BYTES_PER_SECOND_MAX = MIB;
 /** A log file of the host or the gateway before it is rotated; one older file is kept. */
 export const LOG_BYTES_MAX = 32 * MIB;
 
@@ -173,6 +175,14 @@ export const WORKSPACE_BLIND_MAX = 2;
 export const WORKSPACE_REPORT_BYTES_MAX = 64 * KIB;
 /** One program on a workspace's image; a mount with a long journal takes a second. */
 export const IMAGE_TOOL_MS = MINUTE_MS;
+/** Requests of one workspace that its disk has at once; see `runtimes/loop_mount.ts` for what more of them cost the others. */
+export const LOOP_REQUESTS = 4;
+/** KiB of one such request. */
+export const LOOP_REQUEST_KIB = 128;
+/** What the kernel gives a loop device. */
+export const LOOP_REQUESTS_DEFAULT = 128;
+/** From an unmount to its loop device being free; longer only while a sandbox that outlives its host has it. */
+export const LOOP_GONE_MS = SECOND_MS;
 /** A workspace's files are moved, or its image is repaired: gigabytes on a slow disk. */
 export const WORKSPACE_MOVE_MS = 15 * MINUTE_MS;
 /** The list of a workspace's files, for comparing a copy: the longest names that its number of files allows. */

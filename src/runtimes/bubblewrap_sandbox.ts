@@ -5,6 +5,7 @@ import { START_OUTPUT_BYTES_MAX } from '../base/limits.ts';
 import { HANDSHAKE_FD, START_NAME, STATUS_FD, WATCHER_FD } from './bubblewrap_argv.ts';
 import type { Cgroup } from './cgroup.ts';
 import { carriesLabel, endAll } from './leftovers.ts';
+import { paced } from './paced.ts';
 import type { Sandbox, SandboxExit } from './runtime.ts';
 
 /** One bubblewrap sandbox from its spawn to its end: the handshake, the output, the kill, and the reason of the end. */
@@ -19,8 +20,7 @@ export function watch(child: ChildProcess, group: Cgroup, label: string, onOutpu
     }
     onOutput(chunk);
   };
-  child.stdout!.on('data', output);
-  child.stderr!.on('data', output);
+  for (const stream of [child.stdout!, child.stderr!]) child.once('exit', paced(stream, output));
   pipeOf(child, STATUS_FD).on('data', (chunk: Buffer) => {
     heard.status += chunk.toString('latin1');
   });

@@ -4,6 +4,7 @@ import { ENGINE_RETRY_MS, START_OUTPUT_BYTES_MAX } from '../base/limits.ts';
 import { containerName, containerRequest, INSTALL_LABEL } from './docker_request.ts';
 import { demultiplexer, Engine } from './engine.ts';
 import { isRunning } from './leftovers.ts';
+import { paced } from './paced.ts';
 import type { LimitState, Runtime, Sandbox, SandboxExit, SandboxLimits, SandboxSpec } from './runtime.ts';
 import { seccompArch } from './seccomp.ts';
 import type { SeccompArch } from './seccomp_table.ts';
@@ -124,7 +125,7 @@ class Container {
   /** Attached before it is started: its first line is not lost. */
   async start(onOutput: (chunk: Buffer) => void): Promise<Sandbox> {
     const output = await this.#engine.stream('POST', `${this.#path}/attach?stream=1&stdout=1&stderr=1`);
-    output.on('data', demultiplexer(onOutput));
+    const readRest = paced(output, demultiplexer(onOutput));
     const drained = new Promise<void>((resolve) => output.once('close', resolve));
     // A broken stream is followed by its close, and the wait below tells what became of the container.
     output.on('error', () => {});
@@ -135,7 +136,7 @@ class Container {
       throw error;
     }
     const { Pid } = await this.#state();
-    const exited = this.#exited(Pid, drained);
+    const exited = this.#exited(Pid, drained, readRest);
     return { pid: Pid, exited, kill: () => void this.#kill() };
   }
 
@@ -148,8 +149,9 @@ class Container {
     await this.#engine.call('POST', `${this.#path}/kill`).catch(() => {});
   }
 
-  async #exited(pid: number, drained: Promise<void>): Promise<SandboxExit> {
+  async #exited(pid: number, drained: Promise<void>, readRest: () => void): Promise<SandboxExit> {
     const exit = await this.#wait(pid);
+    readRest();
     await Promise.race([drained, sleep(ENGINE_RETRY_MS, undefined, { ref: false })]);
     await this.remove();
     return exit;

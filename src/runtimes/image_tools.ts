@@ -14,7 +14,7 @@ export interface Ran {
   code: number;
   /** Standard output; bytes as they are, for names are bytes. */
   out: string;
-  /** First line of the error output. */
+  /** One line of the error output. */
   complaint: string;
 }
 
@@ -36,10 +36,15 @@ export function run(argv: string[], within_ms = IMAGE_TOOL_MS): Promise<Ran> {
   return new Promise((resolve) => {
     execFile(argv[0]!, argv.slice(1), options, (error, out, err) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
-      const complaint = err.trim().split('\n')[0] || (error === null ? '' : error.message.split('\n')[0]!);
-      resolve({ code, out, complaint });
+      resolve({ code, out, complaint: complaintOf(err) || (error?.message.split('\n')[0] ?? '') });
     });
   });
+}
+
+/** The first line in which a program complains by its name; some begin with their version. */
+function complaintOf(stderr: string): string {
+  const lines = stderr.trim().split('\n');
+  return lines.find((line) => /^[\w.-]+: /.test(line)) ?? lines[0]!;
 }
 
 /** As `run`, but a failure is an `OperatingError('unavailable')`: `<what>: <complaint>`. */
@@ -61,7 +66,7 @@ export function makeArgv(image: string, uid: number): string[] {
   return locked(image, ['mkfs.ext4', '-q', '-F', '-m', '0', '-e', 'remount-ro', ...inodes, '-E', extended, image]);
 }
 
-/** `mount` takes the loop device that has this file already, so that one image never becomes two file systems. */
+/** `mount` takes the loop device that has this file already: two of them would be two file systems that destroy each other. */
 export function mountArgv(image: string, folder: string): string[] {
   return locked(image, ['mount', '-t', 'ext4', '-o', MOUNT_OPTIONS, image, folder]);
 }

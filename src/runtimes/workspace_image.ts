@@ -15,7 +15,8 @@ import {
 import { dirname } from 'node:path';
 import { OperatingError, systemCodeOf } from '../base/errors.ts';
 import { WORKSPACE_MOVE_MS } from '../base/limits.ts';
-import { copyArgv, growArgv, imageBytes, listArgv, makeArgv, mountArgv, must, repairArgv, run } from './image_tools.ts';
+import { copyArgv, growArgv, imageBytes, listArgv, makeArgv, must, repairArgv, run } from './image_tools.ts';
+import { calm, mountImage, unmountImage } from './loop_mount.ts';
 import { fileOfLoop, loopOf, mountAt } from './mounts.ts';
 
 /**
@@ -48,28 +49,31 @@ export async function mountWorkspace(wanted: WorkspaceImage): Promise<string | n
   if (mounted !== null && fileOfLoop(mounted.source) !== wanted.image)
     throw new OperatingError('unavailable', `${wanted.folder} is a mount of ${mounted.source}`, 'unmount it');
   if (mounted !== null && !mounted.readOnly) return resizeMounted(wanted);
-  if (mounted !== null) await must(`${wanted.folder} cannot be unmounted`, ['umount', wanted.folder]);
+  if (mounted !== null) await unmountImage(wanted.folder);
   await recover(wanted);
   if (!existsSync(wanted.image)) await makeImage(wanted);
   const notice = await mountExisting(wanted);
+  await calm(wanted.folder);
   await dropPlain(wanted);
   return notice;
 }
 
 /** Whether it is unmounted now; a person may stand in it, and then it stays. */
 export async function unmountWorkspace(folder: string): Promise<boolean> {
-  return mountAt(folder) === null || (await run(['umount', folder])).code === 0;
+  return unmountImage(folder).then(
+    () => true,
+    () => false,
+  );
 }
 
-/** Why images cannot be used on this machine, as one sentence, or null: a small one is made and mounted in `scratch`. */
+/** Why images cannot be used on this machine, as one sentence, or null: a small one is made in `scratch`, mounted and unmounted. */
 export async function imagesProblem(scratch: string): Promise<string | null> {
   if (process.geteuid!() !== 0) return 'only root can mount';
   const trial = { folder: `${scratch}/trial`, image: `${scratch}/trial.img`, uid: 0, bytes: 2 ** 24 };
   try {
     await rmTree(scratch);
     mkdirSync(scratch, { recursive: true, mode: 0o700 });
-    await mountWorkspace(trial);
-    await must('a trial image cannot be unmounted', ['umount', trial.folder]);
+    await makeEmpty(trial);
     return null;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
@@ -123,10 +127,10 @@ async function makeEmpty(draft: WorkspaceImage): Promise<void> {
   writeFileSync(draft.image, '', { mode: 0o600, flag: 'wx' });
   truncateSync(draft.image, draft.bytes);
   await must('a workspace image cannot be made', makeArgv(draft.image, draft.uid));
-  await mount(draft);
+  await mountImage(draft.image, draft.folder);
   rmdirSync(`${draft.folder}/lost+found`); // root's: an agent that lists its files would stumble over it
   chmodSync(draft.folder, 0o700);
-  await must('a draft cannot be unmounted', ['umount', draft.folder]);
+  await unmountImage(draft.folder);
   rmdirSync(draft.folder);
 }
 
@@ -134,13 +138,13 @@ async function makeEmpty(draft: WorkspaceImage): Promise<void> {
 async function fillDraft(wanted: WorkspaceImage, draft: WorkspaceImage): Promise<void> {
   const what = `the workspace ${wanted.folder} cannot be moved into an image of ${draft.bytes} bytes`;
   await makeEmpty(draft);
-  await mount(draft);
+  await mountImage(draft.image, draft.folder);
   try {
     await must(what, copyArgv(wanted.folder, draft.folder), WORKSPACE_MOVE_MS);
     const [before, after] = [await listing(wanted.folder), await listing(draft.folder)];
     if (before !== after) throw new OperatingError('unavailable', `${what}: the copy is not equal`);
   } finally {
-    await must('a draft cannot be unmounted', ['umount', draft.folder]);
+    await unmountImage(draft.folder);
   }
   rmdirSync(draft.folder);
   syncFile(draft.image);
@@ -167,7 +171,7 @@ async function mountExisting(wanted: WorkspaceImage): Promise<string | null> {
   if (imageBytes(image) === null) throw damaged(image, 'it holds no ext4 file system');
   // A sandbox of an earlier host may still have it: then it is in use, and not to be touched by a repair.
   if (loopOf(image) !== null) {
-    await mount(wanted);
+    await mountImage(wanted.image, wanted.folder);
     return resizeMounted(wanted);
   }
   const now = imageBytes(image)!;
@@ -178,7 +182,7 @@ async function mountExisting(wanted: WorkspaceImage): Promise<string | null> {
     truncateSync(image, wanted.bytes);
     await must(`${image} cannot grow`, growArgv(image, image), WORKSPACE_MOVE_MS);
   }
-  await mount(wanted);
+  await mountImage(wanted.image, wanted.folder);
   return shrink(wanted);
 }
 
@@ -207,22 +211,16 @@ async function shrink(wanted: WorkspaceImage): Promise<string | null> {
     if (!(error instanceof OperatingError)) throw error;
     return `${image} keeps its ${now} bytes: ${error.message}`;
   }
-  await must(`${folder} cannot be unmounted`, ['umount', folder]);
+  await unmountImage(folder);
   renameSync(draftOf(wanted).image, image);
   syncFolder(image);
-  await mount(wanted);
+  await mountImage(wanted.image, wanted.folder);
   return null;
 }
 
 /** The kernel counts in blocks and groups: the last part of a size may not be usable. */
 function differs(now: number, bytes: number): boolean {
   return Math.abs(now - bytes) > bytes / 16;
-}
-
-async function mount({ image, folder }: WorkspaceImage): Promise<void> {
-  mkdirSync(folder, { recursive: true });
-  chmodSync(folder, 0);
-  await must(`${image} cannot be mounted`, mountArgv(image, folder));
 }
 
 /** What an image has replaced. By the system's own `rm`: names are bytes, and need not be text. */

@@ -26,6 +26,7 @@ import {
   unmountWorkspace,
   type WorkspaceImage,
 } from '../../src/runtimes/workspace_image.ts';
+import { contentOf } from '../fakes/litter.ts';
 import { remove } from '../fakes/remove.ts';
 
 /** Workspaces as file systems of their own: real images, real mounts, and hosts that are killed while they make them. */
@@ -51,15 +52,6 @@ function litter(folder: string): void {
 printf y > "$(printf 'not\\377text')"; ln -s /etc/passwd out; ln -s nowhere broken; mkfifo pipe; echo 1 > one; ln one same
 truncate -s 5M hole; touch "$(printf 'n%.0s' $(seq 255))"; chown -hR ${UID}:${UID} .`;
   execFileSync('sh', ['-c', script], { cwd: folder, stdio: 'pipe' });
-}
-
-/** Names, kinds, modes, owners, targets and contents below a folder, as one text. */
-function contentOf(folder: string): string {
-  const list = `find . -mindepth 1 -path ./lost+found -prune -o -mindepth 1 -printf '%y %m %U %l %P\\n' | sort
-find . -path ./lost+found -prune -o -type f -print0 | sort -z | xargs -0 -r sha256sum`;
-  return execFileSync('sh', ['-c', list], { cwd: folder, env: { LC_ALL: 'C', PATH: process.env['PATH'] } }).toString(
-    'latin1',
-  );
 }
 
 /** As the group's own account, within its workspace: what was printed, errors included. */

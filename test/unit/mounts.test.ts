@@ -6,13 +6,13 @@ import { parseMounts } from '../../src/runtimes/mounts.ts';
 test('a row of the mount table is read with its blanks, its optional fields and its state', () => {
   const table = [
     '27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard',
-    '44 27 7:0 / /home/my\\040agents/w\\134x rw,nosuid shared:3 master:1 - ext4 /dev/loop0 ro,errors=remount-ro',
+    '44 27 7:0 / /srv/my\\040agents/w\\134x rw,nosuid shared:3 master:1 - ext4 /dev/loop0 ro,errors=remount-ro',
     'garbage',
     '',
   ].join('\n');
   assert.deepEqual(parseMounts(table), [
     { target: '/', source: '/dev/vda', readOnly: false },
-    { target: '/home/my agents/w\\x', source: '/dev/loop0', readOnly: true },
+    { target: '/srv/my agents/w\\x', source: '/dev/loop0', readOnly: true },
   ]);
 });
 

@@ -1,0 +1,104 @@
+import { startModel } from '../test/fakes/model.ts';
+import { TAKE_OVER } from '../test/fakes/take_over.ts';
+import { rows } from '../test/fakes/terminal.ts';
+import { Install, spreadOf, Terminal } from './install.ts';
+import { groupYaml } from './resources.ts';
+
+/**
+ * What one session's abuse costs another one: warm replies of a quiet session while a hostile one does its worst, against
+ * the same session's replies when nobody does, in turns within one run, so that other work of the machine meets both.
+ */
+export interface AbuseFigure {
+  abuse: string;
+  /** 95th percentiles, in milliseconds. */
+  quiet_ms: number;
+  abused_ms: number;
+  ratio: number;
+}
+
+const ROUNDS = 2;
+const QUIET_MS = 600;
+const ABUSED_MS = 900;
+/** From the order to the abuse being under way. */
+const LEAD_MS = 400;
+const ABUSE_SECONDS = (LEAD_MS + ABUSED_MS) / 1000 + 0.1;
+
+/** Commands of the hostile session; each is ended by its shell after `ABUSE_SECONDS`. */
+const ABUSES: Record<string, string> = {
+  'every processor busy': 'for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do while :; do :; done & done',
+  'a fork bomb': 'b() { b | b & }; b 2>/dev/null',
+  'memory to its limit': 'while :; do tail /dev/zero; done & ',
+  'writes with fsync': 'while :; do dd if=/dev/zero of=fill bs=1M count=32 conv=fsync 2>/dev/null; done & ',
+  'output without end': 'node take_over.mjs output.js',
+  'frames up to their limit': 'node take_over.mjs frames.js',
+};
+
+/** Tool reports at three quarters of the allowed rate; each is a row of the ledger. */
+const frames = (
+  turn: number,
+): string => `let left = ${Math.round(ABUSE_SECONDS * 1500)}; const each = setInterval(() => {
+  for (let i = 0; i < 15; i += 1) send({ t: 'tool', turn: ${turn}, tool: 'flood', ok: true, ms: 0, summary: 'x'.repeat(200) });
+  if ((left -= 15) <= 0) clearInterval(each); }, 10);`;
+
+/** Lines on the runner's own standard output, which the host reads. */
+const OUTPUT = `const { writeSync } = process.getBuiltinModule('node:fs'); const lines = Buffer.alloc(65536, 'x'.repeat(99) + '\\n');
+const end = Date.now() + ${ABUSE_SECONDS * 1000}; while (Date.now() < end) try { writeSync(1, lines); } catch {}`;
+
+export async function abuseFigures(): Promise<AbuseFigure[]> {
+  const model = await startModel();
+  const install = new Install();
+  install.group('assistant', 'harness: probe\n');
+  try {
+    await install.start();
+    await install.secret('anthropic', 'fake-secret-value');
+    const quiet = await opened(install, 'quiet');
+    for (let i = 0; i < 50; i += 1) await quiet.ask('warming up');
+    // The quiet session keeps its sandbox; the hostile one gets a shell.
+    install.group('assistant', `${groupYaml('native', model)}limits: {memory: 512MiB, pids: 128}\n`);
+    const figures: AbuseFigure[] = [];
+    for (const [abuse, command] of Object.entries(ABUSES)) figures.push(await figure(install, quiet, abuse, command));
+    return figures;
+  } finally {
+    await install.stop();
+    await model.close();
+  }
+}
+
+/** A hostile session of its own for each abuse: what one has broken does not weaken the next. */
+async function figure(install: Install, quiet: Terminal, abuse: string, command: string): Promise<AbuseFigure> {
+  const hostile = await opened(install, `hostile-${abuse.replaceAll(' ', '-')}`);
+  const shell = (text: string): Promise<unknown> => hostile.ask(`tool bash ${JSON.stringify({ command: text })}`);
+  await shell(`cat > take_over.mjs <<'END'\n${TAKE_OVER}\nEND\ncat > output.js <<'END'\n${OUTPUT}\nEND`);
+  const [calm, abused]: [number[], number[]] = [[], []];
+  for (let round = 0; round < ROUNDS; round += 1) {
+    calm.push(...(await replies(quiet, QUIET_MS)));
+    const [last] = rows<{ id: number }>(install, 'SELECT max(id) AS id FROM turns');
+    const own = `cat > frames.js <<'END'\n${frames(last!.id + 1)}\nEND`;
+    const ended = shell(`${own}\n${command}\nsleep ${ABUSE_SECONDS}`);
+    await sleep(LEAD_MS);
+    abused.push(...(await replies(quiet, ABUSED_MS)));
+    await ended;
+  }
+  hostile.close();
+  const [quiet_ms, abused_ms] = [spreadOf(calm).p95, spreadOf(abused).p95];
+  return { abuse, quiet_ms, abused_ms, ratio: Number((abused_ms / quiet_ms).toFixed(2)) };
+}
+
+async function replies(terminal: Terminal, for_ms: number): Promise<number[]> {
+  const times: number[] = [];
+  const end = performance.now() + for_ms;
+  while (performance.now() < end) times.push((await terminal.ask('are you there?')).ms);
+  return times;
+}
+
+async function opened(install: Install, chat: string): Promise<Terminal> {
+  const terminal = new Terminal(install.control, chat);
+  await terminal.open();
+  return terminal;
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+if (import.meta.main) console.table(await abuseFigures());
