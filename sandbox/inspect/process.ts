@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { hostname } from 'node:os';
+import { hostname, release } from 'node:os';
 import { listed, type Report, textOf } from './report.ts';
 
 /** What this process is: its identity, environment, namespaces, limits and open files. */
@@ -35,6 +35,7 @@ function observeIdentity(report: Report): void {
   report.tried('set.gid', () => process.setgid!(0));
   report.tried('set.groups', () => process.setgroups!([0]));
   report.saw('hostname', hostname());
+  report.saw('kernel', release());
   const stat = textOf(() => readFileSync('/proc/self/stat', 'latin1'));
   // Behind the name in brackets: state, parent, process group, session. A leader outside this namespace shows as 0.
   report.saw('session', stat.slice(stat.lastIndexOf(')') + 2).split(' ')[3] === '0' ? 'of the host' : 'own');

@@ -1,5 +1,4 @@
-import { existsSync, readlinkSync } from 'node:fs';
-import { networkInterfaces, release } from 'node:os';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { assert } from '../base/errors.ts';
 import { randomToken } from '../base/ids.ts';
@@ -8,11 +7,11 @@ import type { InspectionPart } from '../protocol/inspection.ts';
 import type { Bind, Runtime, SandboxSpec } from '../runtimes/runtime.ts';
 import { seccompArch } from '../runtimes/seccomp.ts';
 import type { SeccompArch } from '../runtimes/seccomp_table.ts';
-import { hostUserland } from '../runtimes/userland.ts';
 import { type Actual, actualOf } from './inspection_actual.ts';
 import { type Controls, openControls } from './inspection_controls.ts';
-import { declaredOf, type HostFacts } from './inspection_declared.ts';
+import { declaredOf } from './inspection_declared.ts';
 import { derive, type Observation } from './inspection_derive.ts';
+import { canaryControl, hostAddress, hostFacts } from './inspection_host.ts';
 import { judge, type ProbeResult } from './inspection_judge.ts';
 import { observe } from './inspection_observe.ts';
 import { loweredLimits, taskOf } from './inspection_task.ts';
@@ -49,6 +48,8 @@ export interface Inspection {
   ms: number;
   /** No probe failed. What was not run, and what is not built, is in the list. */
   ok: boolean;
+  /** Why the observer did not come to its end, where it did not: then most probes have failed for want of an answer. */
+  problem: string | null;
   probes: ProbeResult[];
   actual: Actual;
 }
@@ -62,112 +63,88 @@ const RUN_TARGET = '/run/glass';
  * which every probe failed.
  */
 export async function inspectSandbox(input: InspectionInput): Promise<Inspection> {
-  const arch = seccompArch(process.arch);
-  assert(arch !== null, 'a runtime that works has a filter for this architecture');
   const at_ms = Date.now();
   const began = performance.now();
   const controls = await openControls(input.run, input.spec.uid);
   try {
-    const raw = await tryAll(input, controls, arch);
-    const spec = inspectionSpec(input);
-    const declared = declaredOf(spec, input.profile, hostFacts());
-    const observations = derive(raw, declared);
+    const run = runOf(input, controls);
+    const raw = await tryAll(run);
     const { profile, depth, absent } = input;
+    const declared = declaredOf(run.spec, profile, hostFacts());
     const probes = judge({
-      probes: allProbes(arch, hostEnds(controls)),
+      probes: allProbes(run.arch, run.ends),
       profile,
       depth,
       facts: declared.facts,
-      observations,
+      observations: derive(raw, declared),
       absent,
-      ended: endOf(raw),
     });
-    const ok = probes.every(({ state }) => state !== 'failed');
+    const problem = problemOf(raw);
+    const ok = problem === null && probes.every(({ state }) => state !== 'failed');
     const ms = Math.round(performance.now() - began);
-    return { at_ms, profile, depth, ms, ok, probes, actual: actualOf(raw, release()) };
+    return { at_ms, profile, depth, ms, ok, problem, probes, actual: actualOf(raw, release()) };
   } finally {
     await controls.close();
   }
 }
 
-/** The group's spec with the observer in it, and the inspection's own sockets. */
-function inspectionSpec({ spec, run }: InspectionInput): SandboxSpec {
-  const replaced = [RUN_TARGET, OBSERVER];
+/** What all parts of one inspection share. */
+interface Run {
+  input: InspectionInput;
+  controls: Controls;
+  ends: HostEnds;
+  arch: SeccompArch;
+  /** The group's, with the observer in it, and the inspection's own sockets. */
+  spec: SandboxSpec;
+}
+
+function runOf(input: InspectionInput, controls: Controls): Run {
+  const arch = seccompArch(process.arch);
+  assert(arch !== null, 'a runtime that works has a filter for this architecture');
+  const { loopback_port, abstract } = controls;
   const own: Bind[] = [
-    { source: run, target: RUN_TARGET, access: 'read' },
+    { source: input.run, target: RUN_TARGET, access: 'read' },
     { source: join(ROOT, 'sandbox/inspect'), target: OBSERVER, access: 'read' },
   ];
-  return { ...spec, binds: [...spec.binds.filter(({ target }) => !replaced.includes(target)), ...own] };
+  const others = input.spec.binds.filter(({ target }) => !own.some((bind) => bind.target === target));
+  const spec = { ...input.spec, binds: [...others, ...own] };
+  return { input, controls, ends: { loopback_port, abstract, address: hostAddress() }, arch, spec };
 }
 
 /** Everything that was seen, inside and from here. */
-async function tryAll(
-  input: InspectionInput,
-  controls: Controls,
-  arch: SeccompArch,
-): Promise<Map<string, Observation>> {
-  const parts: InspectionPart[] = input.depth === 'full' ? ['attempts', 'processes', 'memory', 'files'] : ['attempts'];
-  const found = await Promise.all(parts.map((part) => tryPart(input, part, controls, arch)));
+async function tryAll(run: Run): Promise<Map<string, Observation>> {
+  const { depth, canary } = run.input;
+  const parts: InspectionPart[] = depth === 'full' ? ['attempts', 'processes', 'memory', 'files'] : ['attempts'];
+  const found = await Promise.all(parts.map((part) => tryPart(run, part)));
   const seen = new Map(found.flatMap((part) => [...part]));
-  seen.set('control.loopback', { value: controls.outcomes.loopback });
-  seen.set('control.abstract', { value: controls.outcomes.abstract });
-  seen.set('control.canary', canaryControl(input.canary));
+  seen.set('control.loopback', { value: run.controls.outcomes.loopback });
+  seen.set('control.abstract', { value: run.controls.outcomes.abstract });
+  seen.set('control.canary', canaryControl(canary));
   return seen;
 }
 
-async function tryPart(
-  input: InspectionInput,
-  part: InspectionPart,
-  controls: Controls,
-  arch: SeccompArch,
-): Promise<Map<string, Observation>> {
+async function tryPart({ input, controls, ends, arch, spec }: Run, part: InspectionPart) {
   const nonce = randomToken(12);
-  const spec = inspectionSpec(input);
-  const ends = hostEnds(controls);
   const task = taskOf({ part, nonce, arch, spec, ends, control: controls.socket, canary: input.canary });
-  const { seen, ids, exit, other } = await observe(
-    input.runtime,
-    {
-      ...spec,
-      session: part === 'attempts' ? spec.session : `${spec.session}-${part}`,
-      argv: [spec.argv[0]!, OBSERVER_PROGRAM, JSON.stringify(task)],
-      limits: part === 'attempts' ? spec.limits : loweredLimits(spec.limits),
-    },
-    nonce,
-  );
+  const argv = [spec.argv[0]!, OBSERVER_PROGRAM, JSON.stringify(task)];
+  const own: SandboxSpec =
+    part === 'attempts'
+      ? { ...spec, argv }
+      : { ...spec, argv, session: `${spec.session}-${part}`, limits: loweredLimits(spec.limits) };
+  const { seen, ids, exit, other } = await observe(input.runtime, own, nonce);
   const end = exit.reason ?? (exit.code === 0 ? 'ended by itself' : `ended with ${exit.code ?? exit.signal}: ${other}`);
+  seen.set(`end.${part}`, { value: end });
   // The memory's own answer is how its sandbox ended; said by the runtime, after its program had begun.
   if (part === 'memory' && seen.has('exhaust.memory.started')) seen.set('exhaust.memory', { value: end });
-  seen.set(`end.${part}`, { value: end });
-  if (ids !== null && part === 'attempts') {
+  if (part === 'attempts' && ids !== null) {
     for (const [name, value] of Object.entries(ids)) seen.set(`host.${name}`, { value });
   }
   return seen;
 }
 
-function endOf(raw: Map<string, Observation>): string {
+/** Null when the observer came to its end; else how its sandbox ended before. */
+function problemOf(raw: ReadonlyMap<string, Observation>): string | null {
   const end = raw.get('end.attempts');
-  return end !== undefined && 'value' in end ? end.value : 'it has no end';
-}
-
-function canaryControl(canary: string | null): Observation {
-  if (canary === null) return { not_run: 'no file was put into the host’s /etc' };
-  return { value: existsSync(canary) ? 'ok' : 'it is not there on the host either' };
-}
-
-function hostFacts(): HostFacts {
-  const names = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'user', 'uts'];
-  return {
-    uid: process.geteuid!(),
-    gid: process.getegid!(),
-    groups: process.getgroups!(),
-    namespaces: Object.fromEntries(names.map((name) => [name, readlinkSync(`/proc/self/ns/${name}`)])),
-    userland: hostUserland(),
-  };
-}
-
-function hostEnds({ loopback_port, abstract }: Controls): HostEnds {
-  const addresses = Object.values(networkInterfaces()).flatMap((found) => found ?? []);
-  const address = addresses.find(({ internal, family }) => !internal && family === 'IPv4')?.address ?? null;
-  return { loopback_port, abstract, address };
+  if (raw.has('end')) return null;
+  return end !== undefined && 'value' in end ? end.value : 'the sandbox has no end';
 }

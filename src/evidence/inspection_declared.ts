@@ -13,6 +13,8 @@ export interface HostFacts {
   uid: number;
   gid: number;
   groups: readonly number[];
+  /** Release of the kernel. */
+  kernel: string;
   /** Links of `/proc/self/ns`, by name. */
   namespaces: Record<string, string>;
   /** Top-level folders and links that bubblewrap takes from the host. */

@@ -25,6 +25,7 @@ export function derive(raw: Observations, declared: Declared): Observations {
   for (const [name, link] of Object.entries(declared.host.namespaces)) {
     add(`namespace.${name}`, `namespace.${name}`, (value) => ownOrHost(value, link));
   }
+  add('kernel', 'kernel', (value) => (value === declared.host.kernel ? 'the host’s' : 'own'));
   add('groups.foreign', 'status.Groups', (value) => foreign(value.split(' '), [gidOf(declared), UNMAPPED_ID, '']));
   add('env.first.foreign', 'env.first', (value) =>
     isCode(value) ? 'none' : foreign(lines(value), declared.env_first),

@@ -30,8 +30,6 @@ export interface JudgeInput {
   observations: Observations;
   /** Limits that do not hold on this machine. */
   absent: readonly string[];
-  /** How the observer's sandbox ended. */
-  ended: string;
 }
 
 /** Characters of an observation in the table. */
@@ -62,7 +60,7 @@ function judgeOne(probe: Probe, expectation: Expectation, input: JudgeInput): Ju
     if (control?.value !== 'ok') return { state: 'failed', seen: `its control did not work: ${control?.value}` };
   }
   const observation = observations.get(probe.reads);
-  if (observation === undefined) return { state: 'failed', seen: `the observer said nothing (${input.ended})` };
+  if (observation === undefined) return { state: 'failed', seen: 'the observer said nothing' };
   if ('not_run' in observation) return { state: 'not_run', seen: observation.not_run };
   const accepted = 'fact' in expectation ? [input.facts[expectation.fact]] : expectation.one_of;
   return { state: accepted.includes(observation.value) ? 'passed' : 'failed', seen: observation.value };

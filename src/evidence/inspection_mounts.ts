@@ -48,12 +48,14 @@ const SCRATCH = ['/proc', '/dev/pts', '/dev/shm', '/tmp'];
 const ENGINE: OwnMounts = {
   exact: [
     ...['/', '/dev', '/dev/mqueue', '/sys', ...SCRATCH],
-    ...['/etc/hosts', '/etc/hostname', '/etc/resolv.conf', '/run/.containerenv', '/run/secrets'],
-    ...['/sbin/docker-init', '/usr/sbin/docker-init', '/dev/init', '/run/podman-init'],
+    ...['/etc/hosts', '/etc/hostname', '/etc/resolv.conf', '/sbin/docker-init', '/usr/sbin/docker-init'],
   ],
   below: ['/proc/', '/sys/'],
   writable: ['/dev', '/dev/mqueue', ...SCRATCH],
 };
+
+/** Its own init, its marker, and the accounts file that it writes for a user that the image does not know. */
+const OF_PODMAN = ['/run/podman-init', '/dev/init', '/run/.containerenv', '/run/secrets', '/etc/passwd', '/etc/group'];
 
 /** Nothing is ever started from these, whoever mounts them. */
 const NO_PROGRAMS = ['/proc', '/sys', '/dev/pts', '/dev/mqueue'];
@@ -67,8 +69,9 @@ export function ownMounts(profile: Profile, userland: readonly string[]): OwnMou
         below: [],
         writable: [...DEVICES, ...SCRATCH],
       };
-    case 'docker':
     case 'podman':
+      return { ...ENGINE, exact: [...ENGINE.exact, ...OF_PODMAN] };
+    case 'docker':
     case 'gvisor':
       return ENGINE;
   }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { messageOf } from '../base/errors.ts';
+import { StringDecoder } from 'node:string_decoder';
+import { messageOf, OperatingError } from '../base/errors.ts';
 import { INSPECTION_MS, INSPECTION_OUTPUT_BYTES_MAX } from '../base/limits.ts';
 import { observationSchema } from '../protocol/inspection.ts';
 import type { Runtime, Sandbox, SandboxExit, SandboxSpec } from '../runtimes/runtime.ts';
@@ -36,7 +37,7 @@ export async function observe(runtime: Runtime, spec: SandboxSpec, nonce: string
     if (lines.seen.size > 0) ids ??= hostIdsOf(sandbox.pid);
   };
   try {
-    sandbox = await runtime.start(spec, (chunk) => {
+    sandbox = await startInTime(runtime, spec, (chunk) => {
       lines.read(chunk);
       look();
     });
@@ -52,13 +53,35 @@ export async function observe(runtime: Runtime, spec: SandboxSpec, nonce: string
   }
 }
 
+/** An engine may hang: a sandbox that comes too late is ended, and counts as not started. */
+async function startInTime(runtime: Runtime, spec: SandboxSpec, onOutput: (chunk: Buffer) => void): Promise<Sandbox> {
+  const starting = runtime.start(spec, onOutput);
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    late.reject(new OperatingError('unavailable', `the sandbox did not start within ${INSPECTION_MS / 1000} s`));
+    void starting.then(
+      (sandbox) => sandbox.kill(),
+      () => {},
+    );
+  }, INSPECTION_MS);
+  try {
+    return await Promise.race([starting, late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Characters kept of what was no observation. */
 const OTHER_CHARS_MAX = 500;
+
+/** What only the host can say: an observer that does is not heard. */
+const SAID_BY_HOST = /^(host\.|end\.|control\.(loopback|abstract|canary)$|exhaust\.memory$)/;
 
 /** Lines of an observer, checked: only those with the nonce count, and a key that is said twice is no answer. */
 export class ObservationReader {
   readonly seen = new Map<string, Observation>();
   readonly #nonce: string;
+  readonly #decoder = new StringDecoder('utf8');
   #bytes = 0;
   #pending = '';
   #other = '';
@@ -79,14 +102,14 @@ export class ObservationReader {
   read(chunk: Buffer): void {
     this.#bytes += chunk.length;
     if (this.overfull) return;
-    const lines = (this.#pending + chunk.toString('latin1')).split('\n');
+    const lines = (this.#pending + this.#decoder.write(chunk)).split('\n');
     this.#pending = lines.pop()!;
     for (const line of lines) this.#line(line);
   }
 
   #line(line: string): void {
     const observation = parse(line);
-    if (observation === null || observation.nonce !== this.#nonce) {
+    if (observation === null || observation.nonce !== this.#nonce || SAID_BY_HOST.test(observation.key)) {
       this.#other = `${this.#other}${line}\n`.slice(-OTHER_CHARS_MAX);
       return;
     }

@@ -64,9 +64,10 @@ export function renderInspection({ group, versions, declared, inspection }: Insp
   ].join('\n\n');
 }
 
-function verdict({ ok, probes }: Inspection): string {
+function verdict({ ok, problem, probes }: Inspection): string {
   const count = (state: ProbeResult['state']): number => probes.filter((probe) => probe.state === state).length;
   const sums = `${count('passed')} of ${probes.length} probes hold, ${count('failed')} failed, ${count('not_run')} were not run, ${count('not_built')} have no guard yet.`;
+  if (problem !== null) return `**The inspection did not come to its end: ${text(problem)}.** ${sums}`;
   return ok
     ? `No attempt to leave the sandbox succeeded. ${sums}`
     : `**The boundary does not hold as declared.** ${sums}`;

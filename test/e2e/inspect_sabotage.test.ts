@@ -1,85 +1,21 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
-import { after, describe, test } from 'node:test';
+import { spawnSync } from 'node:child_process';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { Inspection } from '../../src/evidence/inspection.ts';
-import type { LimitState, Runtime } from '../../src/runtimes/runtime.ts';
-import { PatchedTree } from '../fakes/patched_tree.ts';
-import { InspectedHome, IS_ROOT, inspectFrom, redLines, runtimeOf } from './inspect_kit.ts';
-import { BUBBLEWRAP_SABOTAGES, DOCKER_SABOTAGES, type Sabotage } from './inspect_sabotage.ts';
+import { cannotDrop, ORDINARY } from './inspect_kit.ts';
+import { BUBBLEWRAP_SABOTAGES } from './inspect_sabotage.ts';
+import { describeSabotages, sentenceOf } from './inspect_sabotage_kit.ts';
 
-/** The self-check is worth something only if it sees what it is there for: each guard is taken out of a copy of the code. */
+await describeSabotages('bubblewrap', BUBBLEWRAP_SABOTAGES);
 
-const KIT = fileURLToPath(new URL('inspect_kit.ts', import.meta.url));
+/** The guards that only an ordinary user's sandboxes have. */
+const OF_USERS = BUBBLEWRAP_SABOTAGES.filter(({ only }) => only === 'user');
 
-for (const [name, sabotages] of [
-  ['bubblewrap', BUBBLEWRAP_SABOTAGES],
-  ['docker', DOCKER_SABOTAGES],
-] as const) {
-  const home = new InspectedHome();
-  const runtime = await runtimeOf(name, home);
-  const problems = await runtime.check();
-  const limits = await runtime.limits();
-  after(() => home.remove());
-
-  describe(`an inspection of a ${name} sandbox`, { skip: problems.length > 0 ? problems.join('; ') : false }, () => {
-    for (const sabotage of sabotages.filter(({ only }) => only === undefined || (only === 'root') === IS_ROOT)) {
-      test(sentenceOf(sabotage), { skip: missingLimit(sabotage, limits) }, async (context) => {
-        const inspection = await inspectWithout(sabotage, name, home);
-        const failed = inspection.probes.filter(({ state }) => state === 'failed').map(({ id }) => id);
-        context.diagnostic(`${inspection.ms} ms, ${failed.length} red: ${failed.slice(0, 8).join(', ')}`);
-        if (sabotage.hidden !== undefined) assert.deepEqual(redLines(inspection), []);
-        else if (sabotage.red === 'all') assert.ok(inspection.probes.every(({ state }) => state !== 'passed'));
-        else
-          assert.deepEqual(
-            sabotage.red.filter((id) => !failed.includes(id)),
-            [],
-            'these stayed green',
-          );
-        assert.equal(inspection.ok, sabotage.hidden !== undefined);
-      });
-    }
-  });
-}
-
-function sentenceOf({ without, red, hidden }: Sabotage): string {
-  if (hidden !== undefined) return `stays green without ${without}: ${hidden}`;
-  return `turns red without ${without}${red === 'all' ? '' : ` (${red.join(', ')})`}`;
-}
-
-/** A limit that this machine cannot hold anyway is no guard here. */
-function missingLimit({ red }: Sabotage, limits: LimitState[]): string | false {
-  const needed = { 'exhaust.processes': 'pids', 'exhaust.memory': 'memory_bytes' } as const;
-  const limit = Object.entries(needed).find(([probe]) => red.includes(probe))?.[1];
-  const state = limits.find(({ name }) => name === limit);
-  return limit !== undefined && state?.state !== 'enforced' ? `no limit of ${limit} here` : false;
-}
-
-async function inspectWithout(sabotage: Sabotage, name: Runtime['name'], home: InspectedHome): Promise<Inspection> {
-  using tree = new PatchedTree(sabotage.patches);
-  const depth = sabotage.depth ?? 'quick';
-  return sabotage.leak ? await inspectLeaking(tree.root) : await inspectFrom(tree.root, name, home, depth);
-}
-
-/** Above those that Node itself closes in its children. */
-const LEAKED_FD = 40;
-
-/** In a process that was started with an open folder of the host, as a careless supervisor would. */
-async function inspectLeaking(root: string): Promise<Inspection> {
-  const folder = openSync('/', 'r');
-  const child = spawn(process.execPath, [KIT, root], {
-    env: { ...process.env, NODE_TEST_CONTEXT: undefined },
-    stdio: ['ignore', 'pipe', 'inherit', ...Array(LEAKED_FD - 3).fill('ignore'), folder],
-  });
-  closeSync(folder);
-  return JSON.parse(await outputOf(child)) as Inspection;
-}
-
-function outputOf(child: ChildProcess): Promise<string> {
-  let output = '';
-  child.stdout!.on('data', (chunk: Buffer) => {
-    output += chunk.toString();
-  });
-  return new Promise((resolve) => child.once('close', () => resolve(output)));
-}
+test('the same holds for the guards of an ordinary user’s sandboxes', { skip: cannotDrop() }, () => {
+  const { NODE_TEST_CONTEXT: _, XDG_RUNTIME_DIR: __, ...env } = process.env;
+  const names = OF_USERS.flatMap((sabotage) => ['--test-name-pattern', sentenceOf(sabotage).replace(/[()/.]/g, '.')]);
+  const words = [...ORDINARY, '--', process.execPath, '--test', ...names, fileURLToPath(import.meta.url)];
+  const run = spawnSync('setpriv', words, { env: { ...env, HOME: '/nonexistent' } });
+  assert.equal(run.status, 0, run.stdout.toString());
+  for (const sabotage of OF_USERS) assert.ok(run.stdout.includes(sentenceOf(sabotage)), sabotage.without);
+});

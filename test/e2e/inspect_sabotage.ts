@@ -20,6 +20,7 @@ const ARGV = 'src/runtimes/bubblewrap_argv.ts';
 const BUBBLEWRAP = 'src/runtimes/bubblewrap.ts';
 const LAUNCH = 'src/runtimes/launch.sh';
 const CGROUP = 'src/runtimes/cgroup.ts';
+const FILTER = 'src/runtimes/seccomp.ts';
 const REQUEST = 'src/runtimes/docker_request.ts';
 
 const NO_FILTER = [ARGV, "'--seccomp', String(SECCOMP_FD), ", ''] as const;
@@ -139,6 +140,41 @@ const IDENTITY: readonly Sabotage[] = [
   },
 ];
 
+function unexamined(call: string, ...red: string[]): Sabotage {
+  return { without: `the filter’s look at ${call}`, patches: [[FILTER, `...whenNumber(arch, '${call}'),`, '']], red };
+}
+
+const CALLS: readonly Sabotage[] = [
+  {
+    without: 'the filter’s list of refused calls',
+    patches: [[FILTER, '...deniedNumbers(arch).map(', '...[].map(']],
+    red: ['ptrace', 'process_vm_readv', 'kcmp', 'keyctl', 'add_key', 'io_uring_setup', 'open_tree', 'unshare.user'].map(
+      (call) => `call.${call}`,
+    ),
+  },
+  unexamined('clone', 'call.clone.user'),
+  unexamined('socket', 'call.socket.vsock', 'call.socket.netlink_audit'),
+  unexamined('socketpair', 'call.socketpair.vsock'),
+  unexamined('ioctl', 'call.ioctl.tiocsti'),
+  unexamined('personality', 'call.personality'),
+  {
+    without: 'the filter’s refusal of clone3',
+    patches: [[FILTER, "value: EXAMINED.clone3[arch], yes: 'enosys'", "value: EXAMINED.clone3[arch], yes: 'allow'"]],
+    red: ['call.clone3'],
+  },
+  {
+    without: 'the filter’s look at the x32 table',
+    patches: [[FILTER, "...(arch === 'x64' ?", '...(arch === null ?']],
+    red: ['call.x32'],
+  },
+  {
+    without: 'the filter’s ceiling',
+    patches: [[FILTER, "value: REVIEWED_MAX, yes: 'enosys'", "value: REVIEWED_MAX, yes: 'allow'"]],
+    red: [],
+    hidden: 'this kernel has no call above it; an interpreter of the filter tests it',
+  },
+];
+
 const AS_BIND = [ARGV, "bind.access === 'write' ? '--bind' : '--ro-bind'", "'--bind'"] as const;
 const STAGED_WRITABLE = [ARGV, "bind.access === 'write' ? 'rw' : 'ro'", "'rw'"] as const;
 const STAGED = 'bubblewrap’s own mount of it is closed all the same';
@@ -248,7 +284,7 @@ const LIMITS: readonly Sabotage[] = [
   },
 ];
 
-export const BUBBLEWRAP_SABOTAGES: readonly Sabotage[] = [...NAMESPACES, ...IDENTITY, ...FILES, ...LIMITS];
+export const BUBBLEWRAP_SABOTAGES: readonly Sabotage[] = [...NAMESPACES, ...IDENTITY, ...CALLS, ...FILES, ...LIMITS];
 
 function field(name: string, from: string, to: string, ...red: string[]): Sabotage {
   return { without: name, patches: [[REQUEST, from, to]], red };

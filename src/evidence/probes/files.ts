@@ -4,6 +4,7 @@ import type { Expectation, Probe, ProbeGroup } from './probe.ts';
 
 const REFUSED: Expectation = { one_of: ['EROFS', 'EACCES', 'EPERM', 'ENOENT'] };
 const READ_ONLY: Expectation = { one_of: ['EROFS'] };
+const OF_ROOT: Expectation = { one_of: ['EPERM'] };
 const NONE: Expectation = { one_of: ['none'] };
 const OK: Expectation = { one_of: ['ok'] };
 const ABSENT: Expectation = { one_of: ['ENOENT'] };
@@ -54,7 +55,7 @@ const WRITES: readonly Probe[] = [
   {
     ...quick('system files', 'touch./dev', 'add an entry to /dev', READ_ONLY),
     // The engine's /dev is a tmpfs of root's; device nodes need a capability.
-    except: { docker: { one_of: ['EPERM'] }, podman: { one_of: ['EPERM'] } },
+    except: { docker: OF_ROOT, podman: OF_ROOT, gvisor: OF_ROOT },
   },
   quick('system files', 'etc.extra', 'read a file of the host’s /etc', NONE, OF_AN_IMAGE),
   quick('system files', 'etc.missing', 'find the generated /etc complete (must work)', NONE, OF_AN_IMAGE),

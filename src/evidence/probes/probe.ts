@@ -3,6 +3,7 @@
  * runtime. Judging is in `inspection_judge.ts`; trying is in `sandbox/inspect/`.
  */
 
+/** Which answers are right. Those of `gvisor` are from its documentation: a wrong one shows as a failed probe. */
 export type Profile = 'bubblewrap' | 'docker' | 'podman' | 'gvisor';
 export type Depth = 'quick' | 'full';
 
@@ -21,13 +22,17 @@ export type ProbeGroup =
 
 /** What the spec and the host say, where a probe compares with that instead of a fixed answer. */
 export interface Facts {
+  /** Real, effective, saved and file system id, as in `/proc/self/status`. */
   uids: string;
   gids: string;
+  /** One a line, sorted. */
   env_names: string;
   tmp_bytes: string;
   shm_bytes: string;
+  /** Soft and hard limit. */
   open_files: string;
   pids: string;
+  /** Of each 100 ms. */
   cpu_quota_us: string;
   memory_bytes: string;
 }

@@ -53,7 +53,10 @@ const NAMESPACES: readonly Probe[] = [
   },
 ];
 
+const SHARED_KERNEL: Expectation = { not_built: 'the kernel is shared; gVisor puts one of its own between' };
+
 const KERNEL: readonly Probe[] = [
+  { ...quick('system calls', 'kernel', 'call the host’s kernel', SHARED_KERNEL), except: { gvisor: OWN } },
   quick('system calls', 'read./proc/kcore', 'read the kernel’s memory', { one_of: ['EACCES', 'EPERM', 'ENOENT'] }),
   quick('system calls', 'read./proc/kmsg', 'read the kernel’s log', { one_of: ['EACCES', 'EPERM', 'ENOENT'] }),
 ];

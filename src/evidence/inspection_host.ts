@@ -1,0 +1,32 @@
+import { existsSync, readlinkSync } from 'node:fs';
+import { networkInterfaces, release } from 'node:os';
+import { hostUserland } from '../runtimes/userland.ts';
+import type { HostFacts } from './inspection_declared.ts';
+import type { Observation } from './inspection_derive.ts';
+
+/** What this host is, for comparison with what is seen inside. */
+
+const NAMESPACES = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'user', 'uts'];
+
+export function hostFacts(): HostFacts {
+  return {
+    uid: process.geteuid!(),
+    gid: process.getegid!(),
+    groups: process.getgroups!(),
+    kernel: release(),
+    namespaces: Object.fromEntries(NAMESPACES.map((name) => [name, readlinkSync(`/proc/self/ns/${name}`)])),
+    userland: hostUserland(),
+  };
+}
+
+/** An address of this host that other machines use, or null. */
+export function hostAddress(): string | null {
+  const addresses = Object.values(networkInterfaces()).flatMap((found) => found ?? []);
+  return addresses.find(({ internal, family }) => !internal && family === 'IPv4')?.address ?? null;
+}
+
+/** Whether the planted file is there at all. */
+export function canaryControl(canary: string | null): Observation {
+  if (canary === null) return { not_run: 'no file was put into the host’s /etc' };
+  return { value: existsSync(canary) ? 'ok' : 'it is not there on the host either' };
+}
