@@ -74,6 +74,7 @@ function observeLimits(report: Report): void {
     const found = new RegExp(`^${label}\\s+(\\S+)\\s+(\\S+)`, 'm').exec(limits);
     report.saw(`limit.${name}`, found === null ? 'unknown' : `${found[1]} ${found[2]}`);
   }
+  report.saw('limit.processes', /^Max processes\s+(\S+)/m.exec(limits)?.[1] ?? 'unknown');
   report.saw('limit.pids', firstOf(['/sys/fs/cgroup/pids/pids.max', '/sys/fs/cgroup/pids.max']));
   // Version 2 puts the period behind the quota.
   const quota = firstOf(['/sys/fs/cgroup/cpu/cpu.cfs_quota_us', '/sys/fs/cgroup/cpu.max']);

@@ -131,13 +131,13 @@ async function tryPart({ input, controls, ends, arch, spec }: Run, part: Inspect
     part === 'attempts'
       ? { ...spec, argv }
       : { ...spec, argv, session: `${spec.session}-${part}`, limits: loweredLimits(spec.limits) };
-  const { seen, ids, exit, other } = await observe(input.runtime, own, nonce);
+  const { seen, outside, exit, other } = await observe(input.runtime, own, nonce);
   const end = exit.reason ?? (exit.code === 0 ? 'ended by itself' : `ended with ${exit.code ?? exit.signal}: ${other}`);
   seen.set(`end.${part}`, { value: end });
   // The memory's own answer is how its sandbox ended; said by the runtime, after its program had begun.
   if (part === 'memory' && seen.has('exhaust.memory.started')) seen.set('exhaust.memory', { value: end });
-  if (part === 'attempts' && ids !== null) {
-    for (const [name, value] of Object.entries(ids)) seen.set(`host.${name}`, { value });
+  if (part === 'attempts' && outside !== null) {
+    for (const [name, value] of Object.entries(outside)) seen.set(`host.${name}`, { value });
   }
   return seen;
 }

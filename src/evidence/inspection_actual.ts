@@ -27,7 +27,15 @@ export function actualOf(raw: Observations, kernel: string): Actual {
   };
   const list = (key: string): string[] => (['none', UNKNOWN].includes(value(key)) ? [] : value(key).split('\n'));
   const sets = ['CapInh', 'CapPrm', 'CapEff', 'CapBnd', 'CapAmb'];
-  const limits = ['size./tmp', 'size./dev/shm', 'limit.open_files', 'limit.core', 'limit.pids', 'limit.memory'];
+  const limits = [
+    'size./tmp',
+    'size./dev/shm',
+    'limit.open_files',
+    'limit.core',
+    'host.pids',
+    'host.memory',
+    'host.cpus',
+  ];
   return {
     mounts: parseMounts(value('mounts')).map(({ target, flags }) => ({
       target,

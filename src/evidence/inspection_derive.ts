@@ -42,6 +42,9 @@ export function derive(raw: Observations, declared: Declared): Observations {
   add('host.uid', 'host.uid', (value) => (value === String(host_ids.uid) ? 'as declared' : `uid ${value}`));
   add('host.gid', 'host.gid', (value) => (value === String(host_ids.gid) ? 'as declared' : `gid ${value}`));
   add('host.groups', 'host.groups', (value) => foreign(value.split(' '), ['', ...host_ids.groups.map(String)]));
+  // Where there is no control group, the limit is set for the user namespace, and seen inside only.
+  const inside = raw.get('limit.processes');
+  if (inside !== undefined && 'value' in inside && inside.value === declared.facts.pids) seen.set('host.pids', inside);
   if (declared.spec.userland.kind === 'image') for (const key of OF_THE_HOST) seen.set(key, AN_IMAGE);
   deriveMounts(raw, declared, seen);
   deriveLists(raw, declared, seen);

@@ -1,25 +1,17 @@
-import { readFileSync } from 'node:fs';
 import { StringDecoder } from 'node:string_decoder';
 import { messageOf, OperatingError } from '../base/errors.ts';
 import { INSPECTION_MS, INSPECTION_OUTPUT_BYTES_MAX } from '../base/limits.ts';
 import { observationSchema } from '../protocol/inspection.ts';
 import type { Runtime, Sandbox, SandboxExit, SandboxSpec } from '../runtimes/runtime.ts';
 import type { Observation } from './inspection_derive.ts';
+import { type OutsideView, outsideView } from './inspection_outside.ts';
 
 /** Runs one sandbox of the self-check to its end and keeps what its observer says. Its output is hostile bytes. */
 
-/** Accounts of the host, in decimal. */
-export interface HostIds {
-  uid: string;
-  gid: string;
-  /** Supplementary groups, separated by spaces. */
-  groups: string;
-}
-
 export interface Observed {
   seen: Map<string, Observation>;
-  /** As the host's kernel knows its first process; null when it said nothing. */
-  ids: HostIds | null;
+  /** Null when it said nothing. */
+  outside: OutsideView | null;
   exit: SandboxExit;
   /** The end of what it said that was no observation: to explain a run without any. */
   other: string;
@@ -29,12 +21,12 @@ export interface Observed {
 export async function observe(runtime: Runtime, spec: SandboxSpec, nonce: string): Promise<Observed> {
   const lines = new ObservationReader(nonce);
   let sandbox: Sandbox | null = null;
-  let ids: HostIds | null = null;
+  let outside: OutsideView | null = null;
   const look = (): void => {
     if (sandbox === null) return;
     if (lines.overfull) sandbox.kill();
-    // From the observer's first word on they are what they stay; before that it may be a launcher with other rights.
-    if (lines.seen.size > 0) ids ??= hostIdsOf(sandbox.pid);
+    // From the observer's first word on it is what it stays; before that it may be a launcher with other rights.
+    if (lines.seen.size > 0) outside ??= outsideView(sandbox.pid);
   };
   try {
     sandbox = await startInTime(runtime, spec, (chunk) => {
@@ -46,10 +38,10 @@ export async function observe(runtime: Runtime, spec: SandboxSpec, nonce: string
     const timer = setTimeout(() => sandbox?.kill(), INSPECTION_MS);
     const exit = await sandbox.exited;
     clearTimeout(timer);
-    return { seen: lines.seen, ids, exit, other: lines.other };
+    return { seen: lines.seen, outside, exit, other: lines.other };
   } catch (error) {
     const exit = { code: null, signal: null, reason: `start failed: ${messageOf(error)}` };
-    return { seen: lines.seen, ids, exit, other: lines.other };
+    return { seen: lines.seen, outside, exit, other: lines.other };
   }
 }
 
@@ -126,15 +118,4 @@ function parse(line: string) {
   } catch {
     return null;
   }
-}
-
-function hostIdsOf(pid: number): HostIds {
-  let status = '';
-  try {
-    status = readFileSync(`/proc/${pid}/status`, 'latin1');
-  } catch {
-    // It ended already: its ids are unknown, which no probe takes for an answer.
-  }
-  const first = (field: string): string => new RegExp(`^${field}:\\t(\\d+)`, 'm').exec(status)?.[1] ?? 'unknown';
-  return { uid: first('Uid'), gid: first('Gid'), groups: /^Groups:\t(.*)$/m.exec(status)?.[1]?.trim() ?? 'unknown' };
 }

@@ -27,7 +27,7 @@ const NO_FILTER = [ARGV, "'--seccomp', String(SECCOMP_FD), ", ''] as const;
 const NO_DISABLE_USERNS = [ARGV, "'--disable-userns',", ''] as const;
 const SETTINGS = 'of settings(this.#version, controller, limits))';
 
-function withoutLimit(controller: 'pids' | 'memory'): Sabotage['patches'] {
+function withoutLimit(controller: 'pids' | 'memory' | 'cpu'): Sabotage['patches'] {
   return [[CGROUP, SETTINGS, `of controller === '${controller}' ? [] : settings(this.#version, controller, limits))`]];
 }
 
@@ -264,22 +264,34 @@ const LIMITS: readonly Sabotage[] = [
   {
     without: 'the control group’s limit of processes',
     patches: withoutLimit('pids'),
-    red: ['exhaust.processes'],
+    red: ['host.pids', 'exhaust.processes'],
     depth: 'full',
     only: 'root',
   },
   {
     without: 'the limit of processes in its user namespace',
     patches: [[BUBBLEWRAP, "limitProcessesInside: cgroups.missing('pids') !== null", 'limitProcessesInside: false']],
-    red: ['exhaust.processes'],
+    red: ['host.pids', 'exhaust.processes'],
     depth: 'full',
     only: 'user',
   },
   {
     without: 'the control group’s limit of memory',
     patches: withoutLimit('memory'),
-    red: ['exhaust.memory'],
+    red: ['host.memory', 'exhaust.memory'],
     depth: 'full',
+    only: 'root',
+  },
+  {
+    without: 'the control group’s limit of processor time',
+    patches: withoutLimit('cpu'),
+    red: ['host.cpus'],
+    only: 'root',
+  },
+  {
+    without: 'joining the control groups',
+    patches: [[LAUNCH, 'for join in $joins; do echo $$ >"$join"; done', ':']],
+    red: ['host.pids', 'host.memory', 'host.cpus'],
     only: 'root',
   },
 ];
@@ -330,9 +342,22 @@ export const DOCKER_SABOTAGES: readonly Sabotage[] = [
   field('the group in User', 'User: `${user.uid}:${user.gid}`', 'User: String(user.uid)', 'status.Gid', 'host.gid'),
   field('Hostname', "Hostname: 'sandbox',", '', 'hostname'),
   field('Dns', "Dns: ['127.0.0.1'],", '', 'resolver.foreign'),
-  field('Memory', 'Memory: limits.memory_bytes,', 'Memory: 2 * limits.memory_bytes,', 'limit.memory'),
-  field('PidsLimit', 'PidsLimit: limits.pids,', '', 'limit.pids'),
-  field('NanoCpus', 'NanoCpus: Math.round(limits.cpus * 1e9),', '', 'limit.cpus'),
+  {
+    without: 'Memory as it is declared',
+    patches: [
+      [REQUEST, 'Memory: limits.memory_bytes,', 'Memory: 2 * limits.memory_bytes,'],
+      [REQUEST, 'MemorySwap: limits.memory_bytes,', 'MemorySwap: 2 * limits.memory_bytes,'],
+    ],
+    red: ['limit.memory', 'host.memory'],
+  },
+  hiddenField(
+    'MemorySwap',
+    'MemorySwap: limits.memory_bytes,',
+    'MemorySwap: -1,',
+    'swap beyond the limit is no way out, only slower; the limit of memory itself stands',
+  ),
+  field('PidsLimit', 'PidsLimit: limits.pids,', '', 'limit.pids', 'host.pids'),
+  field('NanoCpus', 'NanoCpus: Math.round(limits.cpus * 1e9),', '', 'limit.cpus', 'host.cpus'),
   field('ShmSize', 'ShmSize: limits.shm_bytes,', 'ShmSize: 2 * limits.shm_bytes,', 'size./dev/shm'),
   field('the limit of core files', "{ Name: 'core', Soft: 0, Hard: 0 },", '', 'limit.core'),
   field(

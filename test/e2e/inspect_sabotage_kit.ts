@@ -34,14 +34,15 @@ export async function describeSabotages(name: Runtime['name'], sabotages: readon
 
 function judgeSabotage({ red, hidden }: Sabotage, inspection: Inspection, failed: string[]): void {
   assert.equal(inspection.ok, hidden !== undefined);
+  if (red === 'all') {
+    assert.ok(inspection.problem !== null && inspection.probes.every(({ state }) => state !== 'passed'));
+    return;
+  }
+  // A sandbox that does not start is red for any reason: that would prove nothing.
+  assert.equal(inspection.problem, null);
   if (hidden !== undefined) assert.deepEqual(redLines(inspection), []);
-  else if (red === 'all') assert.ok(inspection.probes.every(({ state }) => state !== 'passed'));
-  else
-    assert.deepEqual(
-      red.filter((id) => !failed.includes(id)),
-      [],
-      'these stayed green',
-    );
+  const green = red.filter((id) => !failed.includes(id));
+  assert.deepEqual(green, [], 'these stayed green');
 }
 
 export function sentenceOf({ without, red, hidden }: Sabotage): string {
@@ -51,7 +52,7 @@ export function sentenceOf({ without, red, hidden }: Sabotage): string {
 
 /** A limit that this machine cannot hold anyway is no guard here. */
 function missingLimit({ red }: Sabotage, limits: LimitState[]): string | false {
-  const needed = { 'exhaust.processes': 'pids', 'exhaust.memory': 'memory_bytes' } as const;
+  const needed = { 'host.pids': 'pids', 'host.memory': 'memory_bytes', 'host.cpus': 'cpus' } as const;
   const limit = Object.entries(needed).find(([probe]) => red.includes(probe))?.[1];
   const state = limits.find(({ name }) => name === limit);
   return limit !== undefined && state?.state !== 'enforced' ? `no limit of ${limit} here` : false;

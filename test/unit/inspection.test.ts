@@ -7,6 +7,7 @@ import { derive, type Observation } from '../../src/evidence/inspection_derive.t
 import { type JudgeInput, judge } from '../../src/evidence/inspection_judge.ts';
 import { compareMounts, ownMounts, parseMounts } from '../../src/evidence/inspection_mounts.ts';
 import { ObservationReader } from '../../src/evidence/inspection_observe.ts';
+import { limitFile } from '../../src/evidence/inspection_outside.ts';
 import { renderInspection } from '../../src/evidence/inspection_report.ts';
 import { allProbes } from '../../src/evidence/probes/list.ts';
 import type { Probe, Profile } from '../../src/evidence/probes/probe.ts';
@@ -212,6 +213,13 @@ describe('the mount table', () => {
       'mounts.shared': ['/notes'],
     });
   });
+});
+
+test('a limit is looked up in the version of control groups that has its controller', () => {
+  const file = (groups: string): string => limitFile(groups, 'cpu', 'cpu.cfs_quota_us', 'cpu.max');
+  assert.equal(file('0::/a/b\n'), '/sys/fs/cgroup/a/b/cpu.max');
+  assert.equal(file('4:cpu,cpuacct:/c\n1:name=systemd:/\n0::/a\n'), '/sys/fs/cgroup/cpu/c/cpu.cfs_quota_us');
+  assert.equal(file('4:cpuset:/c\n0::/a\n'), '/sys/fs/cgroup/a/cpu.max');
 });
 
 test('a report shows what came out of a sandbox as text', () => {

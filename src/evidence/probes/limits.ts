@@ -6,7 +6,7 @@ import type { Expectation, Probe } from './probe.ts';
 export type LimitName = LimitState['name'];
 
 /** Bubblewrap's sandboxes do not see their control group; depth `full` tries what can be exhausted. */
-const UNSEEN: Expectation = { not_run: 'no control group is mounted inside' };
+const UNSEEN: Expectation = { not_run: 'no control group is mounted inside; the host looks from outside' };
 const UNSEEN_BY = { bubblewrap: UNSEEN, gvisor: UNSEEN };
 
 export const LIMIT_PROBES: readonly Probe[] = [
@@ -28,6 +28,9 @@ export const LIMIT_PROBES: readonly Probe[] = [
     ),
     except: UNSEEN_BY,
   },
+  probe('host.pids', 'have more processes, as the host sees it', { fact: 'pids' }, 'pids'),
+  probe('host.memory', 'have more memory, as the host sees it', { fact: 'memory_bytes' }, 'memory_bytes'),
+  probe('host.cpus', 'have more processor time, as the host sees it', { fact: 'cpu_quota_us' }, 'cpus'),
   exhausting('processes', 'start processes without end', 'EAGAIN', 'pids'),
   exhausting('memory', 'take memory without end', 'out of memory', 'memory_bytes'),
   exhausting('/tmp', 'fill /tmp without end', 'ENOSPC', 'tmp_bytes'),
