@@ -1,8 +1,8 @@
 import { OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
 import { VERSION } from '../base/version.ts';
-import type { Actual } from '../evidence/inspection_actual.ts';
-import type { ProbeResult } from '../evidence/inspection_judge.ts';
+import type { Actual } from '../evidence/inspection/actual.ts';
+import type { ProbeResult } from '../evidence/inspection/judge.ts';
 import type { GroupShown } from '../operations/groups.ts';
 import type { Inspected } from '../operations/proofs.ts';
 import { ControlClient } from './control_client.ts';
@@ -35,7 +35,7 @@ export async function inspect(args: string[], paths: Paths, io: Io): Promise<num
 
 /** Loaded only when it is asked for. */
 async function markdown(found: InspectAnswer): Promise<string> {
-  const { renderInspection } = await import('../evidence/inspection_report.ts');
+  const { renderInspection } = await import('../evidence/inspection/report.ts');
   const lines = (pairs: [string, string][]): { label: string; value: string }[] =>
     pairs.map(([label, value]) => ({ label, value }));
   return renderInspection({
@@ -79,6 +79,7 @@ function print(found: InspectAnswer, io: Io): void {
     io.out(bold(io, group));
     for (const probe of inspection.probes.filter((one) => one.group === group)) io.out(`  ${line(probe, found, io)}`);
   }
+  if (inspection.problem !== null) io.out(red(io, `it could not be finished: ${printable(inspection.problem)}`));
   io.out(summary(found, io));
 }
 

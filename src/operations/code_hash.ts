@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { shortHash } from '../base/ids.ts';
 
 /** What makes a sandbox's boundary, and what stands inside of it before an agent does. */
-const PARTS = ['src/runtimes', 'src/evidence/probes', 'src/sessions/spec.ts', 'sandbox/runner', 'sandbox/inspect'];
+const PARTS = ['src/runtimes', 'src/evidence/inspection', 'src/sessions/spec.ts', 'sandbox/runner', 'sandbox/inspect'];
 const BWRAP = ['/usr/local/lib/glassclaw/bwrap', '/usr/bin/bwrap'];
 
 /** Of the code that makes the boundary, its inspection, and the sandboxing program: another one is proven anew. */

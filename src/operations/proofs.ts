@@ -7,8 +7,8 @@ import { randomToken, shortHash } from '../base/ids.ts';
 import { PROOF_EVERY_MS, PROOF_LOOK_MS } from '../base/limits.ts';
 import type { Log } from '../base/log.ts';
 import type { Paths } from '../base/paths.ts';
-import { type Inspection, inspectSandbox } from '../evidence/inspection.ts';
-import type { Depth, Profile } from '../evidence/probes/probe.ts';
+import { type Inspection, inspectSandbox } from '../evidence/inspection/inspection.ts';
+import type { Depth, Profile } from '../evidence/inspection/probes/probe.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { guardsSeen, insertProof, lastProof, type ProofRow } from '../ledger/proofs.ts';
@@ -112,7 +112,8 @@ export class Proofs {
     const folder = dirname(paths.session(session).state);
     try {
       prepareFolders(paths, session, group, spec.uid);
-      const absent = controls.filter(({ state }) => state === 'absent').map(({ name }) => name);
+      const absent = controls.filter(({ state }) => state !== 'enforced').map(({ name }) => name);
+      const workspace_bytes = plan.authority.limits.workspace;
       const { run } = paths.session(session);
       const inspection = await inspectSandbox({
         runtime,
@@ -121,6 +122,7 @@ export class Proofs {
         depth,
         run,
         canary: planted,
+        workspace_bytes,
         absent,
       });
       await this.#keep(group, this.#fingerprint(plan), inspection);
@@ -182,7 +184,7 @@ function profileOf({ runtime, spec }: StartPlan): Profile {
   return spec.oci_runtime === 'runsc' ? 'gvisor' : runtime.name;
 }
 
-function failed(group: string, { probes }: Inspection): OperatingError {
+function failed(group: string, { problem, probes }: Inspection): OperatingError {
   const red = probes.filter(({ state }) => state === 'failed');
   const shown = red
     .slice(0, FAILED_SHOWN)
@@ -190,7 +192,7 @@ function failed(group: string, { probes }: Inspection): OperatingError {
   const more = red.length > FAILED_SHOWN ? ` and ${red.length - FAILED_SHOWN} more` : '';
   return new OperatingError(
     'refused',
-    `the self-check of the group ${group} failed: ${shown.join(', ')}${more}`,
+    `the self-check of the group ${group} failed: ${problem ?? `${shown.join(', ')}${more}`}`,
     `./glass inspect ${group}`,
   );
 }

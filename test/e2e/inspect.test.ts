@@ -3,8 +3,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type Inspection, inspectSandbox } from '../../src/evidence/inspection.ts';
-import { renderInspection } from '../../src/evidence/inspection_report.ts';
+import { type Inspection, inspectSandbox } from '../../src/evidence/inspection/inspection.ts';
+import { renderInspection } from '../../src/evidence/inspection/report.ts';
 import { cannotDrop, InspectedHome, IS_ROOT, ORDINARY, redLines, runtimeOf } from './inspect_kit.ts';
 
 /** Ten times what it takes on a small machine. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { type Paths, pathsOf, prepareHome, ROOT } from '../../src/base/paths.ts';
-import type { Inspection, InspectionInput } from '../../src/evidence/inspection.ts';
+import type { Inspection, InspectionInput } from '../../src/evidence/inspection/inspection.ts';
 import { engineSocket } from '../../src/runtimes/engine.ts';
 import type { Runtime, SandboxSpec } from '../../src/runtimes/runtime.ts';
 import { sessionSpec } from '../../src/sessions/spec.ts';
@@ -53,7 +53,12 @@ export class InspectedHome {
       depth,
       run: this.paths.session(SESSION).run,
       canary: null,
-      absent: (await runtime.limits()).filter(({ state }) => state === 'absent').map(({ name }) => name),
+      workspace_bytes: 0,
+      // The workspace is a plain folder here: no file system caps it.
+      absent: [
+        'workspace_bytes',
+        ...(await runtime.limits()).filter(({ state }) => state === 'absent').map(({ name }) => name),
+      ],
     };
   }
 
@@ -98,8 +103,8 @@ export async function inspectFrom(
   home: InspectedHome,
   depth: InspectionInput['depth'],
 ): Promise<Inspection> {
-  const url = pathToFileURL(join(root, 'src/evidence/inspection.ts')).href;
-  const { inspectSandbox } = (await import(url)) as typeof import('../../src/evidence/inspection.ts');
+  const url = pathToFileURL(join(root, 'src/evidence/inspection/inspection.ts')).href;
+  const { inspectSandbox } = (await import(url)) as typeof import('../../src/evidence/inspection/inspection.ts');
   const runtime = await runtimeOf(name, home, root);
   await runtime.check();
   return inspectSandbox(await home.input(runtime, depth));

@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { Inspection } from '../../src/evidence/inspection.ts';
+import type { Inspection } from '../../src/evidence/inspection/inspection.ts';
 import type { LimitState, Runtime } from '../../src/runtimes/runtime.ts';
 import { PatchedTree } from '../fakes/patched_tree.ts';
 import { InspectedHome, IS_ROOT, inspectFrom, redLines, runtimeOf } from './inspect_kit.ts';

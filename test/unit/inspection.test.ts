@@ -1,16 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { INSPECTION_OUTPUT_BYTES_MAX } from '../../src/base/limits.ts';
-import type { Inspection } from '../../src/evidence/inspection.ts';
-import { absentFolders, declaredOf, type HostFacts, isGeneratedEtc } from '../../src/evidence/inspection_declared.ts';
-import { derive, type Observation } from '../../src/evidence/inspection_derive.ts';
-import { type JudgeInput, judge } from '../../src/evidence/inspection_judge.ts';
-import { compareMounts, ownMounts, parseMounts } from '../../src/evidence/inspection_mounts.ts';
-import { ObservationReader } from '../../src/evidence/inspection_observe.ts';
-import { limitFile } from '../../src/evidence/inspection_outside.ts';
-import { renderInspection } from '../../src/evidence/inspection_report.ts';
-import { allProbes } from '../../src/evidence/probes/list.ts';
-import type { Probe, Profile } from '../../src/evidence/probes/probe.ts';
+import { absentFolders, declaredOf, type HostFacts, isGeneratedEtc } from '../../src/evidence/inspection/declared.ts';
+import { derive, type Observation } from '../../src/evidence/inspection/derive.ts';
+import type { Inspection } from '../../src/evidence/inspection/inspection.ts';
+import { type JudgeInput, judge } from '../../src/evidence/inspection/judge.ts';
+import { compareMounts, ownMounts, parseMounts } from '../../src/evidence/inspection/mounts.ts';
+import { ObservationReader } from '../../src/evidence/inspection/observe.ts';
+import { limitFile } from '../../src/evidence/inspection/outside.ts';
+import { allProbes } from '../../src/evidence/inspection/probes/list.ts';
+import type { Probe, Profile } from '../../src/evidence/inspection/probes/probe.ts';
+import { renderInspection } from '../../src/evidence/inspection/report.ts';
 import type { Bind } from '../../src/runtimes/runtime.ts';
 import { sandboxSpec } from '../e2e/runtimes_kit.ts';
 
@@ -24,7 +24,7 @@ const HOST: HostFacts = {
 };
 const WORKSPACE: Bind = { source: '/data/w', target: '/workspace', access: 'write' };
 const NOTES: Bind = { source: '/data/n', target: '/notes', access: 'read' };
-const declared = declaredOf(sandboxSpec({ binds: [WORKSPACE, NOTES] }), 'bubblewrap', HOST);
+const declared = declaredOf(sandboxSpec({ binds: [WORKSPACE, NOTES] }), 2 ** 30, 'bubblewrap', HOST);
 
 const PROBE: Probe = {
   id: 'p',

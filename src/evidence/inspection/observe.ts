@@ -1,10 +1,10 @@
 import { StringDecoder } from 'node:string_decoder';
-import { messageOf, OperatingError } from '../base/errors.ts';
-import { INSPECTION_MS, INSPECTION_OUTPUT_BYTES_MAX } from '../base/limits.ts';
-import { observationSchema } from '../protocol/inspection.ts';
-import type { Runtime, Sandbox, SandboxExit, SandboxSpec } from '../runtimes/runtime.ts';
-import type { Observation } from './inspection_derive.ts';
-import { type OutsideView, outsideView } from './inspection_outside.ts';
+import { messageOf, OperatingError } from '../../base/errors.ts';
+import { INSPECTION_MS, INSPECTION_OUTPUT_BYTES_MAX } from '../../base/limits.ts';
+import { observationSchema } from '../../protocol/inspection.ts';
+import type { Runtime, Sandbox, SandboxExit, SandboxSpec } from '../../runtimes/runtime.ts';
+import type { Observation } from './derive.ts';
+import { type OutsideView, outsideView } from './outside.ts';
 
 /** Runs one sandbox of the self-check to its end and keeps what its observer says. Its output is hostile bytes. */
 

@@ -1,6 +1,6 @@
 /**
  * A probe is data: what is tried from inside, which observation tells how it went, and what must come of it under each
- * runtime. Judging is in `inspection_judge.ts`; trying is in `sandbox/inspect/`.
+ * runtime. Judging is in `../judge.ts`; trying is in `sandbox/inspect/`.
  */
 
 /** Which answers are right. Those of `gvisor` are from its documentation: a wrong one shows as a failed probe. */

@@ -1,6 +1,6 @@
+import type { Actual } from './actual.ts';
 import type { Inspection } from './inspection.ts';
-import type { Actual } from './inspection_actual.ts';
-import type { ProbeResult } from './inspection_judge.ts';
+import type { ProbeResult } from './judge.ts';
 
 /** An inspection as Markdown for a security review. Pure. What came out of a sandbox stays text in it. */
 

@@ -1,24 +1,24 @@
 import { release } from 'node:os';
 import { join } from 'node:path';
-import { assert } from '../base/errors.ts';
-import { randomToken } from '../base/ids.ts';
-import { ROOT } from '../base/paths.ts';
-import type { InspectionPart } from '../protocol/inspection.ts';
-import type { Bind, Runtime, SandboxSpec } from '../runtimes/runtime.ts';
-import { seccompArch } from '../runtimes/seccomp.ts';
-import type { SeccompArch } from '../runtimes/seccomp_table.ts';
-import { type Actual, actualOf } from './inspection_actual.ts';
-import { type Controls, openControls } from './inspection_controls.ts';
-import { declaredOf } from './inspection_declared.ts';
-import { derive, type Observation } from './inspection_derive.ts';
-import { canaryControl, hostAddress, hostFacts } from './inspection_host.ts';
-import { judge, type ProbeResult } from './inspection_judge.ts';
-import { observe } from './inspection_observe.ts';
-import { loweredLimits, taskOf } from './inspection_task.ts';
+import { assert } from '../../base/errors.ts';
+import { randomToken } from '../../base/ids.ts';
+import { ROOT } from '../../base/paths.ts';
+import type { InspectionPart } from '../../protocol/inspection.ts';
+import type { Bind, Runtime, SandboxSpec } from '../../runtimes/runtime.ts';
+import { seccompArch } from '../../runtimes/seccomp.ts';
+import type { SeccompArch } from '../../runtimes/seccomp_table.ts';
+import { type Actual, actualOf } from './actual.ts';
+import { type Controls, openControls } from './controls.ts';
+import { declaredOf } from './declared.ts';
+import { derive, type Observation } from './derive.ts';
+import { canaryControl, hostAddress, hostFacts } from './host.ts';
+import { judge, type ProbeResult } from './judge.ts';
+import { observe } from './observe.ts';
 import type { LimitName } from './probes/limits.ts';
 import { allProbes } from './probes/list.ts';
 import type { HostEnds } from './probes/network.ts';
 import type { Depth, Profile } from './probes/probe.ts';
+import { loweredLimits, taskOf } from './task.ts';
 
 /**
  * The self-check: proves a group's boundary by trying to break it from the inside, in a sandbox of the group's own spec
@@ -36,7 +36,9 @@ export interface InspectionInput {
   run: string;
   /** A world-readable file that the caller put into the host's /etc, or null. */
   canary: string | null;
-  /** Limits that do not hold on this machine. */
+  /** What the group's workspace may hold, in bytes. */
+  workspace_bytes: number;
+  /** Limits that are not enforced on this machine. */
   absent: LimitName[];
 }
 
@@ -70,7 +72,7 @@ export async function inspectSandbox(input: InspectionInput): Promise<Inspection
     const run = runOf(input, controls);
     const raw = await tryAll(run);
     const { profile, depth, absent } = input;
-    const declared = declaredOf(run.spec, profile, hostFacts());
+    const declared = declaredOf(run.spec, input.workspace_bytes, profile, hostFacts());
     const probes = judge({
       probes: allProbes(run.arch, run.ends),
       profile,

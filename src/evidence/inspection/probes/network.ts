@@ -1,4 +1,4 @@
-import type { Dial } from '../../protocol/inspection.ts';
+import type { Dial } from '../../../protocol/inspection.ts';
 import type { Expectation, Probe, ProbeGroup } from './probe.ts';
 
 /** What must not be reachable. Nobody is contacted even if the network is open: the outside is an address for documentation. */

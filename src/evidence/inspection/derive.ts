@@ -1,5 +1,5 @@
-import { type Declared, ETC_NEEDED, isGeneratedEtc } from './inspection_declared.ts';
-import { compareMounts, parseMounts } from './inspection_mounts.ts';
+import { type Declared, ETC_NEEDED, isGeneratedEtc } from './declared.ts';
+import { compareMounts, parseMounts } from './mounts.ts';
 
 /** From what the observer said to what the probes read: lists become differences from what was declared. Pure. */
 
@@ -38,6 +38,9 @@ export function derive(raw: Observations, declared: Declared): Observations {
   add('run.foreign', 'list./run', (value) => foreign(lines(value), ['glass']));
   add('resolver.foreign', 'resolver', (value) => foreign(lines(value), ['nameserver 127.0.0.1', 'search .', 'none']));
   add('sys', 'list./sys', (value) => (isCode(value) ? value : 'ok'));
+  add('size./workspace', 'size./workspace', (value) =>
+    Number(value) <= declared.workspace_bytes ? 'within' : `${value} bytes`,
+  );
   const { host_ids } = declared;
   add('host.uid', 'host.uid', (value) => (value === String(host_ids.uid) ? 'as declared' : `uid ${value}`));
   add('host.gid', 'host.gid', (value) => (value === String(host_ids.gid) ? 'as declared' : `gid ${value}`));

@@ -1,8 +1,8 @@
 import { chmodSync, existsSync, lchownSync, mkdirSync, rmSync } from 'node:fs';
 import { connect, createServer, type NetConnectOpts, type Server } from 'node:net';
 import { join } from 'node:path';
-import { systemCodeOf } from '../base/errors.ts';
-import { randomToken } from '../base/ids.ts';
+import { systemCodeOf } from '../../base/errors.ts';
+import { randomToken } from '../../base/ids.ts';
 
 /**
  * What a sandbox must not reach, shown to be reachable from here first; and the one socket that it must reach. A refusal

@@ -1,5 +1,5 @@
-import type { Observations } from './inspection_derive.ts';
-import { parseMounts } from './inspection_mounts.ts';
+import type { Observations } from './derive.ts';
+import { parseMounts } from './mounts.ts';
 
 /** What was found inside, for a report and for a comparison with another day's. Pure. */
 export interface Actual {

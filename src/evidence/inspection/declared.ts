@@ -1,9 +1,9 @@
 import { dirname } from 'node:path';
-import { CPU_PERIOD_US } from '../base/limits.ts';
-import { LABEL_VARIABLE } from '../runtimes/bubblewrap_argv.ts';
-import type { SandboxSpec } from '../runtimes/runtime.ts';
-import { INNER_ID } from '../runtimes/userland.ts';
-import { ownMounts } from './inspection_mounts.ts';
+import { CPU_PERIOD_US } from '../../base/limits.ts';
+import { LABEL_VARIABLE } from '../../runtimes/bubblewrap_argv.ts';
+import type { SandboxSpec } from '../../runtimes/runtime.ts';
+import { INNER_ID } from '../../runtimes/userland.ts';
+import { ownMounts } from './mounts.ts';
 import type { Facts, Profile } from './probes/probe.ts';
 
 /** What must be seen inside, worked out from the spec alone. Pure: what it needs of this machine it is given. */
@@ -25,6 +25,8 @@ export interface HostFacts {
 export interface Declared {
   facts: Facts;
   spec: SandboxSpec;
+  /** The most that the workspace may hold, where it is a file system of its own. */
+  workspace_bytes: number;
   profile: Profile;
   host: HostFacts;
   own: ReturnType<typeof ownMounts>;
@@ -56,7 +58,7 @@ const DEVICES_OF_SOME = ['core', 'mqueue'];
 /** Folders that an unpacked image may have bound one by one. */
 const IMAGE_FOLDERS = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/opt', '/var'];
 
-export function declaredOf(spec: SandboxSpec, profile: Profile, host: HostFacts): Declared {
+export function declaredOf(spec: SandboxSpec, workspace_bytes: number, profile: Profile, host: HostFacts): Declared {
   const ids = spec.uid === null ? host : { uid: spec.uid, gid: spec.uid, groups: [] };
   const inside = profile === 'bubblewrap' ? { uid: INNER_ID, gid: INNER_ID } : ids;
   const env = envNames(spec, profile);
@@ -74,6 +76,7 @@ export function declaredOf(spec: SandboxSpec, profile: Profile, host: HostFacts)
       memory_bytes: String(limits.memory_bytes),
     },
     spec,
+    workspace_bytes,
     profile,
     host,
     own: ownMounts(profile, spec.userland.kind === 'image' ? IMAGE_FOLDERS : host.userland.folders),

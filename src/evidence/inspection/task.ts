@@ -4,11 +4,11 @@ import {
   EXHAUST_PIDS,
   EXHAUST_SHM_BYTES,
   EXHAUST_TMP_BYTES,
-} from '../base/limits.ts';
-import type { InspectionPart, InspectionTask } from '../protocol/inspection.ts';
-import type { SandboxLimits, SandboxSpec } from '../runtimes/runtime.ts';
-import type { SeccompArch } from '../runtimes/seccomp_table.ts';
-import { absentFolders } from './inspection_declared.ts';
+} from '../../base/limits.ts';
+import type { InspectionPart, InspectionTask } from '../../protocol/inspection.ts';
+import type { SandboxLimits, SandboxSpec } from '../../runtimes/runtime.ts';
+import type { SeccompArch } from '../../runtimes/seccomp_table.ts';
+import { absentFolders } from './declared.ts';
 import { rawCalls } from './probes/calls.ts';
 import { OPENED, TOUCHED } from './probes/files.ts';
 import { dials, type HostEnds } from './probes/network.ts';
@@ -43,7 +43,7 @@ export function taskOf({ part, nonce, arch, spec, ends, control, canary }: TaskI
       ...absent.map((path) => ({ name: path, path })),
       ...(canary === null ? [] : [{ name: 'canary', path: canary }]),
     ],
-    sizes: ['/tmp', '/dev/shm'],
+    sizes: ['/tmp', '/dev/shm', '/workspace'],
     writes: [WORKSPACE],
     reads: spec.binds.map(({ target }) => target),
     escape: { folder: WORKSPACE, symlinkTo: ownFolder, hardlinks: [...closed, '/etc/passwd', '/usr/bin/env'] },

@@ -1,4 +1,4 @@
-import type { SeccompArch } from '../../runtimes/seccomp_table.ts';
+import type { SeccompArch } from '../../../runtimes/seccomp_table.ts';
 import { callProbes } from './calls.ts';
 import { FILE_PROBES } from './files.ts';
 import { LIMIT_PROBES } from './limits.ts';

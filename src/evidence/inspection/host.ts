@@ -1,8 +1,8 @@
 import { existsSync, readlinkSync } from 'node:fs';
 import { networkInterfaces, release } from 'node:os';
-import { hostUserland } from '../runtimes/userland.ts';
-import type { HostFacts } from './inspection_declared.ts';
-import type { Observation } from './inspection_derive.ts';
+import { hostUserland } from '../../runtimes/userland.ts';
+import type { HostFacts } from './declared.ts';
+import type { Observation } from './derive.ts';
 
 /** What this host is, for comparison with what is seen inside. */
 

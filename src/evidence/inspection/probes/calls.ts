@@ -1,5 +1,5 @@
-import type { RawCall } from '../../protocol/inspection.ts';
-import { DENIED, EXAMINED, type SeccompArch, type SyscallNumbers } from '../../runtimes/seccomp_table.ts';
+import type { RawCall } from '../../../protocol/inspection.ts';
+import { DENIED, EXAMINED, type SeccompArch, type SyscallNumbers } from '../../../runtimes/seccomp_table.ts';
 import type { Probe, ProbeGroup } from './probe.ts';
 
 /**

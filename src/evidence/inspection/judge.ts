@@ -1,4 +1,4 @@
-import type { Observations } from './inspection_derive.ts';
+import type { Observations } from './derive.ts';
 import {
   type Depth,
   describeExpectation,
@@ -50,7 +50,7 @@ function judgeOne(probe: Probe, expectation: Expectation, input: JudgeInput): Ju
   if ('not_built' in expectation) return { state: 'not_built', seen: expectation.not_built };
   if ('not_run' in expectation) return { state: 'not_run', seen: expectation.not_run };
   if (probe.limit !== undefined && input.absent.includes(probe.limit)) {
-    return { state: 'not_run', seen: 'this limit does not hold on this machine' };
+    return { state: 'not_run', seen: 'this limit is not enforced on this machine' };
   }
   if (probe.depth === 'full' && input.depth === 'quick') return { state: 'not_run', seen: 'only with depth full' };
   const { observations } = input;

@@ -1,4 +1,4 @@
-import type { Bind } from '../runtimes/runtime.ts';
+import type { Bind } from '../../runtimes/runtime.ts';
 import type { Profile } from './probes/probe.ts';
 
 /** The mount table of a sandbox against what was declared. Pure. */
