@@ -68,7 +68,9 @@ export class LiveSandbox {
     try {
       const { group, spec } = this.#input;
       const use = { group: group.name, bytes: group.limits.workspace, spec, runtime };
-      this.#leave = await this.#workspaces.enter(use, (reason) => this.end(reason));
+      this.#leave = await guarded(faults, 'workspace.prepare', () =>
+        this.#workspaces.enter(use, (reason) => this.end(reason)),
+      );
       prepareFolders(this.#input);
       await Promise.all([this.#hatch.listen(), this.#egress.open(this.#input.egress)]);
       const sandbox = await guarded(faults, 'sandbox.start', () =>
