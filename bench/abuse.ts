@@ -55,8 +55,11 @@ export async function abuseFigures(): Promise<AbuseFigure[]> {
     for (let i = 0; i < 50; i += 1) await quiet.ask('warming up');
     // The quiet session keeps its sandbox; the hostile one gets a shell.
     install.group('assistant', `${groupYaml('native', model)}limits: {memory: 512MiB, pids: 128}\n`);
+    const hostile = await opened(install, 'hostile');
+    await order(hostile, `cat > take_over.mjs <<'END'\n${TAKE_OVER}\nEND\ncat > output.js <<'END'\n${OUTPUT}\nEND`);
     const figures: AbuseFigure[] = [];
-    for (const [abuse, command] of Object.entries(ABUSES)) figures.push(await figure(install, quiet, abuse, command));
+    for (const [abuse, command] of Object.entries(ABUSES))
+      figures.push(await figure(install, quiet, hostile, abuse, command));
     return figures;
   } finally {
     await install.stop();
@@ -64,22 +67,28 @@ export async function abuseFigures(): Promise<AbuseFigure[]> {
   }
 }
 
-/** A hostile session of its own for each abuse: what one has broken does not weaken the next. */
-async function figure(install: Install, quiet: Terminal, abuse: string, command: string): Promise<AbuseFigure> {
-  const hostile = await opened(install, `hostile-${abuse.replaceAll(' ', '-')}`);
-  const shell = (text: string): Promise<unknown> => hostile.ask(`tool bash ${JSON.stringify({ command: text })}`);
-  await shell(`cat > take_over.mjs <<'END'\n${TAKE_OVER}\nEND\ncat > output.js <<'END'\n${OUTPUT}\nEND`);
+/** Resolves when the command has ended in the agent's shell. */
+function order(agent: Terminal, command: string): Promise<unknown> {
+  return agent.ask(`tool bash ${JSON.stringify({ command })}`);
+}
+
+async function figure(
+  install: Install,
+  quiet: Terminal,
+  hostile: Terminal,
+  abuse: string,
+  command: string,
+): Promise<AbuseFigure> {
   const [calm, abused]: [number[], number[]] = [[], []];
   for (let round = 0; round < ROUNDS; round += 1) {
     calm.push(...(await replies(quiet, QUIET_MS)));
     const [last] = rows<{ id: number }>(install, 'SELECT max(id) AS id FROM turns');
     const own = `cat > frames.js <<'END'\n${frames(last!.id + 1)}\nEND`;
-    const ended = shell(`${own}\n${command}\nsleep ${ABUSE_SECONDS}`);
+    const ended = order(hostile, `${own}\n${command}\nsleep ${ABUSE_SECONDS}`);
     await sleep(LEAD_MS);
     abused.push(...(await replies(quiet, ABUSED_MS)));
     await ended;
   }
-  hostile.close();
   const [quiet_ms, abused_ms] = [spreadOf(calm).p95, spreadOf(abused).p95];
   return { abuse, quiet_ms, abused_ms, ratio: Number((abused_ms / quiet_ms).toFixed(2)) };
 }

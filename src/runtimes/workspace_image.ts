@@ -119,7 +119,8 @@ async function makeImage(wanted: WorkspaceImage): Promise<void> {
     syncFolder(wanted.image);
   } catch (error) {
     await dropDraft(wanted);
-    throw error;
+    if (!(error instanceof OperatingError)) throw error;
+    throw new OperatingError('unavailable', error.message, 'remove files from it, or raise limits.workspace', error);
   }
 }
 
@@ -136,7 +137,7 @@ async function makeEmpty(draft: WorkspaceImage): Promise<void> {
 
 /** An image with a copy of `wanted.folder`, compared entry by entry and on the disk. */
 async function fillDraft(wanted: WorkspaceImage, draft: WorkspaceImage): Promise<void> {
-  const what = `the workspace ${wanted.folder} cannot be moved into an image of ${draft.bytes} bytes`;
+  const what = `${wanted.folder} cannot be moved into an image of ${draft.bytes} bytes`;
   await makeEmpty(draft);
   await mountImage(draft.image, draft.folder);
   try {

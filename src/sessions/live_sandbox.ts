@@ -70,7 +70,9 @@ export class LiveSandbox {
     try {
       const { authority, spec } = this.#input;
       const use = { group: authority.group, bytes: authority.limits.workspace, spec, runtime };
-      this.#leave = await this.#workspaces.enter(use, (reason) => this.end(reason));
+      this.#leave = await guarded(faults, 'workspace.prepare', () =>
+        this.#workspaces.enter(use, (reason) => this.end(reason)),
+      );
       prepareFolders(this.#input.paths, this.#input.session, authority.group, spec.uid);
       await Promise.all([this.#hatch.listen(), this.#egress.open(this.#input.egress)]);
       const sandbox = await guarded(faults, 'sandbox.start', () =>

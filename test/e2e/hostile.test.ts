@@ -9,6 +9,7 @@ import type { Status } from '../../src/evidence/status.ts';
 import type { Trace } from '../../src/evidence/trace.ts';
 import { Install, until } from '../fakes/install.ts';
 import { type FakeModel, type Mode, startModel } from '../fakes/model.ts';
+import { ask, shell } from '../fakes/scripted_group.ts';
 import { TAKE_OVER } from '../fakes/take_over.ts';
 import { rows, sessionOf, statesOf, Terminal } from '../fakes/terminal.ts';
 import { requireHarness } from '../kits/harness_bench.ts';
@@ -47,23 +48,9 @@ async function terminal(chat: string): Promise<Terminal> {
   return opened;
 }
 
-/** The next thing that is heard after `text` was said. */
-async function ask(chat: Terminal, text: string): Promise<string> {
-  const before = chat.heard.length;
-  await chat.say(text);
-  const heard = await until(`an answer to ${text.slice(0, 60)}`, async () => {
-    const next = chat.heard[before];
-    if (next === undefined) throw new Error('nothing yet');
-    return next;
-  });
-  return heard.body;
-}
-
 function tool(chat: Terminal, name: string, input: object): Promise<string> {
   return ask(chat, `tool ${name} ${JSON.stringify(input)}`);
 }
-
-const shell = (chat: Terminal, command: string): Promise<string> => tool(chat, 'bash', { command });
 
 async function answersInTime(neighbour: Terminal, during: string): Promise<void> {
   const began = performance.now();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { lstatSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import type { Status } from '../../src/evidence/status.ts';
@@ -27,6 +27,11 @@ before(async () => {
   outside = join(made.install.paths.home, 'outside');
   mkdirSync(outside);
   writeFileSync(join(outside, 'file'), 'untouched');
+  const { instructions, skills } = made.install.paths.group('assistant');
+  writeFileSync(instructions, 'Be brief.');
+  // As careless as can be: only the mount stands between the agent and its own instructions.
+  chmodSync(instructions, 0o666);
+  chmodSync(skills, 0o777);
   neighbour = await made.terminal('neighbour');
   await ask(neighbour, 'warm up');
   untouched = outsideOf();
@@ -176,6 +181,7 @@ test('a process that ignores every signal it can ends with its turn', async () =
   assert.equal(said, 'That took longer than 2 seconds and was stopped.');
   const left = await shell(agent, `grep -l ': stubbor[n]' /proc/[0-9]*/cmdline 2>/dev/null | wc -l`);
   assert.match(left, /said: 0/);
+  assert.deepEqual(endings('stubborn'), [], 'it did not cost the sandbox');
   made.install.group('assistant', yaml(LIMITS));
 });
 

@@ -101,6 +101,18 @@ test('it is found again after an end in order, and what is mounted already stays
   assert.equal(readFileSync(join(workspace.folder, 'kept'), 'utf8'), 'yes');
 });
 
+test('one that the kernel has turned read-only, for want of disk space say, is writable again at the next start', {
+  skip,
+}, async (context) => {
+  const workspace = fresh(context);
+  await mountWorkspace(workspace);
+  writeFileSync(join(workspace.folder, 'kept'), 'yes');
+  execFileSync('mount', ['-o', 'remount,ro', workspace.folder]);
+  assert.equal(await mountWorkspace(workspace), null);
+  writeFileSync(join(workspace.folder, 'more'), 'yes');
+  assert.deepEqual(readdirSync(workspace.folder), ['kept', 'more']);
+});
+
 test('an image that a sandbox still has is mounted again as the same file system', { skip }, async (context) => {
   const workspace = fresh(context);
   await mountWorkspace(workspace);
