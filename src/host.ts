@@ -27,8 +27,9 @@ import { codeCacheOf, warmUp } from './operations/warm_up.ts';
 import { Intake } from './router/intake.ts';
 import { Router } from './router/router.ts';
 import { BubblewrapRuntime } from './runtimes/bubblewrap.ts';
+import { PODMAN } from './runtimes/dialect.ts';
 import { DockerRuntime } from './runtimes/docker.ts';
-import { engineSocket } from './runtimes/engine.ts';
+import { engineSocket, podmanSocket } from './runtimes/engine.ts';
 import type { Runtime } from './runtimes/runtime.ts';
 import { Egress } from './sessions/egress.ts';
 import { Sessions } from './sessions/sessions.ts';
@@ -97,9 +98,18 @@ async function openBase(options: HostOptions, paths: Paths) {
   const channels = new Map<string, Channel>(
     [local, ...options.channels(log)].map((channel) => [channel.name, channel]),
   );
+  const containers = { cache: paths.cache, run: paths.run, image: install.image };
   const runtimes = new Map<RuntimeName, Runtime>([
     ['bubblewrap', new BubblewrapRuntime({ cache: paths.cache, run: paths.run })],
-    ['docker', new DockerRuntime({ socket: engineSocket(options.env), image: install.image })],
+    ['docker', new DockerRuntime({ ...containers, socket: engineSocket(options.env) })],
+    [
+      'podman',
+      new DockerRuntime({
+        ...containers,
+        socket: podmanSocket(options.env, process.geteuid!()),
+        dialect: PODMAN,
+      }),
+    ],
   ]);
   const runtime = runtimes.get(install.runtime)!;
   return { paths, clock, started, install, log, faults, ledger, operatorChat, local, channels, runtimes, runtime };
