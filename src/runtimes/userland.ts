@@ -147,11 +147,6 @@ function etcFiles(): Map<string, Buffer> {
   return files;
 }
 
-/** Where this host keeps its certificate authorities, or null. */
-export function caBundle(): string | null {
-  return CA_BUNDLES.find((file) => existsSync(file)) ?? null;
-}
-
 /** Debian's links from `/usr/bin/awk` over `/etc/alternatives` back to `/usr`; manual pages left out. */
 function alternatives(): Map<string, string> {
   const folder = '/etc/alternatives';

@@ -25,7 +25,8 @@ export async function ownEngine(folder: string, argv: string[], dialect: Dialect
   const path = process.env['PATH']?.split(':') ?? [];
   if (!path.some((entry) => existsSync(join(entry, argv[0]!))))
     return { socket, skip: `${argv[0]} is not installed`, end: async () => {} };
-  const child = spawn(argv[0]!, argv.slice(1), { stdio: ['ignore', 'ignore', 'pipe'] });
+  // Podman's helper leaves a file `oom` in the folder that the service was started in.
+  const child = spawn(argv[0]!, argv.slice(1), { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr!.on('data', (chunk: Buffer) => {
     said = (said + chunk.toString()).slice(-2000);

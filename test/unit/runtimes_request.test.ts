@@ -63,7 +63,7 @@ describe('the request for a container', () => {
     assert.ok(!('Runtime' in host));
     const other = requestOf({ oci_runtime: 'runsc' }).HostConfig;
     assert.equal('Runtime' in other && other.Runtime, 'runsc');
-    assert.equal(other.PidsLimit, 40 + 64);
+    assert.equal(other.PidsLimit, 40 + 256);
   });
 
   test('covers for Podman what it would copy of the host, and closes what it would open', () => {
