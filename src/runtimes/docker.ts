@@ -37,6 +37,9 @@ export interface DockerOptions {
   image?: string;
 }
 
+/** Its user namespace would give a workspace to another uid, and its control groups may be missing. */
+const ROOTLESS = 'Podman’s service runs as an ordinary user, which is not supported: use that of root, or bubblewrap';
+
 /** What the engine says it can limit, and which OCI runtimes it has. */
 interface EngineInfo extends KnownRuntimes {
   MemoryLimit?: boolean;
@@ -53,7 +56,7 @@ export class DockerRuntime implements Runtime {
   readonly #dialect: Dialect;
   readonly #image: string;
   readonly #folders: { cache: string; run: string };
-  /** Null before the first `check`. */
+  /** Null before the first `check` or `start`. */
   #info: EngineInfo | null = null;
   /** What came of the trial of each OCI runtime, by `trialKey`: null is good. */
   readonly #trials = new Map<string, Promise<string | null>>();
@@ -71,7 +74,7 @@ export class DockerRuntime implements Runtime {
       const engine = this.#required();
       architecture();
       this.#info = await infoOf(engine);
-      if (this.#info.Rootless) return ['Podman runs as an ordinary user, where it has no limits: use its root service'];
+      if (this.#info.Rootless) return [ROOTLESS];
       const image = await engine.expect('GET', `/images/${this.#image}/json`, undefined, [404]);
       return image.status === 404
         ? [`The image ${this.#image} is missing: node src/runtimes/image.ts ${this.name}`]
@@ -102,6 +105,8 @@ export class DockerRuntime implements Runtime {
   async start(spec: SandboxSpec, onOutput: (chunk: Buffer) => void): Promise<Sandbox> {
     checkSpec(spec, process.geteuid!());
     const engine = this.#required();
+    this.#info ??= await infoOf(engine);
+    if (this.#info.Rootless) throw new OperatingError('unavailable', ROOTLESS);
     if (spec.oci_runtime !== null) await this.#requireRuntime(engine, spec, spec.oci_runtime);
     return this.#start(engine, spec, onOutput);
   }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { createServer } from '../../src/base/http.ts';
 import { PODMAN } from '../../src/runtimes/dialect.ts';
 import { containerTests } from './runtimes_containers.ts';
 import { ownEngine } from './runtimes_engines.ts';
@@ -21,6 +23,19 @@ test('a podman runtime without a service says so, with the fix', async () => {
   assert.match(problem!, /^No container engine at .*podman\.socket/);
   const [remote] = await home.runtime('podman', null).check();
   assert.match(remote!, /^CONTAINER_HOST is not a unix socket/);
+});
+
+test('a podman service of an ordinary user is refused, at the check and at each start', async () => {
+  const server = createServer((_, response) => response.end(JSON.stringify({ Rootless: true })));
+  const socket = join(home.run, 'rootless.sock');
+  await new Promise<void>((resolve) => server.listen(socket, resolve));
+  const rootless = home.runtime('podman', socket);
+  await assert.rejects(
+    rootless.start(home.spec('x', 'true'), () => {}),
+    { code: 'unavailable', message: /ordinary user/ },
+  );
+  assert.match((await rootless.check())[0]!, /ordinary user/);
+  server.close();
 });
 
 containerTests({
