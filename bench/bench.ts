@@ -1,4 +1,4 @@
-import { cpus } from 'node:os';
+import { cpus, tmpdir } from 'node:os';
 import { ROOT } from '../src/base/paths.ts';
 import { DockerRuntime } from '../src/runtimes/docker.ts';
 import { engineSocket } from '../src/runtimes/engine.ts';
@@ -70,7 +70,11 @@ async function probeFigures(): Promise<void> {
 }
 
 async function dockerFigures(): Promise<void> {
-  const problems = await new DockerRuntime({ socket: engineSocket(process.env) }).check();
+  const problems = await new DockerRuntime({
+    socket: engineSocket(process.env),
+    cache: tmpdir(),
+    run: tmpdir(),
+  }).check();
   if (problems.length > 0) return progress(`docker is not measured: ${problems.join('; ')}`);
   progress('probe in docker');
   const install = new Install();

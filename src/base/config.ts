@@ -37,7 +37,7 @@ export type Provider = z.infer<typeof providerSchema>;
 export const harnessSchema = z.enum(['probe', 'native', 'claude']);
 export type HarnessName = z.infer<typeof harnessSchema>;
 
-export const runtimeSchema = z.enum(['bubblewrap', 'docker']);
+export const runtimeSchema = z.enum(['bubblewrap', 'docker', 'podman']);
 export type RuntimeName = z.infer<typeof runtimeSchema>;
 
 export type ModelConfig = { provider: Provider; name: string; upstream: string; secret: string | null };
@@ -50,7 +50,7 @@ const installSchema = z.strictObject({
   runtime: runtimeSchema.default('bubblewrap'),
   /** The group that answers the operator in `glass chat`. */
   default_group: nameSchema.default('assistant'),
-  /** Base image of the docker runtime. */
+  /** Base image of the docker and podman runtimes. */
   image: z.string().min(1).max(200).default('glassclaw-sandbox:local'),
   mounts: z
     .strictObject({

@@ -207,6 +207,16 @@ export const RUNTIME_CHECK_MS = 10 * SECOND_MS;
 export const ENGINE_ANSWER_BYTES_MAX = 8 * MIB;
 /** Between two questions to a container engine that went away. */
 export const ENGINE_RETRY_MS = SECOND_MS;
+/** One call on the way to a running container: gVisor never answered when its process limit was too small. */
+export const ENGINE_START_MS = 30 * SECOND_MS;
+/** Added to a container's process limit under another OCI runtime: gVisor's own threads count; with 160 forks failed inside. */
+export const OCI_RUNTIME_PIDS = 256;
+/** RLIMIT_NPROC of a container's user, over all sandboxes of its group: what one may have (`pids`), as the highest setting. */
+export const CONTAINER_USER_PROCESSES = 32_768;
+/** Packages of one group's image, of each kind. */
+export const PACKAGES_MAX = 100;
+/** Building an image or a root: some hundred megabytes over a slow line. */
+export const IMAGE_BUILD_MS = 30 * MINUTE_MS;
 /** Highest inherited descriptor that is kept out of sandboxes; beyond it a start is refused. */
 export const INHERITED_FD_MAX = 1023;
 /** Sandbox output kept to explain a start that failed. */

@@ -1,19 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { messageOf, OperatingError } from '../base/errors.ts';
-import { randomToken, shortHash } from '../base/ids.ts';
 import { type BubblewrapPlan, bindsOf, bubblewrapArgv, launchArgv, stagedSources } from './bubblewrap_argv.ts';
 import { checkBubblewrap, LAUNCH_ENV } from './bubblewrap_check.ts';
 import { watch } from './bubblewrap_sandbox.ts';
+import { cachedFile } from './cached_file.ts';
 import { type Cgroup, Cgroups, thisHost } from './cgroup.ts';
 import { inheritedDescriptors, maskedStdio } from './descriptors.ts';
 import { endAll, findLeftovers } from './leftovers.ts';
 import type { LimitState, Runtime, Sandbox, SandboxSpec } from './runtime.ts';
 import { seccompArch, seccompProgram } from './seccomp.ts';
 import { checkSpec, labelOf } from './spec.ts';
-import { generatedEtc, hostUserland, type Userland } from './userland.ts';
+import { generatedEtc, rootUserland, type Userland, userlandOf } from './userland.ts';
 
 /**
  * Sandboxes by bubblewrap: no daemon, no image. One spawned process becomes bubblewrap by a chain of exec (`launch.sh`);
@@ -34,8 +34,8 @@ export interface BubblewrapFolders {
 
 /** What is made once, at first use. */
 interface Prepared {
+  /** Of the host. */
   userland: Userland;
-  etc: string;
   filter: string;
   cgroups: Cgroups;
   /** Descriptors that a child would get besides the ones we give it. */
@@ -66,15 +66,18 @@ export class BubblewrapRuntime implements Runtime {
         : { name: 'pids', state: 'enforced', reason: 'RLIMIT_NPROC in its user namespace' },
       cgroups.state('cpus', 'cpu'),
       { name: 'tmp_bytes', state: 'enforced', reason: 'size of the tmpfs' },
-      { name: 'shm_bytes', state: 'enforced', reason: 'size of the tmpfs' },
+      { name: 'shm_bytes', state: 'enforced', reason: 'size of its tmpfs' },
       { name: 'open_files', state: 'enforced', reason: 'RLIMIT_NOFILE of each process' },
     ];
   }
 
   async start(spec: SandboxSpec, onOutput: (chunk: Buffer) => void): Promise<Sandbox> {
     checkSpec(spec, process.geteuid!());
-    const { userland, etc, filter, cgroups, inherited } = this.#prepare();
-    const plan = { spec, userland, etc, limitProcessesInside: cgroups.missing('pids') !== null };
+    if (spec.oci_runtime !== null)
+      throw new OperatingError('refused', `bubblewrap has no OCI runtimes, and the group asks for ${spec.oci_runtime}`);
+    const { filter, cgroups, inherited, ...own } = this.#prepare();
+    const userland = spec.userland.kind === 'image' ? rootUserland(spec.userland.ref) : own.userland;
+    const plan = { spec, userland, limitProcessesInside: cgroups.missing('pids') !== null };
     const group = cgroups.create(spec.install, spec.session, spec.limits);
     try {
       const child = await spawned(this.#argv(plan, group), filter, inherited);
@@ -117,8 +120,7 @@ export class BubblewrapRuntime implements Runtime {
 
   #prepare(): Prepared {
     this.#prepared ??= {
-      userland: hostUserland(),
-      etc: generatedEtc(this.#folders.cache),
+      userland: userlandOf('/', generatedEtc(this.#folders.cache)),
       filter: filterFile(this.#folders.cache),
       cgroups: this.#limiting(),
       inherited: inheritedDescriptors(),
@@ -131,14 +133,7 @@ export class BubblewrapRuntime implements Runtime {
 function filterFile(cache: string): string {
   const arch = seccompArch(process.arch);
   if (arch === null) throw new OperatingError('unavailable', `There is no system call filter for ${process.arch}`);
-  const program = seccompProgram(arch);
-  const file = join(cache, `seccomp-${shortHash(program.toString('base64'))}.bpf`);
-  if (!existsSync(file)) {
-    const draft = `${file}.${randomToken(6)}`;
-    writeFileSync(draft, program, { mode: 0o600 });
-    renameSync(draft, file);
-  }
-  return file;
+  return cachedFile(cache, 'seccomp.bpf', seccompProgram(arch));
 }
 
 /** Resolves once the process exists. Own process group: a Ctrl-C on the host's terminal is the host's to handle. */

@@ -28,15 +28,14 @@ export const LABEL_VARIABLE = 'GLASS_LABEL';
 export interface BubblewrapPlan {
   spec: SandboxSpec;
   userland: Userland;
-  /** Host path of the generated `/etc`. */
-  etc: string;
   /** True: no pids control group, so the limit is set inside, where it counts the sandbox's own processes only. */
   limitProcessesInside: boolean;
 }
 
-/** The binds of a plan in mount order, the generated `/etc` first. */
+/** The binds of a plan in mount order, the system files first. */
 export function bindsOf(plan: BubblewrapPlan): Bind[] {
-  return [{ source: plan.etc, target: '/etc', access: 'read' }, ...bindOrder(plan.spec.binds)];
+  const system = plan.userland.folders.map((folder): Bind => ({ ...folder, access: 'read' }));
+  return [...system, ...bindOrder(plan.spec.binds)];
 }
 
 /**
@@ -48,7 +47,6 @@ export function bubblewrapArgv(plan: BubblewrapPlan, sources: string[]): string[
   return [
     'bwrap',
     ...isolation(),
-    ...userland.folders.flatMap((folder) => ['--ro-bind', folder, folder]),
     ...userland.links.flatMap(([link, target]) => ['--symlink', target, link]),
     ...['--proc', '/proc', '--dev', '/dev'],
     ...['--size', String(spec.limits.shm_bytes), '--perms', '1777', '--tmpfs', '/dev/shm'],

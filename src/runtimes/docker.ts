@@ -1,17 +1,20 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import { messageOf, OperatingError } from '../base/errors.ts';
-import { ENGINE_RETRY_MS, START_OUTPUT_BYTES_MAX } from '../base/limits.ts';
+import { OperatingError } from '../base/errors.ts';
+import { cachedFile } from './cached_file.ts';
+import { Container } from './container.ts';
+import { type Dialect, DOCKER } from './dialect.ts';
 import { containerName, containerRequest, INSTALL_LABEL } from './docker_request.ts';
-import { demultiplexer, Engine } from './engine.ts';
-import { isRunning } from './leftovers.ts';
-import { paced } from './paced.ts';
-import type { LimitState, Runtime, Sandbox, SandboxExit, SandboxLimits, SandboxSpec } from './runtime.ts';
+import { Engine } from './engine.ts';
+import { type KnownRuntimes, trialKey, tryHatch, unknownRuntime } from './oci_runtime.ts';
+import type { LimitState, Runtime, Sandbox, SandboxLimits, SandboxSpec } from './runtime.ts';
 import { seccompArch } from './seccomp.ts';
+import { dockerSeccompProfile } from './seccomp_docker.ts';
 import type { SeccompArch } from './seccomp_table.ts';
 import { checkSpec } from './spec.ts';
+import { generatedEtc } from './userland.ts';
 
 /**
- * Sandboxes as containers of a Docker engine (Podman's service answers to the same calls).
+ * Sandboxes as containers of a Docker engine or of Podman's service, which answers to the same calls; `dialect.ts` holds
+ * what differs.
  *
  * A container survives its client: after a SIGKILL of this process it goes on until the runner inside sees its hatch
  * close, or until `reap` of the next host. Binds are not nosuid and nodev here; no_new_privs and the empty capability
@@ -22,33 +25,60 @@ import { checkSpec } from './spec.ts';
 export const SANDBOX_IMAGE = 'glassclaw-sandbox:local';
 
 export interface DockerOptions {
-  /** `engineSocket(env)`; null: `DOCKER_HOST` names something that is not a unix socket. */
+  /** `engineSocket` or `podmanSocket`; null: the environment names something that is not a unix socket. */
   socket: string | null;
+  /** `paths.cache`: for what a dialect needs as files. */
+  cache: string;
+  /** `paths.run`: where a trial makes its socket. */
+  run: string;
+  /** Default: `DOCKER`. */
+  dialect?: Dialect;
   /** Default: `SANDBOX_IMAGE`. */
   image?: string;
 }
 
-/** What the engine says it can limit; null before the first `check`. */
-type EngineInfo = { MemoryLimit?: boolean; SwapLimit?: boolean; PidsLimit?: boolean; CpuCfsQuota?: boolean };
+/** Its user namespace would give a workspace to another uid, and its control groups may be missing. */
+const ROOTLESS = 'Podman’s service runs as an ordinary user, which is not supported: use that of root, or bubblewrap';
+
+/** What the engine says it can limit, and which OCI runtimes it has. */
+interface EngineInfo extends KnownRuntimes {
+  MemoryLimit?: boolean;
+  SwapLimit?: boolean;
+  PidsLimit?: boolean;
+  CpuCfsQuota?: boolean;
+  /** Podman only: it runs as an ordinary user. */
+  Rootless?: boolean;
+}
 
 export class DockerRuntime implements Runtime {
-  readonly name = 'docker';
+  readonly name: 'docker' | 'podman';
   readonly #engine: Engine | null;
+  readonly #dialect: Dialect;
   readonly #image: string;
+  readonly #folders: { cache: string; run: string };
+  /** Null before the first `check` or `start`. */
   #info: EngineInfo | null = null;
+  /** What came of the trial of each OCI runtime, by `trialKey`: null is good. */
+  readonly #trials = new Map<string, Promise<string | null>>();
 
   constructor(options: DockerOptions) {
-    this.#engine = options.socket === null ? null : new Engine(options.socket);
+    this.#dialect = options.dialect ?? DOCKER;
+    this.name = this.#dialect.name;
+    this.#engine = options.socket === null ? null : new Engine(options.socket, this.#dialect);
     this.#image = options.image ?? SANDBOX_IMAGE;
+    this.#folders = { cache: options.cache, run: options.run };
   }
 
   async check(): Promise<string[]> {
     try {
       const engine = this.#required();
       architecture();
-      this.#info = (await engine.expect('GET', '/info')).body as EngineInfo;
+      this.#info = await infoOf(engine);
+      if (this.#info.Rootless) return [ROOTLESS];
       const image = await engine.expect('GET', `/images/${this.#image}/json`, undefined, [404]);
-      return image.status === 404 ? [`The image ${this.#image} is missing: node src/runtimes/image.ts`] : [];
+      return image.status === 404
+        ? [`The image ${this.#image} is missing: node src/runtimes/image.ts ${this.name}`]
+        : [];
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error;
       return [error.fix === undefined ? error.message : `${error.message}: ${error.fix}`];
@@ -68,7 +98,7 @@ export class DockerRuntime implements Runtime {
       state('pids', info?.PidsLimit),
       state('cpus', info?.CpuCfsQuota),
       { name: 'tmp_bytes', state: 'enforced', reason: 'size of the tmpfs' },
-      { name: 'shm_bytes', state: 'enforced', reason: 'size of the tmpfs' },
+      { name: 'shm_bytes', state: 'enforced', reason: 'size of its tmpfs' },
       { name: 'open_files', state: 'enforced', reason: 'RLIMIT_NOFILE of each process' },
     ];
   }
@@ -76,17 +106,10 @@ export class DockerRuntime implements Runtime {
   async start(spec: SandboxSpec, onOutput: (chunk: Buffer) => void): Promise<Sandbox> {
     checkSpec(spec, process.geteuid!());
     const engine = this.#required();
-    const user =
-      spec.uid === null ? { uid: process.geteuid!(), gid: process.getegid!() } : { uid: spec.uid, gid: spec.uid };
-    const body = containerRequest(spec, user, this.#image, architecture());
-    const created = await engine.expect('POST', `/containers/create?name=${containerName(spec)}`, body);
-    const container = new Container(engine, (created.body as { Id: string }).Id);
-    try {
-      return await container.start(onOutput);
-    } catch (error) {
-      await container.remove();
-      throw error;
-    }
+    this.#info ??= await infoOf(engine);
+    if (this.#info.Rootless) throw new OperatingError('unavailable', ROOTLESS);
+    if (spec.oci_runtime !== null) await this.#requireRuntime(engine, spec, spec.oci_runtime);
+    return this.#start(engine, spec, onOutput);
   }
 
   async reap(install: string): Promise<number> {
@@ -99,88 +122,58 @@ export class DockerRuntime implements Runtime {
     return leftovers.length;
   }
 
-  #required(): Engine {
-    if (this.#engine !== null) return this.#engine;
-    throw new OperatingError('unavailable', 'DOCKER_HOST is not a unix socket', 'unset it, or give it as unix:///…');
-  }
-}
-
-interface ContainerState {
-  Pid: number;
-  ExitCode: number;
-  OOMKilled: boolean;
-  Running: boolean;
-  Error: string;
-}
-
-class Container {
-  readonly #engine: Engine;
-  readonly #path: string;
-
-  constructor(engine: Engine, id: string) {
-    this.#engine = engine;
-    this.#path = `/containers/${id}`;
-  }
-
-  /** Attached before it is started: its first line is not lost. */
-  async start(onOutput: (chunk: Buffer) => void): Promise<Sandbox> {
-    const output = await this.#engine.stream('POST', `${this.#path}/attach?stream=1&stdout=1&stderr=1`);
-    const readRest = paced(output, demultiplexer(onOutput));
-    const drained = new Promise<void>((resolve) => output.once('close', resolve));
-    // A broken stream is followed by its close, and the wait below tells what became of the container.
-    output.on('error', () => {});
+  async #start(engine: Engine, spec: SandboxSpec, onOutput: (chunk: Buffer) => void): Promise<Sandbox> {
+    const body = containerRequest({
+      spec,
+      user: spec.uid === null ? { uid: process.geteuid!(), gid: process.getegid!() } : { uid: spec.uid, gid: spec.uid },
+      image: this.#image,
+      dialect: this.#dialect,
+      seccomp: this.#seccomp(),
+      etc: this.#dialect.covered.length === 0 ? '' : generatedEtc(this.#folders.cache),
+    });
+    const created = await engine.expect('POST', `/containers/create?name=${containerName(spec)}`, body);
+    const container = new Container(engine, (created.body as { Id: string }).Id);
     try {
-      await this.#engine.expect('POST', `${this.#path}/start`);
+      return await container.start(onOutput);
     } catch (error) {
-      output.destroy();
+      await container.remove();
       throw error;
     }
-    const { Pid } = await this.#state();
-    const exited = this.#exited(Pid, drained, readRest);
-    return { pid: Pid, exited, kill: () => void this.#kill() };
   }
 
-  /** Ends and removes it. Never rejects: what is left, the next `reap` finds. */
-  async remove(): Promise<void> {
-    await this.#engine.call('DELETE', `${this.#path}?force=1&v=1`).catch(() => {});
+  /** Throws `OperatingError('unavailable')` for an OCI runtime that the engine has not, or that has no hatch. */
+  async #requireRuntime(engine: Engine, spec: SandboxSpec, name: string): Promise<void> {
+    const info = await infoOf(engine);
+    const unknown = unknownRuntime(this.#dialect, info, name);
+    if (unknown !== null) throw new OperatingError('unavailable', unknown);
+    const key = trialKey(info, name);
+    const begin = (): Promise<string | null> =>
+      tryHatch(spec, this.#folders.run, (trial, onOutput) => this.#start(engine, trial, onOutput));
+    const trial = this.#trials.get(key) ?? begin();
+    this.#trials.set(key, trial);
+    const problem = await trial;
+    if (problem === null) return;
+    // Not kept: the operator may have put it right where no key shows it, as a new service of Podman.
+    this.#trials.delete(key);
+    throw new OperatingError('unavailable', problem);
   }
 
-  async #kill(): Promise<void> {
-    await this.#engine.call('POST', `${this.#path}/kill`).catch(() => {});
+  #seccomp(): string {
+    const profile = JSON.stringify(dockerSeccompProfile(architecture()));
+    return this.#dialect.seccomp === 'inline'
+      ? profile
+      : cachedFile(this.#folders.cache, 'seccomp.json', Buffer.from(profile));
   }
 
-  async #exited(pid: number, drained: Promise<void>, readRest: () => void): Promise<SandboxExit> {
-    const exit = await this.#wait(pid);
-    readRest();
-    await Promise.race([drained, sleep(ENGINE_RETRY_MS, undefined, { ref: false })]);
-    await this.remove();
-    return exit;
-  }
-
-  /** An engine that restarts cuts the wait, not always the container: asks again until one of the two has ended. */
-  async #wait(pid: number): Promise<SandboxExit> {
-    for (;;) {
-      try {
-        await this.#engine.expect('POST', `${this.#path}/wait`);
-        const state = await this.#state();
-        return { code: state.ExitCode, signal: null, reason: reasonOf(state) };
-      } catch (error) {
-        if (!isRunning(pid))
-          return { code: null, signal: null, reason: messageOf(error).slice(0, START_OUTPUT_BYTES_MAX) };
-      }
-      await sleep(ENGINE_RETRY_MS);
-    }
-  }
-
-  async #state(): Promise<ContainerState> {
-    const answer = await this.#engine.expect('GET', `${this.#path}/json`);
-    return (answer.body as { State: ContainerState }).State;
+  #required(): Engine {
+    if (this.#engine !== null) return this.#engine;
+    const variable = this.#dialect.name === 'docker' ? 'DOCKER_HOST' : 'CONTAINER_HOST';
+    throw new OperatingError('unavailable', `${variable} is not a unix socket`, 'unset it, or give it as unix:///…');
   }
 }
 
-function reasonOf(state: ContainerState): string | null {
-  if (state.OOMKilled && state.ExitCode !== 0) return 'out of memory';
-  return state.Error === '' ? null : `start failed: ${state.Error}`;
+async function infoOf(engine: Engine): Promise<EngineInfo> {
+  return (await engine.expect('GET', '/info')).body as EngineInfo;
 }
 
 function architecture(): SeccompArch {

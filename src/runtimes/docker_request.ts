@@ -1,6 +1,6 @@
-import type { SandboxSpec } from './runtime.ts';
-import { dockerSeccompProfile } from './seccomp_docker.ts';
-import type { SeccompArch } from './seccomp_table.ts';
+import { CONTAINER_USER_PROCESSES, OCI_RUNTIME_PIDS } from '../base/limits.ts';
+import type { Dialect } from './dialect.ts';
+import type { Bind, SandboxSpec } from './runtime.ts';
 import { bindOrder } from './spec.ts';
 
 /** From a spec to the body of `POST /containers/create`: pure, so that tests can read what the engine is asked for. */
@@ -8,18 +8,26 @@ import { bindOrder } from './spec.ts';
 export const INSTALL_LABEL = 'glassclaw.install';
 export const SESSION_LABEL = 'glassclaw.session';
 
-export interface ContainerIdentity {
-  uid: number;
-  gid: number;
+export interface ContainerPlan {
+  spec: SandboxSpec;
+  user: { uid: number; gid: number };
+  /** The install's image, for a spec that names none. */
+  image: string;
+  dialect: Dialect;
+  /** The profile's text, or the path of a file with it, as the dialect says. */
+  seccomp: string;
+  /** Host folder of the generated `/etc`, which the dialect's covered files come from. */
+  etc: string;
 }
 
 export function containerName(spec: SandboxSpec): string {
   return `glass-${spec.install}-${spec.session}`;
 }
 
-export function containerRequest(spec: SandboxSpec, user: ContainerIdentity, image: string, arch: SeccompArch) {
+export function containerRequest(plan: ContainerPlan) {
+  const { spec, user } = plan;
   return {
-    Image: image,
+    Image: spec.userland.kind === 'image' ? spec.userland.ref : plan.image,
     User: `${user.uid}:${user.gid}`,
     // As the entry point, so that nothing an image declares stands before it.
     Entrypoint: spec.argv,
@@ -31,16 +39,21 @@ export function containerRequest(spec: SandboxSpec, user: ContainerIdentity, ima
     AttachStderr: true,
     Tty: false,
     Labels: { [INSTALL_LABEL]: spec.install, [SESSION_LABEL]: spec.session },
-    HostConfig: { ...isolation(arch), ...resources(spec), ...mounts(spec) },
+    HostConfig: {
+      ...isolation(plan.seccomp),
+      ...(spec.oci_runtime === null ? {} : { Runtime: spec.oci_runtime }),
+      ...resources(spec, plan.dialect),
+      ...mounts(plan),
+    },
   };
 }
 
-function isolation(arch: SeccompArch) {
+function isolation(seccomp: string) {
   return {
     NetworkMode: 'none',
     ReadonlyRootfs: true,
     CapDrop: ['ALL'],
-    SecurityOpt: ['no-new-privileges', `seccomp=${JSON.stringify(dockerSeccompProfile(arch))}`],
+    SecurityOpt: ['no-new-privileges', `seccomp=${seccomp}`],
     Privileged: false,
     IpcMode: 'private',
     CgroupnsMode: 'private',
@@ -54,27 +67,34 @@ function isolation(arch: SeccompArch) {
   };
 }
 
-function resources(spec: SandboxSpec) {
-  const { limits } = spec;
+function resources({ limits, oci_runtime }: SandboxSpec, dialect: Dialect) {
+  const ulimit = (Name: string, value: number) => ({ Name, Soft: value, Hard: value });
   return {
     Memory: limits.memory_bytes,
     // Memory and swap together: no swap on top.
     MemorySwap: limits.memory_bytes,
-    PidsLimit: limits.pids,
+    PidsLimit: limits.pids + (oci_runtime === null ? 0 : OCI_RUNTIME_PIDS),
     NanoCpus: Math.round(limits.cpus * 1e9),
     ShmSize: limits.shm_bytes,
     Ulimits: [
-      { Name: 'core', Soft: 0, Hard: 0 },
-      { Name: 'nofile', Soft: limits.open_files, Hard: limits.open_files },
+      ulimit('core', 0),
+      ulimit('nofile', limits.open_files),
+      ...(dialect.limitsUserProcesses ? [ulimit('nproc', CONTAINER_USER_PROCESSES)] : []),
     ],
   };
 }
 
-function mounts(spec: SandboxSpec) {
+function mounts({ spec, dialect, etc }: ContainerPlan) {
+  const covers = dialect.covered.map(
+    (name): Bind => ({ source: `${etc}/${name}`, target: `/etc/${name}`, access: 'read' }),
+  );
   return {
-    Tmpfs: { '/tmp': `rw,exec,nosuid,nodev,size=${spec.limits.tmp_bytes},mode=1777` },
+    Tmpfs: {
+      ...Object.fromEntries(dialect.closed.map((folder) => [folder, 'ro,nosuid,nodev,size=4096,mode=755'])),
+      '/tmp': `rw,exec,nosuid,nodev,size=${spec.limits.tmp_bytes},mode=1777`,
+    },
     // Not `Binds`: those split at a colon, and make a missing source as root.
-    Mounts: bindOrder(spec.binds).map((bind) => ({
+    Mounts: bindOrder([...covers, ...spec.binds]).map((bind) => ({
       Type: 'bind',
       Source: bind.source,
       Target: bind.target,

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { OperatingError, systemCodeOf } from '../base/errors.ts';
 import { request } from '../base/http.ts';
 import { ENGINE_ANSWER_BYTES_MAX } from '../base/limits.ts';
+import { type Dialect, DOCKER } from './dialect.ts';
 
 /**
  * A client of the Docker Engine API on its unix socket. Podman's service speaks the same. A CLI process attached to
@@ -18,17 +19,26 @@ export interface EngineAnswer {
   body: unknown;
 }
 
-/** The socket that `DOCKER_HOST` names, the usual one without it, or null for an address that is not a unix socket. */
+/** Docker's socket: the one that `DOCKER_HOST` names, the usual one without it, or null for an address that is not a unix socket. */
 export function engineSocket(env: NodeJS.ProcessEnv): string | null {
   const given = env['DOCKER_HOST'];
   if (given === undefined || given === '') return '/var/run/docker.sock';
   return given.startsWith('unix://') ? given.slice('unix://'.length) : null;
 }
 
+/** Podman's socket: the one that `CONTAINER_HOST` names, else that of its root service, or of the user `uid`'s; null as above. */
+export function podmanSocket(env: NodeJS.ProcessEnv, uid: number): string | null {
+  const given = env['CONTAINER_HOST'];
+  if (given !== undefined && given !== '') return given.startsWith('unix://') ? given.slice('unix://'.length) : null;
+  return uid === 0 ? '/run/podman/podman.sock' : `${env['XDG_RUNTIME_DIR'] ?? `/run/user/${uid}`}/podman/podman.sock`;
+}
+
 export class Engine {
+  readonly dialect: Dialect;
   readonly #socket: string;
 
-  constructor(socket: string) {
+  constructor(socket: string, dialect: Dialect = DOCKER) {
+    this.dialect = dialect;
     this.#socket = socket;
   }
 
@@ -77,18 +87,14 @@ export class Engine {
   #unavailable(error: Error): OperatingError {
     switch (systemCodeOf(error)) {
       case 'ENOENT':
-        return new OperatingError(
-          'unavailable',
-          `No container engine at ${this.#socket}`,
-          'install docker.io, or start it',
-        );
+        return new OperatingError('unavailable', `No container engine at ${this.#socket}`, this.dialect.fix);
       case 'ECONNREFUSED':
         return new OperatingError('unavailable', `Nobody listens on ${this.#socket}`, 'start the container engine');
       case 'EACCES':
         return new OperatingError(
           'unavailable',
           `${this.#socket} is closed to this user`,
-          'add the user to the group docker',
+          this.dialect.name === 'docker' ? 'add the user to the group docker' : 'run as root',
         );
       default:
         return new OperatingError(

@@ -79,7 +79,7 @@ export interface LimitState {
 }
 
 export interface Runtime {
-  readonly name: 'bubblewrap' | 'docker';
+  readonly name: 'bubblewrap' | 'docker' | 'podman';
   /**
    * What stops this runtime on this machine, as sentences with the fix; empty when it can start. May take a second:
    * called when the host starts and by `status`, not per sandbox.

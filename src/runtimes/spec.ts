@@ -9,6 +9,8 @@ import type { Bind, SandboxSpec } from './runtime.ts';
  */
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$/;
+/** An OCI runtime as an engine registers it: never a path or a flag. */
+const OCI_RUNTIME = /^[a-z][a-z0-9_-]{0,30}$/;
 const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
 /** Targets that would undo the sandbox's own mounts. */
 const RESERVED = ['/proc', '/dev', '/sys'];
@@ -28,6 +30,8 @@ export function checkSpec(spec: SandboxSpec, hostUid: number): void {
   for (const name of Object.keys(spec.env)) if (!VARIABLE.test(name)) refuse(`the environment variable "${name}"`);
   for (const text of [...spec.argv, ...Object.values(spec.env), spec.cwd])
     if (text.includes('\0')) refuse('a NUL byte');
+  if (spec.oci_runtime !== null && !OCI_RUNTIME.test(spec.oci_runtime))
+    refuse(`the OCI runtime "${spec.oci_runtime}": it must be a plain name`);
   for (const bind of spec.binds) checkBind(bind);
 }
 

@@ -12,17 +12,22 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join, normalize } from 'node:path';
+import { OperatingError } from '../base/errors.ts';
 import { shortHash } from '../base/ids.ts';
 
 /**
- * The system files of a bubblewrap sandbox: the host's `/usr` and a generated `/etc`. The host's own `/etc` would
- * leak host names, users, proxies and world-readable credentials; `/var`, `/home` and `/root` are not there at all.
+ * The system files of a bubblewrap sandbox: the host's `/usr` and a generated `/etc`, or both of an unpacked root. The
+ * host's own `/etc` would leak host names, users, proxies and world-readable credentials; `/var`, `/home` and `/root` are
+ * not there at all.
+ *
+ * A root keeps its own `/etc`, because packages find their configuration there (fonts, Java, ImageMagick); it was made of
+ * packages alone, and `finishEtc` put what tells of a machine or its users in order when it was made.
  */
 
 export interface Userland {
-  /** Host folders bound read-only at the same path. */
-  folders: string[];
+  /** Host folders to be bound read-only, `/etc` among them. */
+  folders: { source: string; target: string }[];
   /** `[link, target]`: `/bin` → `usr/bin` on a merged-usr host. */
   links: [string, string][];
 }
@@ -41,6 +46,18 @@ nogroup:x:65534:
 const HOSTS = '127.0.0.1 localhost sandbox\n::1 localhost\n';
 const NSSWITCH = 'passwd: files\ngroup: files\nshadow: files\nhosts: files\nservices: files\nprotocols: files\n';
 
+/** What a sandbox is told about its machine and its users, whatever its userland. */
+const IDENTITY = {
+  passwd: PASSWD,
+  group: GROUP,
+  hosts: HOSTS,
+  'nsswitch.conf': NSSWITCH,
+  hostname: 'sandbox\n',
+  'resolv.conf': '',
+};
+/** What a new root has besides, and no sandbox needs: accounts, and where and how packages were fetched. */
+const DROPPED = ['shadow', 'shadow-', 'gshadow', 'gshadow-', 'passwd-', 'group-', 'apt', 'machine-id'];
+
 /** Where distributions keep the bundle of certificate authorities: Debian and Alpine, Fedora, SUSE. */
 const CA_BUNDLES = [
   '/etc/ssl/certs/ca-certificates.crt',
@@ -51,15 +68,30 @@ const CA_TARGET = 'ssl/certs/ca-certificates.crt';
 /** Facts of the distribution, not of this host. */
 const COPIED = ['ld.so.cache', 'localtime', 'services', 'protocols', 'ssl/openssl.cnf'];
 
-/** Which of the host's top-level folders the sandbox gets, and how. */
-export function hostUserland(): Userland {
-  const userland: Userland = { folders: ['/usr'], links: [] };
+/** Which top-level folders of `root` (the host's own: `/`) the sandbox gets, and how, with the `/etc` that goes with them. */
+export function userlandOf(root: string, etc: string): Userland {
+  const userland: Userland = {
+    folders: [
+      { source: join(root, 'usr'), target: '/usr' },
+      { source: etc, target: '/etc' },
+    ],
+    links: [],
+  };
   for (const name of ['bin', 'sbin', 'lib', 'lib32', 'lib64', 'libx32']) {
-    const entry = lstatSync(`/${name}`, { throwIfNoEntry: false });
-    if (entry?.isSymbolicLink()) userland.links.push([`/${name}`, readlinkSync(`/${name}`)]);
-    else if (entry?.isDirectory()) userland.folders.push(`/${name}`);
+    const path = join(root, name);
+    const entry = lstatSync(path, { throwIfNoEntry: false });
+    if (entry?.isSymbolicLink()) userland.links.push([`/${name}`, readlinkSync(path)]);
+    else if (entry?.isDirectory()) userland.folders.push({ source: path, target: `/${name}` });
   }
   return userland;
+}
+
+/** The userland of an unpacked root. Throws `OperatingError('unavailable')` when there is none at that path. */
+export function rootUserland(root: string): Userland {
+  if (!isAbsolute(root) || normalize(root) !== root || root === '/' || !existsSync(join(root, 'usr/bin/env'))) {
+    throw new OperatingError('unavailable', `There are no system files for sandboxes at ${root}`);
+  }
+  return userlandOf(root, join(root, 'etc'));
 }
 
 /**
@@ -94,11 +126,18 @@ export function generatedEtc(cache: string): string {
   return folder;
 }
 
+/** Puts the `/etc` of a new root in order. Throws the system's error. */
+export function finishEtc(etc: string): void {
+  for (const name of [...DROPPED, ...Object.keys(IDENTITY)]) rmSync(join(etc, name), { recursive: true, force: true });
+  for (const [name, content] of Object.entries(IDENTITY)) {
+    writeFileSync(join(etc, name), content);
+    chmodSync(join(etc, name), 0o644);
+  }
+}
+
 function etcFiles(): Map<string, Buffer> {
   const files = new Map<string, Buffer>();
-  const text = { passwd: PASSWD, group: GROUP, hosts: HOSTS, 'nsswitch.conf': NSSWITCH, hostname: 'sandbox\n' };
-  for (const [name, content] of Object.entries(text)) files.set(name, Buffer.from(content));
-  files.set('resolv.conf', Buffer.alloc(0));
+  for (const [name, content] of Object.entries(IDENTITY)) files.set(name, Buffer.from(content));
   for (const name of COPIED) {
     const bytes = readIfThere(join('/etc', name));
     if (bytes !== null) files.set(name, bytes);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { tmpdir } from 'node:os';
 import { test } from 'node:test';
 import { ROOT } from '../../src/base/paths.ts';
 import { DockerRuntime } from '../../src/runtimes/docker.ts';
@@ -15,7 +16,7 @@ test('whatever is killed and when, no message is lost, sent twice or settled twi
 }, async (context) => {
   const asked = Number(process.env['GLASS_CRASH_RUNS'] ?? 0);
   const runs = Math.max(asked, collectPoints(ROOT).length + 12);
-  const docker = new DockerRuntime({ socket: engineSocket(process.env) });
+  const docker = new DockerRuntime({ socket: engineSocket(process.env), cache: tmpdir(), run: tmpdir() });
   const problems = await docker.check();
   if (problems.length > 0) context.diagnostic(`without docker: ${problems.join('; ')}`);
   const plans = planRuns(runs, {

@@ -155,7 +155,9 @@ export class World {
     this.#platform?.kill('SIGKILL');
     // A container survives a host that is killed for good: nobody else looks for this home's.
     if (this.options.runtime === 'docker')
-      await new DockerRuntime({ socket: engineSocket(process.env) }).reap(this.paths.install).catch(() => 0);
+      await new DockerRuntime({ ...this.paths, socket: engineSocket(process.env) })
+        .reap(this.paths.install)
+        .catch(() => 0);
     remove(this.paths.run);
     if (!keep) remove(this.#home);
   }

@@ -90,7 +90,7 @@ export async function runtimeOf(name: Runtime['name'], { paths }: InspectedHome,
   const load = (file: string): Promise<unknown> => import(pathToFileURL(join(root, 'src/runtimes', file)).href);
   if (name === 'docker') {
     const { DockerRuntime } = (await load('docker.ts')) as typeof import('../../src/runtimes/docker.ts');
-    return new DockerRuntime({ socket: engineSocket(process.env) });
+    return new DockerRuntime({ socket: engineSocket(process.env), cache: paths.cache, run: paths.run });
   }
   const { BubblewrapRuntime } = (await load('bubblewrap.ts')) as typeof import('../../src/runtimes/bubblewrap.ts');
   return new BubblewrapRuntime({ cache: paths.cache, run: paths.run });

@@ -5,6 +5,7 @@ import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { seccompArch } from '../../src/runtimes/seccomp.ts';
 import * as kit from './runtimes_kit.ts';
+import { limitTests } from './runtimes_limits.ts';
 
 const home = new kit.Home();
 const runtime = home.runtime('bubblewrap');
@@ -28,6 +29,14 @@ describe(`a bubblewrap sandbox ${who}`, { skip }, () => {
     assert.equal((await kit.ran(runtime, home.spec('code', 'exit 7'))).exit.code, 7);
     const missing = await kit.ran(runtime, home.spec('missing', '', { argv: ['/no/such/program'] }));
     assert.match(missing.exit.reason!, /^start failed: .*(not found|No such file)/);
+  });
+
+  test('is refused with an OCI runtime, which it has none of', async () => {
+    const spec = home.spec('oci', 'true', { oci_runtime: 'runsc' });
+    await assert.rejects(
+      runtime.start(spec, () => {}),
+      { code: 'refused', message: /runsc/ },
+    );
   });
 
   test('keeps both output streams in order', async () => {
@@ -90,24 +99,7 @@ describe(`a bubblewrap sandbox ${who}`, { skip }, () => {
     other.remove();
   });
 
-  test('cannot fork without end', { skip: limited('pids') ? false : 'no limit of processes here' }, async () => {
-    const { output } = await kit.ran(runtime, home.spec('bomb', kit.FORK_BOMB));
-    const forks = Number(/forks=(\d+)/.exec(output)?.[1]);
-    assert.ok(forks > 10 && forks < 40, `${forks} forks of 40`);
-  });
-
-  test('ends "out of memory" when it takes too much', {
-    skip: limited('memory_bytes') ? false : 'no limit of memory here',
-  }, async () => {
-    const { exit, output } = await kit.ran(runtime, home.spec('hog', kit.MEMORY_HOG));
-    assert.equal(exit.reason, 'out of memory');
-    assert.ok(!output.includes('allocated'));
-  });
-
-  test('cannot fill /tmp beyond its size', async () => {
-    const { output } = await kit.ran(runtime, home.spec('tmp', kit.TMP_FILL));
-    assert.match(output, /size=8388608/);
-  });
+  limitTests(runtime, limits, home);
 
   test('leaves no control group behind', { skip: limited('memory_bytes') ? false : 'no control groups here' }, () => {
     const v1 = `/sys/fs/cgroup/memory/glassclaw/${home.install}`;

@@ -14,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BubblewrapRuntime } from '../../src/runtimes/bubblewrap.ts';
+import { PODMAN } from '../../src/runtimes/dialect.ts';
 import { DockerRuntime } from '../../src/runtimes/docker.ts';
 import { engineSocket } from '../../src/runtimes/engine.ts';
 import { labelIn } from '../../src/runtimes/leftovers.ts';
@@ -80,10 +81,9 @@ export class Home {
     });
   }
 
-  runtime(name: Runtime['name']): Runtime {
-    return name === 'docker'
-      ? new DockerRuntime({ socket: engineSocket(process.env) })
-      : new BubblewrapRuntime({ cache: join(this.folder, 'cache'), run: this.run });
+  /** `socket`: of the engine, when it is not the one of this machine's environment. */
+  runtime(name: Runtime['name'], socket: string | null = engineSocket(process.env)): Runtime {
+    return runtimeOf(name, { cache: join(this.folder, 'cache'), run: this.run }, socket);
   }
 
   /** How many of the sleepers that `linger` started there are on this machine. */
@@ -94,6 +94,17 @@ export class Home {
   remove(): void {
     rmSync(this.run, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  }
+}
+
+function runtimeOf(name: Runtime['name'], folders: { cache: string; run: string }, socket: string | null): Runtime {
+  switch (name) {
+    case 'bubblewrap':
+      return new BubblewrapRuntime(folders);
+    case 'docker':
+      return new DockerRuntime({ ...folders, socket });
+    case 'podman':
+      return new DockerRuntime({ ...folders, socket, dialect: PODMAN });
   }
 }
 
@@ -154,7 +165,7 @@ export function probeScript(arch: SeccompArch): string {
   return `
     echo uid=$(id -u); grep -E '^(CapEff|CapPrm|CapBnd|NoNewPrivs|Seccomp):' /proc/self/status | tr -d '\\t ' | tr : =
     echo links=$(tail -n +3 /proc/net/dev | cut -d: -f1)
-    for folder in / /usr /usr/bin /etc /etc/ssl /proc/sys/kernel /dev /run; do
+    for folder in / /usr /usr/bin /etc /etc/ssl /proc/sys/kernel /dev /run /var/tmp; do
       touch $folder/probe 2>/dev/null && echo wrote=$folder
     done
     ( echo x > /proc/sys/kernel/core_pattern ) 2>/dev/null && echo wrote=core_pattern
@@ -165,6 +176,7 @@ export function probeScript(arch: SeccompArch): string {
     echo variables=$(env | cut -d= -f1 | sort | tr '\\n' ' ')
     echo descriptors=$(ls -l /proc/self/fd | tail -n +2 | grep -vE '/dev/null|socket:|pipe:|/proc/' | wc -l)
     echo hosts=$(grep -c localhost /etc/hosts)
+    echo strangers=$(grep -cvE 'localhost|sandbox|ip6-' /etc/hosts)
     echo resolver=$(grep -cv 127.0.0.1 /etc/resolv.conf)
     perl -e '${calls.join(' ')} ${sockets.join(' ')}'
     git --version >/dev/null && echo git=works
@@ -193,6 +205,7 @@ export function assertGuards(output: string, own: Record<string, string>): void 
     notes: 'readable',
     descriptors: '0',
     resolver: '0',
+    strangers: '0',
     git: 'works',
     ...own,
   };
@@ -208,6 +221,14 @@ export const FORK_BOMB = `exec perl -e '
   while (defined(my $pid = fork())) { if ($pid == 0) { sleep 30; exit } push @children, $pid; last if @children > 500 }
   print "forks=", scalar @children, "\\n"; kill 9, @children'`;
 export const MEMORY_HOG = `exec perl -e 'my $x = "x" x (400 << 20); print "allocated\\n"'`;
+/** Keeps a processor busy for about 2 s of wall time, and prints how much of one it got. */
+export const BUSY_LOOP = `exec perl -MTime::HiRes=time -e '
+  my $end = time + 2; 1 while time < $end; printf "share=%.2f\n", (times)[0] / 2'`;
+/** Opens files until it may not, and prints how many descriptors that makes. */
+export const FILE_HOARD = `exec perl -e '
+  my @kept; while (open(my $file, "<", "/dev/null")) { push @kept, $file; last if @kept > 10_000 }
+  print "open=", @kept + 3, "\n"'`;
+export const SHM_FILL = 'head -c 64M /dev/zero > /dev/shm/full 2>/dev/null; echo size=$(stat -c %s /dev/shm/full)';
 export const TMP_FILL = 'head -c 64M /dev/zero > /tmp/full 2>/dev/null; echo size=$(stat -c %s /tmp/full)';
 /** Processes of this machine that belong to a sandbox of the install, as their arguments say. */
 export function processesOf(install: string): number {
@@ -243,8 +264,9 @@ export async function hostProcess(
   name: Runtime['name'],
   spec: SandboxSpec,
   killAfter_ms: number | null = null,
+  socket: string | null = engineSocket(process.env),
 ): Promise<ChildProcess> {
-  const options = { name, cache: join(home.folder, 'cache'), run: home.run, spec, killAfter_ms };
+  const options = { name, cache: join(home.folder, 'cache'), run: home.run, socket, spec, killAfter_ms };
   const child = spawn(process.execPath, [fileURLToPath(import.meta.url), JSON.stringify(options)], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
@@ -257,11 +279,8 @@ export async function hostProcess(
 }
 
 if (import.meta.main) {
-  const { name, cache, run, spec, killAfter_ms } = JSON.parse(process.argv[2]!);
-  const runtime =
-    name === 'docker'
-      ? new DockerRuntime({ socket: engineSocket(process.env) })
-      : new BubblewrapRuntime({ cache, run });
+  const { name, cache, run, socket, spec, killAfter_ms } = JSON.parse(process.argv[2]!);
+  const runtime = runtimeOf(name, { cache, run }, socket);
   const start = runtime.start(spec, (chunk) => process.stdout.write(chunk));
   if (killAfter_ms !== null) setTimeout(() => process.kill(process.pid, 'SIGKILL'), killAfter_ms);
   await start;

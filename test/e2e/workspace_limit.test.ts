@@ -25,7 +25,7 @@ const FILL = 'head -c 64M /dev/zero > fill$$; sync; du -sm .';
 const scratch = mkdtempSync(join(tmpdir(), 'gw-'));
 const problem = await imagesProblem(join(scratch, 'trial'));
 remove(scratch);
-const noDocker = await new DockerRuntime({ socket: engineSocket(process.env) }).check();
+const noDocker = await new DockerRuntime({ socket: engineSocket(process.env), cache: tmpdir(), run: tmpdir() }).check();
 
 async function scripted(context: TestContext, runtime?: string): Promise<ScriptedInstall> {
   const made = await scriptedInstall(LIMITS, runtime);

@@ -3,8 +3,6 @@ import { describe, test } from 'node:test';
 import { OperatingError } from '../../src/base/errors.ts';
 import { type BubblewrapPlan, bubblewrapArgv, launchArgv, stagedSources } from '../../src/runtimes/bubblewrap_argv.ts';
 import { maskedStdio } from '../../src/runtimes/descriptors.ts';
-import { containerRequest } from '../../src/runtimes/docker_request.ts';
-import { demultiplexer, engineSocket } from '../../src/runtimes/engine.ts';
 import { labelIn } from '../../src/runtimes/leftovers.ts';
 import type { Bind } from '../../src/runtimes/runtime.ts';
 import { checkSpec } from '../../src/runtimes/spec.ts';
@@ -14,8 +12,12 @@ const WORKSPACE: Bind = { source: '/tmp', target: '/workspace', access: 'write' 
 const INNER: Bind = { source: '/usr', target: '/workspace/skills', access: 'read' };
 
 function planOf(change: Parameters<typeof sandboxSpec>[0] = {}, limitProcessesInside = false): BubblewrapPlan {
-  const userland = { folders: ['/usr'], links: [['/bin', 'usr/bin']] as [string, string][] };
-  return { spec: sandboxSpec(change), userland, etc: '/cache/etc-1', limitProcessesInside };
+  const folders = [
+    { source: '/roots/1/usr', target: '/usr' },
+    { source: '/cache/etc-1', target: '/etc' },
+  ];
+  const userland = { folders, links: [['/bin', 'usr/bin']] as [string, string][] };
+  return { spec: sandboxSpec(change), userland, limitProcessesInside };
 }
 
 /** The words of an option's every use. */
@@ -25,7 +27,7 @@ function uses(argv: string[], option: string, words: number): string[][] {
 
 describe('the arguments of bubblewrap', () => {
   const plan = planOf({ binds: [INNER, WORKSPACE], env: { A: '1' } });
-  const argv = bubblewrapArgv(plan, ['/s/0', '/s/1', '/s/2']);
+  const argv = bubblewrapArgv(plan, ['/s/0', '/s/1', '/s/2', '/s/3']);
 
   test('ask for every namespace, no capability, and the end with the parent', () => {
     for (const name of ['user', 'pid', 'ipc', 'uts', 'net']) assert.ok(argv.includes(`--unshare-${name}`), name);
@@ -36,13 +38,13 @@ describe('the arguments of bubblewrap', () => {
     assert.deepEqual(uses(argv, '--uid', 1), [['10001']]);
   });
 
-  test('bind the userland, the generated /etc and the binds of the spec, and nothing else of the host', () => {
+  test('bind the system files of the userland and the binds of the spec, and nothing else of the host', () => {
     assert.deepEqual(uses(argv, '--ro-bind', 2), [
-      ['/usr', '/usr'],
-      ['/s/0', '/etc'],
-      ['/s/2', '/workspace/skills'],
+      ['/s/0', '/usr'],
+      ['/s/1', '/etc'],
+      ['/s/3', '/workspace/skills'],
     ]);
-    assert.deepEqual(uses(argv, '--bind', 2), [['/s/1', '/workspace']]);
+    assert.deepEqual(uses(argv, '--bind', 2), [['/s/2', '/workspace']]);
     assert.ok(!argv.some((word) => /^--(dev-)?bind-try$|^--dev-bind$|^--share-net$|^--cap-add$/.test(word)));
   });
 
@@ -63,7 +65,7 @@ describe('the arguments of bubblewrap', () => {
   test('put the program behind the handshake, and limit processes inside where no control group does', () => {
     assert.deepEqual(argv.slice(argv.indexOf('glass-start')), ['glass-start', '/bin/sh', '-c', 'true']);
     assert.deepEqual(argv.slice(argv.indexOf('--'), argv.indexOf('--') + 3), ['--', '/bin/sh', '-c']);
-    const inside = bubblewrapArgv(planOf({}, true), ['/s/0']);
+    const inside = bubblewrapArgv(planOf({}, true), ['/s/0', '/s/1']);
     const limited = ['glass-start', '/usr/bin/prlimit', '--nproc=40', '--', '/bin/sh', '-c', 'true'];
     assert.deepEqual(inside.slice(inside.indexOf('glass-start')), limited);
   });
@@ -136,61 +138,10 @@ describe('a spec is refused', () => {
     refused({ argv: ['sh'] }, 'refused');
     refused({ env: { 'A=B': '1' } }, 'refused');
   });
-});
 
-describe('the request for a container', () => {
-  const request = containerRequest(sandboxSpec({ binds: [INNER, WORKSPACE] }), { uid: 12, gid: 12 }, 'image', 'x64');
-  const host = request.HostConfig;
-
-  test('has no network, no capability, a read-only root and our filter', () => {
-    assert.equal(host.NetworkMode, 'none');
-    assert.equal(host.ReadonlyRootfs, true);
-    assert.deepEqual(host.CapDrop, ['ALL']);
-    assert.equal(request.User, '12:12');
-    assert.equal(host.SecurityOpt[0], 'no-new-privileges');
-    assert.equal(JSON.parse(host.SecurityOpt[1]!.slice('seccomp='.length)).defaultAction, 'SCMP_ACT_ALLOW');
-  });
-
-  test('carries every limit and label', () => {
-    assert.equal(host.Memory, 128 * 2 ** 20);
-    assert.equal(host.MemorySwap, host.Memory);
-    assert.equal(host.PidsLimit, 40);
-    assert.equal(host.NanoCpus, 1e9);
-    assert.match(host.Tmpfs['/tmp'], /nosuid,nodev,size=8388608,mode=1777$/);
-    assert.deepEqual(request.Labels, { 'glassclaw.install': 'aaaaaaaaaa', 'glassclaw.session': 's1' });
-  });
-
-  test('mounts folders before what lies in them, with their access', () => {
-    assert.deepEqual(
-      host.Mounts.map((mount) => [mount.Target, mount.ReadOnly]),
-      [
-        ['/workspace', false],
-        ['/workspace/skills', true],
-      ],
-    );
-  });
-});
-
-describe('the engine', () => {
-  test('is found at a unix socket only', () => {
-    assert.equal(engineSocket({}), '/var/run/docker.sock');
-    assert.equal(engineSocket({ DOCKER_HOST: 'unix:///x.sock' }), '/x.sock');
-    assert.equal(engineSocket({ DOCKER_HOST: 'tcp://1.2.3.4:2375' }), null);
-  });
-
-  test('sends framed output, which comes out whole however it was cut', () => {
-    const frame = (text: string): Buffer => {
-      const header = Buffer.from([1, 0, 0, 0, 0, 0, 0, text.length]);
-      return Buffer.concat([header, Buffer.from(text)]);
-    };
-    const stream = Buffer.concat([frame('hello '), frame(''), frame('world')]);
-    for (let size = 1; size <= stream.length; size += 1) {
-      let text = '';
-      const take = demultiplexer((chunk) => {
-        text += chunk.toString();
-      });
-      for (let at = 0; at < stream.length; at += size) take(stream.subarray(at, at + size));
-      assert.equal(text, 'hello world', `cut every ${size} bytes`);
-    }
+  test('when an OCI runtime is more than a plain name', () => {
+    for (const name of ['', '/usr/bin/runsc', '../runsc', '--root', 'a b', 'Runsc', 'io.containerd.runc.v2'])
+      refused({ oci_runtime: name }, 'refused');
+    checkSpec(sandboxSpec({ oci_runtime: 'runsc-open' }), 1);
   });
 });

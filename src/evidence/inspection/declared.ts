@@ -17,7 +17,7 @@ export interface HostFacts {
   kernel: string;
   /** Links of `/proc/self/ns`, by name. */
   namespaces: Record<string, string>;
-  /** Top-level folders and links that bubblewrap takes from the host. */
+  /** Top-level folders and links that bubblewrap takes from the host or from an unpacked root. */
   userland: { folders: readonly string[]; links: readonly (readonly [string, string])[] };
 }
 
@@ -55,9 +55,6 @@ const DEVICES = [
 /** A link to `/proc/kcore`, and POSIX message queues: only some runtimes make them. */
 const DEVICES_OF_SOME = ['core', 'mqueue'];
 
-/** Folders that an unpacked image may have bound one by one. */
-const IMAGE_FOLDERS = ['/usr', '/bin', '/sbin', '/lib', '/lib32', '/lib64', '/libx32', '/opt', '/var'];
-
 export function declaredOf(spec: SandboxSpec, workspace_bytes: number, profile: Profile, host: HostFacts): Declared {
   const ids = spec.uid === null ? host : { uid: spec.uid, gid: spec.uid, groups: [] };
   const inside = profile === 'bubblewrap' ? { uid: INNER_ID, gid: INNER_ID } : ids;
@@ -79,7 +76,7 @@ export function declaredOf(spec: SandboxSpec, workspace_bytes: number, profile: 
     workspace_bytes,
     profile,
     host,
-    own: ownMounts(profile, spec.userland.kind === 'image' ? IMAGE_FOLDERS : host.userland.folders),
+    own: ownMounts(profile, host.userland.folders),
     env_first: [...env, 'PATH', 'PWD', 'OLDPWD'],
     devices: { needed: DEVICES, allowed: [...DEVICES, ...DEVICES_OF_SOME] },
     host_ids: { uid: ids.uid, gid: ids.gid, groups: [ids.gid, ...ids.groups] },

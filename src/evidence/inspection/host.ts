@@ -1,6 +1,6 @@
 import { existsSync, readlinkSync } from 'node:fs';
 import { networkInterfaces, release } from 'node:os';
-import { hostUserland } from '../../runtimes/userland.ts';
+import { rootUserland, userlandOf } from '../../runtimes/userland.ts';
 import type { HostFacts } from './declared.ts';
 import type { Observation } from './derive.ts';
 
@@ -8,14 +8,16 @@ import type { Observation } from './derive.ts';
 
 const NAMESPACES = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'user', 'uts'];
 
-export function hostFacts(): HostFacts {
+/** `unpacked`: the root that bubblewrap takes system files from; null: the host's own. */
+export function hostFacts(unpacked: string | null): HostFacts {
+  const { folders, links } = unpacked === null ? userlandOf('/', '/etc') : rootUserland(unpacked);
   return {
     uid: process.geteuid!(),
     gid: process.getegid!(),
     groups: process.getgroups!(),
     kernel: release(),
     namespaces: Object.fromEntries(NAMESPACES.map((name) => [name, readlinkSync(`/proc/self/ns/${name}`)])),
-    userland: hostUserland(),
+    userland: { folders: folders.map(({ target }) => target), links },
   };
 }
 

@@ -72,7 +72,7 @@ export async function inspectSandbox(input: InspectionInput): Promise<Inspection
     const run = runOf(input, controls);
     const raw = await tryAll(run);
     const { profile, depth, absent } = input;
-    const declared = declaredOf(run.spec, input.workspace_bytes, profile, hostFacts());
+    const declared = declaredOf(run.spec, input.workspace_bytes, profile, hostFacts(unpackedRoot(input)));
     const probes = judge({
       probes: allProbes(run.arch, run.ends),
       profile,
@@ -149,4 +149,9 @@ function problemOf(raw: ReadonlyMap<string, Observation>): string | null {
   const end = raw.get('end.attempts');
   if (raw.has('end')) return null;
   return end !== undefined && 'value' in end ? end.value : 'the sandbox has no end';
+}
+
+/** Only bubblewrap takes system files from a folder of the host. */
+function unpackedRoot({ spec, profile }: InspectionInput): string | null {
+  return profile === 'bubblewrap' && spec.userland.kind === 'image' ? spec.userland.ref : null;
 }

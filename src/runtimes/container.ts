@@ -1,0 +1,116 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf, OperatingError } from '../base/errors.ts';
+import { ENGINE_RETRY_MS, ENGINE_START_MS, START_OUTPUT_BYTES_MAX } from '../base/limits.ts';
+import { demultiplexer, type Engine } from './engine.ts';
+import { isRunning } from './leftovers.ts';
+import { paced } from './paced.ts';
+import type { Sandbox, SandboxExit } from './runtime.ts';
+
+/** One container of an engine from its creation to its removal. */
+
+interface ContainerState {
+  Pid: number;
+  ExitCode: number;
+  OOMKilled: boolean;
+  Running: boolean;
+  Error: string;
+}
+
+/** What the kernel reports for SIGKILL, as a shell counts. */
+const KILLED = 137;
+
+export class Container {
+  readonly #engine: Engine;
+  readonly #path: string;
+  #killed = false;
+
+  constructor(engine: Engine, id: string) {
+    this.#engine = engine;
+    this.#path = `/containers/${id}`;
+  }
+
+  /**
+   * Attached before it is started: its first line is not lost. Rejects with `OperatingError('unavailable')` when the
+   * engine refuses or does not answer in time; the caller then removes it.
+   */
+  async start(onOutput: (chunk: Buffer) => void): Promise<Sandbox> {
+    const output = await inTime(
+      this.#engine.stream('POST', `${this.#path}/attach?stream=1&stdout=1&stderr=1`),
+      'attach',
+    );
+    const readRest = paced(output, demultiplexer(onOutput));
+    const drained = new Promise<void>((resolve) => output.once('close', resolve));
+    // A broken stream is followed by its close, and the wait below tells what became of the container.
+    output.on('error', () => {});
+    try {
+      await inTime(this.#engine.expect('POST', `${this.#path}/start`), 'start');
+    } catch (error) {
+      output.destroy();
+      throw error;
+    }
+    const { Pid } = await this.#state();
+    const exited = this.#exited(Pid, drained, readRest);
+    return { pid: Pid, exited, kill: () => void this.#kill() };
+  }
+
+  /** Ends and removes it. Never rejects: what is left, the next `reap` finds. */
+  async remove(): Promise<void> {
+    await inTime(this.#engine.call('DELETE', `${this.#path}?force=1&v=1`), 'removal').catch(() => {});
+  }
+
+  async #kill(): Promise<void> {
+    this.#killed = true;
+    await this.#engine.call('POST', `${this.#path}/kill`).catch(() => {});
+  }
+
+  async #exited(pid: number, drained: Promise<void>, readRest: () => void): Promise<SandboxExit> {
+    const exit = await this.#wait(pid);
+    readRest();
+    await Promise.race([drained, sleep(ENGINE_RETRY_MS, undefined, { ref: false })]);
+    await this.remove();
+    return exit;
+  }
+
+  /** An engine that restarts cuts the wait, not always the container: asks again until one of the two has ended. */
+  async #wait(pid: number): Promise<SandboxExit> {
+    for (;;) {
+      try {
+        await this.#engine.expect('POST', `${this.#path}/wait`);
+        const state = await this.#state();
+        return { code: state.ExitCode, signal: null, reason: this.#reasonOf(state) };
+      } catch (error) {
+        if (!isRunning(pid))
+          return { code: null, signal: null, reason: messageOf(error).slice(0, START_OUTPUT_BYTES_MAX) };
+      }
+      await sleep(ENGINE_RETRY_MS);
+    }
+  }
+
+  #reasonOf(state: ContainerState): string | null {
+    if (state.OOMKilled && state.ExitCode !== 0) return 'out of memory';
+    if (state.Error !== '') return `start failed: ${state.Error}`;
+    const unexplained = state.ExitCode === KILLED && !this.#killed && !this.#engine.dialect.tellsOutOfMemory;
+    return unexplained ? 'killed: out of memory, or by somebody (the engine does not tell)' : null;
+  }
+
+  async #state(): Promise<ContainerState> {
+    const answer = await this.#engine.expect('GET', `${this.#path}/json`);
+    return (answer.body as { State: ContainerState }).State;
+  }
+}
+
+/** An engine's OCI runtime can hang, and the engine with it; the call itself is left behind. */
+async function inTime<T>(call: Promise<T>, what: string): Promise<T> {
+  const timer = new AbortController();
+  const late = sleep(ENGINE_START_MS, undefined, { signal: timer.signal }).then(() => {
+    throw new OperatingError('unavailable', `The container engine did not answer to a ${what} in time`);
+  });
+  // Whichever of the two comes second has nobody who listens any more.
+  late.catch(() => {});
+  call.catch(() => {});
+  try {
+    return await Promise.race([call, late]);
+  } finally {
+    timer.abort();
+  }
+}
