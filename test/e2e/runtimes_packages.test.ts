@@ -19,6 +19,9 @@ const PACKAGES = { ...NO_PACKAGES, apt: ['jq'], npm: ['semver@7.7.2'] };
 const CACHE = join(ROOT, '.node/test-cache');
 const USES = 'echo {} | jq -c . && ls /usr/local/bin && ls /usr/local/lib/node_modules';
 
+// As the host has it: what is made must be readable for sandboxes all the same.
+process.umask(0o077);
+
 const home = new kit.Home();
 after(() => home.remove());
 
@@ -113,6 +116,19 @@ describe('a bubblewrap sandbox with a root of its own', { skip: typeof root === 
         { code: 'unavailable' },
         ref,
       );
+    }
+  });
+
+  test('is not made without the tool that makes it, and says what to install', async () => {
+    const path = process.env['PATH'];
+    process.env['PATH'] = '/no/such/folder';
+    try {
+      await assert.rejects(
+        makeRoot(join(home.folder, 'cache'), NO_PACKAGES, () => {}),
+        { code: 'unavailable', message: /^mmdebstrap failed .it is not installed/, fix: 'apt install mmdebstrap' },
+      );
+    } finally {
+      process.env['PATH'] = path;
     }
   });
 
