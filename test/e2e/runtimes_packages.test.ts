@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { OperatingError } from '../../src/base/errors.ts';
-import { ROOT } from '../../src/base/paths.ts';
 import { imageId } from '../../src/runtimes/build.ts';
 import { SANDBOX_IMAGE } from '../../src/runtimes/docker.ts';
 import { Engine, engineSocket } from '../../src/runtimes/engine.ts';
@@ -16,7 +16,7 @@ import * as kit from './runtimes_kit.ts';
 /** Real packages from real registries: what cannot be fetched here is skipped with the reason. */
 const PACKAGES = { ...NO_PACKAGES, apt: ['jq'], npm: ['semver@7.7.2'] };
 /** Kept between runs, because a root takes a minute. */
-const CACHE = join(ROOT, '.node/test-cache');
+const CACHE = join(homedir(), '.cache/glassclaw-test');
 const USES = 'echo {} | jq -c . && ls /usr/local/bin && ls /usr/local/lib/node_modules';
 
 // As the host has it: what is made must be readable for sandboxes all the same.
