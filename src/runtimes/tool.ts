@@ -17,9 +17,16 @@ export interface Tool {
 /** How these tools begin the line that says why: the first tells most, later ones only that it had consequences. */
 const ERROR = /^(E:|ERROR|npm error (?!code))/;
 
+/** How a shell says that there is no such program. */
+const NOT_FOUND = 127;
+
 /** Starts a tool. `onProgress` gets the lines of its standard error; `fix` says what to do when it is not there. */
 export function startTool(argv: string[], fix: string, onProgress: OnProgress, input: Readable | null = null): Tool {
-  const child = spawn(argv[0]!, argv.slice(1), { stdio: ['pipe', 'pipe', 'pipe'], timeout: IMAGE_BUILD_MS });
+  // The host closes its own files to everybody; what a tool makes is for sandboxes, which run under other uids.
+  const child = spawn('/bin/sh', ['-c', 'umask 022 && exec "$@"', 'sh', ...argv], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    timeout: IMAGE_BUILD_MS,
+  });
   // A tool that ends early closes its input; its exit code tells it.
   child.stdin.on('error', () => {});
   if (input === null) child.stdin.end();
@@ -37,10 +44,12 @@ export function startTool(argv: string[], fix: string, onProgress: OnProgress, i
   const ended = new Promise<void>((resolve, reject) => {
     const fail = (reason: string, advice?: string): void =>
       reject(new OperatingError('unavailable', `${argv[0]} failed (${reason})`, advice));
-    child.once('error', (error) => fail(error.message, fix));
-    child.once('close', (code, signal) =>
-      code === 0 ? resolve() : fail(reason ?? (last || `exit ${code ?? signal}`)),
-    );
+    child.once('error', (error) => fail(error.message));
+    child.once('close', (code, signal) => {
+      if (code === 0) resolve();
+      else if (code === NOT_FOUND) fail('it is not installed', fix);
+      else fail(reason ?? (last || `exit ${code ?? signal}`));
+    });
   });
   // Whoever waits hears of it; a caller that failed earlier no longer does.
   ended.catch(() => {});

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { OperatingError } from '../../src/base/errors.ts';
-import { ROOT } from '../../src/base/paths.ts';
 import { imageId } from '../../src/runtimes/build.ts';
 import { SANDBOX_IMAGE } from '../../src/runtimes/docker.ts';
 import { Engine, engineSocket } from '../../src/runtimes/engine.ts';
@@ -16,8 +16,11 @@ import * as kit from './runtimes_kit.ts';
 /** Real packages from real registries: what cannot be fetched here is skipped with the reason. */
 const PACKAGES = { ...NO_PACKAGES, apt: ['jq'], npm: ['semver@7.7.2'] };
 /** Kept between runs, because a root takes a minute. */
-const CACHE = join(ROOT, '.node/test-cache');
+const CACHE = join(homedir(), '.cache/glassclaw-test');
 const USES = 'echo {} | jq -c . && ls /usr/local/bin && ls /usr/local/lib/node_modules';
+
+// As the host has it: what is made must be readable for sandboxes all the same.
+process.umask(0o077);
 
 const home = new kit.Home();
 after(() => home.remove());
@@ -113,6 +116,19 @@ describe('a bubblewrap sandbox with a root of its own', { skip: typeof root === 
         { code: 'unavailable' },
         ref,
       );
+    }
+  });
+
+  test('is not made without the tool that makes it, and says what to install', async () => {
+    const path = process.env['PATH'];
+    process.env['PATH'] = '/no/such/folder';
+    try {
+      await assert.rejects(
+        makeRoot(join(home.folder, 'cache'), NO_PACKAGES, () => {}),
+        { code: 'unavailable', message: /^mmdebstrap failed .it is not installed/, fix: 'apt install mmdebstrap' },
+      );
+    } finally {
+      process.env['PATH'] = path;
     }
   });
 
