@@ -28,7 +28,7 @@ export async function unmountImage(folder: string): Promise<void> {
 
 /**
  * An agent that writes without end fills the queue of the disk, and every commit of the ledger waits behind it: 45 to 60 ms
- * at the 95th percentile, against 1 ms alone. Past the page cache and with few, small requests at once it is 7 to 19 ms, and
+ * at the 95th percentile, against 1 ms alone. Past the page cache and with few, small requests at once it is 4 to 7 ms, and
  * the agent still writes 150 MiB a second. A kindness, not the cap: where the machine does not let us, the mount is as good.
  */
 export async function calm(folder: string): Promise<void> {
