@@ -23,6 +23,7 @@ import type { SessionRow } from './ledger/sessions.ts';
 import { boundaryCodeHash } from './operations/code_hash.ts';
 import { prepareInstall } from './operations/first_run.ts';
 import { Groups, groupNames } from './operations/groups.ts';
+import { imageOf } from './operations/images.ts';
 import { accountName, Operator, prepareLedger } from './operations/operator.ts';
 import { Proofs } from './operations/proofs.ts';
 import { makeRuntimes } from './operations/runtimes.ts';
@@ -102,7 +103,21 @@ async function openBase(options: HostOptions, paths: Paths) {
   );
   const runtimes = makeRuntimes(paths, options.env, install.image);
   const runtime = runtimes.get(install.runtime)!;
-  return { paths, clock, started, install, log, faults, ledger, operatorChat, local, channels, runtimes, runtime };
+  return {
+    env: options.env,
+    paths,
+    clock,
+    started,
+    install,
+    log,
+    faults,
+    ledger,
+    operatorChat,
+    local,
+    channels,
+    runtimes,
+    runtime,
+  };
 }
 
 /** A message's way: intake → sessions → delivery, with the gateway beside it and alerts for what goes wrong. */
@@ -133,6 +148,7 @@ function makeFlow(base: Base) {
   const groups = new Groups({
     ...{ paths, install, ledger, clock, runtimes },
     limitsOf: async () => [await workspaces.limit()],
+    imageOf: (authority, onProgress) => imageOf(authority, { paths, install, env: base.env }, onProgress),
     applied: (group) => {
       sessions.restIdle('its authority changed', group);
       warm();
@@ -235,7 +251,7 @@ async function warmUpAll({ paths, runtimes, install, log }: Base, planner: Plann
   for (const name of groupNames(paths)) {
     const plan = planner.harnessOf(name);
     const runtime = plan === null ? undefined : runtimes.get(plan.authority.runtime);
-    if (plan !== null && runtime !== undefined) await warmUp(paths, runtime, plan.authority, plan.harness, uid, log);
+    if (plan !== null && runtime !== undefined) await warmUp(paths, runtime, plan, uid, log);
   }
 }
 

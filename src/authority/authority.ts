@@ -4,6 +4,7 @@ import { OperatingError } from '../base/errors.ts';
 import { readYaml } from '../base/yaml.ts';
 import type { EgressService } from './egress.ts';
 import { expandHome, judgeMount, lookAt, type Mount, type MountPlaces } from './mounts.ts';
+import { canonicalPackages, type Packages } from './packages.ts';
 import { type GroupFile, groupSchema } from './schema.ts';
 
 /**
@@ -19,7 +20,7 @@ export interface Authority {
   runtime: RuntimeName;
   oci_runtime: string | null;
   userland: 'host' | 'image';
-  packages: GroupFile['packages'];
+  packages: Packages;
   mounts: Mount[];
   egress: Record<string, EgressService>;
   secrets: string[];
@@ -66,7 +67,7 @@ export function readGroup(
     runtime,
     oci_runtime: raw.oci_runtime ?? null,
     userland,
-    packages: mapValues(raw.packages, sorted),
+    packages: canonicalPackages(raw.packages),
     mounts: mountsOf(raw, places, refuse),
     egress: raw.egress,
     secrets: sorted(raw.secrets),
@@ -130,10 +131,6 @@ function defaultTarget(source: string): string {
 
 function sorted(names: string[]): string[] {
   return [...new Set(names)].sort();
-}
-
-function mapValues<T>(object: Record<string, T>, of: (value: T) => T): GroupFile['packages'] {
-  return Object.fromEntries(Object.entries(object).map(([key, value]) => [key, of(value)])) as never;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -37,7 +37,7 @@ export function capabilitiesOf(authority: Authority): Capability[] {
       authority.oci_runtime === null ? authority.runtime : `${authority.runtime} with ${authority.oci_runtime}`,
     ),
     one('userland', authority.userland === 'host' ? 'the host’s own /usr, read-only' : 'an image'),
-    ...Object.entries(authority.packages).flatMap(([kind, names]) =>
+    ...(Object.entries(authority.packages) as [string, string[]][]).flatMap(([kind, names]) =>
       names.map((name) => many('package', `${kind} package ${name}`)),
     ),
     ...authority.mounts.map(({ access, source, target }) => many('mount', `${access} ${source} at ${target}`)),

@@ -9,6 +9,7 @@ import {
 } from '../base/config.ts';
 import * as limits from '../base/limits.ts';
 import { egressSchema } from './egress.ts';
+import { PACKAGE_NAMES, type Packages } from './packages.ts';
 
 /**
  * The strict schema of `groups/<name>/group.yaml`: everything a group may see, reach and spend, as the operator writes
@@ -53,12 +54,15 @@ const mountSchema = z.strictObject({
   access: z.enum(['read', 'write']).default('read'),
 });
 
-/** Names only: what is installed is decided by the distribution's and the registries' own clients. */
-const packageSchema = z.string().regex(/^[A-Za-z0-9@][A-Za-z0-9@/+._=-]{0,200}$/, 'must be the name of a package');
+function packageNames(kind: keyof Packages) {
+  const { pattern, example } = PACKAGE_NAMES[kind];
+  const name = z.string().regex(pattern, `must be the name of a package: ${example}`);
+  return z.array(name).max(limits.PACKAGES_MAX).default([]);
+}
 const packagesSchema = z.strictObject({
-  apt: z.array(packageSchema).max(100).default([]),
-  npm: z.array(packageSchema).max(100).default([]),
-  pip: z.array(packageSchema).max(100).default([]),
+  apt: packageNames('apt'),
+  npm: packageNames('npm'),
+  pip: packageNames('pip'),
 });
 
 const budgetSchema = z.strictObject({

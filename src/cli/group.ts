@@ -1,5 +1,5 @@
 import type { Change } from '../authority/difference.ts';
-import { OperatingError } from '../base/errors.ts';
+import { type ErrorCode, OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
 import type { GroupShown, Plan } from '../operations/groups.ts';
 import { confirmed } from './confirm.ts';
@@ -76,6 +76,7 @@ function show(shown: GroupShown, io: Io): number {
       ? red(io, '  nothing is in force')
       : `  in force since ${when(in_force.applied_ms)}, applied by ${printable(in_force.applied_by)}, ${in_force.hash.slice(0, 12)}`,
   );
+  if (shown.image !== null) io.out(`  programs from ${printable(shown.image)}`);
   io.out(
     `  account on the host: ${shown.uid === null ? 'the operator’s own, in a user namespace' : `uid ${shown.uid}, of this group only`}`,
   );
@@ -134,10 +135,22 @@ async function apply(client: ControlClient, name: string, hash: string | null, y
   }
   if (!yes && hash === null && !(await confirmed(`Put this in force for ${name}?`, '--yes')))
     throw new OperatingError('refused', 'nothing was applied');
+  if (plan.image) await prepare(client, name, io);
   const applied = await client.call<Plan>('group_apply', { group: name, hash: plan.hash });
   if (io.json) io.out(JSON.stringify({ ...applied, applied: true }));
   else io.out(`${name}: in force. A sandbox that runs keeps what it started with until its next start.`);
   return 0;
+}
+
+/** The image, with progress. A failure is the stream's last line. */
+async function prepare(client: ControlClient, group: string, io: Io): Promise<void> {
+  let failure: OperatingError | null = null;
+  await client.stream('group_image', { group }, (row) => {
+    if (row['t'] === 'progress') io.err(`  ${printable(String(row['text']))}`);
+    const error = row['error'] as { code: ErrorCode; message: string; fix?: string } | undefined;
+    if (error !== undefined) failure = new OperatingError(error.code, error.message, error.fix);
+  });
+  if (failure !== null) throw failure;
 }
 
 function when(ms: number): string {

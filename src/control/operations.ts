@@ -169,6 +169,18 @@ export const OPERATIONS: readonly Operation[] = [
     handle: async ({ groups }, input: z.infer<typeof INPUTS.group>) => value(await groups.plan(input.group)),
   },
   {
+    name: 'group_image',
+    summary: 'make what the programs of a planned group come from: lines of progress, then `ready` or `error`',
+    input: INPUTS.group,
+    handle: async ({ groups }, input: z.infer<typeof INPUTS.group>) => ({
+      kind: 'stream',
+      run: async (write) => {
+        const ref = await groups.prepare(input.group, (text) => write({ t: 'progress', text }));
+        write({ t: 'ready', ref });
+      },
+    }),
+  },
+  {
     name: 'group_apply',
     summary: 'put exactly what was planned in force',
     input: INPUTS.apply,

@@ -7,6 +7,8 @@ export interface AuthorityRow {
   hash: string;
   /** Canonical JSON. */
   object: string;
+  /** What its system files come from, by digest or path; null: the host's own. */
+  image: string | null;
   /** JSON list of limits and how they held when it was applied. */
   controls: string;
   applied_by: string;
@@ -19,10 +21,11 @@ export function authorityInForce(db: Db, group: string): AuthorityRow | undefine
 
 export function insertAuthority(db: Db, row: Omit<AuthorityRow, 'id'>): number {
   return db.insert(
-    'INSERT INTO authorities (group_name, hash, object, controls, applied_by, applied_ms) VALUES (?, ?, ?, ?, ?, ?)',
+    'INSERT INTO authorities (group_name, hash, object, image, controls, applied_by, applied_ms) VALUES (?, ?, ?, ?, ?, ?, ?)',
     row.group_name,
     row.hash,
     row.object,
+    row.image,
     row.controls,
     row.applied_by,
     row.applied_ms,

@@ -13,6 +13,7 @@ import { ensureGroup, groupUid } from '../ledger/chats.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { LimitState, Runtime } from '../runtimes/runtime.ts';
+import type { OnProgress } from '../runtimes/tool.ts';
 
 /**
  * Groups and their authority: what a `group.yaml` would change is shown, and exactly that is applied. Between the two the
@@ -27,12 +28,16 @@ export interface Plan {
   changes: Change[];
   /** How each limit would hold on this machine. */
   controls: LimitState[];
+  /** Whether its programs come from an image, which `apply` makes where it is missing. */
+  image: boolean;
 }
 
 export interface GroupShown {
   group: string;
   uid: number | null;
   in_force: { hash: string; applied_by: string; applied_ms: number } | null;
+  /** Digest or path of what its system files come from; null: the host's own. */
+  image: string | null;
   capabilities: { name: string; words: string }[];
   controls: LimitState[];
   /** What the file says that is not in force, or why it is refused; null: nothing. */
@@ -45,6 +50,8 @@ export interface GroupsInput {
   ledger: Ledger;
   clock: Clock;
   runtimes: ReadonlyMap<RuntimeName, Runtime>;
+  /** What an authority's system files come from; made where it is missing. Rejects with `OperatingError`. */
+  imageOf(authority: Authority, onProgress: OnProgress): Promise<string | null>;
   /** Limits of a group that are no runtime's. */
   limitsOf(): Promise<LimitState[]>;
   /** An authority has come into force. */
@@ -70,6 +77,7 @@ export class Groups {
       group,
       uid: groupUid(ledger.db, group),
       in_force: row === undefined ? null : shownRow(row),
+      image: row?.image ?? null,
       capabilities: row === undefined ? [] : capabilitiesOf(objectOf(row)).map(({ name, words }) => ({ name, words })),
       controls: row === undefined ? [] : JSON.parse(row.controls),
       edited: this.edited(group),
@@ -97,7 +105,13 @@ export class Groups {
       in_force: row?.hash ?? null,
       changes: difference(row === undefined ? null : objectOf(row), authority),
       controls: await this.#controls(authority),
+      image: authority.userland === 'image',
     };
+  }
+
+  /** Makes the image of what `plan` shows, where it is missing. Minutes, with lines for a person. Rejects as `plan`. */
+  async prepare(group: string, onProgress: OnProgress): Promise<string | null> {
+    return this.#input.imageOf(this.#read(this.#known(group)), onProgress);
   }
 
   /**
@@ -115,6 +129,7 @@ export class Groups {
         `./glass group plan ${group}`,
       );
     const { paths, install, ledger, clock } = this.#input;
+    const image = await this.#input.imageOf(authority, () => {});
     // First the file: a row never names what the gateway cannot read.
     keepAuthority(paths.authorities, authority);
     await ledger.write('apply', (db) => {
@@ -123,6 +138,7 @@ export class Groups {
         group_name: group,
         hash,
         object: bytes.toString(),
+        image,
         controls: JSON.stringify(plan.controls),
         applied_by: by,
         applied_ms: clock.now(),

@@ -23,8 +23,7 @@ const WARM_UP_MS = 30_000;
 export async function warmUp(
   paths: Paths,
   runtime: Runtime,
-  authority: Authority,
-  harness: HarnessName,
+  { authority, image, harness }: { authority: Authority; image: string | null; harness: HarnessName },
   /** On a host that runs as root: the uid that belongs to no group. */
   uid: number | null,
   log: Log,
@@ -35,6 +34,7 @@ export async function warmUp(
   const spec = warmUpSpec({
     paths,
     authority,
+    image,
     session: `warm-${harness}`,
     harness,
     uid,

@@ -1,11 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { canonicalPackages, type Packages } from '../authority/packages.ts';
 import { OperatingError } from '../base/errors.ts';
 import { buildIn, imageId } from './build.ts';
 import type { Engine } from './engine.ts';
 import { fetchWheels, installNpm } from './fetch.ts';
-import { canonicalPackages, type Packages, packagesRecipe, packagesTag } from './packages.ts';
+import { packagesRecipe, packagesTag } from './packages.ts';
 import type { OnProgress } from './tool.ts';
 
 /**

@@ -1,10 +1,11 @@
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { canonicalPackages, type Packages } from '../authority/packages.ts';
 import { messageOf, OperatingError } from '../base/errors.ts';
 import { DEBIAN, type Debian, makeDebian } from './debian.ts';
 import { fetchWheels, installNpm } from './fetch.ts';
-import { canonicalPackages, type Packages, PIP_INSTALLER, packagesHash, pipInstall } from './packages.ts';
+import { PIP_INSTALLER, packagesHash, pipInstall } from './packages.ts';
 import { type OnProgress, startTool } from './tool.ts';
 import { finishEtc } from './userland.ts';
 

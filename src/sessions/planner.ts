@@ -55,18 +55,18 @@ export class Planner {
       harness,
       runtime,
       controls,
-      spec: sessionSpec({ paths, authority, session, harness, uid, node, codeCache }),
+      spec: sessionSpec({ paths, authority, image: row.image, session, harness, uid, node, codeCache }),
       egress: { session, group, policy: row.hash, socket: paths.session(session).egress },
     };
   }
 
   /** What a group would run now; null when nothing is in force or the harness is not installed. */
-  harnessOf(group: string): { authority: Authority; harness: HarnessName } | null {
+  harnessOf(group: string): { authority: Authority; image: string | null; harness: HarnessName } | null {
     const { paths, ledger, egress } = this.#input;
     try {
-      const { authority } = inForce(ledger.db, paths, group);
+      const { authority, row } = inForce(ledger.db, paths, group);
       const harness = effectiveHarness(authority, egress.names);
-      return isInstalled(paths.root, harness) ? { authority, harness } : null;
+      return isInstalled(paths.root, harness) ? { authority, image: row.image, harness } : null;
     } catch {
       return null; // `describe` says why
     }

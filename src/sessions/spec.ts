@@ -22,6 +22,8 @@ const APP_PARTS = ['package.json', 'sandbox/runner', 'sandbox/tools', 'sandbox/p
 export interface SpecInput {
   paths: Paths;
   authority: Authority;
+  /** What its system files come from; null: the host's own. */
+  image: string | null;
   /** Shown id: `s7`. */
   session: string;
   harness: HarnessName;
@@ -33,7 +35,7 @@ export interface SpecInput {
 }
 
 export function sessionSpec(input: SpecInput): SandboxSpec {
-  const { paths, authority } = input;
+  const { paths, authority, image } = input;
   const session = paths.session(input.session);
   const folder = paths.group(authority.group);
   const binds: Bind[] = [
@@ -58,7 +60,7 @@ export function sessionSpec(input: SpecInput): SandboxSpec {
     env: sandboxEnv(),
     argv: [NODE, `${APP}/sandbox/runner/runner.ts`],
     cwd: '/workspace',
-    userland: { kind: 'host' },
+    userland: image === null ? { kind: 'host' } : { kind: 'image', ref: image },
     oci_runtime: authority.oci_runtime,
     limits: {
       memory_bytes: authority.limits.memory,

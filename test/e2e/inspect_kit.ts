@@ -39,7 +39,16 @@ export class InspectedHome {
     if (GROUP_UID !== null) for (const folder of [state, files.workspace]) chownSync(folder, GROUP_UID, GROUP_UID);
     const authority = readFixture(files.yaml, undefined, 'tested');
     const node = process.execPath;
-    this.spec = sessionSpec({ paths, authority, session: SESSION, harness: 'probe', uid: GROUP_UID, node, codeCache });
+    this.spec = sessionSpec({
+      paths,
+      authority,
+      image: null,
+      session: SESSION,
+      harness: 'probe',
+      uid: GROUP_UID,
+      node,
+      codeCache,
+    });
   }
 
   async input(

@@ -10,7 +10,15 @@ function limit(state: LimitState['state']): LimitState {
 
 function applied(...controls: LimitState[]): AuthorityRow {
   return {
-    ...{ id: 1, group_name: 'assistant', hash: 'f'.repeat(64), object: '{}', applied_by: 'ann', applied_ms: 0 },
+    ...{
+      id: 1,
+      group_name: 'assistant',
+      hash: 'f'.repeat(64),
+      object: '{}',
+      image: null,
+      applied_by: 'ann',
+      applied_ms: 0,
+    },
     controls: JSON.stringify(controls),
   };
 }

@@ -1,12 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import {
-  canonicalPackages,
-  NO_PACKAGES,
-  type Packages,
-  packagesRecipe,
-  packagesTag,
-} from '../../src/runtimes/packages.ts';
+import { canonicalPackages, NO_PACKAGES, type Packages } from '../../src/authority/packages.ts';
+import { packagesRecipe, packagesTag } from '../../src/runtimes/packages.ts';
 
 const BASE = `sha256:${'a'.repeat(64)}`;
 
