@@ -77,6 +77,12 @@ describe('gVisor under Docker', { skip: engine.skip }, () => {
     assert.equal(await runtime.reap(home.install), 0, 'the trial left nothing');
   });
 
+  test('has the sizes of /tmp and /dev/shm', async () => {
+    const fill = `${kit.TMP_FILL}; ${kit.SHM_FILL}`;
+    const { output } = await kit.ran(runtime, home.spec('sizes', fill, { oci_runtime: 'runsc' }));
+    assert.match(output, /size=8388608\s+size=4194304/);
+  });
+
   test('can be killed, and is reaped by its own install', async () => {
     const sandbox = await kit.started(runtime, home.spec('kill', 'echo ready; sleep 60', { oci_runtime: 'runsc' }));
     sandbox.kill();

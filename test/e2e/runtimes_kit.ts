@@ -228,8 +228,8 @@ export const BUSY_LOOP = `exec perl -MTime::HiRes=time -e '
 export const FILE_HOARD = `exec perl -e '
   my @kept; while (open(my $file, "<", "/dev/null")) { push @kept, $file; last if @kept > 10_000 }
   print "open=", @kept + 3, "\n"'`;
-export const SHM_FILL = 'head -c 64M /dev/zero > /dev/shm/full 2>/dev/null; echo size=$(stat -c %s /dev/shm/full)';
-export const TMP_FILL = 'head -c 64M /dev/zero > /tmp/full 2>/dev/null; echo size=$(stat -c %s /tmp/full)';
+export const SHM_FILL = 'head -c 64M /dev/zero > /dev/shm/full 2>/dev/null; echo size=$(wc -c < /dev/shm/full)';
+export const TMP_FILL = 'head -c 64M /dev/zero > /tmp/full 2>/dev/null; echo size=$(wc -c < /tmp/full)';
 /** Processes of this machine that belong to a sandbox of the install, as their arguments say. */
 export function processesOf(install: string): number {
   return argumentsOfAll().filter((words) => labelIn(words)?.startsWith(`${install}/`)).length;
