@@ -2,7 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { systemClock } from './base/clock.ts';
 import { readInstall } from './base/config.ts';
-import { describeError, exitCodeOf, messageOf } from './base/errors.ts';
+import { describeError, exitCodeOf, messageOf, OperatingError } from './base/errors.ts';
 import { faultsFrom } from './base/faults.ts';
 import { holdLock } from './base/lock.ts';
 import { type Log, openLog } from './base/log.ts';
@@ -288,7 +288,9 @@ async function reap(runtime: Runtime, install: string, log: Log): Promise<void> 
     const sandboxes = await runtime.reap(install);
     if (sandboxes > 0) log.warn('runtime.reaped', { runtime: runtime.name, sandboxes });
   } catch (error) {
-    log.warn('runtime.reap_failed', { runtime: runtime.name, reason: messageOf(error) });
+    // A runtime that is not there has left nothing behind.
+    if (!(error instanceof OperatingError))
+      log.warn('runtime.reap_failed', { runtime: runtime.name, reason: messageOf(error) });
   }
 }
 

@@ -182,7 +182,7 @@ const STAGED = 'bubblewrap’s own mount of it is closed all the same';
 const FILES: readonly Sabotage[] = [
   {
     without: '--ro-bind of /usr',
-    patches: [[ARGV, "['--ro-bind', folder, folder]", "['--bind', folder, folder]"]],
+    patches: [[ARGV, "({ ...folder, access: 'read' })", "({ ...folder, access: 'write' })"]],
     red: ['touch./usr', 'mounts.writable'],
   },
   {
@@ -229,7 +229,7 @@ const FILES: readonly Sabotage[] = [
   },
   {
     without: 'a generated /etc',
-    patches: [[BUBBLEWRAP, 'etc: generatedEtc(this.#folders.cache)', "etc: '/etc'"]],
+    patches: [[BUBBLEWRAP, "userlandOf('/', generatedEtc(this.#folders.cache))", "userlandOf('/', '/etc')"]],
     red: ['etc.extra'],
   },
   {
@@ -321,19 +321,13 @@ export const DOCKER_SABOTAGES: readonly Sabotage[] = [
   field('no-new-privileges', "'no-new-privileges', ", '', 'status.NoNewPrivs'),
   field(
     'our filter: the engine’s own remains',
-    ', `seccomp=${JSON.stringify(dockerSeccompProfile(arch))}`',
+    ', `seccomp=${seccomp}`',
     '',
     'call.io_uring_setup',
     'call.socket.vsock',
     'call.ptrace',
   ),
-  field(
-    'any filter',
-    '`seccomp=${JSON.stringify(dockerSeccompProfile(arch))}`',
-    "'seccomp=unconfined'",
-    'status.Seccomp',
-    'call.unshare.user',
-  ),
+  field('any filter', '`seccomp=${seccomp}`', "'seccomp=unconfined'", 'status.Seccomp', 'call.unshare.user'),
   field('Privileged false', 'Privileged: false', 'Privileged: true', 'status.CapBnd', 'dev.extra'),
   field('IpcMode private', "IpcMode: 'private'", "IpcMode: 'host'", 'namespace.ipc', 'size./dev/shm'),
   field('CgroupnsMode private', "CgroupnsMode: 'private'", "CgroupnsMode: 'host'", 'namespace.cgroup'),
@@ -356,16 +350,17 @@ export const DOCKER_SABOTAGES: readonly Sabotage[] = [
     'MemorySwap: -1,',
     'swap beyond the limit is no way out, only slower; the limit of memory itself stands',
   ),
-  field('PidsLimit', 'PidsLimit: limits.pids,', '', 'limit.pids', 'host.pids'),
+  field(
+    'PidsLimit',
+    'PidsLimit: limits.pids + (oci_runtime === null ? 0 : OCI_RUNTIME_PIDS),',
+    '',
+    'limit.pids',
+    'host.pids',
+  ),
   field('NanoCpus', 'NanoCpus: Math.round(limits.cpus * 1e9),', '', 'limit.cpus', 'host.cpus'),
   field('ShmSize', 'ShmSize: limits.shm_bytes,', 'ShmSize: 2 * limits.shm_bytes,', 'size./dev/shm'),
-  field('the limit of core files', "{ Name: 'core', Soft: 0, Hard: 0 },", '', 'limit.core'),
-  field(
-    'the limit of open files',
-    "{ Name: 'nofile', Soft: limits.open_files, Hard: limits.open_files },",
-    '',
-    'limit.open_files',
-  ),
+  field('the limit of core files', "ulimit('core', 0),", '', 'limit.core'),
+  field('the limit of open files', "ulimit('nofile', limits.open_files),", '', 'limit.open_files'),
   field('the size of /tmp', ',size=${spec.limits.tmp_bytes}', '', 'size./tmp'),
   field('nosuid and nodev of /tmp', 'rw,exec,nosuid,nodev,', 'rw,exec,suid,dev,', 'mounts.suid', 'mounts.dev'),
   field(
