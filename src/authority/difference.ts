@@ -89,6 +89,16 @@ function egressWords(service: EgressService): string[] {
   ];
 }
 
+/** What an authority asks for and nothing acts on yet: it can be written down, and must not be relied on. */
+export function notBuilt({ egress, budget }: Authority): string[] {
+  return [
+    ...(Object.keys(egress).length === 0
+      ? []
+      : ['egress: the gateway lets out model requests only, and refuses the rest']),
+    ...(Object.keys(budget).length === 0 ? [] : ['budget: usage is metered and shown, and nothing is refused for it']),
+  ];
+}
+
 /** What `next` changes of what is in force; `before` null: everything is new. Empty: the same. */
 export function difference(before: Authority | null, next: Authority): Change[] {
   const [old, wanted] = [before === null ? [] : capabilitiesOf(before), capabilitiesOf(next)];

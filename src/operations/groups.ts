@@ -1,7 +1,7 @@
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Authority, bytesOf, hashOf, readGroup } from '../authority/authority.ts';
-import { type Change, capabilitiesOf, difference } from '../authority/difference.ts';
+import { type Change, capabilitiesOf, difference, notBuilt } from '../authority/difference.ts';
 import { type MountPlaces, placesOf } from '../authority/mounts.ts';
 import { keepAuthority } from '../authority/store.ts';
 import type { Clock } from '../base/clock.ts';
@@ -26,6 +26,8 @@ export interface Plan {
   /** Hash of what is in force; null: nothing yet. */
   in_force: string | null;
   changes: Change[];
+  /** What of it nothing acts on yet. */
+  not_built: string[];
   /** How each limit would hold on this machine. */
   controls: LimitState[];
   /** Whether its programs come from an image, which `apply` makes where it is missing. */
@@ -104,6 +106,7 @@ export class Groups {
       hash: hashOf(bytesOf(authority)),
       in_force: row?.hash ?? null,
       changes: difference(row === undefined ? null : objectOf(row), authority),
+      not_built: notBuilt(authority),
       controls: await this.#controls(authority),
       image: authority.userland === 'image',
     };

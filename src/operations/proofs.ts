@@ -16,6 +16,7 @@ import { prepareFolders } from '../sessions/folders.ts';
 import { installStamp } from '../sessions/harnesses.ts';
 import type { Planner } from '../sessions/planner.ts';
 import type { StartPlan } from '../sessions/services.ts';
+import { Timer } from '../sessions/timer.ts';
 import type { WorkspaceKeeper } from '../sessions/workspaces.ts';
 
 /**
@@ -52,7 +53,8 @@ export class Proofs {
   readonly #input: ProofsInput;
   /** The last one that was asked for, by group. */
   readonly #running = new Map<string, Promise<unknown>>();
-  #timer: NodeJS.Timeout | null = null;
+  readonly #timer = new Timer();
+  #stopped = false;
 
   constructor(input: ProofsInput) {
     this.#input = input;
@@ -60,11 +62,16 @@ export class Proofs {
 
   /** Once a day, in the background, each group is inspected in full. */
   start(): void {
-    this.#timer = setInterval(() => void this.#inspectDue(), PROOF_LOOK_MS).unref();
+    this.#timer.start(PROOF_LOOK_MS, () => {
+      void this.#inspectDue().then(() => {
+        if (!this.#stopped) this.start();
+      });
+    });
   }
 
   stop(): void {
-    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#stopped = true;
+    this.#timer.stop();
   }
 
   /** Before a start. Rejects with `OperatingError('refused')` that names the first guards that failed. */

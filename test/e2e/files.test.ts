@@ -7,7 +7,6 @@ import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { MESSAGE_FILES_BYTES_MAX } from '../../src/base/limits.ts';
-import { ROOT } from '../../src/base/paths.ts';
 import type { Trace } from '../../src/evidence/trace.ts';
 import { Install, until } from '../fakes/install.ts';
 import { post } from '../fakes/raw_control.ts';
@@ -64,7 +63,7 @@ test('the agent reads the exact bytes, and the trace names the files', async () 
     (trace.steps[0]!.data['files'] as { name: string }[]).map((file) => file.name),
     ['a.png', 'a-2.png', 'raw'],
   );
-  const { stdout } = glass('trace', message);
+  const { stdout } = install.glass('trace', message);
   assert.match(
     stdout,
     /3 files \(a\.png image\/png 50 KB, a-2\.png text\/plain 13 B, raw application\/octet-stream 3 B\)/,
@@ -175,7 +174,7 @@ test('glass chat sends a file with its text, and says why it cannot', () => {
     writeFileSync(join(folder, 'a b.png'), PNG);
     writeFileSync(join(folder, 'large'), Buffer.alloc(MESSAGE_FILES_BYTES_MAX + 1));
     writeFileSync(join(folder, 'empty'), '');
-    const sent = glass('chat', '--chat', 'cli', `/file "${folder}/a b.png" files`);
+    const sent = install.glass('chat', '--chat', 'cli', `/file "${folder}/a b.png" files`);
     assert.equal(sent.status, 0, sent.stderr);
     assert.match(sent.stdout, new RegExp(`/a b\\.png image/png ${PNG.length} ${sha256(PNG)}`));
     for (const [name, reason] of [
@@ -184,7 +183,7 @@ test('glass chat sends a file with its text, and says why it cannot', () => {
       ['large', /has 8\.4 MB; a message takes at most 8 MiB/],
       ['empty', /the file "empty" is empty/],
     ] as const) {
-      const refused = glass('chat', '--chat', 'cli', `/file ${folder}/${name}`);
+      const refused = install.glass('chat', '--chat', 'cli', `/file ${folder}/${name}`);
       assert.notEqual(refused.status, 0);
       assert.match(refused.stderr, reason);
     }
@@ -192,15 +191,6 @@ test('glass chat sends a file with its text, and says why it cannot', () => {
     rmSync(folder, { recursive: true });
   }
 });
-
-function glass(...words: string[]) {
-  const env = { ...process.env, GLASS_HOME: install.paths.home, NO_COLOR: '1' };
-  return spawnSync(process.execPath, [join(ROOT, 'src/cli/main.ts'), ...words], {
-    env,
-    encoding: 'utf8',
-    timeout: 20_000,
-  });
-}
 
 test('the same tests pass for an ordinary user', { skip: IS_ROOT ? false : 'this is an ordinary user' }, () => {
   const { NODE_TEST_CONTEXT: _, XDG_RUNTIME_DIR: __, ...env } = process.env;

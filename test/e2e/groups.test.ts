@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { ROOT } from '../../src/base/paths.ts';
+import type { InspectAnswer } from '../../src/cli/inspect.ts';
 import type { GroupShown, Plan } from '../../src/operations/groups.ts';
 import { applyGroup } from '../fakes/authorities.ts';
 import { Install, until } from '../fakes/install.ts';
@@ -21,6 +20,8 @@ before(async () => {
   chmodSync(folder, 0o755);
   mkdirSync(notes);
   writeFileSync(join(notes, 'a.txt'), 'of the operator');
+  mkdirSync(join(folder, 'shared'));
+  install.install(`mounts: {write: ["${join(folder, 'shared')}"]}\n`);
   install.group('assistant', 'harness: probe\n');
   await install.start();
 });
@@ -42,15 +43,6 @@ async function shown(group = 'assistant'): Promise<GroupShown> {
 
 async function edited(): Promise<string | null> {
   return (await install.ready()).groups.find((group) => group.name === 'assistant')!.edited;
-}
-
-function glass(...words: string[]) {
-  const env = { ...process.env, GLASS_HOME: install.paths.home, NO_COLOR: '1' };
-  return spawnSync(process.execPath, [join(ROOT, 'src/cli/main.ts'), ...words], {
-    env,
-    encoding: 'utf8',
-    timeout: 20_000,
-  });
 }
 
 /** Says it in a new chat, so in a new sandbox, and resolves with the first answer. */
@@ -112,7 +104,7 @@ test('a file that is refused changes nothing of what is in force, also over a re
   const { in_force } = await shown();
   install.group('assistant', 'harnes: probe\n');
   assert.match((await edited()) ?? '', /file is refused: .*harnes/);
-  const refused = glass('group', 'apply', 'assistant', '--yes');
+  const refused = install.glass('group', 'apply', 'assistant', '--yes');
   assert.equal(refused.status, 3);
   assert.match(refused.stderr, /Unrecognized key: "harnes"/);
   await install.end('host', 'SIGKILL');
@@ -123,15 +115,39 @@ test('a file that is refused changes nothing of what is in force, also over a re
   install.group('assistant', 'harness: probe\n');
 });
 
+test('what nothing acts on yet is planned, and said to be so', async () => {
+  const service = 'egress: {wiki: {host: wiki.example.com, allow: [GET /api/**]}}';
+  install.group('assistant', `harness: probe\nbudget: {usd_per_day: 5}\n${service}\n`);
+  const plan = install.glass('group', 'plan', 'assistant');
+  assert.match(plan.stdout, /gains: +egress GET wiki\.example\.com\/api\/\*\*/);
+  assert.match(plan.stdout, /not built yet +egress: .*\n +not built yet +budget:/);
+  install.group('assistant', 'harness: probe\n');
+});
+
 test('a mount is read in the sandbox at its place, and not written', async () => {
   await install.change('assistant', `harness: probe\nmounts: [{source: "${notes}"}]\n`);
   assert.match(await answerTo('mount', 'file /mnt/notes/a.txt'), /ok: .*"bytes":15/);
-  const refused = glass('group', 'plan', 'assistant', '--json');
+  const refused = install.glass('group', 'plan', 'assistant', '--json');
   assert.equal(refused.status, 0);
   install.group('assistant', `mounts: [{source: "${notes}", access: write}]\n`);
-  const write = glass('group', 'plan', 'assistant');
+  const write = install.glass('group', 'plan', 'assistant');
   assert.equal(write.status, 3);
   assert.match(write.stderr, /may not be written: mounts\.write of glass\.yaml does not list it/);
+});
+
+test('a mount that may be written is writable inside, and no other one is', async () => {
+  const mounts = `[{source: "${notes}"}, {source: "${join(folder, 'shared')}", access: write}]`;
+  await install.change('assistant', `harness: probe\nmounts: ${mounts}\n`);
+  const found = JSON.parse(install.glass('inspect', 'assistant', '--quick', '--json').stdout) as InspectAnswer;
+  assert.deepEqual(
+    found.inspection.probes.filter((probe) => probe.state === 'failed'),
+    [],
+  );
+  const inside = found.inspection.actual.mounts.filter(({ target }) => target.startsWith('/mnt/'));
+  assert.deepEqual(inside.map(({ target, access }) => `${access} ${target}`).sort(), [
+    'read /mnt/notes',
+    'write /mnt/shared',
+  ]);
 });
 
 test('a mount that leads elsewhere by now keeps the group from starting, and the operator hears of it', async () => {
@@ -149,26 +165,26 @@ test('a mount that leads elsewhere by now keeps the group from starting, and the
 });
 
 test('glass group makes, lists, shows, plans and applies, and never applies unasked', () => {
-  const made = glass('group', 'new', 'second');
+  const made = install.glass('group', 'new', 'second');
   assert.equal(made.status, 0, made.stderr);
   assert.match(made.stdout, /group\.yaml is made.*group apply second/);
-  assert.equal(glass('group', 'new', 'second').status, 5);
-  assert.match(glass('group', 'list').stdout, /second +nothing in force/);
-  const plan = glass('group', 'plan', 'second');
+  assert.equal(install.glass('group', 'new', 'second').status, 5);
+  assert.match(install.glass('group', 'list').stdout, /second +nothing in force/);
+  const plan = install.glass('group', 'plan', 'second');
   assert.match(plan.stdout, /gains: +harness: auto/);
   assert.match(plan.stdout, /gains: +tool send_message/);
   assert.match(plan.stdout, /hash [0-9a-f]{64}/);
-  const unasked = glass('group', 'apply', 'second');
+  const unasked = install.glass('group', 'apply', 'second');
   assert.equal(unasked.status, 2);
   assert.match(unasked.stderr, /no terminal to ask on.*--yes/);
-  assert.equal(glass('group', 'apply', 'second', '--hash', 'f'.repeat(64)).status, 5);
+  assert.equal(install.glass('group', 'apply', 'second', '--hash', 'f'.repeat(64)).status, 5);
   const hash = /hash ([0-9a-f]{64})/.exec(plan.stdout)![1]!;
-  const applied = glass('group', 'apply', 'second', '--hash', hash);
+  const applied = install.glass('group', 'apply', 'second', '--hash', hash);
   assert.equal(applied.status, 0, applied.stderr);
   assert.match(applied.stdout, /second: in force/);
-  assert.match(glass('group', 'show', 'second').stdout, /in force since .*applied by/);
-  assert.equal(JSON.parse(glass('group', 'show', 'second', '--json').stdout).in_force.hash, hash);
-  assert.match(glass('group', 'plan', 'second').stdout, /nothing would change/);
+  assert.match(install.glass('group', 'show', 'second').stdout, /in force since .*applied by/);
+  assert.equal(JSON.parse(install.glass('group', 'show', 'second', '--json').stdout).in_force.hash, hash);
+  assert.match(install.glass('group', 'plan', 'second').stdout, /nothing would change/);
   for (const words of [
     ['show', 'nobody'],
     ['show'],
@@ -176,5 +192,5 @@ test('glass group makes, lists, shows, plans and applies, and never applies unas
     ['plan', 'second', '--yes'],
     ['show', '../x'],
   ])
-    assert.ok([2, 4].includes(glass('group', ...words).status ?? -1), words.join(' '));
+    assert.ok([2, 4].includes(install.glass('group', ...words).status ?? -1), words.join(' '));
 });

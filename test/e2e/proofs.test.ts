@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { ROOT } from '../../src/base/paths.ts';
 import type { InspectAnswer } from '../../src/cli/inspect.ts';
-import { Install } from '../fakes/install.ts';
+import { Install, until } from '../fakes/install.ts';
 import { PatchedTree } from '../fakes/patched_tree.ts';
 import { rows, Terminal } from '../fakes/terminal.ts';
 
@@ -38,12 +36,6 @@ async function answered(chat: string): Promise<void> {
   await terminal.hears(/You said: hello/);
 }
 
-function glass(...words: string[]) {
-  const env = { ...process.env, GLASS_HOME: install.paths.home, NO_COLOR: '1' };
-  const options = { env, encoding: 'utf8', timeout: 60_000, maxBuffer: 2 ** 24 } as const;
-  return spawnSync(process.execPath, [join(ROOT, 'src/cli/main.ts'), ...words], options);
-}
-
 test('a group is proven before its first sandbox starts, and not again while nothing changes', async () => {
   assert.deepEqual(proofs(), []);
   await Promise.all([answered('one'), answered('two')]);
@@ -68,25 +60,25 @@ test('another authority is another boundary: it is proven anew, also after a res
 });
 
 test('glass inspect shows what is declared, what is, and every attempt, as a table, JSON and a report', async () => {
-  const table = glass('inspect', 'assistant', ...(IS_ROOT ? ['--canary'] : []));
+  const table = install.glass('inspect', 'assistant', ...(IS_ROOT ? ['--canary'] : []));
   assert.equal(table.status, 0, table.stderr + table.stdout);
   assert.match(table.stdout, /memory +512 MiB/);
   assert.match(table.stdout, /mount +write +\/workspace/);
   assert.match(table.stdout, /✓ reach the docker engine/);
   assert.match(table.stdout, /assistant on bubblewrap: \d+ held, 0 failed/);
-  const json = glass('inspect', 'assistant', '--quick', '--json');
+  const json = install.glass('inspect', 'assistant', '--quick', '--json');
   const found = JSON.parse(json.stdout) as InspectAnswer;
   assert.ok(found.inspection.probes.filter((probe) => probe.state === 'passed').length >= 60);
   assert.ok(
     (found.last_seen['exhaust.processes'] ?? 0) > 0 || !IS_ROOT,
     'what a quick look leaves out was seen before',
   );
-  const report = glass('inspect', 'assistant', '--quick', '--markdown').stdout;
+  const report = install.glass('inspect', 'assistant', '--quick', '--markdown').stdout;
   assert.match(report, /^# /);
   assert.match(report, /512 MiB/);
   assert.match(report, /not built/);
-  assert.equal(glass('inspect', 'nobody').status, 4);
-  assert.equal(glass('inspect').status, 2);
+  assert.equal(install.glass('inspect', 'nobody').status, 4);
+  assert.equal(install.glass('inspect').status, 2);
 });
 
 test('an inspection leaves nothing behind', () => {
@@ -119,5 +111,25 @@ test('a boundary with a hole starts nothing: the person is told, the operator is
     assert.equal(rows(holed, "SELECT id FROM events WHERE kind = 'sandbox.ready'").length, 0);
   } finally {
     await holed.stop();
+  }
+});
+
+test('a boundary that nobody asks about is proven in full by itself, when it is due', async () => {
+  using tree = new PatchedTree([['src/base/limits.ts', 'PROOF_LOOK_MS = 60 * MINUTE_MS', 'PROOF_LOOK_MS = SECOND_MS']]);
+  const due = new Install(undefined, tree.root);
+  try {
+    due.group('assistant', 'harness: probe\n');
+    await due.start();
+    const kept = (): Proof[] => rows<Proof>(due, 'SELECT fingerprint, depth, ok FROM proofs ORDER BY id');
+    await until('it was proven', async () =>
+      assert.deepEqual(
+        kept().map(({ depth, ok }) => [depth, ok]),
+        [['full', 1]],
+      ),
+    );
+    await new Promise((resolve) => setTimeout(resolve, 2500));
+    assert.equal(kept().length, 1, 'once is enough for a day');
+  } finally {
+    await due.stop();
   }
 });

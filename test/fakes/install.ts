@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -57,6 +57,16 @@ export class Install {
       stdio: 'ignore',
     });
     this.#children.set(part, child);
+  }
+
+  /** The command line on this home, as in a pipe. */
+  glass(...words: string[]): SpawnSyncReturns<string> {
+    return spawnSync(process.execPath, [join(this.#root, 'src/cli/main.ts'), ...words], {
+      env: { ...this.#env, NO_COLOR: '1' },
+      encoding: 'utf8',
+      timeout: 60_000,
+      maxBuffer: 2 ** 24,
+    });
   }
 
   pid(part: 'gateway' | 'host'): number {
