@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { HarnessName, InstallConfig, ModelConfig, Provider, RuntimeName } from '../base/config.ts';
 import { OperatingError } from '../base/errors.ts';
 import { readYaml } from '../base/yaml.ts';
+import { brokenExample } from './decide.ts';
 import type { EgressService } from './egress.ts';
 import { expandHome, judgeMount, lookAt, type Mount, type MountPlaces } from './mounts.ts';
 import { canonicalPackages, type Packages } from './packages.ts';
@@ -59,6 +60,8 @@ export function readGroup(
     if (service.use !== undefined && !raw.secrets.includes(service.use))
       refuse(`egress.${name}.use: the secret ${service.use} is not in secrets`);
   }
+  const example = brokenExample(raw.egress);
+  if (example !== null) refuse(example);
   return {
     version: AUTHORITY_VERSION,
     group,

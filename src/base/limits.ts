@@ -281,6 +281,8 @@ export const VAULT_CONNECTIONS_MAX = 8;
 export const SOCKET_REQUESTS_MAX = 256;
 /** Unread bytes towards one peer of gateway.sock or vault.sock before it counts as stuck. */
 export const SOCKET_BACKLOG_BYTES_MAX = 4 * MIB;
+/** UTF-8 bytes of a request target that egress looks at: what servers take in a request line. */
+export const EGRESS_TARGET_BYTES_MAX = 8 * KIB;
 /** Pages of audit.db's log before they are moved: at SQLite's 1000, one request in 200 waited 4 ms for the disk. */
 export const AUDIT_WAL_PAGES = 4000;
 /** A request that began longer before the newest one cannot have been running at a crash: no turn is near as long. */

@@ -89,6 +89,14 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./harness.ts')).harness,
   },
   {
+    name: 'egress',
+    usage: 'egress explain <group> <METHOD> <URL>',
+    summary: 'which rule of a group decides about a request',
+    flags: [],
+    words: 4,
+    load: async () => (await import('./egress.ts')).egress,
+  },
+  {
     name: 'inspect',
     usage: 'inspect <group> [--quick] [--canary] [--markdown]',
     summary: 'prove the boundary of a group from the inside',

@@ -69,6 +69,11 @@ const INPUTS = {
   outcome: z.strictObject({ message: z.string().min(1).max(200) }),
   trace: z.strictObject({ message: z.string().min(1).max(200).default('latest') }),
   group: z.strictObject({ group: nameSchema }),
+  explain: z.strictObject({
+    group: nameSchema,
+    method: z.string().regex(/^[A-Za-z]{1,20}$/, 'must be a method such as GET'),
+    url: z.string().min(1).max(10_000),
+  }),
   inspect: z.strictObject({
     group: nameSchema,
     depth: z.enum(['quick', 'full']).default('full'),
@@ -186,6 +191,13 @@ export const OPERATIONS: readonly Operation[] = [
     input: INPUTS.apply,
     handle: async ({ groups, operator }, input: z.infer<typeof INPUTS.apply>) =>
       value(await groups.apply(input.group, input.hash, operator)),
+  },
+  {
+    name: 'egress_explain',
+    summary: 'which rule decides about a request of a group',
+    input: INPUTS.explain,
+    handle: async ({ groups }, input: z.infer<typeof INPUTS.explain>) =>
+      value(groups.explain(input.group, input.method, input.url)),
   },
   {
     name: 'inspect',

@@ -1,6 +1,7 @@
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Authority, bytesOf, hashOf, readGroup } from '../authority/authority.ts';
+import { type Decision, decide, type EgressRequest } from '../authority/decide.ts';
 import { type Change, capabilitiesOf, difference, notBuilt } from '../authority/difference.ts';
 import { type MountPlaces, placesOf } from '../authority/mounts.ts';
 import { keepAuthority } from '../authority/store.ts';
@@ -46,6 +47,8 @@ export interface GroupShown {
   edited: string | null;
 }
 
+export type Explained = EgressRequest & Decision & { group: string };
+
 export interface GroupsInput {
   paths: Paths;
   install: InstallConfig;
@@ -84,6 +87,15 @@ export class Groups {
       controls: row === undefined ? [] : JSON.parse(row.controls),
       edited: this.edited(group),
     };
+  }
+
+  /** What the egress rules in force say of a request. Throws `OperatingError`: `usage` for an address, `config`. */
+  explain(group: string, method: string, url: string): Explained {
+    const row = this.#row(this.#known(group));
+    if (row === undefined) throw new OperatingError('config', `nothing of the group ${group} is in force`);
+    const request = requestOf(method, url);
+    const { egress } = objectOf(row);
+    return { group, ...request, ...decide(egress, request) };
   }
 
   /** Whether the file says something else than what is in force. */
@@ -218,6 +230,19 @@ export function makeGroup(paths: Paths, name: string): void {
 
 export function copyIfMissing(from: string, to: string): void {
   if (!existsSync(to)) copyFileSync(from, to);
+}
+
+/** Taken apart by hand: `new URL` would repair what a client sends, and what is explained is what is sent. */
+function requestOf(method: string, url: string): EgressRequest {
+  const found = /^https:\/\/([^/?#\s]+?)(?::(\d{1,5}))?([/?].*)?$/s.exec(url);
+  if (found === null)
+    throw new OperatingError(
+      'usage',
+      'the address must be https://host/path',
+      'nothing else is ever let out with a secret',
+    );
+  const [, host, port = '443', target = '/'] = found;
+  return { method: method.toUpperCase(), host: host!, port: Number(port), target };
 }
 
 function objectOf(row: AuthorityRow): Authority {

@@ -8,7 +8,8 @@ import { describe, planRuns, type RunResult, reportOf, runAll } from './matrix.t
 import { collectPoints } from './points.ts';
 
 /** Short form: each fault point once, by its own process; then seeded rounds. `GLASS_CRASH_RUNS` makes it longer. */
-const LANES = 2;
+/** A run mostly waits. */
+const LANES = 3;
 const AGAIN_MAX = 3;
 
 test('whatever is killed and when, no message is lost, sent twice or settled twice', {

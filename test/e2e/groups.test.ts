@@ -124,6 +124,24 @@ test('what nothing acts on yet is planned, and said to be so', async () => {
   install.group('assistant', 'harness: probe\n');
 });
 
+test('the rule that decides about a request is named, of what is in force', async () => {
+  const service = 'egress: {wiki: {host: wiki.example.com, allow: [GET /api/**], deny: [GET /api/secret]}}';
+  await install.change('assistant', `harness: probe\n${service}\n`);
+  const explain = (...words: string[]) => install.glass('egress', 'explain', 'assistant', ...words);
+  const allowed = explain('GET', 'https://wiki.example.com/api/pages?q=1');
+  assert.deepEqual([allowed.status, allowed.stdout], [0, 'allow: wiki allows GET /api/**\n']);
+  assert.match(allowed.stderr, /refuses everything but the model/);
+  assert.match(explain('get', 'https://wiki.example.com/api/secret').stdout, /^deny: wiki denies GET \/api\/secret\n/);
+  const elsewhere = explain('POST', 'https://evil.example/', '--json');
+  assert.equal(elsewhere.status, 7);
+  assert.equal(JSON.parse(elsewhere.stdout).rule, 'default');
+  assert.match(explain('GET', 'https://wiki.example.com/api/%2e%2e/x').stdout, /escape of a dot/);
+  for (const words of [['GET', 'http://wiki.example.com/'], ['GET', 'wiki'], ['G T', 'https://a/'], ['GET']])
+    assert.equal(explain(...words).status, 2, words.join(' '));
+  assert.equal(install.glass('egress', 'explain', 'nobody', 'GET', 'https://a.example/').status, 4);
+  await install.change('assistant', 'harness: probe\n');
+});
+
 test('a mount is read in the sandbox at its place, and not written', async () => {
   await install.change('assistant', `harness: probe\nmounts: [{source: "${notes}"}]\n`);
   assert.match(await answerTo('mount', 'file /mnt/notes/a.txt'), /ok: .*"bytes":15/);
