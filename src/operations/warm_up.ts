@@ -1,11 +1,12 @@
-import { chmodSync, chownSync, mkdirSync, readdirSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Authority } from '../authority/authority.ts';
 import type { HarnessName } from '../base/config.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Paths } from '../base/paths.ts';
-import type { Runtime } from '../runtimes/runtime.ts';
+import type { Runtime, SandboxSpec } from '../runtimes/runtime.ts';
+import { openCodeFolder } from '../sessions/code_folder.ts';
 import { warmUpSpec } from '../sessions/spec.ts';
 
 /** Compiled code of the sandbox's own programs; each sandbox sees it read-only. One folder a version of Node. */
@@ -18,7 +19,8 @@ const WARM_UP_MS = 30_000;
 
 /**
  * Fills the folder of compiled code once for a harness, by loading it in a sandbox of its own in which nothing untrusted
- * runs. Never rejects: without it sandboxes only start slower. Returns whether anything was to be done.
+ * runs: in a draft beside it, whose content is moved there when it is complete. A warm-up that is killed leaves sandboxes slower,
+ * and nothing that they cannot read. Never rejects. Returns whether anything was to be done.
  */
 export async function warmUp(
   paths: Paths,
@@ -28,9 +30,10 @@ export async function warmUp(
   uid: number | null,
   log: Log,
 ): Promise<boolean> {
-  const folder = join(codeCacheOf(paths), harness);
-  mkdirSync(folder, { recursive: true });
+  const base = codeCacheOf(paths);
+  const folder = openCodeFolder(base, harness);
   if (readdirSync(folder).length > 0) return false;
+  const draft = newDraft(base, harness);
   const spec = warmUpSpec({
     paths,
     authority,
@@ -39,21 +42,37 @@ export async function warmUp(
     harness,
     uid,
     node: process.execPath,
-    codeCache: folder,
+    codeCache: draft,
   });
   const began = performance.now();
-  if (uid !== null) chownSync(folder, uid, uid);
   try {
-    const sandbox = await runtime.start(spec, () => {});
-    const timer = setTimeout(() => sandbox.kill(), WARM_UP_MS);
-    const exit = await sandbox.exited;
-    clearTimeout(timer);
-    seal(folder);
-    log.info('warm_up', { harness, ms: Math.round(performance.now() - began), code: exit.code });
+    if (uid !== null) chownSync(draft, uid, uid);
+    const code = await ran(runtime, spec);
+    seal(draft);
+    // Its content, not the folder: a sandbox that is starting has the folder in its hands.
+    for (const name of readdirSync(draft)) renameSync(join(draft, name), join(folder, name));
+    log.info('warm_up', { harness, ms: Math.round(performance.now() - began), code });
   } catch (error) {
     log.warn('warm_up.failed', { harness, reason: messageOf(error) });
   }
+  rmSync(draft, { recursive: true, force: true });
   return true;
+}
+
+/** Drafts that an earlier host left are removed: one host at a time has this home. */
+function newDraft(base: string, harness: HarnessName): string {
+  const prefix = `.${harness}-`;
+  for (const name of readdirSync(base).filter((entry) => entry.startsWith(prefix)))
+    rmSync(join(base, name), { recursive: true, force: true });
+  return mkdtempSync(join(base, prefix));
+}
+
+async function ran(runtime: Runtime, spec: SandboxSpec): Promise<number | null> {
+  const sandbox = await runtime.start(spec, () => {});
+  const timer = setTimeout(() => sandbox.kill(), WARM_UP_MS);
+  const exit = await sandbox.exited;
+  clearTimeout(timer);
+  return exit.code;
 }
 
 /** From now on every sandbox may read it. Only our own code has written here, so that plain paths are safe. */

@@ -1,5 +1,3 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Authority } from '../authority/authority.ts';
 import { checkMounts, type MountPlaces } from '../authority/mounts.ts';
 import type { HarnessName, RuntimeName } from '../base/config.ts';
@@ -8,6 +6,7 @@ import type { Paths } from '../base/paths.ts';
 import { groupUid } from '../ledger/chats.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { LimitState, Runtime } from '../runtimes/runtime.ts';
+import { openCodeFolder } from './code_folder.ts';
 import type { Egress } from './egress.ts';
 import { effectiveHarness, isInstalled, requireInstalled } from './harnesses.ts';
 import { checkControls, inForce } from './in_force.ts';
@@ -47,8 +46,7 @@ export class Planner {
     checkMounts(authority.mounts, this.#input.places());
     const controls = [...(await runtime.limits()), ...(await this.#input.limitsOf())];
     checkControls(row, controls);
-    const codeCache = join(this.#input.codeCache, harness);
-    mkdirSync(codeCache, { recursive: true });
+    const codeCache = openCodeFolder(this.#input.codeCache, harness);
     const uid = groupUid(ledger.db, group);
     return {
       authority,

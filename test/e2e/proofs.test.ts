@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import type { InspectAnswer } from '../../src/cli/inspect.ts';
 import { Install, until } from '../fakes/install.ts';
@@ -131,5 +131,29 @@ test('a boundary that nobody asks about is proven in full by itself, when it is 
     assert.equal(kept().length, 1, 'once is enough for a day');
   } finally {
     await due.stop();
+  }
+});
+
+test('a warm-up that is killed in the middle leaves nothing that a sandbox cannot read', async () => {
+  const killed = new Install();
+  try {
+    killed.group('assistant', 'harness: probe\n');
+    await killed.start();
+    const codes = join(killed.paths.cache, `code-${process.version}-${process.arch}`);
+    await until('a warm-up has begun', async () =>
+      assert.ok(readdirSync(codes).some((name) => name.startsWith('.probe-'))),
+    );
+    await killed.end('host', 'SIGKILL');
+    assert.deepEqual(readdirSync(join(codes, 'probe')), []);
+    killed.spawn('host');
+    await killed.ready();
+    const terminal = new Terminal(killed.control, 'after');
+    await terminal.open();
+    await terminal.say('hello');
+    await terminal.hears(/You said: hello/);
+    await until('another one has done it', async () => assert.ok(readdirSync(join(codes, 'probe')).length > 0));
+    await until('the draft is gone', async () => assert.deepEqual(readdirSync(codes), ['probe']));
+  } finally {
+    await killed.stop();
   }
 });
