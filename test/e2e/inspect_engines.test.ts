@@ -25,6 +25,12 @@ const LIMITS = 'src/base/limits.ts';
 /** A runtime of an operator who gives sandboxes the network of the host. */
 const OPEN = 'runsc-open';
 const WITH_NETWORK: Patch = [REQUEST, "NetworkMode: 'none'", "NetworkMode: 'host'"];
+/** One that is never reached, but not the whole machine. */
+const WITHOUT_MEMORY: Patch[] = ['Memory', 'MemorySwap'].map((name) => [
+  REQUEST,
+  ` ${name}: limits.memory_bytes,`,
+  ` ${name}: 2 ** 30,`,
+]);
 /** Ten times what it takes on a small machine. */
 const MOST_MS = 60_000;
 
@@ -64,10 +70,7 @@ const CASES: Case[] = [
       { without: 'a network of its own', patches: [WITH_NETWORK], red: ['namespace.net', 'dial.loopback'] },
       {
         without: 'a limit of memory',
-        patches: [
-          [REQUEST, 'Memory: limits.memory_bytes,', 'Memory: 2 ** 30,'],
-          [REQUEST, 'MemorySwap: limits.memory_bytes,', 'MemorySwap: 2 ** 30,'],
-        ],
+        patches: WITHOUT_MEMORY,
         red: ['exhaust.memory'],
         depth: 'full',
       },
@@ -98,9 +101,9 @@ const CASES: Case[] = [
         red: ['mounts.access', 'mounts.writable', 'touch./run/glass'],
       },
       {
-        without: 'a limit of processes',
-        patches: [[LIMITS, 'OCI_RUNTIME_PIDS = 256', 'OCI_RUNTIME_PIDS = 20_000']],
-        red: ['exhaust.processes'],
+        without: 'limits of processes and memory',
+        patches: [[LIMITS, 'OCI_RUNTIME_PIDS = 256', 'OCI_RUNTIME_PIDS = 20_000'], ...WITHOUT_MEMORY],
+        red: ['host.memory', 'exhaust.processes', 'exhaust.memory'],
         depth: 'full',
       },
     ],

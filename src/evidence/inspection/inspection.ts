@@ -145,8 +145,9 @@ async function tryPart({ input, controls, ends, arch, spec }: Run, part: Inspect
   seen.set(`end.${part}`, { value: end });
   // The memory's own answer is how its sandbox ended; said by the runtime, after its program had begun.
   if (part === 'memory' && seen.has('exhaust.memory.started')) seen.set('exhaust.memory', { value: end });
-  // So that the report says how it went instead of that nothing was said.
-  if (part === 'processes' && !seen.has('exhaust.processes')) seen.set('exhaust.processes', { value: end });
+  // Under gVisor that of processes is, too: where the observer could say it, that counts.
+  const fell = seen.has('exhaust.processes.started') && !seen.has('exhaust.processes');
+  if (part === 'processes' && fell) seen.set('exhaust.processes', { value: end });
   if (part === 'attempts' && outside !== null)
     for (const [key, seenThere] of hostObservations(outside)) seen.set(key, seenThere);
   return seen;
