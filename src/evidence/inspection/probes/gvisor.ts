@@ -69,7 +69,7 @@ const CALLS: Record<string, Exception> = {
   'call.socket.packet': RIGHT_INSIDE,
   // ENXIO when it is opened; in the workspace it is refused.
   'call.mknod': inside('made on a /tmp'),
-  // No processor events in it; no such ioctl of any terminal; no such family of netlink; only the default personality.
+  // No processor events in it; no such ioctl of any terminal; no such family of netlink.
   'call.perf_event_open': { one_of: ['ENODEV', 'EPERM', 'ENOSYS'] },
   'call.ioctl.tiocsti': { one_of: ['ENOTTY', 'EPERM'] },
   'call.socket.netlink_audit': { one_of: ['EPROTONOSUPPORT', 'EAFNOSUPPORT', 'EPERM'] },
