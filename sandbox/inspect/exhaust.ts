@@ -8,8 +8,9 @@ import { codeOf, type Report } from './report.ts';
 
 const BLOCK = Buffer.alloc(1 << 20, 1);
 
-/** Starts processes until it may not. */
+/** Starts processes until it may not. Under gVisor the limit ends the sandbox, and nothing after the first word is said. */
 export async function exhaustProcesses(report: Report, task: InspectionTask): Promise<void> {
+  report.saw('exhaust.processes.started', 'ok');
   const children: ReturnType<typeof spawn>[] = [];
   let refused = 'none';
   while (children.length < task.ceiling.processes && refused === 'none') {

@@ -33,11 +33,14 @@ async function run({ part }: InspectionTask): Promise<void> {
   }
 }
 
-/** What needs other processes or answers goes on while the rest is tried. Descriptors are counted before it opens any. */
+/**
+ * What needs other processes goes on while the rest is tried. Descriptors are counted before it opens any. The network
+ * comes last: files are tried without a pause, and on a busy machine that took longer than an answer may take.
+ */
 async function attempts(): Promise<void> {
   observeProcess(report);
-  const waiting = [observeCalls(report, task.calls), observeSetId(report), observeNetwork(report, task)];
+  const waiting = [observeCalls(report, task.calls), observeSetId(report)];
   observeFiles(report, task);
-  await Promise.all(waiting);
+  await Promise.all([...waiting, observeNetwork(report, task)]);
   report.saw('end', 'ok');
 }

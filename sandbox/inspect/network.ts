@@ -57,7 +57,8 @@ type Done = (outcome: string) => void;
 /** The first outcome counts; none in time is `no answer`. */
 function bounded(begin: (done: Done) => void): Promise<string> {
   return new Promise((resolve) => {
-    setTimeout(() => resolve('no answer'), DIAL_MS).unref();
+    // An answer that came while something else kept this process busy is read before the immediate.
+    setTimeout(() => setImmediate(() => resolve('no answer')), DIAL_MS).unref();
     try {
       begin(resolve);
     } catch (error) {

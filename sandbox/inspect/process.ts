@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { hostname, release } from 'node:os';
 import { listed, type Report, textOf } from './report.ts';
@@ -28,8 +29,9 @@ export function observeProcess(report: Report): void {
 function observeIdentity(report: Report): void {
   const status = textOf(() => readFileSync('/proc/self/status', 'utf8'));
   for (const field of STATUS_FIELDS) {
-    const value = new RegExp(`^${field}:[ \\t]*(.*)$`, 'm').exec(status)?.[1];
-    if (value !== undefined) report.saw(`status.${field}`, value.trim().replace(/\s+/g, ' '));
+    // Said, not left out: a kernel that has no such line is another thing than an observer that did not come to it.
+    const value = new RegExp(`^${field}:[ \\t]*(.*)$`, 'm').exec(status)?.[1] ?? 'no such line';
+    report.saw(`status.${field}`, value.trim().replace(/\s+/g, ' '));
   }
   report.tried('set.uid', () => process.setuid!(0));
   report.tried('set.gid', () => process.setgid!(0));
@@ -67,12 +69,12 @@ function foreignDescriptors(): string[] {
 
 function observeLimits(report: Report): void {
   const limits = textOf(() => readFileSync('/proc/self/limits', 'utf8'));
-  for (const [name, label] of [
-    ['open_files', 'Max open files'],
-    ['core', 'Max core file size'],
+  for (const [name, label, letter] of [
+    ['open_files', 'Max open files', 'n'],
+    ['core', 'Max core file size', 'c'],
   ] as const) {
     const found = new RegExp(`^${label}\\s+(\\S+)\\s+(\\S+)`, 'm').exec(limits);
-    report.saw(`limit.${name}`, found === null ? 'unknown' : `${found[1]} ${found[2]}`);
+    report.saw(`limit.${name}`, found === null ? limitsOfShell(letter) : `${found[1]} ${found[2]}`);
   }
   report.saw('limit.processes', /^Max processes\s+(\S+)/m.exec(limits)?.[1] ?? 'unknown');
   report.saw('limit.pids', firstOf(['/sys/fs/cgroup/pids/pids.max', '/sys/fs/cgroup/pids.max']));
@@ -80,6 +82,16 @@ function observeLimits(report: Report): void {
   const quota = firstOf(['/sys/fs/cgroup/cpu/cpu.cfs_quota_us', '/sys/fs/cgroup/cpu.max']);
   report.saw('limit.cpus', quota.split(' ')[0]!);
   report.saw('limit.memory', firstOf(['/sys/fs/cgroup/memory/memory.limit_in_bytes', '/sys/fs/cgroup/memory.max']));
+}
+
+/** Soft and hard, where /proc has no file of them (gVisor): a shell asks the kernel. */
+function limitsOfShell(letter: string): string {
+  const script = `echo $(ulimit -S${letter}) $(ulimit -H${letter})`;
+  return textOf(() =>
+    execFileSync('/bin/sh', ['-c', script], { stdio: ['ignore', 'pipe', 'ignore'] })
+      .toString()
+      .trim(),
+  );
 }
 
 /** The content of the first of the files that is there, or the code of the last one's refusal. */

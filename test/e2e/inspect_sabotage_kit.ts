@@ -32,7 +32,8 @@ export async function describeSabotages(name: Runtime['name'], sabotages: readon
   });
 }
 
-function judgeSabotage({ red, hidden }: Sabotage, inspection: Inspection, failed: string[]): void {
+/** Fails when the inspection did not see what the sabotage took away. */
+export function judgeSabotage({ red, hidden }: Sabotage, inspection: Inspection, failed: string[]): void {
   assert.equal(inspection.ok, hidden !== undefined);
   if (red === 'all') {
     assert.ok(inspection.problem !== null && inspection.probes.every(({ state }) => state !== 'passed'));

@@ -7,9 +7,10 @@ import type { Inspection } from '../../src/evidence/inspection/inspection.ts';
 import { type JudgeInput, judge } from '../../src/evidence/inspection/judge.ts';
 import { compareMounts, ownMounts, parseMounts } from '../../src/evidence/inspection/mounts.ts';
 import { ObservationReader } from '../../src/evidence/inspection/observe.ts';
-import { limitFile } from '../../src/evidence/inspection/outside.ts';
+import { hostObservations, limitFile } from '../../src/evidence/inspection/outside.ts';
+import { GVISOR } from '../../src/evidence/inspection/probes/gvisor.ts';
 import { allProbes } from '../../src/evidence/inspection/probes/list.ts';
-import type { Probe, Profile } from '../../src/evidence/inspection/probes/probe.ts';
+import { expectationOf, type Probe, type Profile } from '../../src/evidence/inspection/probes/probe.ts';
 import { renderInspection } from '../../src/evidence/inspection/report.ts';
 import type { Bind } from '../../src/runtimes/runtime.ts';
 import { sandboxSpec } from '../e2e/runtimes_kit.ts';
@@ -24,7 +25,12 @@ const HOST: HostFacts = {
 };
 const WORKSPACE: Bind = { source: '/data/w', target: '/workspace', access: 'write' };
 const NOTES: Bind = { source: '/data/n', target: '/notes', access: 'read' };
-const declared = declaredOf(sandboxSpec({ binds: [WORKSPACE, NOTES] }), 2 ** 30, 'bubblewrap', HOST);
+const declared = declaredOf(
+  sandboxSpec({ binds: [WORKSPACE, NOTES] }),
+  2 ** 30,
+  { runtime: 'bubblewrap', profile: 'bubblewrap' },
+  HOST,
+);
 
 const PROBE: Probe = {
   id: 'p',
@@ -115,6 +121,50 @@ describe('the list of probes', () => {
         assert.ok(results.filter(({ state }) => state === 'failed').length >= 100, profile);
       }
     }
+  });
+});
+
+describe('what is right under gVisor', () => {
+  const probes = allProbes('x64', { loopback_port: 1, abstract: 'a', address: '192.0.2.2' });
+
+  test('is said of probes that exist, and leaves what is right under the others alone', () => {
+    const ids = probes.map(({ id }) => id);
+    assert.deepEqual(
+      Object.keys(GVISOR).filter((id) => !ids.includes(id)),
+      [],
+    );
+    for (const probe of probes.filter(({ id }) => id.startsWith('touch./'))) {
+      const dev = probe.id === 'touch./dev';
+      assert.deepEqual(expectationOf(probe, 'bubblewrap'), { one_of: ['EROFS'] });
+      assert.deepEqual(expectationOf(probe, 'docker'), { one_of: [dev ? 'EPERM' : 'EROFS'] });
+    }
+  });
+
+  test('never takes the success of an attempt for a guard', () => {
+    const attempts = /^(call|open|touch|dial|set)\.(?!declared)|^exhaust\./;
+    for (const probe of probes.filter(({ id }) => attempts.test(id))) {
+      const expectation = expectationOf(probe, 'gvisor');
+      if ('one_of' in expectation)
+        assert.ok(!expectation.one_of.some((answer) => ['ok', 'none'].includes(answer)), probe.id);
+    }
+  });
+
+  test('may be read from another observation than the one from inside', () => {
+    const probe: Probe = { ...PROBE, except: { gvisor: { reads: 'host.p', one_of: ['own'] } } };
+    const seen = { 'dial.p': { value: 'own' }, 'host.p': { value: 'the host’s' } };
+    assert.deepEqual(judged(probe, seen, { profile: 'gvisor' }).seen, 'the host’s');
+    assert.equal(judged(probe, seen, { profile: 'gvisor' }).state, 'failed');
+  });
+});
+
+describe('the view from outside', () => {
+  test('says what it may not look at, and takes it for no answer', () => {
+    const ids = { uid: '1', gid: '1', groups: '', caps: '0', no_new_privs: '1', seccomp: '2' };
+    const limits = { pids: '1', memory: '1', cpus: '1' };
+    const seen = new Map(hostObservations({ ...ids, ...limits, namespaces: { net: 'EACCES', ipc: 'ipc:[1]' } }));
+    assert.ok('not_run' in seen.get('host.namespace.net')!);
+    assert.deepEqual(seen.get('host.namespace.ipc'), { value: 'ipc:[1]' });
+    assert.deepEqual(seen.get('host.seccomp'), { value: '2' });
   });
 });
 

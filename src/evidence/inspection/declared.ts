@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
-import { CPU_PERIOD_US } from '../../base/limits.ts';
+import { CPU_PERIOD_US, OCI_RUNTIME_PIDS } from '../../base/limits.ts';
 import { LABEL_VARIABLE } from '../../runtimes/bubblewrap_argv.ts';
-import type { SandboxSpec } from '../../runtimes/runtime.ts';
+import type { Runtime, SandboxSpec } from '../../runtimes/runtime.ts';
 import { INNER_ID } from '../../runtimes/userland.ts';
 import { ownMounts } from './mounts.ts';
 import type { Facts, Profile } from './probes/probe.ts';
@@ -55,10 +55,16 @@ const DEVICES = [
 /** A link to `/proc/kcore`, and POSIX message queues: only some runtimes make them. */
 const DEVICES_OF_SOME = ['core', 'mqueue'];
 
-export function declaredOf(spec: SandboxSpec, workspace_bytes: number, profile: Profile, host: HostFacts): Declared {
+/** `runtime`: who makes the sandbox; `profile`: whose answers are right in it. They differ under gVisor only. */
+export function declaredOf(
+  spec: SandboxSpec,
+  workspace_bytes: number,
+  { runtime, profile }: { runtime: Runtime['name']; profile: Profile },
+  host: HostFacts,
+): Declared {
   const ids = spec.uid === null ? host : { uid: spec.uid, gid: spec.uid, groups: [] };
-  const inside = profile === 'bubblewrap' ? { uid: INNER_ID, gid: INNER_ID } : ids;
-  const env = envNames(spec, profile);
+  const inside = runtime === 'bubblewrap' ? { uid: INNER_ID, gid: INNER_ID } : ids;
+  const env = envNames(spec, runtime);
   const { limits } = spec;
   return {
     facts: {
@@ -69,6 +75,7 @@ export function declaredOf(spec: SandboxSpec, workspace_bytes: number, profile: 
       shm_bytes: String(limits.shm_bytes),
       open_files: `${limits.open_files} ${limits.open_files}`,
       pids: String(limits.pids),
+      host_pids: String(limits.pids + (spec.oci_runtime === null ? 0 : OCI_RUNTIME_PIDS)),
       cpu_quota_us: String(Math.round(limits.cpus * CPU_PERIOD_US)),
       memory_bytes: String(limits.memory_bytes),
     },
@@ -76,7 +83,7 @@ export function declaredOf(spec: SandboxSpec, workspace_bytes: number, profile: 
     workspace_bytes,
     profile,
     host,
-    own: ownMounts(profile, host.userland.folders),
+    own: ownMounts(runtime, host.userland.folders),
     env_first: [...env, 'PATH', 'PWD', 'OLDPWD'],
     devices: { needed: DEVICES, allowed: [...DEVICES, ...DEVICES_OF_SOME] },
     host_ids: { uid: ids.uid, gid: ids.gid, groups: [ids.gid, ...ids.groups] },
@@ -88,10 +95,10 @@ function fourTimes(id: number): string {
 }
 
 /** The spec's own, and what each runtime adds: bubblewrap's label and its shell's folder, an engine's host name and home. */
-function envNames(spec: SandboxSpec, profile: Profile): string[] {
+function envNames(spec: SandboxSpec, runtime: Runtime['name']): string[] {
   const added = { bubblewrap: [LABEL_VARIABLE, 'PWD'], docker: ['HOME', 'HOSTNAME'] };
-  const own = added[profile === 'bubblewrap' ? 'bubblewrap' : 'docker'];
-  const podman = profile === 'podman' ? ['container', 'TERM'] : [];
+  const own = added[runtime === 'bubblewrap' ? 'bubblewrap' : 'docker'];
+  const podman = runtime === 'podman' ? ['container', 'TERM'] : [];
   return [...new Set([...Object.keys(spec.env), ...own, ...podman])].sort();
 }
 

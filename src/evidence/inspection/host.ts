@@ -6,7 +6,7 @@ import type { Observation } from './derive.ts';
 
 /** What this host is, for comparison with what is seen inside. */
 
-const NAMESPACES = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'user', 'uts'];
+export const NAMESPACES = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'user', 'uts'];
 
 /** `unpacked`: the root that bubblewrap takes system files from; null: the host's own. */
 export function hostFacts(unpacked: string | null): HostFacts {

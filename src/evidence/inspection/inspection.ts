@@ -14,6 +14,7 @@ import { derive, type Observation } from './derive.ts';
 import { canaryControl, hostAddress, hostFacts } from './host.ts';
 import { judge, type ProbeResult } from './judge.ts';
 import { observe } from './observe.ts';
+import { hostObservations } from './outside.ts';
 import type { LimitName } from './probes/limits.ts';
 import { allProbes } from './probes/list.ts';
 import type { HostEnds } from './probes/network.ts';
@@ -72,7 +73,12 @@ export async function inspectSandbox(input: InspectionInput): Promise<Inspection
     const run = runOf(input, controls);
     const raw = await tryAll(run);
     const { profile, depth, absent } = input;
-    const declared = declaredOf(run.spec, input.workspace_bytes, profile, hostFacts(unpackedRoot(input)));
+    const declared = declaredOf(
+      run.spec,
+      input.workspace_bytes,
+      { runtime: input.runtime.name, profile },
+      hostFacts(unpackedRoot(input)),
+    );
     const probes = judge({
       probes: allProbes(run.arch, run.ends),
       profile,
@@ -132,15 +138,18 @@ async function tryPart({ input, controls, ends, arch, spec }: Run, part: Inspect
   const own: SandboxSpec =
     part === 'attempts'
       ? { ...spec, argv }
-      : { ...spec, argv, session: `${spec.session}-${part}`, limits: loweredLimits(spec.limits) };
+      : { ...spec, argv, session: `${spec.session}-${part}`, limits: loweredLimits(spec.limits, part) };
   const { seen, outside, exit, other } = await observe(input.runtime, own, nonce);
-  const end = exit.reason ?? (exit.code === 0 ? 'ended by itself' : `ended with ${exit.code ?? exit.signal}: ${other}`);
+  const because = other === '' ? '' : `: ${other}`;
+  const end = exit.reason ?? (exit.code === 0 ? 'ended by itself' : `ended with ${exit.code ?? exit.signal}${because}`);
   seen.set(`end.${part}`, { value: end });
   // The memory's own answer is how its sandbox ended; said by the runtime, after its program had begun.
   if (part === 'memory' && seen.has('exhaust.memory.started')) seen.set('exhaust.memory', { value: end });
-  if (part === 'attempts' && outside !== null) {
-    for (const [name, value] of Object.entries(outside)) seen.set(`host.${name}`, { value });
-  }
+  // Under gVisor that of processes is, too: where the observer could say it, that counts.
+  const fell = seen.has('exhaust.processes.started') && !seen.has('exhaust.processes');
+  if (part === 'processes' && fell) seen.set('exhaust.processes', { value: end });
+  if (part === 'attempts' && outside !== null)
+    for (const [key, seenThere] of hostObservations(outside)) seen.set(key, seenThere);
   return seen;
 }
 

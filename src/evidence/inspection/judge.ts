@@ -2,7 +2,7 @@ import type { Observations } from './derive.ts';
 import {
   type Depth,
   describeExpectation,
-  type Expectation,
+  type Exception,
   expectationOf,
   type Facts,
   type Probe,
@@ -46,7 +46,7 @@ export function judge(input: JudgeInput): ProbeResult[] {
 
 type Judgement = Pick<ProbeResult, 'state' | 'seen'>;
 
-function judgeOne(probe: Probe, expectation: Expectation, input: JudgeInput): Judgement {
+function judgeOne(probe: Probe, expectation: Exception, input: JudgeInput): Judgement {
   if ('not_built' in expectation) return { state: 'not_built', seen: expectation.not_built };
   if ('not_run' in expectation) return { state: 'not_run', seen: expectation.not_run };
   if (probe.limit !== undefined && input.absent.includes(probe.limit)) {
@@ -59,7 +59,7 @@ function judgeOne(probe: Probe, expectation: Expectation, input: JudgeInput): Ju
     if (control !== undefined && 'not_run' in control) return { state: 'not_run', seen: control.not_run };
     if (control?.value !== 'ok') return { state: 'failed', seen: `its control did not work: ${control?.value}` };
   }
-  const observation = observations.get(probe.reads);
+  const observation = observations.get(expectation.reads ?? probe.reads);
   if (observation === undefined) return { state: 'failed', seen: 'the observer said nothing' };
   if ('not_run' in observation) return { state: 'not_run', seen: observation.not_run };
   const accepted = 'fact' in expectation ? [input.facts[expectation.fact]] : expectation.one_of;

@@ -1,5 +1,4 @@
-import type { Bind } from '../../runtimes/runtime.ts';
-import type { Profile } from './probes/probe.ts';
+import type { Bind, Runtime } from '../../runtimes/runtime.ts';
 
 /** The mount table of a sandbox against what was declared. Pure. */
 
@@ -54,15 +53,21 @@ const ENGINE: OwnMounts = {
   writable: ['/dev', '/dev/mqueue', ...SCRATCH],
 };
 
-/** Its own init, its marker, and the accounts file that it writes for a user that the image does not know. */
-const OF_PODMAN = ['/run/podman-init', '/dev/init', '/run/.containerenv', '/run/secrets', '/etc/passwd', '/etc/group'];
+/**
+ * Its own init, its marker, the accounts file that it writes for a user that the image does not know, and our read-only
+ * covers over what it would mount to be written: without a cover the mount is a writable one, and `mounts.writable` says so.
+ */
+const OF_PODMAN = [
+  ...['/run/podman-init', '/dev/init', '/run/.containerenv', '/run/secrets', '/etc/passwd', '/etc/group'],
+  ...['/run', '/var/tmp'],
+];
 
 /** Nothing is ever started from these, whoever mounts them. */
 const NO_PROGRAMS = ['/proc', '/sys', '/dev/pts', '/dev/mqueue'];
 
 /** `userland`: folders of the host that bubblewrap binds. */
-export function ownMounts(profile: Profile, userland: readonly string[]): OwnMounts {
-  switch (profile) {
+export function ownMounts(runtime: Runtime['name'], userland: readonly string[]): OwnMounts {
+  switch (runtime) {
     case 'bubblewrap':
       return {
         exact: ['/', '/etc', '/dev', ...DEVICES, ...SCRATCH, ...userland],
@@ -72,7 +77,6 @@ export function ownMounts(profile: Profile, userland: readonly string[]): OwnMou
     case 'podman':
       return { ...ENGINE, exact: [...ENGINE.exact, ...OF_PODMAN] };
     case 'docker':
-    case 'gvisor':
       return ENGINE;
   }
 }

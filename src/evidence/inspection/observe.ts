@@ -22,9 +22,15 @@ export async function observe(runtime: Runtime, spec: SandboxSpec, nonce: string
   const lines = new ObservationReader(nonce);
   let sandbox: Sandbox | null = null;
   let outside: OutsideView | null = null;
+  let ended: string | null = null;
+  /** Told apart from an end by a limit: both are a SIGKILL. */
+  const end = (why: string): void => {
+    ended ??= `ended by the inspection: it ${why}`;
+    sandbox?.kill();
+  };
   const look = (): void => {
     if (sandbox === null) return;
-    if (lines.overfull) sandbox.kill();
+    if (lines.overfull) end('said too much');
     // From the observer's first word on it is what it stays; before that it may be a launcher with other rights.
     if (lines.seen.size > 0) outside ??= outsideView(sandbox.pid);
   };
@@ -35,10 +41,10 @@ export async function observe(runtime: Runtime, spec: SandboxSpec, nonce: string
     });
     // An engine may pass on output before it says that it has started.
     look();
-    const timer = setTimeout(() => sandbox?.kill(), INSPECTION_MS);
+    const timer = setTimeout(() => end(`did not end within ${INSPECTION_MS / 1000} s`), INSPECTION_MS);
     const exit = await sandbox.exited;
     clearTimeout(timer);
-    return { seen: lines.seen, outside, exit, other: lines.other };
+    return { seen: lines.seen, outside, exit: { ...exit, reason: ended ?? exit.reason }, other: lines.other };
   } catch (error) {
     const exit = { code: null, signal: null, reason: `start failed: ${messageOf(error)}` };
     return { seen: lines.seen, outside, exit, other: lines.other };

@@ -1,5 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { systemCodeOf } from '../../base/errors.ts';
+import type { Observation } from './derive.ts';
+import { NAMESPACES } from './host.ts';
 
 /** What the host's kernel says of a sandbox's first process: no user namespace or private mount can dress it up. */
 export interface OutsideView {
@@ -7,11 +10,18 @@ export interface OutsideView {
   gid: string;
   /** Supplementary groups, separated by spaces. */
   groups: string;
+  /** The effective set, in hexadecimal. */
+  caps: string;
+  no_new_privs: string;
+  /** Mode of its filter. */
+  seccomp: string;
   /** Limits of its control groups; `none` where it is in no group that has one. */
   pids: string;
   memory: string;
   /** Microseconds of each period. */
   cpus: string;
+  /** Links of its `ns`, or the code of the refusal to read one. */
+  namespaces: Record<string, string>;
 }
 
 const CGROUPS = '/sys/fs/cgroup';
@@ -20,18 +30,41 @@ const CGROUPS = '/sys/fs/cgroup';
 export function outsideView(pid: number): OutsideView {
   const status = textOf(`/proc/${pid}/status`);
   const groups = textOf(`/proc/${pid}/cgroup`);
-  const first = (field: string): string => new RegExp(`^${field}:\\t(\\d+)`, 'm').exec(status)?.[1] ?? 'unknown';
+  const first = (field: string): string => new RegExp(`^${field}:\\t([0-9a-f]+)`, 'm').exec(status)?.[1] ?? 'unknown';
   const limit = (controller: string, v1: string, v2: string): string =>
     groups === '' ? 'unknown' : limitOf(groups, controller, v1, v2);
   return {
     uid: first('Uid'),
     gid: first('Gid'),
     groups: /^Groups:\t(.*)$/m.exec(status)?.[1]?.trim() ?? 'unknown',
+    caps: first('CapEff'),
+    no_new_privs: first('NoNewPrivs'),
+    seccomp: first('Seccomp'),
     pids: limit('pids', 'pids.max', 'pids.max'),
     memory: limit('memory', 'memory.limit_in_bytes', 'memory.max'),
     // Version 2 puts the period behind the quota.
     cpus: limit('cpu', 'cpu.cfs_quota_us', 'cpu.max').split(' ')[0]!,
+    namespaces: Object.fromEntries(NAMESPACES.map((name) => [name, linkOf(`/proc/${pid}/ns/${name}`)])),
   };
+}
+
+/** By key of an observation. */
+export function hostObservations({ namespaces, ...rest }: OutsideView): [string, Observation][] {
+  return [
+    ...Object.entries(rest).map(([name, value]): [string, Observation] => [`host.${name}`, { value }]),
+    ...Object.entries(namespaces).map(([name, link]): [string, Observation] => [
+      `host.namespace.${name}`,
+      link === 'EACCES' ? { not_run: 'only root may look at another account’s namespaces' } : { value: link },
+    ]),
+  ];
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    return systemCodeOf(error) ?? 'unknown';
+  }
 }
 
 function limitOf(groups: string, controller: string, v1: string, v2: string): string {

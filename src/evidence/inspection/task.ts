@@ -1,3 +1,4 @@
+import { unreachable } from '../../base/errors.ts';
 import {
   EXHAUST_MEMORY_BYTES,
   EXHAUST_OPEN_FILES,
@@ -57,16 +58,26 @@ export function taskOf({ part, nonce, arch, spec, ends, control, canary }: TaskI
 }
 
 /**
- * The same limits, lowered: an exhaustion shows that a limit holds, and must not take the machine's last memory where
- * it does not. That the declared figures are the ones that are set is another probe's business.
+ * The same limits, with those lowered that this part exhausts: an exhaustion shows that a limit holds, and must not take
+ * the machine's last memory where it does not. That the declared figures are the ones that are set is another probe's
+ * business. The others stay: under gVisor, processes would run into a lowered memory first.
  */
-export function loweredLimits(limits: SandboxLimits): SandboxLimits {
-  return {
-    ...limits,
-    memory_bytes: Math.min(limits.memory_bytes, EXHAUST_MEMORY_BYTES),
-    pids: Math.min(limits.pids, EXHAUST_PIDS),
-    tmp_bytes: Math.min(limits.tmp_bytes, EXHAUST_TMP_BYTES),
-    shm_bytes: Math.min(limits.shm_bytes, EXHAUST_SHM_BYTES),
-    open_files: Math.min(limits.open_files, EXHAUST_OPEN_FILES),
-  };
+export function loweredLimits(limits: SandboxLimits, part: InspectionPart): SandboxLimits {
+  switch (part) {
+    case 'attempts':
+      return limits;
+    case 'processes':
+      return { ...limits, pids: Math.min(limits.pids, EXHAUST_PIDS) };
+    case 'memory':
+      return { ...limits, memory_bytes: Math.min(limits.memory_bytes, EXHAUST_MEMORY_BYTES) };
+    case 'files':
+      return {
+        ...limits,
+        tmp_bytes: Math.min(limits.tmp_bytes, EXHAUST_TMP_BYTES),
+        shm_bytes: Math.min(limits.shm_bytes, EXHAUST_SHM_BYTES),
+        open_files: Math.min(limits.open_files, EXHAUST_OPEN_FILES),
+      };
+    default:
+      return unreachable(part);
+  }
 }

@@ -82,7 +82,6 @@ const NO_SUCH_FLAG: Expectation = {
   not_built: 'an engine’s binds cannot be nosuid and nodev; no_new_privs and no capabilities stand in',
 };
 const ENGINES = { docker: NO_SUCH_FLAG, podman: NO_SUCH_FLAG, gvisor: NO_SUCH_FLAG };
-const GVISOR_TABLE: Expectation = { not_run: 'gVisor shows a mount table of its own' };
 
 const MOUNTS: readonly Probe[] = [
   quick('mounts', 'mounts.extra', 'use a mount that is not declared', NONE),
@@ -97,9 +96,7 @@ const MOUNTS: readonly Probe[] = [
   quick('mounts', 'mounts.dev', 'keep a device file on a scratch mount', NONE),
   { ...quick('mounts', 'binds.suid', 'keep a set-uid file in the workspace', NONE), except: ENGINES },
   { ...quick('mounts', 'binds.dev', 'keep a device file in the workspace', NONE), except: ENGINES },
-].map((probe) =>
-  probe.id.startsWith('mounts.') ? { ...probe, except: { gvisor: GVISOR_TABLE, ...probe.except } } : probe,
-);
+];
 
 const NEIGHBOURS: readonly Probe[] = [
   quick('neighbours', 'absent.all', 'see a folder of the install beside the declared ones', NONE),

@@ -3,7 +3,7 @@
  * runtime. Judging is in `../judge.ts`; trying is in `sandbox/inspect/`.
  */
 
-/** Which answers are right. Those of `gvisor` are from its documentation: a wrong one shows as a failed probe. */
+/** Which answers are right; those of `gvisor`, under whichever engine, are in `gvisor.ts`. */
 export type Profile = 'bubblewrap' | 'docker' | 'podman' | 'gvisor';
 export type Depth = 'quick' | 'full';
 
@@ -32,6 +32,8 @@ export interface Facts {
   /** Soft and hard limit. */
   open_files: string;
   pids: string;
+  /** With what is added for the threads of an OCI runtime's own (`OCI_RUNTIME_PIDS`). */
+  host_pids: string;
   /** Of each 100 ms. */
   cpu_quota_us: string;
   memory_bytes: string;
@@ -45,6 +47,9 @@ export type Expectation =
   /** There is no such guard yet, and what stands in its place. */
   | { not_built: string };
 
+/** What is right under one runtime; `reads` names another observation, where that one tells more. */
+export type Exception = Expectation & { reads?: string };
+
 export interface Probe {
   id: string;
   group: ProbeGroup;
@@ -54,7 +59,7 @@ export interface Probe {
   reads: string;
   expect: Expectation;
   /** Runtimes under which something else is right; the reason stands beside the entry. */
-  except?: Partial<Record<Profile, Expectation>>;
+  except?: Partial<Record<Profile, Exception>>;
   depth: Depth;
   /** Key of an observation that must be `ok`, or a refusal proves nothing. */
   control?: string;
@@ -62,7 +67,7 @@ export interface Probe {
   limit?: string;
 }
 
-export function expectationOf(probe: Probe, profile: Profile): Expectation {
+export function expectationOf(probe: Probe, profile: Profile): Exception {
   return probe.except?.[profile] ?? probe.expect;
 }
 
