@@ -8,8 +8,7 @@ import { describe, planRuns, type RunResult, reportOf, runAll } from './matrix.t
 import { collectPoints } from './points.ts';
 
 /** Short form: each fault point once, by its own process; then seeded rounds. `GLASS_CRASH_RUNS` makes it longer. */
-/** A run mostly waits. */
-const LANES = 3;
+const LANES = 2;
 const AGAIN_MAX = 3;
 
 test('whatever is killed and when, no message is lost, sent twice or settled twice', {

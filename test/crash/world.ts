@@ -11,6 +11,7 @@ import { DockerRuntime } from '../../src/runtimes/docker.ts';
 import { engineSocket } from '../../src/runtimes/engine.ts';
 import { applyGroup } from '../fakes/authorities.ts';
 import { remove } from '../fakes/remove.ts';
+import { keepWarmCode, takeWarmCode } from './warm_code.ts';
 
 /**
  * One install with everything around it: home, gateway and host as real processes that are started again whenever they
@@ -69,6 +70,7 @@ export class World {
 
   async start(): Promise<void> {
     this.#writeHome();
+    takeWarmCode(this.paths);
     this.#platform = spawn(
       process.execPath,
       [join(this.options.root, 'test/fakes/platform.ts'), join(this.#home, 'journal.txt')],
@@ -158,6 +160,7 @@ export class World {
       await new DockerRuntime({ ...this.paths, socket: engineSocket(process.env) })
         .reap(this.paths.install)
         .catch(() => 0);
+    keepWarmCode(this.paths);
     remove(this.paths.run);
     if (!keep) remove(this.#home);
   }
