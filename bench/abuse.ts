@@ -47,14 +47,12 @@ const end = Date.now() + ${ABUSE_SECONDS * 1000}; while (Date.now() < end) try {
 export async function abuseFigures(): Promise<AbuseFigure[]> {
   const model = await startModel();
   const install = new Install();
-  install.group('assistant', 'harness: probe\n');
+  install.group('assistant', `${groupYaml('native', model)}limits: {memory: 512MiB, pids: 128}\n`);
   try {
     await install.start();
     await install.secret('anthropic', 'fake-secret-value');
     const quiet = await opened(install, 'quiet');
     for (let i = 0; i < 50; i += 1) await quiet.ask('warming up');
-    // The quiet session keeps its sandbox; the hostile one gets a shell.
-    install.group('assistant', `${groupYaml('native', model)}limits: {memory: 512MiB, pids: 128}\n`);
     const hostile = await opened(install, 'hostile');
     await order(hostile, `cat > take_over.mjs <<'END'\n${TAKE_OVER}\nEND\ncat > output.js <<'END'\n${OUTPUT}\nEND`);
     const figures: AbuseFigure[] = [];
@@ -67,9 +65,10 @@ export async function abuseFigures(): Promise<AbuseFigure[]> {
   }
 }
 
-/** Resolves when the command has ended in the agent's shell. */
-function order(agent: Terminal, command: string): Promise<unknown> {
-  return agent.ask(`tool bash ${JSON.stringify({ command })}`);
+/** Resolves when the command has ended in the agent's shell. Throws when no shell ran it: figures without abuse are none. */
+async function order(agent: Terminal, command: string): Promise<void> {
+  const { body } = await agent.ask(`tool bash ${JSON.stringify({ command })}`);
+  if (!body.startsWith('tool said')) throw new Error(`the hostile session ran no command: ${body.slice(0, 200)}`);
 }
 
 async function figure(

@@ -69,7 +69,7 @@ async function open(welcome: Extract<HostFrame, { t: 'welcome' }>): Promise<void
     modelUrl,
     workspace: '/workspace',
     state: '/state',
-    tools: tools.only(welcome.tools),
+    tools: tools.limitedTo(welcome.tools),
     emit,
   });
   const { resumed } = await harness.open();

@@ -26,7 +26,7 @@ export class HatchTools implements PlatformTools {
   }
 
   /** These tools, as far as a group may use them. The host refuses the others; here they are not even offered. */
-  only(names: readonly string[]): PlatformTools {
+  limitedTo(names: readonly string[]): PlatformTools {
     return {
       definitions: this.definitions.filter(({ name }) => names.includes(name)),
       call: (name, input) => this.call(name, input),
