@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { lstatSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { MESSAGE_FILES_BYTES_MAX } from '../../src/base/limits.ts';
 import type { Trace } from '../../src/evidence/trace.ts';
 import { Install, until } from '../fakes/install.ts';
+import { passesForOrdinaryUser } from '../fakes/ordinary_user.ts';
 import { post } from '../fakes/raw_control.ts';
 import { rows, sessionOf, statesOf, Terminal } from '../fakes/terminal.ts';
 
@@ -193,10 +192,5 @@ test('glass chat sends a file with its text, and says why it cannot', () => {
 });
 
 test('the same tests pass for an ordinary user', { skip: IS_ROOT ? false : 'this is an ordinary user' }, () => {
-  const { NODE_TEST_CONTEXT: _, XDG_RUNTIME_DIR: __, ...env } = process.env;
-  const drop = ['--reuid=61234', '--regid=61234', '--clear-groups', '--', process.execPath, '--test'];
-  const run = spawnSync('setpriv', [...drop, fileURLToPath(import.meta.url)], {
-    env: { ...env, HOME: '/nonexistent' },
-  });
-  assert.equal(run.status, 0, run.stdout.toString());
+  passesForOrdinaryUser(import.meta.url);
 });

@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { type Inspection, inspectSandbox } from '../../src/evidence/inspection/inspection.ts';
 import { renderInspection } from '../../src/evidence/inspection/report.ts';
-import { cannotDrop, InspectedHome, IS_ROOT, ORDINARY, redLines, runtimeOf } from './inspect_kit.ts';
+import { cannotDrop, passesForOrdinaryUser } from '../fakes/ordinary_user.ts';
+import { InspectedHome, IS_ROOT, redLines, runtimeOf } from './inspect_kit.ts';
 
 /** Ten times what it takes on a small machine. */
 const QUICK_MS = 20_000;
@@ -95,8 +94,5 @@ for (const name of ['bubblewrap', 'docker'] as const) {
 }
 
 test('the same tests pass for an ordinary user', { skip: cannotDrop() }, () => {
-  const { NODE_TEST_CONTEXT: _, XDG_RUNTIME_DIR: __, ...env } = process.env;
-  const drop = [...ORDINARY, '--', process.execPath, '--test', fileURLToPath(import.meta.url)];
-  const run = spawnSync('setpriv', drop, { env: { ...env, HOME: '/nonexistent' } });
-  assert.equal(run.status, 0, run.stdout.toString());
+  passesForOrdinaryUser(import.meta.url);
 });

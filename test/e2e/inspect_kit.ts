@@ -1,8 +1,7 @@
-import { spawnSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { pathToFileURL } from 'node:url';
 import { type Paths, pathsOf, prepareHome, ROOT } from '../../src/base/paths.ts';
 import type { Inspection, InspectionInput } from '../../src/evidence/inspection/inspection.ts';
 import { engineSocket } from '../../src/runtimes/engine.ts';
@@ -77,16 +76,6 @@ export class InspectedHome {
   }
 }
 
-/** Words for `setpriv`: an account without any right of its own. */
-export const ORDINARY = ['--reuid=61234', '--regid=61234', '--clear-groups'];
-
-/** Why the tests cannot be run again by an ordinary user. */
-export function cannotDrop(): string | false {
-  if (!IS_ROOT) return 'this is an ordinary user';
-  const reach = spawnSync('setpriv', [...ORDINARY, '--', process.execPath, fileURLToPath(import.meta.url), '--reach']);
-  return reach.status === 0 ? false : 'an ordinary user cannot reach this checkout';
-}
-
 /** The probes that did not pass, as lines for a person. */
 export function redLines(inspection: Inspection): string[] {
   return inspection.probes
@@ -119,7 +108,7 @@ export async function inspectFrom(
   return inspectSandbox(await home.input(runtime, depth));
 }
 
-if (import.meta.main && process.argv[2] !== '--reach') {
+if (import.meta.main) {
   const home = new InspectedHome();
   process.stdout.write(JSON.stringify(await inspectFrom(process.argv[2]!, 'bubblewrap', home, 'quick')));
   home.remove();

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { seccompArch } from '../../src/runtimes/seccomp.ts';
+import { cannotDrop, passesForOrdinaryUser } from '../fakes/ordinary_user.ts';
 import * as kit from './runtimes_kit.ts';
 import { limitTests } from './runtimes_limits.ts';
 
@@ -112,25 +111,5 @@ describe(`a bubblewrap sandbox ${who}`, { skip }, () => {
 });
 
 test('the same tests pass for an ordinary user', { skip: cannotDrop() }, () => {
-  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-  const drop = ['--reuid=61234', '--regid=61234', '--clear-groups', '--', process.execPath, '--test'];
-  const run = spawnSync('setpriv', [...drop, fileURLToPath(import.meta.url)], {
-    env: { ...env, HOME: '/nonexistent' },
-  });
-  assert.equal(run.status, 0, run.stdout.toString());
+  passesForOrdinaryUser(import.meta.url);
 });
-
-function cannotDrop(): string | false {
-  if (!kit.IS_ROOT) return 'this is an ordinary user';
-  const reach = spawnSync('setpriv', [
-    '--reuid=61234',
-    '--clear-groups',
-    '--regid=61234',
-    '--',
-    process.execPath,
-    '-e',
-    '0',
-  ]);
-  accessSync(fileURLToPath(import.meta.url), constants.R_OK);
-  return reach.status === 0 ? false : 'an ordinary user cannot reach this checkout';
-}

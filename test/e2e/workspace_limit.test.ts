@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { pathsOf } from '../../src/base/paths.ts';
 import type { Status } from '../../src/evidence/status.ts';
 import { DockerRuntime } from '../../src/runtimes/docker.ts';
@@ -13,6 +12,7 @@ import { mountAt } from '../../src/runtimes/mounts.ts';
 import { imagesProblem, mountWorkspace, unmountWorkspace } from '../../src/runtimes/workspace_image.ts';
 import { until } from '../fakes/install.ts';
 import { contentOf, litterScript } from '../fakes/litter.ts';
+import { cannotDrop, passesForOrdinaryUser } from '../fakes/ordinary_user.ts';
 import { remove } from '../fakes/remove.ts';
 import { ask, type ScriptedInstall, scriptedInstall, shell } from '../fakes/scripted_group.ts';
 
@@ -154,24 +154,5 @@ async function workspaceIn(home: string): Promise<string> {
 }
 
 test('the same tests pass for an ordinary user', { skip: cannotDrop() }, () => {
-  const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-  const drop = ['--reuid=61234', '--regid=61234', '--clear-groups', '--', process.execPath, '--test'];
-  const run = spawnSync('setpriv', [...drop, fileURLToPath(import.meta.url)], {
-    env: { ...env, HOME: '/nonexistent' },
-  });
-  assert.equal(run.status, 0, run.stdout.toString());
+  passesForOrdinaryUser(import.meta.url);
 });
-
-function cannotDrop(): string | false {
-  if (!IS_ROOT) return 'this is an ordinary user';
-  const reach = spawnSync('setpriv', [
-    '--reuid=61234',
-    '--regid=61234',
-    '--clear-groups',
-    '--',
-    process.execPath,
-    '-e',
-    '0',
-  ]);
-  return reach.status === 0 ? false : 'an ordinary user cannot reach this checkout';
-}
