@@ -28,7 +28,7 @@ export interface EgressHandlers {
 export interface EgressSession {
   session: string;
   group: string;
-  /** SHA-256 (hex) of the `group.yaml` that the host read. */
+  /** SHA-256 (hex) of the authority in force: the gateway reads what to allow from the object of that name. */
   policy: string;
   socket: string;
 }
