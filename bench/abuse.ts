@@ -10,13 +10,13 @@ import { groupYaml } from './resources.ts';
  */
 export interface AbuseFigure {
   abuse: string;
-  /** 95th percentiles, in milliseconds. */
+  /** 95th percentiles of the round with the median ratio, in milliseconds. */
   quiet_ms: number;
   abused_ms: number;
   ratio: number;
 }
 
-const ROUNDS = 2;
+const ROUNDS = 7;
 const QUIET_MS = 600;
 const ABUSED_MS = 900;
 /** From the order to the abuse being under way. */
@@ -44,19 +44,30 @@ const frames = (
 const OUTPUT = `const { writeSync } = process.getBuiltinModule('node:fs'); const lines = Buffer.alloc(65536, 'x'.repeat(99) + '\\n');
 const end = Date.now() + ${ABUSE_SECONDS * 1000}; while (Date.now() < end) try { writeSync(1, lines); } catch {}`;
 
-export async function abuseFigures(): Promise<AbuseFigure[]> {
+/** Those whose name contains `only`. */
+export async function abuseFigures(only = ''): Promise<AbuseFigure[]> {
   const model = await startModel();
   const install = new Install();
-  install.group('assistant', `${groupYaml('native', model)}limits: {memory: 512MiB, pids: 128}\n`);
+  install.group('hostile', `${groupYaml('native', model)}limits: {memory: 512MiB, pids: 128}\n`);
+  install.install('default_group: hostile\n');
   try {
     await install.start();
     await install.secret('anthropic', 'fake-secret-value');
-    const quiet = await opened(install, 'quiet');
-    for (let i = 0; i < 50; i += 1) await quiet.ask('warming up');
+    // Its chat stays with the group that it begins in; the quiet one's replies shall not wait for a model.
+    const begun = await opened(install, 'hostile');
+    await order(begun, 'true');
+    begun.close();
+    install.group('quiet', 'harness: probe\n');
+    install.install('default_group: quiet\n');
+    await install.end('host', 'SIGTERM');
+    install.spawn('host');
+    await install.ready();
     const hostile = await opened(install, 'hostile');
     await order(hostile, `cat > take_over.mjs <<'END'\n${TAKE_OVER}\nEND\ncat > output.js <<'END'\n${OUTPUT}\nEND`);
+    const quiet = await opened(install, 'quiet');
+    for (let i = 0; i < 200; i += 1) await quiet.ask('warming up');
     const figures: AbuseFigure[] = [];
-    for (const [abuse, command] of Object.entries(ABUSES))
+    for (const [abuse, command] of Object.entries(ABUSES).filter(([name]) => name.includes(only)))
       figures.push(await figure(install, quiet, hostile, abuse, command));
     return figures;
   } finally {
@@ -78,18 +89,20 @@ async function figure(
   abuse: string,
   command: string,
 ): Promise<AbuseFigure> {
-  const [calm, abused]: [number[], number[]] = [[], []];
+  const pairs: { quiet_ms: number; abused_ms: number; ratio: number }[] = [];
   for (let round = 0; round < ROUNDS; round += 1) {
-    calm.push(...(await replies(quiet, QUIET_MS)));
+    const calm = await replies(quiet, QUIET_MS);
     const [last] = rows<{ id: number }>(install, 'SELECT max(id) AS id FROM turns');
     const own = `cat > frames.js <<'END'\n${frames(last!.id + 1)}\nEND`;
     const ended = order(hostile, `${own}\n${command}\nsleep ${ABUSE_SECONDS}`);
     await sleep(LEAD_MS);
-    abused.push(...(await replies(quiet, ABUSED_MS)));
+    const abused = await replies(quiet, ABUSED_MS);
     await ended;
+    const [quiet_ms, abused_ms] = [spreadOf(calm).p95, spreadOf(abused).p95];
+    pairs.push({ quiet_ms, abused_ms, ratio: Number((abused_ms / quiet_ms).toFixed(2)) });
   }
-  const [quiet_ms, abused_ms] = [spreadOf(calm).p95, spreadOf(abused).p95];
-  return { abuse, quiet_ms, abused_ms, ratio: Number((abused_ms / quiet_ms).toFixed(2)) };
+  pairs.sort((a, b) => a.ratio - b.ratio);
+  return { abuse, ...pairs[Math.floor(pairs.length / 2)]! };
 }
 
 async function replies(terminal: Terminal, for_ms: number): Promise<number[]> {
@@ -109,4 +122,4 @@ function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-if (import.meta.main) console.table(await abuseFigures());
+if (import.meta.main) console.table(await abuseFigures(process.argv[2]));

@@ -63,6 +63,12 @@ export function wire(db: Db, chatId: number, group: string, engage: WiringRow['e
   db.run('INSERT OR IGNORE INTO wirings (chat_id, group_name, engage) VALUES (?, ?, ?)', chatId, group, engage);
 }
 
+/** Gives a chat to one group alone; what other groups have begun in it is finished. */
+export function rewire(db: Db, chatId: number, group: string, engage: WiringRow['engage']): void {
+  db.run('DELETE FROM wirings WHERE chat_id = ? AND group_name <> ?', chatId, group);
+  wire(db, chatId, group, engage);
+}
+
 /** Host uids for groups; the last one of the range belongs to none. */
 export interface UidRange {
   first: number;

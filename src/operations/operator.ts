@@ -1,14 +1,14 @@
 import { userInfo } from 'node:os';
 import type { Clock } from '../base/clock.ts';
 import type { Accepted, IncomingFile, Sink } from '../channels/channel.ts';
-import { ensureChat, ensureGroup, type UidRange, wire } from '../ledger/chats.ts';
+import { ensureChat, ensureGroup, rewire, type UidRange, wire, wiringsOf } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { ensurePerson } from '../ledger/people.ts';
 
 /**
- * Whoever can open the control socket: the first person, and the owner. Their chats on `local` belong to the install's
- * default group.
+ * Whoever can open the control socket: the first person, and the owner. Their main chat on `local` belongs to the
+ * install's default group, every other one to the group that was the default when it began.
  */
 const CHANNEL = 'local';
 const HANDLE = 'operator';
@@ -32,9 +32,10 @@ export class Operator {
   /** A message typed by the operator. The same `key` is the same message. */
   async say(chat: string, text: string, files: IncomingFile[], key: string): Promise<Accepted> {
     if (!this.#wired.has(chat)) {
-      await this.#ledger.write('wire', (db) =>
-        wire(db, ensureChat(db, this.#clock.now(), CHANNEL, chat, chat), this.#group, 'always'),
-      );
+      await this.#ledger.write('wire', (db) => {
+        const id = ensureChat(db, this.#clock.now(), CHANNEL, chat, chat);
+        if (wiringsOf(db, id).length === 0) wire(db, id, this.#group, 'always');
+      });
       this.#wired.add(chat);
     }
     return this.#sink.accept({
@@ -57,7 +58,7 @@ export function prepareLedger(db: Db, now: number, groups: string[], defaultGrou
   for (const name of groups) ensureGroup(db, now, name, range);
   ensurePerson(db, now, CHANNEL, HANDLE, accountName(), 'owner');
   const chat = ensureChat(db, now, CHANNEL, MAIN_CHAT, MAIN_CHAT);
-  wire(db, chat, defaultGroup, 'always');
+  rewire(db, chat, defaultGroup, 'always');
   return chat;
 }
 
