@@ -304,3 +304,14 @@ export const EXHAUST_PIDS = 48;
 export const EXHAUST_TMP_BYTES = 8 * MIB;
 export const EXHAUST_SHM_BYTES = 4 * MIB;
 export const EXHAUST_OPEN_FILES = 256;
+
+// --- A session's state ------------------------------------------------------------------------------------------
+
+/** Bytes of what a harness and the agent's programs keep for one session: transcripts of years, and some caches. */
+export const STATE_BYTES = 256 * MIB;
+/** Between two looks at it: one costs 50 ms of a processor, with 20 sessions 3 % of one; a container's costs 200. */
+export const STATE_MEASURE_MS = 30 * SECOND_MS;
+/** While less than this was written to the disk since the last measurement, a look does not measure. */
+export const STATE_UNSEEN_BYTES = 32 * MIB;
+/** Looks in a row that do not measure at most: what others remove hides what is written. Ten are five minutes. */
+export const STATE_UNSEEN_LOOKS = 10;

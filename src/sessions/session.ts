@@ -370,7 +370,7 @@ export class Session {
   }
 
   async #afterDeath(recorded: Promise<FailedAttempt | undefined>): Promise<void> {
-    if ((await recorded)?.next === 'failed') setStateAside(this.#services.paths, this.#shown());
+    if ((await recorded)?.next === 'failed') await setStateAside(this.#services.paths, this.#shown());
     this.#services.deliver(this.#row().chat_id);
   }
 
