@@ -197,6 +197,12 @@ export const PROOFS_KEPT = 21;
 export const PROOF_EVERY_MS = 24 * 60 * MINUTE_MS;
 /** Between two looks whether a proof is due: a start of the host must not be slowed by it. */
 export const PROOF_LOOK_MS = 60 * MINUTE_MS;
+/** What a sandbox may write to a disk in a second: beyond it, its syncs are what the ledger's wait for. */
+export const SANDBOX_DISK_WRITE_BYTES = 20 * MIB;
+/** Below it, a sandbox would need minutes to write what its programs need to start. */
+export const DISK_WRITE_BYTES_MIN = MIB;
+/** One write for so many bytes of it: 320 writes a second of any size beside 20 MiB. */
+export const DISK_WRITE_UNIT_BYTES = 64 * KIB;
 /** Processor time is granted in slices of this many microseconds: the kernel's default. */
 export const CPU_PERIOD_US = 100_000;
 /** From SIGKILL to the last process of a sandbox being gone; after it the end is reported all the same. */

@@ -1,4 +1,5 @@
 import {
+  SANDBOX_DISK_WRITE_BYTES,
   SANDBOX_SHM_BYTES,
   STATE_UNSEEN_BYTES,
   STATE_UNSEEN_LOOKS,
@@ -182,6 +183,7 @@ const MEASURE_LIMITS = {
   tmp_bytes: 2 ** 20,
   shm_bytes: SANDBOX_SHM_BYTES,
   open_files: 256,
+  disk_write_bytes: SANDBOX_DISK_WRITE_BYTES,
 };
 
 /** Pure. A file that goes away meanwhile is no failure; a folder that is closed hides what it holds. */

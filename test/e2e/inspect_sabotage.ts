@@ -25,10 +25,10 @@ const REQUEST = 'src/runtimes/docker_request.ts';
 
 const NO_FILTER = [ARGV, "'--seccomp', String(SECCOMP_FD), ", ''] as const;
 const NO_DISABLE_USERNS = [ARGV, "'--disable-userns',", ''] as const;
-const SETTINGS = 'of settings(this.#version, controller, limits))';
+const SETTINGS = 'settings(this.#version, controller, limits, disks)';
 
-function withoutLimit(controller: 'pids' | 'memory' | 'cpu'): Sabotage['patches'] {
-  return [[CGROUP, SETTINGS, `of controller === '${controller}' ? [] : settings(this.#version, controller, limits))`]];
+function withoutLimit(controller: 'pids' | 'memory' | 'cpu' | 'io'): Sabotage['patches'] {
+  return [[CGROUP, SETTINGS, `controller === '${controller}' ? [] : ${SETTINGS}`]];
 }
 
 const NAMESPACES: readonly Sabotage[] = [
@@ -289,9 +289,15 @@ const LIMITS: readonly Sabotage[] = [
     only: 'root',
   },
   {
+    without: 'the control group’s limit of writing',
+    patches: withoutLimit('io'),
+    red: ['host.disk_write'],
+    only: 'root',
+  },
+  {
     without: 'joining the control groups',
     patches: [[LAUNCH, 'for join in $joins; do echo $$ >"$join"; done', ':']],
-    red: ['host.pids', 'host.memory', 'host.cpus'],
+    red: ['host.pids', 'host.memory', 'host.cpus', 'host.disk_write'],
     only: 'root',
   },
 ];
@@ -358,6 +364,7 @@ export const DOCKER_SABOTAGES: readonly Sabotage[] = [
     'host.pids',
   ),
   field('NanoCpus', 'NanoCpus: Math.round(limits.cpus * 1e9),', '', 'limit.cpus', 'host.cpus'),
+  field('BlkioDeviceWriteBps', 'BlkioDeviceWriteBps: writes(limits.disk_write_bytes),', '', 'host.disk_write'),
   field('ShmSize', 'ShmSize: limits.shm_bytes,', 'ShmSize: 2 * limits.shm_bytes,', 'size./dev/shm'),
   field('the limit of core files', "ulimit('core', 0),", '', 'limit.core'),
   field('the limit of open files', "ulimit('nofile', limits.open_files),", '', 'limit.open_files'),

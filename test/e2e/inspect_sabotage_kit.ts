@@ -53,7 +53,12 @@ export function sentenceOf({ without, red, hidden }: Sabotage): string {
 
 /** A limit that this machine cannot hold anyway is no guard here. */
 function missingLimit({ red }: Sabotage, limits: LimitState[]): string | false {
-  const needed = { 'host.pids': 'pids', 'host.memory': 'memory_bytes', 'host.cpus': 'cpus' } as const;
+  const needed = {
+    'host.pids': 'pids',
+    'host.memory': 'memory_bytes',
+    'host.cpus': 'cpus',
+    'host.disk_write': 'disk_write_bytes',
+  } as const;
   const limit = Object.entries(needed).find(([probe]) => red.includes(probe))?.[1];
   const state = limits.find(({ name }) => name === limit);
   return limit !== undefined && state?.state !== 'enforced' ? `no limit of ${limit} here` : false;
