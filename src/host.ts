@@ -6,6 +6,7 @@ import { describeError, exitCodeOf, messageOf, OperatingError } from './base/err
 import { faultsFrom } from './base/faults.ts';
 import { holdLock } from './base/lock.ts';
 import { type Log, openLog } from './base/log.ts';
+import { dropStartGarbage } from './base/memory.ts';
 import { homeFrom, type Paths, pathsOf, prepareHome } from './base/paths.ts';
 import { VERSION } from './base/version.ts';
 import type { Channel } from './channels/channel.ts';
@@ -243,6 +244,7 @@ async function startParts(parts: Parts): Promise<void> {
   log.info('host.ready', { ms: Math.round(clock.monotonic() - parts.started), home: paths.home });
   parts.proofs.start();
   parts.warm();
+  dropStartGarbage();
 }
 
 /** In the background: a first message that comes before it is done only starts slower. */

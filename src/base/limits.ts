@@ -203,6 +203,8 @@ export const SANDBOX_DISK_WRITE_BYTES = 20 * MIB;
 export const DISK_WRITE_BYTES_MIN = MIB;
 /** One write for so many bytes of it: 320 writes a second of any size beside 20 MiB. */
 export const DISK_WRITE_UNIT_BYTES = 64 * KIB;
+/** From being ready to the collection of what the start, its warm-up and its first proof have left. */
+export const START_GARBAGE_MS = 3 * SECOND_MS;
 /** Processor time is granted in slices of this many microseconds: the kernel's default. */
 export const CPU_PERIOD_US = 100_000;
 /** From SIGKILL to the last process of a sandbox being gone; after it the end is reported all the same. */
