@@ -1,6 +1,6 @@
 import { chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import type { Paths } from '../base/paths.ts';
-import { runTool } from '../runtimes/tool.ts';
+import { removeTree } from '../runtimes/tool.ts';
 
 /** The folders of one sandbox, made and owned before it starts. `session` is a shown id: `s7`. */
 export function prepareFolders(paths: Paths, session: string, group: string, uid: number | null): void {
@@ -20,15 +20,13 @@ export function prepareFolders(paths: Paths, session: string, group: string, uid
  * that no harness can open it, and the ledger's own transcript replaces it. The last one is kept for the operator. Only
  * while no sandbox has it. Never rejects: a disk that fails here fails the next start too, which says so.
  *
- * The one before is removed by a process of its own, opened first: an agent may have made millions of files, which held the
- * host up, folders that are deeper than a path can be long, and closed ones.
+ * The one before is removed beside the event loop: an agent may have made millions of files.
  */
 export async function setStateAside(paths: Paths, session: string): Promise<void> {
   const { state } = paths.session(session);
   if (!existsSync(state)) return;
   const aside = `${state}.set-aside`;
-  const remove = ['sh', '-c', 'chmod -R u+rwX "$1"; rm -rf "$1"', 'sh', aside];
-  if (existsSync(aside)) await runTool(remove, 'install coreutils', () => {}).catch(() => {});
+  if (existsSync(aside)) await removeTree(aside).catch(() => {});
   try {
     renameSync(state, aside);
   } catch {}

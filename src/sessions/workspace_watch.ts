@@ -1,6 +1,10 @@
+import { existsSync, statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import {
   SANDBOX_DISK_WRITE_BYTES,
   SANDBOX_SHM_BYTES,
+  STATE_BYTES,
+  STATE_MEASURE_MS,
   STATE_UNSEEN_BYTES,
   STATE_UNSEEN_LOOKS,
   WORKSPACE_BLIND_MAX,
@@ -34,6 +38,9 @@ export interface Watched {
   wait(now: Usage): number;
 }
 
+/** Resolves with a sentence when it could not measure, and never rejects. */
+export type Look = () => Promise<Usage | string>;
+
 /** `over`: why it must end; null: it may go on. `ceiling` is what the next measurement is held against. */
 export interface Judgement {
   over: string | null;
@@ -65,20 +72,15 @@ export function limitOf(bytes: number): Usage {
 /** Measures until it is stopped, then never calls again. `onOver` may be called more than once. */
 export class WorkspaceWatch {
   readonly #watched: Watched;
-  readonly #measure: () => Promise<Usage | string>;
+  readonly #measure: Look;
   readonly #onOver: (reason: string) => void;
   #ceiling: Usage | null;
   #blind = 0;
   #timer: NodeJS.Timeout | null = null;
   #stopped = false;
 
-  /** `measure` resolves with a sentence when it could not, and never rejects. `ceiling` as `judge` has it. */
-  constructor(
-    watched: Watched,
-    measure: () => Promise<Usage | string>,
-    onOver: (reason: string) => void,
-    ceiling: Usage | null = null,
-  ) {
+  /** `ceiling` as `judge` has it. */
+  constructor(watched: Watched, measure: Look, onOver: (reason: string) => void, ceiling: Usage | null = null) {
     this.#watched = watched;
     this.#ceiling = ceiling;
     this.#measure = measure;
@@ -122,11 +124,7 @@ export class WorkspaceWatch {
  * is given again, up to a number of times, because what others remove hides what is written. `known`: what is there
  * already; null: nobody knows.
  */
-export function whenWritten(
-  free: () => number,
-  known: Usage | null,
-  look: () => Promise<Usage | string>,
-): () => Promise<Usage | string> {
+export function whenWritten(free: () => number, known: Usage | null, look: Look): Look {
   let before = free();
   let spared = 0;
   return async () => {
@@ -138,6 +136,21 @@ export function whenWritten(
     known = typeof found === 'string' ? null : found;
     return found;
   };
+}
+
+/** The watch of a session's state. It has the cap from the beginning: what is over is set aside, not cleaned up. */
+export function stateWatch(runtime: Runtime, spec: SandboxSpec, state: string, onOver: (reason: string) => void) {
+  const limit = limitOf(STATE_BYTES);
+  const known = existsSync(state) ? null : { bytes: 0, files: 0 };
+  const look: Look = () => measure(runtime, { ...spec, session: `${spec.session}-state` }, state);
+  const free = (): number => freeBytes(dirname(dirname(state)));
+  const watched = { name: 'the session’s state', limit, wait: () => STATE_MEASURE_MS };
+  return new WorkspaceWatch(watched, whenWritten(free, known, look), onOver, limit);
+}
+
+function freeBytes(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
 }
 
 /** Measures a folder of a session's spec. Resolves with a sentence when it could not. Never rejects. */

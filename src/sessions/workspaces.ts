@@ -1,20 +1,12 @@
-import { existsSync, readdirSync, statfsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { OperatingError } from '../base/errors.ts';
-import { STATE_BYTES, STATE_MEASURE_MS, WORKSPACE_MEASURE_MS, WORKSPACE_MEASURE_NEAR_MS } from '../base/limits.ts';
+import { WORKSPACE_MEASURE_MS, WORKSPACE_MEASURE_NEAR_MS } from '../base/limits.ts';
 import type { Paths } from '../base/paths.ts';
 import type { LimitState, Runtime, SandboxSpec } from '../runtimes/runtime.ts';
 import { imagesProblem, mountWorkspace, unmountWorkspace } from '../runtimes/workspace_image.ts';
 import { setStateAside } from './folders.ts';
-import {
-  limitOf,
-  measure,
-  nextLook,
-  type Usage,
-  type Watched,
-  WorkspaceWatch,
-  whenWritten,
-} from './workspace_watch.ts';
+import { limitOf, measure, nextLook, stateWatch, WorkspaceWatch } from './workspace_watch.ts';
 
 /**
  * The cap on each group's workspace, by what the machine can do: an image that is mounted before the group's first sandbox
@@ -58,8 +50,6 @@ export interface WorkspacesInput {
 }
 
 const ALERT = 'workspace.size';
-
-const STATE: Watched = { name: 'the session’s state', limit: limitOf(STATE_BYTES), wait: () => STATE_MEASURE_MS };
 
 export class Workspaces implements WorkspaceKeeper {
   readonly #input: WorkspacesInput;
@@ -153,15 +143,10 @@ export class Workspaces implements WorkspaceKeeper {
     const { paths } = this.#input;
     const { session } = spec;
     if (this.#over.delete(session)) await setStateAside(paths, session);
-    const { state } = paths.session(session);
-    const known = existsSync(state) ? null : { bytes: 0, files: 0 };
-    const look = (): Promise<Usage | string> => measure(runtime, { ...spec, session: `${session}-state` }, state);
-    const free = (): number => freeBytes(paths.sessions);
-    const onOver = (reason: string): void => {
+    const watch = stateWatch(runtime, spec, paths.session(session).state, (reason) => {
       this.#over.add(session);
       end(reason);
-    };
-    const watch = new WorkspaceWatch(STATE, whenWritten(free, known, look), onOver, STATE.limit);
+    });
     watch.start();
     return watch;
   }
@@ -170,9 +155,4 @@ export class Workspaces implements WorkspaceKeeper {
     this.#images ??= imagesProblem(join(this.#input.paths.cache, 'image-trial'));
     return this.#images;
   }
-}
-
-function freeBytes(folder: string): number {
-  const { bavail, bsize } = statfsSync(folder);
-  return bavail * bsize;
 }
