@@ -14,6 +14,8 @@ export interface Sabotage {
   only?: 'root' | 'user';
   /** An open folder is handed to the host that starts the sandbox. */
   leak?: true;
+  /** The home is a mount that can be shared with others, as all are where systemd runs. */
+  shared?: true;
 }
 
 const ARGV = 'src/runtimes/bubblewrap_argv.ts';
@@ -342,6 +344,8 @@ export const DOCKER_SABOTAGES: readonly Sabotage[] = [
   field('the group in User', 'User: `${user.uid}:${user.gid}`', 'User: String(user.uid)', 'status.Gid', 'host.gid'),
   field('Hostname', "Hostname: 'sandbox',", '', 'hostname'),
   field('Dns', "Dns: ['127.0.0.1'],", '', 'resolver.foreign'),
+  // Not every host has a search domain that the engine could copy: one stands there instead.
+  field('DnsSearch', "DnsSearch: ['.'],", "DnsSearch: ['of-the-host.example'],", 'resolver.foreign'),
   {
     without: 'Memory as it is declared',
     patches: [
@@ -378,6 +382,11 @@ export const DOCKER_SABOTAGES: readonly Sabotage[] = [
     'mounts.writable',
     'touch.declared',
   ),
+  {
+    ...field('Propagation', "'rprivate'", "bind.target === '/workspace' ? 'rshared' : 'rprivate'", 'mounts.shared'),
+    shared: true,
+    only: 'root',
+  },
   hiddenField('Init', 'Init: true', 'Init: false', 'who collects the dead is no boundary'),
   hiddenField('LogConfig', "LogConfig: { Type: 'none' },", '', 'it bounds a file of the engine’s, outside'),
   hiddenField(
