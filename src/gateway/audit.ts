@@ -140,6 +140,16 @@ export class Audit {
     return statement.all(since_ms) as unknown as UsageRow[];
   }
 
+  /** Requests of a group that a service let out since a time. Reads all rows since then: for the start of a count. */
+  countSince(group: string, service: string, since_ms: number): number {
+    const prefix = `${service}: `;
+    const statement = this.#db.prepare(
+      `SELECT count(*) AS n FROM requests
+       WHERE at_ms >= ? AND group_name = ? AND decision <> 'deny' AND substr(rule, 1, ?) = ?`,
+    );
+    return (statement.get(since_ms, group, prefix.length, prefix) as { n: number }).n;
+  }
+
   /** When each secret was last injected. Reads the whole table: for an operator's list, not for a request. */
   lastUsed(): Map<string, number> {
     const rows = this.#db
@@ -159,8 +169,8 @@ export class Audit {
     ended_ms: number | null,
     status: number | null,
   ): number {
-    // An allowed path is one of ours; a refused one is the agent's own text and may carry anything.
-    const path = decision === 'allow' ? asked.path : redact(asked.path.slice(0, AUDIT_PATH_CHARS_MAX));
+    // The agent's own text: it may carry anything.
+    const path = redact(asked.path.slice(0, AUDIT_PATH_CHARS_MAX));
     const { lastInsertRowid } = this.#insert.run(
       asked.session,
       asked.group,

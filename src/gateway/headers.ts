@@ -15,9 +15,14 @@ const AGENT_ONLY = new Set([
   'forwarded',
   'x-real-ip',
   'x-group-id',
+  'x-http-method',
   'x-http-method-override',
   'x-method-override',
 ]);
+
+/** Other names under which services take a credential: `X-Auth-Token`, `X-Vault-Token`, `DD-Application-Key`. */
+const CREDENTIAL_NAME =
+  /(?:^|-)(?:authorization|auth|cookie2?|token|api-?key|application-key|secret|password|signature)$/;
 
 /** Between two neighbours only (RFC 9110 §7.6.1), and what the HTTP client sets by itself. */
 const HOP_BY_HOP = new Set([
@@ -35,16 +40,27 @@ const HOP_BY_HOP = new Set([
   'accept-encoding', // a compressed reply could not be searched for the secret
 ]);
 
-const REPLY_DROPPED = new Set([...HOP_BY_HOP, 'set-cookie', 'proxy-authenticate', 'alt-svc']);
+const REPLY_DROPPED = new Set([
+  ...HOP_BY_HOP,
+  'set-cookie',
+  'proxy-authenticate',
+  'alt-svc',
+  'x-glass-refused', // the gateway's own word
+]);
 REPLY_DROPPED.delete('content-length');
 
-/** The request's headers as forwarded: names and values in turn. */
-export function requestHeaders(raw: readonly string[], named: string | undefined): string[] {
+/**
+ * The request's headers as forwarded: names and values in turn. `credentialed`: a secret is added, and what would let an agent
+ * ask for single bytes of an answer that echoes it goes too.
+ */
+export function requestHeaders(raw: readonly string[], named: string | undefined, credentialed: boolean): string[] {
   const dropped = named === undefined ? null : new Set(named.toLowerCase().split(/\s*,\s*/));
   const kept: string[] = [];
   for (let at = 0; at < raw.length; at += 2) {
     const name = raw[at]!.toLowerCase();
-    if (AGENT_ONLY.has(name) || HOP_BY_HOP.has(name) || name.startsWith('x-forwarded-') || dropped?.has(name)) continue;
+    if (AGENT_ONLY.has(name) || HOP_BY_HOP.has(name) || CREDENTIAL_NAME.test(name)) continue;
+    if (name.startsWith('x-forwarded-') || dropped?.has(name)) continue;
+    if (credentialed && (name === 'range' || name === 'if-range')) continue;
     kept.push(name, raw[at + 1]!);
   }
   kept.push('accept-encoding', 'identity');
@@ -71,19 +87,27 @@ export function isEncoded(headers: IncomingHttpHeaders): boolean {
   return encoding !== undefined && encoding !== '' && encoding.toLowerCase() !== 'identity';
 }
 
-/** What makes a request suspect before its route is even looked at, or null. */
-export function headerProblem(raw: readonly string[]): Refusal | null {
+/**
+ * What makes a request suspect before its route is even looked at, or null. `compressed`: whether its body may be, which
+ * then nobody looks into.
+ */
+export function headerProblem(raw: readonly string[], compressed = false): Refusal | null {
   let hosts = 0;
   for (let at = 0; at < raw.length; at += 2) {
     const name = raw[at]!.toLowerCase();
     if (name === 'host') hosts += 1;
     if (name === 'upgrade') {
-      return refuse(403, 'default deny', 'upgrades (WebSocket, HTTP/2) are not open', 'send a plain HTTP/1.1 request');
+      return refuse(
+        403,
+        'default deny',
+        'upgrades (WebSocket, HTTP/2) are not open yet',
+        'send a plain HTTP/1.1 request',
+      );
     }
     // Node decodes exactly one `chunked`; anything else is an attempt to make two parsers disagree.
     if (name === 'transfer-encoding' && raw[at + 1]!.toLowerCase() !== 'chunked')
       return refuse(400, 'malformed request', 'this transfer encoding is not accepted', 'send a content-length');
-    if (name === 'content-encoding' && raw[at + 1]!.toLowerCase() !== 'identity')
+    if (!compressed && name === 'content-encoding' && raw[at + 1]!.toLowerCase() !== 'identity')
       return refuse(403, 'default deny', 'compressed requests are not accepted', 'send the body uncompressed');
   }
   return hosts === 1 ? null : refuse(400, 'malformed request', `${hosts} host headers`, 'send exactly one');

@@ -45,10 +45,14 @@ function bodyOf(why: Refusal): string {
 
 /** What an error of the connection to the model endpoint means for the agent. Names the host, never an address. */
 export function upstreamRefusal(error: unknown, host: string): Refusal {
-  if (error instanceof BodyTooLargeError)
-    return refusal(413, 'body size', error.message, 'send a shorter conversation or smaller images');
+  if (error instanceof BodyTooLargeError) return refusal(413, 'body size', error.message, 'send less');
   if (error instanceof PrivateAddressError)
-    return refusal(403, 'private address', `${host} resolves to a private address`, 'name a public endpoint');
+    return refusal(
+      403,
+      'private address',
+      `${host} resolves to a private address`,
+      'ask your operator, who may name it as private',
+    );
   const code = systemCodeOf(error) ?? 'no answer';
   return refusal(502, 'upstream', `${host} cannot be asked (${code})`, 'try again later');
 }

@@ -9,7 +9,9 @@ import { SESSION_REFUSALS_PER_MINUTE } from '../../src/base/limits.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { type Paths, pathsOf } from '../../src/base/paths.ts';
 import { Audit } from '../../src/gateway/audit.ts';
+import { CertificateAuthority } from '../../src/gateway/ca.ts';
 import { Injector } from '../../src/gateway/inject.ts';
+import { Rates } from '../../src/gateway/rates.ts';
 import { EgressSessions } from '../../src/gateway/sessions.ts';
 import { fileKeySource } from '../../src/vault/keys.ts';
 import { Vault } from '../../src/vault/vault.ts';
@@ -48,15 +50,21 @@ beforeEach(() => {
   model.script = echoScript;
   alerts.length = 0;
   audit = new Audit(join(home, `audit${++opened}.db`), systemClock, noFaults);
-  sessions = new EgressSessions(paths, {
-    audit,
-    injector: new Injector(vault),
-    clock: systemClock,
-    faults: noFaults,
-    log: silentLog,
-    deadlines: { first_byte_ms: 60, idle_ms: 60 },
-    alert: (kind) => alerts.push(kind),
-  });
+  sessions = new EgressSessions(
+    paths,
+    {
+      audit,
+      injector: new Injector(vault),
+      authority: new CertificateAuthority(paths, systemClock, noFaults),
+      rates: new Rates(systemClock, () => 0),
+      clock: systemClock,
+      faults: noFaults,
+      log: silentLog,
+      deadlines: { first_byte_ms: 60, idle_ms: 60 },
+      alert: (kind) => alerts.push(kind),
+    },
+    null,
+  );
 });
 
 async function open(more = ''): Promise<string> {
