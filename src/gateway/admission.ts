@@ -18,6 +18,8 @@ export interface Admission {
   allow: true;
   kind: 'model' | 'service';
   rule: string;
+  /** Whose rule it is; null: the model's. */
+  service: string | null;
   origin: string;
   /** As rows and answers name it. */
   host: string;
@@ -50,14 +52,17 @@ export class Gate {
   /** A request on the socket itself: `/model/default/…`. `busy`: why no other request may run now. */
   model(request: IncomingMessage, busy: Refusal | null): Admission | Refusal {
     const { provider, origin, host, prefix, secret } = this.#policy.model;
-    const routed = headerProblem(request.rawHeaders) ?? route(request.method ?? '', request.url ?? '', provider);
+    const routed =
+      headerProblem(request.rawHeaders) ??
+      wholeUrl(request) ??
+      route(request.method ?? '', request.url ?? '', provider);
     if (!routed.allow) return routed;
     const problem = busy ?? tooLarge(request, MODEL_BODY_BYTES_MAX);
     if (problem !== null) return problem;
     const injection = this.#inject(secret, provider === 'anthropic' ? 'x-api-key' : 'bearer');
     if (injection !== null && 'status' in injection) return injection;
     return {
-      ...{ allow: true, kind: 'model', rule: routed.rule, origin, host, path: prefix + routed.rest },
+      ...{ allow: true, kind: 'model', rule: routed.rule, service: null, origin, host, path: prefix + routed.rest },
       ...{
         secret,
         injection,
@@ -74,7 +79,7 @@ export class Gate {
     const asked = { method: request.method ?? '', target: request.url ?? '', raw: request.rawHeaders };
     const judged = judgeRequest(place, asked, this.#policy.egress);
     if (!judged.allow) return judged;
-    const { rule, secret, networks, denyJson, limits } = judged;
+    const { rule, service, secret, networks, denyJson, limits } = judged;
     const bodyBytesMax = denyJson.length === 0 ? EGRESS_BODY_BYTES_MAX : EGRESS_JSON_BYTES_MAX;
     const problem = busy ?? tooLarge(request, bodyBytesMax);
     if (problem !== null) return problem;
@@ -82,7 +87,17 @@ export class Gate {
     if (injection !== null && 'status' in injection) return injection;
     const host = nameOf(place);
     return {
-      ...{ allow: true, kind: 'service', rule, origin: `https://${host}`, host, path: asked.target, secret, injection },
+      ...{
+        allow: true,
+        kind: 'service',
+        rule,
+        service,
+        origin: `https://${host}`,
+        host,
+        path: asked.target,
+        secret,
+        injection,
+      },
       ...{ agent: this.#pools.agent(networks), bodyBytesMax, denyJson, limits },
     };
   }
@@ -98,6 +113,13 @@ export class Gate {
       return refusal(503, 'secret', `secret "${secret}" cannot be opened`, `glass secret set ${secret}`);
     }
   }
+}
+
+/** What a client sends to a proxy for plain http: nothing goes out unencrypted, and so never with a secret. */
+function wholeUrl(request: IncomingMessage): Refusal | null {
+  return /^https?:/i.test(request.url ?? '')
+    ? refusal(400, 'malformed request', 'plain http is never let out, and https begins with CONNECT', 'ask for https')
+    : null;
 }
 
 /** `api.github.com`; with its port where it is not the usual one. */

@@ -17,6 +17,8 @@ export interface Place {
   allow: true;
   host: string;
   port: number;
+  /** The first service there: what a refused request in the tunnel is recorded with. */
+  service: string;
 }
 
 /** One request that its rules let out, and what else must hold before it goes. */
@@ -32,6 +34,7 @@ export interface ServiceAllowed {
 }
 
 type Egress = Record<string, EgressService>;
+type HostAndPort = Pick<Place, 'host' | 'port'>;
 
 const AUTHORITY = /^([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?):([1-9]\d{0,4})$/;
 const RULES_SHOWN = 6;
@@ -42,12 +45,13 @@ export function judgeConnect(authority: string, hosts: readonly string[], egress
   const found = AUTHORITY.exec(authority);
   if (/^\[[0-9A-Fa-f:.]+\]:\d{1,5}$/.test(authority)) return notHere('an address instead of a name', egress);
   if (found === null) return malformed('CONNECT takes a plain host name and a port, and nothing else');
-  const place: Place = { allow: true, host: found[1]!.toLowerCase(), port: Number(found[2]) };
+  const place = { host: found[1]!.toLowerCase(), port: Number(found[2]) };
   if (hosts.length > 1) return malformed(`${hosts.length} host headers`);
   if (isMetadata(place.host)) return notHere('a metadata service', egress);
-  if (servicesAt(egress, place).length === 0) return notHere(`${place.host}:${place.port}`, egress);
+  const [first] = servicesAt(egress, place);
+  if (first === undefined) return notHere(`${place.host}:${place.port}`, egress);
   return hosts.length === 0 || isSamePlace(hosts[0]!, place)
-    ? place
+    ? { allow: true, ...place, service: first[0] }
     : refusal(421, 'authority', 'the host header names another place than CONNECT', 'send the same in both');
 }
 
@@ -59,14 +63,14 @@ function notHere(what: string, egress: Egress): Refusal {
 
 /** `raw`: the request's headers as they came. `target`: byte for byte. */
 export function judgeRequest(
-  { host, port }: Place,
+  { host, port }: HostAndPort,
   { method, target, raw }: { method: string; target: string; raw: readonly string[] },
   egress: Egress,
 ): ServiceAllowed | Refusal {
   const request = { method, host, port, target };
   const services = servicesFor(egress, request);
   const denyJson = services.flatMap(([, service]) => service.deny_json);
-  const problem = headerProblem(raw, denyJson.length === 0) ?? hostProblem(raw, { allow: true, host, port });
+  const problem = headerProblem(raw, denyJson.length === 0) ?? hostProblem(raw, { host, port });
   if (problem !== null) return problem;
   if (target.length > EGRESS_TARGET_BYTES_MAX)
     return refusal(414, 'malformed request', 'the request target is too long', 'send a shorter one');
@@ -91,7 +95,7 @@ export function judgeRequest(
   );
 }
 
-function hostProblem(raw: readonly string[], place: Place): Refusal | null {
+function hostProblem(raw: readonly string[], place: HostAndPort): Refusal | null {
   const [value] = hostsOf(raw);
   if (value === '') return refusal(400, 'malformed request', 'the host header is empty', 'name the host');
   return value !== undefined && isSamePlace(value, place)
@@ -104,7 +108,7 @@ export function hostsOf(raw: readonly string[]): string[] {
   return raw.filter((_, at) => at % 2 === 1 && raw[at - 1]!.toLowerCase() === 'host');
 }
 
-function isSamePlace(value: string, { host, port }: Place): boolean {
+function isSamePlace(value: string, { host, port }: HostAndPort): boolean {
   const given = value.toLowerCase();
   return given === `${host}:${port}` || (port === 443 && given === host);
 }
@@ -139,7 +143,7 @@ function plainKey(key: string): string | null {
   }
 }
 
-function hintFor(egress: Egress, place: { host: string; port: number }): string {
+function hintFor(egress: Egress, place: HostAndPort): string {
   return shown(servicesAt(egress, place).flatMap(([, service]) => service.allow)) || 'nothing else';
 }
 

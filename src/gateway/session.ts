@@ -106,8 +106,8 @@ export class EgressSession {
     const busy = this.#running < SESSION_REQUESTS_MAX ? null : BUSY;
     const admitted = place === undefined ? this.#gate.model(request, busy) : this.#gate.service(request, place, busy);
     if (!admitted.allow) return this.#refuse({ request, response, asked }, admitted);
-    const { host, path, rule } = admitted;
-    const exchange = { request, response, asked: { ...asked, host, path, rule } };
+    const { host, path, rule, service } = admitted;
+    const exchange = { request, response, asked: { ...asked, host, path, rule, service } };
     if (admitted.denyJson.length > 0 && hasBody(request)) void this.#readThenSend(exchange, admitted);
     else this.#send(exchange, admitted, null);
   }
@@ -186,7 +186,8 @@ export class EgressSession {
 
   #asked(place: Place | undefined, method: string, path: string): Asked {
     const host = place === undefined ? '' : nameOf(place);
-    return { session: this.#session, group: this.#group, method, host, path, rule: '' };
+    const service = place?.service ?? null;
+    return { session: this.#session, group: this.#group, method, host, path, rule: '', service };
   }
 }
 

@@ -1,5 +1,6 @@
 import dns from 'node:dns';
 import { syncBuiltinESMExports } from 'node:module';
+import { isIP } from 'node:net';
 
 /**
  * The internet's names, as a test wants them: loaded before a process with `--import`. `GLASS_TEST_NAMES` is JSON, a name to
@@ -13,7 +14,8 @@ type Callback = (error: Error | null, found?: Found | string, family?: number) =
 dns.lookup = ((host: string, options: { all?: boolean } | Callback, done?: Callback) => {
   const callback = typeof options === 'function' ? options : done!;
   const all = typeof options === 'object' && options.all === true;
-  const found = (names[host] ?? (host === 'localhost' ? ['127.0.0.1'] : [])).map((address) => ({
+  const literal = isIP(host) === 0 ? [] : [host];
+  const found = (names[host] ?? (host === 'localhost' ? ['127.0.0.1'] : literal)).map((address) => ({
     address,
     family: address.includes(':') ? 6 : 4,
   }));
