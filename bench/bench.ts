@@ -138,6 +138,12 @@ const gateway = await gatewayFigures();
 add('gateway added latency, p50', gateway.added_p50_ms, 'ms', 0.5);
 add('gateway added latency, p99', gateway.added_p99_ms, 'ms', 3);
 add('gateway CPU per request', gateway.cpu_us_per_request, 'µs', 300);
+add(
+  '  … against a relay that does nothing else, same run',
+  Number((gateway.cpu_us_per_request / gateway.bare_cpu_us_per_request).toFixed(2)),
+  '×',
+  2,
+);
 const lines = countTrustedLines();
 add('trusted code, kernel', lines.kernel, 'lines', KERNEL_LINES_MAX);
 add('trusted code, all', lines.all, 'lines', TRUSTED_LINES_MAX);

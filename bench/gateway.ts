@@ -1,5 +1,8 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
+import { dirname, join } from 'node:path';
 import { GatewayProcess } from '../test/fakes/gateway_process.ts';
 import { startModel } from '../test/fakes/model.ts';
 import { type Spread, spreadOf } from './install.ts';
@@ -11,12 +14,23 @@ export interface GatewayFigures {
   added_p50_ms: number;
   added_p99_ms: number;
   cpu_us_per_request: number;
+  /** Of a relay with the same libraries that looks at nothing and records nothing. */
+  bare_cpu_us_per_request: number;
 }
 
-const REQUESTS = 1500;
+/** Until the engine has compiled what runs often: before, a request costs three times as much. */
+const WARM_REQUESTS = 2000;
+const REQUESTS = 2000;
 const BODY = JSON.stringify({ model: 'scripted', max_tokens: 100, messages: [{ role: 'user', content: 'hello' }] });
 
-/** The same request straight to the endpoint and through the gateway, in turns, on kept-alive connections. */
+/** One of the ways that a request can take. */
+interface Way {
+  target: { host?: string; port?: number; socketPath?: string; path: string };
+  agent: Agent;
+  times: number[];
+}
+
+/** The same request straight to the endpoint, through a bare relay and through the gateway, in turns, on kept-alive connections. */
 export async function gatewayFigures(): Promise<GatewayFigures> {
   const model = await startModel();
   const gateway = new GatewayProcess();
@@ -26,29 +40,29 @@ export async function gatewayFigures(): Promise<GatewayFigures> {
     await gateway.start();
     const socket = await gateway.open(await gateway.host(), 's1', 'bench', policy);
     await gateway.setSecret('anthropic', 'fake-secret-value');
-    const agents = [
-      new Agent({ keepAlive: true, maxSockets: 1 }),
-      new Agent({ keepAlive: true, maxSockets: 1 }),
-    ] as const;
-    const direct: number[] = [];
-    const through: number[] = [];
-    const cpu = (): number => cpuSeconds(gateway.pid);
-    for (let i = 0; i < 100; i += 1)
-      await timed({ socketPath: socket, path: '/model/default/v1/messages', agent: agents[1] });
-    const before = cpu();
-    for (let i = 0; i < REQUESTS; i += 1) {
-      direct.push(await timed({ host: '127.0.0.1', port: model.port, path: '/v1/messages', agent: agents[0] }));
-      through.push(await timed({ socketPath: socket, path: '/model/default/v1/messages', agent: agents[1] }));
-    }
-    const cpu_us_per_request = Math.round(((cpu() - before) / REQUESTS) * 1e6);
-    for (const agent of agents) agent.destroy();
-    const [a, b] = [spreadOf(direct), spreadOf(through)];
+    const relaySocket = join(dirname(socket), 'relay.sock');
+    const relay = spawn(process.execPath, [join(import.meta.dirname, 'bare_relay.ts'), relaySocket, model.origin]);
+    await once(relay.stdout, 'data');
+    const direct = way({ host: '127.0.0.1', port: model.port, path: '/v1/messages' });
+    const bare = way({ socketPath: relaySocket, path: '/v1/messages' });
+    const through = way({ socketPath: socket, path: '/model/default/v1/messages' });
+    const ways = [direct, bare, through];
+    await inTurns(ways, WARM_REQUESTS);
+    for (const each of ways) each.times = [];
+    const pids = [gateway.pid, relay.pid!];
+    const before = pids.map(cpuSeconds);
+    await inTurns(ways, REQUESTS);
+    const [own, bareOwn] = pids.map((pid, i) => Math.round(((cpuSeconds(pid) - before[i]!) / REQUESTS) * 1e6));
+    for (const { agent } of ways) agent.destroy();
+    relay.kill();
+    const [a, b] = [spreadOf(direct.times), spreadOf(through.times)];
     return {
       direct: a,
       through: b,
       added_p50_ms: round(b.p50 - a.p50),
       added_p99_ms: round(b.p99 - a.p99),
-      cpu_us_per_request,
+      cpu_us_per_request: own!,
+      bare_cpu_us_per_request: bareOwn!,
     };
   } finally {
     await gateway.dispose();
@@ -56,17 +70,19 @@ export async function gatewayFigures(): Promise<GatewayFigures> {
   }
 }
 
-function timed(target: {
-  host?: string;
-  port?: number;
-  socketPath?: string;
-  path: string;
-  agent: Agent;
-}): Promise<number> {
+function way(target: Way['target']): Way {
+  return { target, agent: new Agent({ keepAlive: true, maxSockets: 1 }), times: [] };
+}
+
+async function inTurns(ways: Way[], requests: number): Promise<void> {
+  for (let i = 0; i < requests; i += 1) for (const each of ways) each.times.push(await timed(each));
+}
+
+function timed({ target, agent }: Way): Promise<number> {
   const began = performance.now();
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json', 'content-length': BODY.length };
-    const sent = request({ ...target, method: 'POST', headers }, (response) => {
+    const sent = request({ ...target, agent, method: 'POST', headers }, (response) => {
       response.resume();
       response.on('end', () => resolve(performance.now() - began));
     });
@@ -85,3 +101,5 @@ function cpuSeconds(pid: number): number {
 function round(ms: number): number {
   return Number(ms.toFixed(2));
 }
+
+if (import.meta.main) console.log(await gatewayFigures());

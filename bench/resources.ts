@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { START_GARBAGE_MS } from '../src/base/limits.ts';
 import type { Status } from '../src/evidence/status.ts';
 import { type FakeModel, startModel } from '../test/fakes/model.ts';
 import { Install, rssMb, Terminal, treeRssMb, until } from './install.ts';
@@ -7,7 +8,7 @@ import { Install, rssMb, Terminal, treeRssMb, until } from './install.ts';
 export async function idleMemory(
   install: Install,
 ): Promise<{ host_mb: number; gateway_mb: number; together_mb: number; shared_counted_once_mb: number }> {
-  await sleep(1500);
+  await sleep(START_GARBAGE_MS + 1500);
   const [host_mb, gateway_mb] = [rssMb(install.pid('host')), rssMb(install.pid('gateway'))];
   const shared_counted_once_mb = Math.round(pssMb(install.pid('host')) + pssMb(install.pid('gateway')));
   return { host_mb, gateway_mb, together_mb: host_mb + gateway_mb, shared_counted_once_mb };

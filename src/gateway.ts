@@ -9,6 +9,7 @@ import { exitCodeOf, messageOf, OperatingError } from './base/errors.ts';
 import { faultsFrom } from './base/faults.ts';
 import { MODEL_FIRST_BYTE_MS, MODEL_IDLE_MS } from './base/limits.ts';
 import { type Log, openLog } from './base/log.ts';
+import { dropStartGarbage } from './base/memory.ts';
 import { homeFrom, type Paths, pathsOf, prepareHome } from './base/paths.ts';
 import { Audit } from './gateway/audit.ts';
 import { CertificateAuthority } from './gateway/ca.ts';
@@ -48,6 +49,7 @@ async function main(): Promise<void> {
   // Ctrl-C reaches every process of a terminal at once; under a supervisor the host ends first, and asks for us until then.
   process.on('SIGINT', isatty(0) ? stop : () => {});
   log.info('ready', { pid: process.pid });
+  dropStartGarbage();
   const ready = { at: new Date().toISOString(), level: 'info', process: 'gateway', event: 'ready', pid: process.pid };
   process.stderr.write(`${JSON.stringify(ready)}\n`);
 }

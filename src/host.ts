@@ -6,6 +6,7 @@ import { describeError, exitCodeOf, messageOf, OperatingError } from './base/err
 import { faultsFrom } from './base/faults.ts';
 import { holdLock } from './base/lock.ts';
 import { type Log, openLog } from './base/log.ts';
+import { dropStartGarbage } from './base/memory.ts';
 import { homeFrom, type Paths, pathsOf, prepareHome } from './base/paths.ts';
 import { VERSION } from './base/version.ts';
 import type { Channel } from './channels/channel.ts';
@@ -15,6 +16,7 @@ import { Delivery } from './delivery/delivery.ts';
 import { Alerts } from './evidence/alerts.ts';
 import { statusOf } from './evidence/status.ts';
 import { clearAllAlerts } from './ledger/alerts.ts';
+import { imagesOfUse } from './ledger/authorities.ts';
 import { chatById } from './ledger/chats.ts';
 import { recordEvent } from './ledger/events.ts';
 import { Ledger } from './ledger/ledger.ts';
@@ -23,7 +25,7 @@ import type { SessionRow } from './ledger/sessions.ts';
 import { boundaryCodeHash } from './operations/code_hash.ts';
 import { prepareInstall } from './operations/first_run.ts';
 import { Groups, groupNames } from './operations/groups.ts';
-import { imageOf } from './operations/images.ts';
+import { imageOf, pruneImages } from './operations/images.ts';
 import { accountName, Operator, prepareLedger } from './operations/operator.ts';
 import { Proofs } from './operations/proofs.ts';
 import { makeRuntimes } from './operations/runtimes.ts';
@@ -145,13 +147,21 @@ function makeFlow(base: Base) {
   });
   const clear = alerts.clear.bind(alerts);
   const workspaces = new Workspaces({ paths, alert, clear });
+  // By group, what was made last: it may not be in force yet.
+  const made = new Map<string, string | null>();
   const groups = new Groups({
     ...{ paths, install, ledger, clock, runtimes },
     limitsOf: async () => [await workspaces.limit()],
-    imageOf: (authority, onProgress) => imageOf(authority, { paths, install, env: base.env }, onProgress),
+    imageOf: async (authority, onProgress) => {
+      const image = await imageOf(authority, { paths, install, env: base.env }, onProgress);
+      made.set(authority.group, image);
+      return image;
+    },
     applied: (group) => {
       sessions.restIdle('its authority changed', group);
       warm();
+      const used = [...made.values(), ...imagesOfUse(ledger.db), ...sessions.live().map(({ image }) => image)];
+      void pruneImages(new Set(used), base);
     },
   });
   const planner = new Planner({
@@ -243,6 +253,7 @@ async function startParts(parts: Parts): Promise<void> {
   log.info('host.ready', { ms: Math.round(clock.monotonic() - parts.started), home: paths.home });
   parts.proofs.start();
   parts.warm();
+  dropStartGarbage();
 }
 
 /** In the background: a first message that comes before it is done only starts slower. */

@@ -14,7 +14,7 @@ import { type GroupFile, groupSchema } from './schema.ts';
  */
 export interface Authority {
   /** Of this shape; an authority of another one must be applied again. */
-  version: 1;
+  version: 2;
   group: string;
   harness: 'auto' | HarnessName;
   model: ModelConfig;
@@ -27,11 +27,11 @@ export interface Authority {
   secrets: string[];
   tools: string[];
   budget: GroupFile['budget'];
-  /** `memory`, `tmp`, `shm`, `workspace` in bytes; `turn`, `idle` in milliseconds. */
+  /** `memory`, `tmp`, `shm`, `workspace` in bytes, `disk_write` in bytes a second; `turn`, `idle` in milliseconds. */
   limits: GroupFile['limits'];
 }
 
-export const AUTHORITY_VERSION = 1;
+export const AUTHORITY_VERSION = 2;
 
 const PROVIDER_DEFAULTS: Record<Provider, { upstream: string; secret: string | null }> = {
   anthropic: { upstream: 'https://api.anthropic.com', secret: 'anthropic' },

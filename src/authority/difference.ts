@@ -62,6 +62,7 @@ function limitWords(limits: Authority['limits']): [string, string][] {
     ['/dev/shm', showSize(limits.shm)],
     ['workspace', showSize(limits.workspace)],
     ['open files', String(limits.files)],
+    ['disk writes', `${showSize(limits.disk_write)} a second`],
     ['longest turn', `${limits.turn / 1000} s`],
     ['idle until its end', `${limits.idle / 1000} s`],
   ];

@@ -84,6 +84,10 @@ const limitsSchema = z.strictObject({
     .refine((bytes) => bytes >= limits.WORKSPACE_BYTES_MIN, 'must be at least 16MiB')
     .default(limits.WORKSPACE_BYTES),
   files: z.int().min(64).max(1_048_576).default(limits.SANDBOX_OPEN_FILES),
+  /** Of each disk, in a second. */
+  disk_write: sizeSchema
+    .refine((bytes) => bytes >= limits.DISK_WRITE_BYTES_MIN, 'must be at least 1MiB')
+    .default(limits.SANDBOX_DISK_WRITE_BYTES),
   turn: durationSchema.default(limits.TURN_DEADLINE_MS),
   idle: durationSchema.default(limits.SESSION_IDLE_MS),
 });

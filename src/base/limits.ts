@@ -197,6 +197,14 @@ export const PROOFS_KEPT = 21;
 export const PROOF_EVERY_MS = 24 * 60 * MINUTE_MS;
 /** Between two looks whether a proof is due: a start of the host must not be slowed by it. */
 export const PROOF_LOOK_MS = 60 * MINUTE_MS;
+/** What a sandbox may write to a disk in a second: beyond it, its syncs are what the ledger's wait for. */
+export const SANDBOX_DISK_WRITE_BYTES = 20 * MIB;
+/** Below it, a sandbox would need minutes to write what its programs need to start. */
+export const DISK_WRITE_BYTES_MIN = MIB;
+/** One write for so many bytes of it: 320 writes a second of any size beside 20 MiB. */
+export const DISK_WRITE_UNIT_BYTES = 64 * KIB;
+/** From being ready to the collection of what the start, its warm-up and its first proof have left. */
+export const START_GARBAGE_MS = 3 * SECOND_MS;
 /** Processor time is granted in slices of this many microseconds: the kernel's default. */
 export const CPU_PERIOD_US = 100_000;
 /** From SIGKILL to the last process of a sandbox being gone; after it the end is reported all the same. */
@@ -320,3 +328,14 @@ export const EXHAUST_PIDS = 48;
 export const EXHAUST_TMP_BYTES = 8 * MIB;
 export const EXHAUST_SHM_BYTES = 4 * MIB;
 export const EXHAUST_OPEN_FILES = 256;
+
+// --- A session's state ------------------------------------------------------------------------------------------
+
+/** Bytes of what a harness and the agent's programs keep for one session: transcripts of years, and some caches. */
+export const STATE_BYTES = 256 * MIB;
+/** Between two looks at it: one costs 50 ms of a processor, with 20 sessions 3 % of one; a container's costs 200. */
+export const STATE_MEASURE_MS = 30 * SECOND_MS;
+/** While less than this was written to the disk since the last measurement, a look does not measure. */
+export const STATE_UNSEEN_BYTES = 32 * MIB;
+/** Looks in a row that do not measure at most: what others remove hides what is written. Ten are five minutes. */
+export const STATE_UNSEEN_LOOKS = 10;

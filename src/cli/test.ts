@@ -25,7 +25,7 @@ const STEPS: readonly Step[] = [
   { name: 'types', program: ['node_modules/typescript/bin/tsc'] },
   { name: 'tidy', files: 'test/tidy.test.ts', at_once: 1 },
   { name: 'unit', files: 'test/unit/*.test.ts', at_once: 2 },
-  { name: 'e2e', files: 'test/e2e/*.test.ts', at_once: 3 },
+  { name: 'e2e', files: 'test/e2e/*.test.ts', at_once: 4 },
   { name: 'crash', files: 'test/crash/*.test.ts', at_once: 1 },
 ];
 

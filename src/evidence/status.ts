@@ -28,6 +28,7 @@ export interface Status {
     state: string;
     harness: string | null;
     pid: number | null;
+    image: string | null;
     authority: string;
   }[];
   conservation: Conservation;

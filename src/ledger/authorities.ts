@@ -19,6 +19,13 @@ export function authorityInForce(db: Db, group: string): AuthorityRow | undefine
   return db.get<AuthorityRow>('SELECT * FROM authorities WHERE group_name = ? ORDER BY id DESC LIMIT 1', group);
 }
 
+/** What may still be started from: the images of what is in force, and of what was before it, which a start may just have read. */
+export function imagesOfUse(db: Db): string[] {
+  const newest = 'row_number() OVER (PARTITION BY group_name ORDER BY id DESC)';
+  const sql = `SELECT image FROM (SELECT image, ${newest} AS place FROM authorities) WHERE place <= 2 AND image IS NOT NULL`;
+  return db.all<{ image: string }>(sql).map(({ image }) => image);
+}
+
 export function insertAuthority(db: Db, row: Omit<AuthorityRow, 'id'>): number {
   return db.insert(
     'INSERT INTO authorities (group_name, hash, object, image, controls, applied_by, applied_ms) VALUES (?, ?, ?, ?, ?, ?, ?)',

@@ -9,6 +9,7 @@ import { watch } from './bubblewrap_sandbox.ts';
 import { cachedFile } from './cached_file.ts';
 import { type Cgroup, Cgroups, thisHost } from './cgroup.ts';
 import { inheritedDescriptors, maskedStdio } from './descriptors.ts';
+import { diskLimit, writtenDisks } from './disks.ts';
 import { endAll, findLeftovers } from './leftovers.ts';
 import type { LimitState, Runtime, Sandbox, SandboxSpec } from './runtime.ts';
 import { seccompArch, seccompProgram } from './seccomp.ts';
@@ -68,6 +69,7 @@ export class BubblewrapRuntime implements Runtime {
       { name: 'tmp_bytes', state: 'enforced', reason: 'size of the tmpfs' },
       { name: 'shm_bytes', state: 'enforced', reason: 'size of its tmpfs' },
       { name: 'open_files', state: 'enforced', reason: 'RLIMIT_NOFILE of each process' },
+      diskLimit(this.#folders.cache, cgroups.state('disk_write_bytes', 'io')),
     ];
   }
 
@@ -78,7 +80,7 @@ export class BubblewrapRuntime implements Runtime {
     const { filter, cgroups, inherited, ...own } = this.#prepare();
     const userland = spec.userland.kind === 'image' ? rootUserland(spec.userland.ref) : own.userland;
     const plan = { spec, userland, limitProcessesInside: cgroups.missing('pids') !== null };
-    const group = cgroups.create(spec.install, spec.session, spec.limits);
+    const group = cgroups.create(spec.install, spec.session, spec.limits, writtenDisks(spec));
     try {
       const child = await spawned(this.#argv(plan, group), filter, inherited);
       return watch(child, group, labelOf(spec), onOutput);

@@ -11,17 +11,20 @@ import {
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, OperatingError, systemCodeOf } from '../base/errors.ts';
-import { CPU_PERIOD_US, SANDBOX_GONE_MS } from '../base/limits.ts';
+import { CPU_PERIOD_US, DISK_WRITE_UNIT_BYTES, SANDBOX_GONE_MS } from '../base/limits.ts';
+import type { Disk } from './disks.ts';
 import type { LimitState, SandboxLimits } from './runtime.ts';
 
 /**
  * Control groups of bubblewrap sandboxes: `…/glassclaw/<install>/<session>` in each hierarchy, joined by the launcher
- * before bubblewrap starts, removed after the end. Version 1 as root; version 2 as root or in a delegated subtree.
+ * before bubblewrap starts, removed after the end. Version 1 as root; version 2 as root or in a delegated subtree. The
+ * install's group is idle to `…/glassclaw/host`: when both want a processor, the host comes first.
  * What is not possible on this machine is `absent` with the reason, never an error at start.
  */
 
-export type Controller = 'memory' | 'pids' | 'cpu';
-const CONTROLLERS: Controller[] = ['memory', 'pids', 'cpu'];
+export type Controller = 'memory' | 'pids' | 'cpu' | 'io';
+const CONTROLLERS: Controller[] = ['memory', 'pids', 'cpu', 'io'];
+const HOST_GROUP = 'host';
 
 /** Where one controller's groups go, or why there are none. */
 type Place = { folder: string } | { reason: string };
@@ -56,10 +59,12 @@ export interface Cgroup {
 
 export class Cgroups {
   readonly #version: 1 | 2;
+  readonly #pid: number;
   readonly #places: Record<Controller, Place>;
 
   /** Looks, and under version 2 prepares the subtree. Never throws. */
   constructor(host: CgroupHost) {
+    this.#pid = host.pid;
     this.#version = existsSync(join(host.root, 'cgroup.controllers')) ? 2 : 1;
     this.#places = this.#version === 2 ? placesV2(host) : placesV1(host);
   }
@@ -76,13 +81,18 @@ export class Cgroups {
     return { name, state: 'enforced', reason: `control group, version ${this.#version}` };
   }
 
-  /** Makes the group with its limits. Throws `OperatingError('unavailable')` when a limit that counts as enforced cannot be set. */
-  create(install: string, session: string, limits: SandboxLimits): Cgroup {
+  /**
+   * Makes the group with its limits, those of writing on each of `disks`. Throws `OperatingError('unavailable')` when a
+   * limit that counts as enforced cannot be set.
+   */
+  create(install: string, session: string, limits: SandboxLimits, disks: readonly Disk[]): Cgroup {
     const folders = this.#folders(install).map((folder) => join(folder, session));
     try {
       for (const folder of this.#folders(install)) this.#prepare(folder);
+      this.#giveWay(install);
       for (const folder of folders) mkdirSync(folder, { recursive: true });
-      for (const controller of CONTROLLERS) this.#limit(controller, install, session, limits);
+      for (const controller of CONTROLLERS)
+        this.#limit(controller, join(install, session), settings(this.#version, controller, limits, disks));
     } catch (error) {
       throw new OperatingError('unavailable', `A control group cannot be made (${messageOf(error)})`, undefined, error);
     }
@@ -132,12 +142,24 @@ export class Cgroups {
       );
   }
 
-  #limit(controller: Controller, install: string, session: string, limits: SandboxLimits): void {
+  /**
+   * A sandbox that keeps every processor busy would make each step of the host wait for the end of a time slice. An older
+   * kernel has no idle groups.
+   */
+  #giveWay(install: string): void {
+    const place = this.#places.cpu;
+    if ('reason' in place) return;
+    if (this.#version === 1) moveTo(join(place.folder, HOST_GROUP), this.#pid);
+    const idle = join(place.folder, install, 'cpu.idle');
+    if (existsSync(idle)) writeFileSync(idle, '1');
+  }
+
+  #limit(controller: Controller, group: string, values: [string, string, boolean][]): void {
     const place = this.#places[controller];
     if ('reason' in place) return;
-    const folder = join(place.folder, install, session);
-    for (const [file, value, needed] of settings(this.#version, controller, limits)) {
-      if (needed || existsSync(join(folder, file))) writeFileSync(join(folder, file), value);
+    for (const [name, value, needed] of values) {
+      const file = join(place.folder, group, name);
+      if (needed || existsSync(file)) writeFileSync(file, value);
     }
   }
 
@@ -151,7 +173,12 @@ export class Cgroups {
 }
 
 /** `[file, value, needed]`. Swap is closed where the kernel counts it, or a hog would only get slower. */
-function settings(version: 1 | 2, controller: Controller, limits: SandboxLimits): [string, string, boolean][] {
+function settings(
+  version: 1 | 2,
+  controller: Controller,
+  limits: SandboxLimits,
+  disks: readonly Disk[],
+): [string, string, boolean][] {
   const quota = Math.max(1000, Math.round(limits.cpus * CPU_PERIOD_US));
   const memory = String(limits.memory_bytes);
   switch (controller) {
@@ -173,18 +200,33 @@ function settings(version: 1 | 2, controller: Controller, limits: SandboxLimits)
         ['cpu.cfs_period_us', String(CPU_PERIOD_US), true],
         ['cpu.cfs_quota_us', String(quota), true],
       ];
+    case 'io': {
+      const bytes = limits.disk_write_bytes;
+      const writes = Math.max(1, Math.round(bytes / DISK_WRITE_UNIT_BYTES));
+      return disks.flatMap(({ id }): [string, string, boolean][] =>
+        version === 2
+          ? [['io.max', `${id} wbps=${bytes} wiops=${writes}`, true]]
+          : [
+              ['blkio.throttle.write_bps_device', `${id} ${bytes}`, true],
+              ['blkio.throttle.write_iops_device', `${id} ${writes}`, true],
+            ],
+      );
+    }
   }
 }
 
 function placesV1(host: CgroupHost): Record<Controller, Place> {
   const place = (controller: Controller): Place => {
-    const folder = join(host.root, controller);
-    if (!existsSync(folder)) return { reason: `this kernel has no ${controller} control group mounted` };
+    const hierarchy = controller === 'io' ? 'blkio' : controller;
+    const folder = join(host.root, hierarchy);
+    if (!existsSync(folder)) return { reason: `this kernel has no ${hierarchy} control group mounted` };
+    if (controller === 'io' && !existsSync(join(folder, 'blkio.throttle.write_bps_device')))
+      return { reason: 'this kernel cannot throttle a disk' };
     if (host.uid !== 0) return { reason: 'control groups of version 1 need root' };
     if (!writable(folder)) return { reason: `${folder} is read-only` };
     return { folder: join(folder, 'glassclaw') };
   };
-  return { memory: place('memory'), pids: place('pids'), cpu: place('cpu') };
+  return { memory: place('memory'), pids: place('pids'), cpu: place('cpu'), io: place('io') };
 }
 
 /**
@@ -199,27 +241,26 @@ function placesV2(host: CgroupHost): Record<Controller, Place> {
     const usable = CONTROLLERS.filter((controller) => offered.includes(controller));
     try {
       if (!writable(base)) throw new Error('the control group is not delegated to this user');
-      if (base === own && own !== host.root) moveToLeaf(base, host.pid);
-      enable(base, usable);
       const folder = join(base, 'glassclaw');
       mkdirSync(folder, { recursive: true });
+      if (base === own && own !== host.root) moveTo(join(folder, HOST_GROUP), host.pid);
+      enable(base, usable);
       enable(folder, usable);
       const place = (controller: Controller): Place =>
         usable.includes(controller) ? { folder } : { reason: `the ${controller} controller is not delegated` };
-      return { memory: place('memory'), pids: place('pids'), cpu: place('cpu') };
+      return { memory: place('memory'), pids: place('pids'), cpu: place('cpu'), io: place('io') };
     } catch (error) {
       const busy = systemCodeOf(error) === 'EBUSY';
       failures.push(busy ? 'other processes share the control group of this one' : messageOf(error));
     }
   }
   const reason = `${failures.at(-1)}: run it as a systemd unit with Delegate=yes`;
-  return { memory: { reason }, pids: { reason }, cpu: { reason } };
+  return { memory: { reason }, pids: { reason }, cpu: { reason }, io: { reason } };
 }
 
-function moveToLeaf(base: string, pid: number): void {
-  const leaf = join(base, 'glassclaw-host');
-  mkdirSync(leaf, { recursive: true });
-  writeFileSync(join(leaf, 'cgroup.procs'), String(pid));
+function moveTo(group: string, pid: number): void {
+  mkdirSync(group, { recursive: true });
+  writeFileSync(join(group, 'cgroup.procs'), String(pid));
 }
 
 function enable(folder: string, controllers: Controller[]): void {

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { messageOf, OperatingError } from '../base/errors.ts';
 import { type OnProgress, startTool, type Tool } from './tool.ts';
 
 /** System files made of Debian packages by `mmdebstrap` (about 35 s), where no image can be fetched or none is wanted. */
@@ -20,6 +21,11 @@ export interface Debian {
   hooks: string[];
 }
 
+/** All that mmdebstrap says to an ordinary account that has no subordinate ids, cannot map them, or has no user namespaces. */
+const NO_WAY = /unable to pick chroot mode/;
+const IDS = '--add-subuids 100000-165535 --add-subgids 100000-165535';
+const FIX = `sudo apt install uidmap; sudo usermod ${IDS} "$USER"; ./glass doctor`;
+
 /** Starts the making; the root comes out as a tar. The host's own package sources are used. */
 export function makeDebian({ include, hooks }: Debian, onProgress: OnProgress): Tool {
   const mirrors = SOURCES.filter((file) => existsSync(file));
@@ -28,5 +34,12 @@ export function makeDebian({ include, hooks }: Debian, onProgress: OnProgress): 
     `--include=${[...PACKAGES, ...include].join(',')}`,
     ...hooks.map((hook) => `--customize-hook=${hook}`),
   ];
-  return startTool(['mmdebstrap', ...options, SUITE, '-', ...mirrors], 'apt install mmdebstrap', onProgress);
+  const tool = startTool(['mmdebstrap', ...options, SUITE, '-', ...mirrors], 'apt install mmdebstrap', onProgress);
+  const ended = tool.ended.catch((error) => {
+    if (!NO_WAY.test(messageOf(error))) throw error;
+    const says = 'Who is not root makes system files with subordinate ids in a user namespace, and this account cannot';
+    throw new OperatingError('unavailable', says, FIX);
+  });
+  ended.catch(() => {});
+  return { ...tool, ended };
 }

@@ -2,6 +2,7 @@ import { OperatingError } from '../base/errors.ts';
 import { cachedFile } from './cached_file.ts';
 import { Container } from './container.ts';
 import { type Dialect, DOCKER } from './dialect.ts';
+import { diskLimit, writtenDisks } from './disks.ts';
 import { containerName, containerRequest, INSTALL_LABEL } from './docker_request.ts';
 import { Engine } from './engine.ts';
 import { type KnownRuntimes, trialKey, tryHatch, unknownRuntime } from './oci_runtime.ts';
@@ -46,6 +47,8 @@ interface EngineInfo extends KnownRuntimes {
   SwapLimit?: boolean;
   PidsLimit?: boolean;
   CpuCfsQuota?: boolean;
+  /** Among others, what its kernel cannot throttle. */
+  Warnings?: string[];
   /** Podman only: it runs as an ordinary user. */
   Rootless?: boolean;
 }
@@ -100,6 +103,10 @@ export class DockerRuntime implements Runtime {
       { name: 'tmp_bytes', state: 'enforced', reason: 'size of the tmpfs' },
       { name: 'shm_bytes', state: 'enforced', reason: 'size of its tmpfs' },
       { name: 'open_files', state: 'enforced', reason: 'RLIMIT_NOFILE of each process' },
+      diskLimit(
+        this.#folders.cache,
+        state('disk_write_bytes', !info?.Warnings?.some((text) => /throttle\.write_bps|io\.max \(wbps\)/.test(text))),
+      ),
     ];
   }
 
@@ -129,6 +136,7 @@ export class DockerRuntime implements Runtime {
       image: this.#image,
       dialect: this.#dialect,
       seccomp: this.#seccomp(),
+      disks: writtenDisks(spec),
       etc: this.#dialect.covered.length === 0 ? '' : generatedEtc(this.#folders.cache),
     });
     const created = await engine.expect('POST', `/containers/create?name=${containerName(spec)}`, body);

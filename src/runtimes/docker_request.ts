@@ -1,5 +1,6 @@
-import { CONTAINER_USER_PROCESSES, OCI_RUNTIME_PIDS } from '../base/limits.ts';
+import { CONTAINER_USER_PROCESSES, DISK_WRITE_UNIT_BYTES, OCI_RUNTIME_PIDS } from '../base/limits.ts';
 import type { Dialect } from './dialect.ts';
+import type { Disk } from './disks.ts';
 import type { Bind, SandboxSpec } from './runtime.ts';
 import { bindOrder } from './spec.ts';
 
@@ -18,6 +19,8 @@ export interface ContainerPlan {
   seccomp: string;
   /** Host folder of the generated `/etc`, which the dialect's covered files come from. */
   etc: string;
+  /** Those that the spec's binds write to. */
+  disks: readonly Disk[];
 }
 
 export function containerName(spec: SandboxSpec): string {
@@ -42,7 +45,7 @@ export function containerRequest(plan: ContainerPlan) {
     HostConfig: {
       ...isolation(plan.seccomp),
       ...(spec.oci_runtime === null ? {} : { Runtime: spec.oci_runtime }),
-      ...resources(spec, plan.dialect),
+      ...resources(plan),
       ...mounts(plan),
     },
   };
@@ -67,7 +70,8 @@ function isolation(seccomp: string) {
   };
 }
 
-function resources({ limits, oci_runtime }: SandboxSpec, dialect: Dialect) {
+function resources({ spec: { limits, oci_runtime }, dialect, disks }: ContainerPlan) {
+  const writes = (Rate: number) => disks.map(({ node }) => ({ Path: node, Rate }));
   const ulimit = (Name: string, value: number) => ({ Name, Soft: value, Hard: value });
   return {
     Memory: limits.memory_bytes,
@@ -75,6 +79,8 @@ function resources({ limits, oci_runtime }: SandboxSpec, dialect: Dialect) {
     MemorySwap: limits.memory_bytes,
     PidsLimit: limits.pids + (oci_runtime === null ? 0 : OCI_RUNTIME_PIDS),
     NanoCpus: Math.round(limits.cpus * 1e9),
+    BlkioDeviceWriteBps: writes(limits.disk_write_bytes),
+    BlkioDeviceWriteIOps: writes(Math.max(1, Math.round(limits.disk_write_bytes / DISK_WRITE_UNIT_BYTES))),
     ShmSize: limits.shm_bytes,
     Ulimits: [
       ulimit('core', 0),

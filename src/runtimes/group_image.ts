@@ -6,7 +6,7 @@ import { OperatingError } from '../base/errors.ts';
 import { buildIn, imageId } from './build.ts';
 import type { Engine } from './engine.ts';
 import { fetchWheels, installNpm } from './fetch.ts';
-import { packagesRecipe, packagesTag } from './packages.ts';
+import { packagesPrefix, packagesRecipe, packagesTag } from './packages.ts';
 import type { OnProgress } from './tool.ts';
 
 /**
@@ -31,6 +31,7 @@ export interface GroupImage {
  */
 export async function buildGroupImage(
   engine: Engine,
+  install: string,
   base: string,
   packages: Packages,
   onProgress: OnProgress,
@@ -43,7 +44,7 @@ export async function buildGroupImage(
       `The image ${base} is missing`,
       `node src/runtimes/image.ts ${engine.dialect.name}`,
     );
-  const tag = packagesTag(below, wanted);
+  const tag = packagesTag(install, below, wanted);
   const present = await imageId(engine, tag);
   if (present !== null) return { ref: present, built: false };
   const context = mkdtempSync(join(tmpdir(), 'glass-image-'));
@@ -56,6 +57,20 @@ export async function buildGroupImage(
   const ref = await imageId(engine, tag);
   if (ref === null) throw new OperatingError('unavailable', `The container engine built ${tag}, and does not have it`);
   return { ref, built: true };
+}
+
+/**
+ * Takes the names of this install off the images that are not `used`; the engine removes what has no other name, and keeps
+ * what a container runs on. Resolves with the names. Throws `OperatingError('unavailable')`.
+ */
+export async function pruneGroupImages(engine: Engine, install: string, used: Set<string | null>): Promise<string[]> {
+  const { body } = await engine.expect('GET', '/images/json');
+  const gone = (body as { Id: string; RepoTags: string[] | null }[])
+    .filter(({ Id }) => !used.has(Id))
+    .flatMap(({ RepoTags }) => RepoTags ?? [])
+    .filter((tag) => tag.includes(packagesPrefix(install)));
+  for (const tag of gone) await engine.expect('DELETE', `/images/${tag}`, undefined, [404, 409]);
+  return gone;
 }
 
 async function fillContext(context: string, packages: Packages, onProgress: OnProgress): Promise<void> {

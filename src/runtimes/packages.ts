@@ -9,9 +9,14 @@ export function packagesHash(base: string, packages: Packages): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 24);
 }
 
+/** Begins the names of an install's images: of two that need the same, each has a name for it, and takes away only its own. */
+export function packagesPrefix(install: string): string {
+  return `glassclaw-packages:${install}-`;
+}
+
 /** The name under which an engine keeps the image. `base` is the id of the image below it. */
-export function packagesTag(base: string, packages: Packages): string {
-  return `glassclaw-packages:${packagesHash(base, packages)}`;
+export function packagesTag(install: string, base: string, packages: Packages): string {
+  return packagesPrefix(install) + packagesHash(base, packages);
 }
 
 /** What Python packages need to run, and what installs them. */

@@ -1,12 +1,13 @@
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { canonicalPackages, type Packages } from '../authority/packages.ts';
 import { messageOf, OperatingError } from '../base/errors.ts';
+import { IMAGE_BUILD_MS } from '../base/limits.ts';
 import { DEBIAN, type Debian, makeDebian } from './debian.ts';
 import { fetchWheels, installNpm } from './fetch.ts';
 import { PIP_INSTALLER, packagesHash, pipInstall } from './packages.ts';
-import { type OnProgress, startTool } from './tool.ts';
+import { type OnProgress, removeTree, startTool } from './tool.ts';
 import { finishEtc } from './userland.ts';
 
 /**
@@ -22,6 +23,8 @@ export interface Root {
   built: boolean;
 }
 
+const DRAFT = 'draft-';
+
 /** Files of a root that hold nothing a sandbox is given, or that only root could make. */
 const LEFT_OUT = ['./dev/*', './proc/*', './sys/*', './var/cache/*', './var/lib/apt/*'];
 
@@ -35,7 +38,7 @@ export async function makeRoot(cache: string, packages: Packages, onProgress: On
   const place = join(roots, packagesHash(DEBIAN, wanted));
   if (existsSync(place)) return { ref: place, built: false };
   mkdirSync(roots, { recursive: true, mode: 0o700 });
-  const draft = mkdtempSync(join(roots, 'draft-'));
+  const draft = mkdtempSync(join(roots, DRAFT));
   const wheels = mkdtempSync(join(tmpdir(), 'glass-wheels-'));
   try {
     // Sandboxes read it under other uids.
@@ -55,6 +58,25 @@ export async function makeRoot(cache: string, packages: Packages, onProgress: On
   } finally {
     for (const folder of [draft, wheels]) rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/**
+ * Removes the roots that are not `used`, and drafts that are older than a making can take. Resolves with their paths.
+ * Rejects when one cannot be removed.
+ */
+export async function pruneRoots(cache: string, used: Set<string | null>): Promise<string[]> {
+  const roots = join(cache, 'roots');
+  const isOld = (path: string): boolean => Date.now() - statSync(path).ctimeMs > IMAGE_BUILD_MS;
+  const gone = (existsSync(roots) ? readdirSync(roots) : [])
+    .map((name) => join(roots, name))
+    .filter((path) => !used.has(path) && (!path.startsWith(join(roots, DRAFT)) || isOld(path)));
+  for (const path of gone) {
+    // Out of its place first: what a removal leaves that was cut short must not be taken for a root.
+    const draft = mkdtempSync(join(roots, DRAFT));
+    renameSync(path, draft);
+    await removeTree(draft);
+  }
+  return gone;
 }
 
 async function unpack(draft: string, packages: Packages, wheels: string, onProgress: OnProgress): Promise<void> {

@@ -25,6 +25,8 @@ export interface SandboxLimits {
   /** Size of `/dev/shm`. */
   shm_bytes: number;
   open_files: number;
+  /** Written to each disk in a second, at most. */
+  disk_write_bytes: number;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import type { Paths } from '../base/paths.ts';
+import { removeTree } from '../runtimes/tool.ts';
 
 /** The folders of one sandbox, made and owned before it starts. `session` is a shown id: `s7`. */
 export function prepareFolders(paths: Paths, session: string, group: string, uid: number | null): void {
@@ -15,18 +16,20 @@ export function prepareFolders(paths: Paths, session: string, group: string, uid
 }
 
 /**
- * Puts a session's state away after a turn that was given up: an agent may have damaged it so that no harness can open it,
- * and the ledger's own transcript replaces it. The last one is kept for the operator. Only while no sandbox has it.
+ * Puts a session's state away after a turn that was given up, or when it is over its cap: an agent may have damaged it so
+ * that no harness can open it, and the ledger's own transcript replaces it. The last one is kept for the operator. Only
+ * while no sandbox has it. Never rejects: a disk that fails here fails the next start too, which says so.
+ *
+ * The one before is removed beside the event loop: an agent may have made millions of files.
  */
-export function setStateAside(paths: Paths, session: string): void {
+export async function setStateAside(paths: Paths, session: string): Promise<void> {
   const { state } = paths.session(session);
+  if (!existsSync(state)) return;
   const aside = `${state}.set-aside`;
+  if (existsSync(aside)) await removeTree(aside).catch(() => {});
   try {
-    rmSync(aside, { recursive: true, force: true });
-    if (existsSync(state)) renameSync(state, aside);
-  } catch {
-    // A disk that fails here fails the next start too, which says so.
-  }
+    renameSync(state, aside);
+  } catch {}
 }
 
 /** The folder itself goes to the group's uid; what is below it was written by that uid already. */

@@ -65,13 +65,9 @@ export class Session {
     return this.#state;
   }
 
-  get harness(): string | null {
-    return this.#plan?.harness ?? null;
-  }
-
-  /** Hash of the authority under which its sandbox started. */
-  get authority(): string | null {
-    return this.#live === null ? null : (this.#plan?.egress.policy ?? null);
+  /** What its sandbox starts or has started with; null before that is decided. */
+  get plan(): StartPlan | null {
+    return this.#state === 'cold' ? null : this.#plan;
   }
 
   get pid(): number | null {
@@ -141,6 +137,7 @@ export class Session {
   async #start(): Promise<void> {
     this.#state = 'starting';
     this.#warm = false;
+    this.#plan = null;
     this.#startedAt = this.#services.clock.now();
     const began = this.#services.clock.monotonic();
     try {
@@ -370,7 +367,7 @@ export class Session {
   }
 
   async #afterDeath(recorded: Promise<FailedAttempt | undefined>): Promise<void> {
-    if ((await recorded)?.next === 'failed') setStateAside(this.#services.paths, this.#shown());
+    if ((await recorded)?.next === 'failed') await setStateAside(this.#services.paths, this.#shown());
     this.#services.deliver(this.#row().chat_id);
   }
 

@@ -21,6 +21,8 @@ export interface LiveSession {
   state: string;
   harness: string | null;
   pid: number | null;
+  /** What its system files come from; null: the host's own. */
+  image: string | null;
   /** Whether it runs under what is in force, or under what was when it started. */
   authority: 'in force' | 'until its next start';
 }
@@ -87,14 +89,16 @@ export class Sessions {
 
   #describe(session: Session): LiveSession {
     const { db } = this.#services.ledger;
+    const { plan } = session;
     const group = sessionById(db, session.id)!.group_name;
-    const current = session.authority === null || session.authority === authorityInForce(db, group)?.hash;
+    const current = plan === null || plan.egress.policy === authorityInForce(db, group)?.hash;
     return {
       session: showId('s', session.id),
       group,
       state: session.state,
-      harness: session.harness,
+      harness: plan?.harness ?? null,
       pid: session.pid,
+      image: plan?.spec.userland.kind === 'image' ? plan.spec.userland.ref : null,
       authority: current ? 'in force' : 'until its next start',
     };
   }

@@ -72,6 +72,7 @@ export function sessionSpec(input: SpecInput): SandboxSpec {
       tmp_bytes: authority.limits.tmp,
       shm_bytes: authority.limits.shm,
       open_files: authority.limits.files,
+      disk_write_bytes: authority.limits.disk_write,
     },
   };
 }

@@ -1,5 +1,12 @@
+import { existsSync, statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import {
+  SANDBOX_DISK_WRITE_BYTES,
   SANDBOX_SHM_BYTES,
+  STATE_BYTES,
+  STATE_MEASURE_MS,
+  STATE_UNSEEN_BYTES,
+  STATE_UNSEEN_LOOKS,
   WORKSPACE_BLIND_MAX,
   WORKSPACE_BYTES_PER_FILE,
   WORKSPACE_MEASURE_MS,
@@ -23,6 +30,17 @@ export interface Usage {
   files: number;
 }
 
+/** What is measured, as a sentence names it, and what it may hold. */
+export interface Watched {
+  name: string;
+  limit: Usage;
+  /** Pure: milliseconds until the next look. */
+  wait(now: Usage): number;
+}
+
+/** Resolves with a sentence when it could not measure, and never rejects. */
+export type Look = () => Promise<Usage | string>;
+
 /** `over`: why it must end; null: it may go on. `ceiling` is what the next measurement is held against. */
 export interface Judgement {
   over: string | null;
@@ -30,14 +48,14 @@ export interface Judgement {
 }
 
 /** Pure. `ceiling` null: the first look, which only says where it stands. */
-export function judge(limit: Usage, ceiling: Usage | null, now: Usage): Judgement {
+export function judge({ name, limit }: Pick<Watched, 'name' | 'limit'>, ceiling: Usage | null, now: Usage): Judgement {
   const may = ceiling ?? { bytes: Math.max(limit.bytes, now.bytes), files: Math.max(limit.files, now.files) };
   const next = {
     bytes: Math.max(limit.bytes, Math.min(may.bytes, now.bytes)),
     files: Math.max(limit.files, Math.min(may.files, now.files)),
   };
-  if (now.bytes > may.bytes) return { over: `the workspace is larger than ${showSize(limit.bytes)}`, ceiling: next };
-  if (now.files > may.files) return { over: `the workspace has more than ${limit.files} files`, ceiling: next };
+  if (now.bytes > may.bytes) return { over: `${name} is larger than ${showSize(limit.bytes)}`, ceiling: next };
+  if (now.files > may.files) return { over: `${name} has more than ${limit.files} files`, ceiling: next };
   return { over: null, ceiling: next };
 }
 
@@ -53,17 +71,18 @@ export function limitOf(bytes: number): Usage {
 
 /** Measures until it is stopped, then never calls again. `onOver` may be called more than once. */
 export class WorkspaceWatch {
-  readonly #limit: Usage;
-  readonly #measure: () => Promise<Usage | string>;
+  readonly #watched: Watched;
+  readonly #measure: Look;
   readonly #onOver: (reason: string) => void;
-  #ceiling: Usage | null = null;
+  #ceiling: Usage | null;
   #blind = 0;
   #timer: NodeJS.Timeout | null = null;
   #stopped = false;
 
-  /** `measure` resolves with a sentence when it could not, and never rejects. */
-  constructor(limit: Usage, measure: () => Promise<Usage | string>, onOver: (reason: string) => void) {
-    this.#limit = limit;
+  /** `ceiling` as `judge` has it. */
+  constructor(watched: Watched, measure: Look, onOver: (reason: string) => void, ceiling: Usage | null = null) {
+    this.#watched = watched;
+    this.#ceiling = ceiling;
     this.#measure = measure;
     this.#onOver = onOver;
   }
@@ -86,25 +105,59 @@ export class WorkspaceWatch {
 
   #seen(now: Usage): number {
     this.#blind = 0;
-    const { over, ceiling } = judge(this.#limit, this.#ceiling, now);
+    const { over, ceiling } = judge(this.#watched, this.#ceiling, now);
     this.#ceiling = ceiling;
     if (over !== null) this.#onOver(over);
-    return nextLook(this.#limit, now);
+    return this.#watched.wait(now);
   }
 
   /** An agent can close its own folders: what cannot be measured is not allowed for long. */
   #unseen(why: string): number {
     this.#blind += 1;
-    if (this.#blind >= WORKSPACE_BLIND_MAX) this.#onOver(`the workspace cannot be measured (${why})`);
+    if (this.#blind >= WORKSPACE_BLIND_MAX) this.#onOver(`${this.#watched.name} cannot be measured (${why})`);
     return WORKSPACE_MEASURE_NEAR_MS;
   }
 }
 
-/** Measures the workspace of a session's spec. Resolves with a sentence when it could not. Never rejects. */
-export async function measure(runtime: Runtime, session: SandboxSpec, workspace: string): Promise<Usage | string> {
+/**
+ * Spares the measurements that would find the same again: while the disk is hardly fuller than at the last one, its answer
+ * is given again, up to a number of times, because what others remove hides what is written. `known`: what is there
+ * already; null: nobody knows.
+ */
+export function whenWritten(free: () => number, known: Usage | null, look: Look): Look {
+  let before = free();
+  let spared = 0;
+  return async () => {
+    const now = free();
+    spared += 1;
+    if (known !== null && spared < STATE_UNSEEN_LOOKS && now > before - STATE_UNSEEN_BYTES) return known;
+    [before, spared] = [now, 0];
+    const found = await look();
+    known = typeof found === 'string' ? null : found;
+    return found;
+  };
+}
+
+/** The watch of a session's state. It has the cap from the beginning: what is over is set aside, not cleaned up. */
+export function stateWatch(runtime: Runtime, spec: SandboxSpec, state: string, onOver: (reason: string) => void) {
+  const limit = limitOf(STATE_BYTES);
+  const known = existsSync(state) ? null : { bytes: 0, files: 0 };
+  const look: Look = () => measure(runtime, { ...spec, session: `${spec.session}-state` }, state);
+  const free = (): number => freeBytes(dirname(dirname(state)));
+  const watched = { name: 'the session’s state', limit, wait: () => STATE_MEASURE_MS };
+  return new WorkspaceWatch(watched, whenWritten(free, known, look), onOver, limit);
+}
+
+function freeBytes(folder: string): number {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize;
+}
+
+/** Measures a folder of a session's spec. Resolves with a sentence when it could not. Never rejects. */
+export async function measure(runtime: Runtime, session: SandboxSpec, folder: string): Promise<Usage | string> {
   let report = '';
   try {
-    const sandbox = await runtime.start(measureSpec(session, workspace), (chunk) => {
+    const sandbox = await runtime.start(measureSpec(session, folder), (chunk) => {
       if (report.length < WORKSPACE_REPORT_BYTES_MAX) report += chunk.toString('latin1');
     });
     let late = false;
@@ -123,11 +176,11 @@ export async function measure(runtime: Runtime, session: SandboxSpec, workspace:
 /** Blocks on the disk, each file once, and no other file system: what is counted is what fills the disk. */
 const MEASURE = 'du -sx --block-size=1 /workspace; du -sx --inodes /workspace; echo measured';
 
-function measureSpec(session: SandboxSpec, workspace: string): SandboxSpec {
+function measureSpec(session: SandboxSpec, folder: string): SandboxSpec {
   return {
     ...session,
     session: `${session.session}-size`,
-    binds: [{ source: workspace, target: '/workspace', access: 'read' }],
+    binds: [{ source: folder, target: '/workspace', access: 'read' }],
     env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' },
     argv: ['/bin/sh', '-c', MEASURE],
     cwd: '/',
@@ -143,6 +196,7 @@ const MEASURE_LIMITS = {
   tmp_bytes: 2 ** 20,
   shm_bytes: SANDBOX_SHM_BYTES,
   open_files: 256,
+  disk_write_bytes: SANDBOX_DISK_WRITE_BYTES,
 };
 
 /** Pure. A file that goes away meanwhile is no failure; a folder that is closed hides what it holds. */

@@ -5,12 +5,16 @@ import { WORKSPACE_MEASURE_MS, WORKSPACE_MEASURE_NEAR_MS } from '../base/limits.
 import type { Paths } from '../base/paths.ts';
 import type { LimitState, Runtime, SandboxSpec } from '../runtimes/runtime.ts';
 import { imagesProblem, mountWorkspace, unmountWorkspace } from '../runtimes/workspace_image.ts';
-import { limitOf, measure, WorkspaceWatch } from './workspace_watch.ts';
+import { setStateAside } from './folders.ts';
+import { limitOf, measure, nextLook, stateWatch, WorkspaceWatch } from './workspace_watch.ts';
 
 /**
  * The cap on each group's workspace, by what the machine can do: an image that is mounted before the group's first sandbox
  * starts (`runtimes/workspace_image.ts`), else measurements while one lives (`workspace_watch.ts`). An image that exists and
  * cannot be mounted stops the group: an enforced cap never becomes a watched one by itself.
+ *
+ * A session's state is measured on every machine. It is nobody's work: one that is over its cap is set aside, and the
+ * next sandbox is given the conversation by the ledger.
  */
 export interface WorkspaceUse {
   group: string;
@@ -23,7 +27,8 @@ export interface WorkspaceUse {
 export interface WorkspaceKeeper {
   /**
    * Before a sandbox of the group starts. Resolves with what to call when nothing of that sandbox is left; rejects with
-   * `OperatingError` when it must not start. `end` is called with the reason when the workspace is over its cap.
+   * `OperatingError` when it must not start. `end` is called with the reason when the workspace, or the session's state,
+   * is over its cap.
    */
   enter(use: WorkspaceUse, end: (reason: string) => void): Promise<() => void>;
 }
@@ -49,6 +54,8 @@ const ALERT = 'workspace.size';
 export class Workspaces implements WorkspaceKeeper {
   readonly #input: WorkspacesInput;
   readonly #live = new Map<string, Live>();
+  /** Sessions whose state went over its cap. */
+  readonly #over = new Set<string>();
   #images: Promise<string | null> | null = null;
 
   constructor(input: WorkspacesInput) {
@@ -73,9 +80,11 @@ export class Workspaces implements WorkspaceKeeper {
     const prepared = live.prepared.then(() => this.#prepare(use));
     live.prepared = prepared.catch(() => {});
     await prepared;
+    const state = await this.#watchState(use, end);
     live.ends.add(end);
     if ((await this.#problem()) !== null) this.#watch(live, use);
     return () => {
+      state.stop();
       live.ends.delete(end);
       if (live.ends.size > 0) return;
       live.watch?.stop();
@@ -118,14 +127,28 @@ export class Workspaces implements WorkspaceKeeper {
   #watch(live: Live, use: WorkspaceUse): void {
     if (live.watch !== null) return;
     const { workspace } = this.#input.paths.group(use.group);
+    const limit = limitOf(use.bytes);
     live.watch = new WorkspaceWatch(
-      limitOf(use.bytes),
+      { name: 'the workspace', limit, wait: (now) => nextLook(limit, now) },
       () => measure(use.runtime, use.spec, workspace),
       (reason) => {
         for (const end of live.ends) end(reason);
       },
     );
     live.watch.start();
+  }
+
+  /** A measurement is 50 ms of a processor, a container's 200: idle sessions of a disk that nobody fills have one in five minutes. */
+  async #watchState({ spec, runtime }: WorkspaceUse, end: (reason: string) => void): Promise<WorkspaceWatch> {
+    const { paths } = this.#input;
+    const { session } = spec;
+    if (this.#over.delete(session)) await setStateAside(paths, session);
+    const watch = stateWatch(runtime, spec, paths.session(session).state, (reason) => {
+      this.#over.add(session);
+      end(reason);
+    });
+    watch.start();
+    return watch;
   }
 
   #problem(): Promise<string | null> {

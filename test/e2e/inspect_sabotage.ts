@@ -14,6 +14,8 @@ export interface Sabotage {
   only?: 'root' | 'user';
   /** An open folder is handed to the host that starts the sandbox. */
   leak?: true;
+  /** The home is a mount that can be shared with others, as all are where systemd runs. */
+  shared?: true;
 }
 
 const ARGV = 'src/runtimes/bubblewrap_argv.ts';
@@ -25,10 +27,10 @@ const REQUEST = 'src/runtimes/docker_request.ts';
 
 const NO_FILTER = [ARGV, "'--seccomp', String(SECCOMP_FD), ", ''] as const;
 const NO_DISABLE_USERNS = [ARGV, "'--disable-userns',", ''] as const;
-const SETTINGS = 'of settings(this.#version, controller, limits))';
+const SETTINGS = 'settings(this.#version, controller, limits, disks)';
 
-function withoutLimit(controller: 'pids' | 'memory' | 'cpu'): Sabotage['patches'] {
-  return [[CGROUP, SETTINGS, `of controller === '${controller}' ? [] : settings(this.#version, controller, limits))`]];
+function withoutLimit(controller: 'pids' | 'memory' | 'cpu' | 'io'): Sabotage['patches'] {
+  return [[CGROUP, SETTINGS, `controller === '${controller}' ? [] : ${SETTINGS}`]];
 }
 
 const NAMESPACES: readonly Sabotage[] = [
@@ -289,9 +291,15 @@ const LIMITS: readonly Sabotage[] = [
     only: 'root',
   },
   {
+    without: 'the control group’s limit of writing',
+    patches: withoutLimit('io'),
+    red: ['host.disk_write'],
+    only: 'root',
+  },
+  {
     without: 'joining the control groups',
     patches: [[LAUNCH, 'for join in $joins; do echo $$ >"$join"; done', ':']],
-    red: ['host.pids', 'host.memory', 'host.cpus'],
+    red: ['host.pids', 'host.memory', 'host.cpus', 'host.disk_write'],
     only: 'root',
   },
 ];
@@ -336,6 +344,8 @@ export const DOCKER_SABOTAGES: readonly Sabotage[] = [
   field('the group in User', 'User: `${user.uid}:${user.gid}`', 'User: String(user.uid)', 'status.Gid', 'host.gid'),
   field('Hostname', "Hostname: 'sandbox',", '', 'hostname'),
   field('Dns', "Dns: ['127.0.0.1'],", '', 'resolver.foreign'),
+  // Not every host has a search domain that the engine could copy: one stands there instead.
+  field('DnsSearch', "DnsSearch: ['.'],", "DnsSearch: ['of-the-host.example'],", 'resolver.foreign'),
   {
     without: 'Memory as it is declared',
     patches: [
@@ -358,6 +368,7 @@ export const DOCKER_SABOTAGES: readonly Sabotage[] = [
     'host.pids',
   ),
   field('NanoCpus', 'NanoCpus: Math.round(limits.cpus * 1e9),', '', 'limit.cpus', 'host.cpus'),
+  field('BlkioDeviceWriteBps', 'BlkioDeviceWriteBps: writes(limits.disk_write_bytes),', '', 'host.disk_write'),
   field('ShmSize', 'ShmSize: limits.shm_bytes,', 'ShmSize: 2 * limits.shm_bytes,', 'size./dev/shm'),
   field('the limit of core files', "ulimit('core', 0),", '', 'limit.core'),
   field('the limit of open files', "ulimit('nofile', limits.open_files),", '', 'limit.open_files'),
@@ -371,6 +382,11 @@ export const DOCKER_SABOTAGES: readonly Sabotage[] = [
     'mounts.writable',
     'touch.declared',
   ),
+  {
+    ...field('Propagation', "'rprivate'", "bind.target === '/workspace' ? 'rshared' : 'rprivate'", 'mounts.shared'),
+    shared: true,
+    only: 'root',
+  },
   hiddenField('Init', 'Init: true', 'Init: false', 'who collects the dead is no boundary'),
   hiddenField('LogConfig', "LogConfig: { Type: 'none' },", '', 'it bounds a file of the engine’s, outside'),
   hiddenField(

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -53,7 +53,12 @@ export function sentenceOf({ without, red, hidden }: Sabotage): string {
 
 /** A limit that this machine cannot hold anyway is no guard here. */
 function missingLimit({ red }: Sabotage, limits: LimitState[]): string | false {
-  const needed = { 'host.pids': 'pids', 'host.memory': 'memory_bytes', 'host.cpus': 'cpus' } as const;
+  const needed = {
+    'host.pids': 'pids',
+    'host.memory': 'memory_bytes',
+    'host.cpus': 'cpus',
+    'host.disk_write': 'disk_write_bytes',
+  } as const;
   const limit = Object.entries(needed).find(([probe]) => red.includes(probe))?.[1];
   const state = limits.find(({ name }) => name === limit);
   return limit !== undefined && state?.state !== 'enforced' ? `no limit of ${limit} here` : false;
@@ -61,8 +66,15 @@ function missingLimit({ red }: Sabotage, limits: LimitState[]): string | false {
 
 async function inspectWithout(sabotage: Sabotage, name: Runtime['name'], home: InspectedHome): Promise<Inspection> {
   using tree = new PatchedTree(sabotage.patches);
+  using _ = sabotage.shared ? sharedMount(home.paths.home) : null;
   const depth = sabotage.depth ?? 'quick';
   return sabotage.leak ? await inspectLeaking(tree.root) : await inspectFrom(tree.root, name, home, depth);
+}
+
+function sharedMount(folder: string): Disposable {
+  execFileSync('mount', ['--bind', folder, folder]);
+  execFileSync('mount', ['--make-shared', folder]);
+  return { [Symbol.dispose]: () => execFileSync('umount', ['--lazy', folder]) };
 }
 
 /** Above those that Node itself closes in its children. */

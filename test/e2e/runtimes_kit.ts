@@ -40,7 +40,15 @@ export function sandboxSpec(change: Partial<SandboxSpec> = {}): SandboxSpec {
     cwd: '/',
     userland: { kind: 'host' },
     oci_runtime: null,
-    limits: { memory_bytes: 128 * MIB, pids: 40, cpus: 1, tmp_bytes: 8 * MIB, shm_bytes: 4 * MIB, open_files: 256 },
+    limits: {
+      memory_bytes: 128 * MIB,
+      pids: 40,
+      cpus: 1,
+      tmp_bytes: 8 * MIB,
+      shm_bytes: 4 * MIB,
+      open_files: 256,
+      disk_write_bytes: 8 * MIB,
+    },
     ...change,
   };
 }
@@ -59,7 +67,7 @@ export class Home {
 
   constructor() {
     chmodSync(this.run, 0o711);
-    mkdirSync(join(this.folder, 'workspace'));
+    for (const name of ['workspace', 'cache']) mkdirSync(join(this.folder, name));
     writeFileSync(join(this.folder, 'secret'), 'of the host');
     writeFileSync(join(this.folder, 'notes file'), 'readable');
     chmodSync(join(this.folder, 'notes file'), 0o644);
@@ -222,6 +230,9 @@ export const FORK_BOMB = `exec perl -e '
   print "forks=", scalar @children, "\\n"; kill 9, @children'`;
 export const MEMORY_HOG = `exec perl -e 'my $x = "x" x (400 << 20); print "allocated\\n"'`;
 /** Keeps a processor busy for about 2 s of wall time, and prints how much of one it got. */
+/** Three times of what its limit lets through in a second, all of it on the disk at the end. */
+export const SYNCED_WRITE =
+  'a=$(date +%s%N); dd if=/dev/zero of=/workspace/fill bs=1M count=24 conv=fsync 2>/dev/null; b=$(date +%s%N); echo "ms=$(((b - a) / 1000000))"; rm /workspace/fill';
 export const BUSY_LOOP = `exec perl -MTime::HiRes=time -e '
   my $end = time + 2; 1 while time < $end; printf "share=%.2f\n", (times)[0] / 2'`;
 /** Opens files until it may not, and prints how many descriptors that makes. */

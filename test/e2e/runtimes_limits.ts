@@ -51,6 +51,12 @@ export function limitTests(
     assert.ok(share > 0 && share <= 0.3, `${share} of 0.2`);
   });
 
+  test('cannot write faster than it may', { skip: absent('disk_write_bytes') }, async () => {
+    const { output } = await kit.ran(runtime, home.spec('writer', kit.SYNCED_WRITE));
+    const took_ms = Number(/ms=(\d+)/.exec(output)?.[1]);
+    assert.ok(took_ms > 2000, `24 MiB at 8 MiB a second took ${took_ms} ms`);
+  });
+
   test('cannot open files without end', async () => {
     const { output } = await kit.ran(runtime, home.spec('files', kit.FILE_HOARD));
     const open = Number(/open=(\d+)/.exec(output)?.[1]);

@@ -37,7 +37,7 @@ async function made<T>(make: () => Promise<T>): Promise<T | string> {
 
 const lines: string[] = [];
 const engine = new Engine(engineSocket(process.env) ?? '/no/such.sock');
-const build = () => buildGroupImage(engine, SANDBOX_IMAGE, PACKAGES, (line) => lines.push(line));
+const build = () => buildGroupImage(engine, 'test', SANDBOX_IMAGE, PACKAGES, (line) => lines.push(line));
 const image = await made(build);
 const bubblewrap = home.runtime('bubblewrap');
 const problems = await bubblewrap.check();
@@ -62,13 +62,13 @@ describe('a group’s image', { skip: typeof image === 'string' ? image : false 
   test('that cannot be built says why, and leaves no tag behind', async () => {
     const wrong = { ...NO_PACKAGES, apt: ['no-such-package-anywhere'] };
     await assert.rejects(
-      buildGroupImage(engine, SANDBOX_IMAGE, wrong, () => {}),
+      buildGroupImage(engine, 'test', SANDBOX_IMAGE, wrong, () => {}),
       { code: 'unavailable' },
     );
     const below = await imageId(engine, SANDBOX_IMAGE);
-    assert.equal(await imageId(engine, packagesTag(below!, wrong)), null);
+    assert.equal(await imageId(engine, packagesTag('test', below!, wrong)), null);
     await assert.rejects(
-      buildGroupImage(engine, 'no-such-image:local', NO_PACKAGES, () => {}),
+      buildGroupImage(engine, 'test', 'no-such-image:local', NO_PACKAGES, () => {}),
       { code: 'unavailable', message: /is missing/ },
     );
   });

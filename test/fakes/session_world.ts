@@ -22,7 +22,7 @@ import { freshLedger, queueMessage, seedChat, temporaryFolder } from './ledger_k
 /** One real session on a real ledger and a real hatch; the test itself is the sandbox. */
 
 const AUTHORITY: Authority = {
-  version: 1,
+  version: 2,
   group: 'assistant',
   harness: 'probe',
   model: { provider: 'anthropic', name: 'm', upstream: 'https://api.example.com', secret: null },
@@ -43,6 +43,7 @@ const AUTHORITY: Authority = {
     shm: 2 ** 20,
     workspace: 2 ** 30,
     files: 256,
+    disk_write: 2 ** 20,
     turn: 60_000,
     idle: 60_000,
   },
@@ -169,7 +170,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
         cwd: '/',
         userland: { kind: 'host' },
         oci_runtime: null,
-        limits: { memory_bytes: 0, pids: 0, cpus: 0, tmp_bytes: 0, shm_bytes: 0, open_files: 0 },
+        limits: { memory_bytes: 0, pids: 0, cpus: 0, tmp_bytes: 0, shm_bytes: 0, open_files: 0, disk_write_bytes: 0 },
       },
       egress: { session: shown, group: 'assistant', policy: 'f'.repeat(64), socket: paths.session(shown).egress },
     }),

@@ -74,7 +74,7 @@ test('every field of an authority shows up when it changes', (context) => {
   const base = authority(context, GITHUB);
   const other = authority(
     context,
-    `harness: probe\nmodel: {name: other}\nruntime: docker\noci_runtime: runc\npackages: {apt: [jq]}\ntools: []\nbudget: {tokens_per_day: 1}\nlimits: {memory: 2MiB, pids: 17, cpus: 2, tmp: 1MiB, shm: 1MiB, workspace: 32MiB, files: 65, turn: 2s, idle: 2s}\n`,
+    `harness: probe\nmodel: {name: other}\nruntime: docker\noci_runtime: runc\npackages: {apt: [jq]}\ntools: []\nbudget: {tokens_per_day: 1}\nlimits: {memory: 2MiB, pids: 17, cpus: 2, tmp: 1MiB, shm: 1MiB, workspace: 32MiB, files: 65, disk_write: 2MiB, turn: 2s, idle: 2s}\n`,
   );
   other.mounts.push({ source: '/data/notes', target: '/mnt/notes', access: 'read' });
   for (const key of Object.keys(base) as (keyof Authority)[]) {
@@ -105,7 +105,7 @@ test('a kept authority that was changed, is missing, or has another shape is ref
   writeFileSync(path, readFileSync(path, 'utf8').replace('"pids":256', '"pids":9999'));
   assert.throws(() => keptAuthority(folder, hash), { code: 'config', message: /was changed/ });
   assert.throws(() => keptAuthority(folder, 'f'.repeat(64)), { code: 'config', message: /cannot be read/ });
-  const other = { ...authority(context, ''), version: 2 as unknown as 1 };
+  const other = { ...authority(context, ''), version: 1 as unknown as 2 };
   assert.throws(() => keptAuthority(folder, keepAuthority(folder, other)), { message: /by another version/ });
 });
 

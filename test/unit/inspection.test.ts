@@ -160,7 +160,7 @@ describe('what is right under gVisor', () => {
 describe('the view from outside', () => {
   test('says what it may not look at, and takes it for no answer', () => {
     const ids = { uid: '1', gid: '1', groups: '', caps: '0', no_new_privs: '1', seccomp: '2' };
-    const limits = { pids: '1', memory: '1', cpus: '1' };
+    const limits = { pids: '1', memory: '1', cpus: '1', disk_write: '1' };
     const seen = new Map(hostObservations({ ...ids, ...limits, namespaces: { net: 'EACCES', ipc: 'ipc:[1]' } }));
     assert.ok('not_run' in seen.get('host.namespace.net')!);
     assert.deepEqual(seen.get('host.namespace.ipc'), { value: 'ipc:[1]' });

@@ -41,15 +41,16 @@ describe('packages', () => {
     assert.throws(() => canonicalPackages({ ...NO_PACKAGES, apt: many }), { code: 'refused' });
   });
 
-  test('have one tag, whatever their order; another for another base or list', () => {
-    const tag = packagesTag(BASE, good);
-    assert.match(tag, /^glassclaw-packages:[0-9a-f]{24}$/);
-    assert.equal(packagesTag(BASE, { ...good, apt: [...good.apt].reverse() }), tag);
-    assert.notEqual(packagesTag(`sha256:${'b'.repeat(64)}`, good), tag);
-    assert.notEqual(packagesTag(BASE, { ...good, pip: [] }), tag);
+  test('have one tag, whatever their order; another for another install, base or list', () => {
+    const tag = packagesTag('ab12', BASE, good);
+    assert.match(tag, /^glassclaw-packages:ab12-[0-9a-f]{24}$/);
+    assert.equal(packagesTag('ab12', BASE, { ...good, apt: [...good.apt].reverse() }), tag);
+    assert.notEqual(packagesTag('cd34', BASE, good), tag);
+    assert.notEqual(packagesTag('ab12', `sha256:${'b'.repeat(64)}`, good), tag);
+    assert.notEqual(packagesTag('ab12', BASE, { ...good, pip: [] }), tag);
     assert.notEqual(
-      packagesTag(BASE, { ...NO_PACKAGES, npm: ['a'] }),
-      packagesTag(BASE, { ...NO_PACKAGES, pip: ['a'] }),
+      packagesTag('ab12', BASE, { ...NO_PACKAGES, npm: ['a'] }),
+      packagesTag('ab12', BASE, { ...NO_PACKAGES, pip: ['a'] }),
     );
   });
 });

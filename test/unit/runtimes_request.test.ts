@@ -18,6 +18,7 @@ function requestOf(change: Parameters<typeof sandboxSpec>[0] = {}, dialect = DOC
     dialect,
     seccomp: '/cache/filter.json',
     etc: '/cache/etc-1',
+    disks: [{ id: '7:1', node: '/dev/loop1' }],
   };
   return containerRequest(plan);
 }
@@ -37,6 +38,7 @@ describe('the request for a container', () => {
   test('carries every limit and label', () => {
     assert.equal(host.Memory, 128 * 2 ** 20);
     assert.equal(host.MemorySwap, host.Memory);
+    assert.deepEqual(host.BlkioDeviceWriteBps, [{ Path: '/dev/loop1', Rate: 8 * 2 ** 20 }]);
     assert.equal(host.PidsLimit, 40);
     assert.equal(host.NanoCpus, 1e9);
     assert.equal(host.ShmSize, 4 * 2 ** 20);

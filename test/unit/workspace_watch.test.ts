@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { WORKSPACE_MEASURE_MS, WORKSPACE_MEASURE_NEAR_MS } from '../../src/base/limits.ts';
+import {
+  STATE_UNSEEN_BYTES,
+  STATE_UNSEEN_LOOKS,
+  WORKSPACE_MEASURE_MS,
+  WORKSPACE_MEASURE_NEAR_MS,
+} from '../../src/base/limits.ts';
 import { showSize } from '../../src/base/text.ts';
-import { judge, limitOf, nextLook, readReport, type Usage } from '../../src/sessions/workspace_watch.ts';
+import { judge, limitOf, nextLook, readReport, type Usage, whenWritten } from '../../src/sessions/workspace_watch.ts';
 
 const MIB = 2 ** 20;
 const limit: Usage = { bytes: 100 * MIB, files: 1000 };
@@ -27,7 +32,7 @@ describe('a workspace that is measured', () => {
     test(name, () => {
       let ceiling: Usage | null = null;
       const told = looks.map((now) => {
-        const judgement = judge(limit, ceiling, now);
+        const judgement = judge({ name: 'the workspace', limit }, ceiling, now);
         ceiling = judgement.ceiling;
         return judgement.over;
       });
@@ -60,4 +65,51 @@ test('sizes are shown as they are written, and a size allows a number of files',
     '3 KiB',
   ]);
   assert.deepEqual(limitOf(2 ** 31), { bytes: 2 ** 31, files: 131_072 });
+});
+
+describe('a state that is measured only when something was written', () => {
+  /** Free bytes of the disk at each look, and at which of them it is measured. */
+  const cases: [name: string, known: Usage | null, free: number[], measured: boolean[]][] = [
+    ['nobody knows what is there', null, [0, 0], [true, false]],
+    ['it is new', used(0), [0, 0], [false, false]],
+    [
+      'a little was written each time',
+      used(0),
+      [-16 * MIB, -STATE_UNSEEN_BYTES, -STATE_UNSEEN_BYTES],
+      [false, true, false],
+    ],
+    [
+      'others remove more than is written',
+      used(0),
+      Array(STATE_UNSEEN_LOOKS).fill(MIB),
+      [...Array(STATE_UNSEEN_LOOKS - 1).fill(false), true],
+    ],
+  ];
+  for (const [name, known, frees, measured] of cases)
+    test(name, async () => {
+      const free = [0, ...frees];
+      let looks = 0;
+      const look = whenWritten(
+        () => free.shift()!,
+        known,
+        async () => used(++looks),
+      );
+      const seen: boolean[] = [];
+      for (const _ of frees) {
+        const before = looks;
+        await look();
+        seen.push(looks > before);
+      }
+      assert.deepEqual(seen, measured);
+    });
+
+  test('what could not be measured is measured again at the next look', async () => {
+    const answers = ['no', used(1)];
+    const look = whenWritten(
+      () => 0,
+      null,
+      async () => answers.shift()!,
+    );
+    assert.deepEqual([await look(), await look()], ['no', used(1)]);
+  });
 });

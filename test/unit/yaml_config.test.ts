@@ -17,7 +17,7 @@ function fileOf(context: TestContext, yaml: string): string {
 test('an empty file is a group with every default', (context) => {
   for (const yaml of ['', '# nothing\n', '{}\n', 'null\n', '---\n']) {
     assert.deepEqual(readFixture(fileOf(context, yaml)), {
-      version: 1,
+      version: 2,
       group: 'assistant',
       harness: 'auto',
       model: {
@@ -41,6 +41,7 @@ test('an empty file is a group with every default', (context) => {
         cpus: limits.SANDBOX_CPUS,
         tmp: limits.SANDBOX_TMP_BYTES,
         shm: limits.SANDBOX_SHM_BYTES,
+        disk_write: limits.SANDBOX_DISK_WRITE_BYTES,
         workspace: limits.WORKSPACE_BYTES,
         files: limits.SANDBOX_OPEN_FILES,
         turn: limits.TURN_DEADLINE_MS,

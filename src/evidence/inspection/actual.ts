@@ -35,6 +35,7 @@ export function actualOf(raw: Observations, kernel: string): Actual {
     'host.pids',
     'host.memory',
     'host.cpus',
+    'host.disk_write',
   ];
   return {
     mounts: parseMounts(value('mounts')).map(({ target, flags }) => ({

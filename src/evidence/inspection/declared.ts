@@ -78,6 +78,7 @@ export function declaredOf(
       host_pids: String(limits.pids + (spec.oci_runtime === null ? 0 : OCI_RUNTIME_PIDS)),
       cpu_quota_us: String(Math.round(limits.cpus * CPU_PERIOD_US)),
       memory_bytes: String(limits.memory_bytes),
+      disk_write_bytes: String(limits.disk_write_bytes),
     },
     spec,
     workspace_bytes,

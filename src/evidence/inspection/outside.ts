@@ -20,6 +20,8 @@ export interface OutsideView {
   memory: string;
   /** Microseconds of each period. */
   cpus: string;
+  /** Bytes a second, of the disks that have a limit: one figure, unless they differ. */
+  disk_write: string;
   /** Links of its `ns`, or the code of the refusal to read one. */
   namespaces: Record<string, string>;
 }
@@ -44,6 +46,7 @@ export function outsideView(pid: number): OutsideView {
     memory: limit('memory', 'memory.limit_in_bytes', 'memory.max'),
     // Version 2 puts the period behind the quota.
     cpus: limit('cpu', 'cpu.cfs_quota_us', 'cpu.max').split(' ')[0]!,
+    disk_write: ratesOf(limit('blkio', 'blkio.throttle.write_bps_device', 'io.max')),
     namespaces: Object.fromEntries(NAMESPACES.map((name) => [name, linkOf(`/proc/${pid}/ns/${name}`)])),
   };
 }
@@ -65,6 +68,12 @@ function linkOf(path: string): string {
   } catch (error) {
     return systemCodeOf(error) ?? 'unknown';
   }
+}
+
+/** Pure: from `7:1 20971520`, or `7:1 rbps=max wbps=20971520 …`, a line for each disk. */
+function ratesOf(text: string): string {
+  const rates = [...text.matchAll(/^\d+:\d+ (?:.*\bwbps=)?(\d+)/gm)].map((line) => line[1]!);
+  return rates.length === 0 ? text : [...new Set(rates)].join(' ');
 }
 
 function limitOf(groups: string, controller: string, v1: string, v2: string): string {

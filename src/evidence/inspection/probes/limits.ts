@@ -35,6 +35,12 @@ export const LIMIT_PROBES: readonly Probe[] = [
   probe('host.pids', 'have more processes, as the host sees it', { fact: 'host_pids' }, 'pids'),
   probe('host.memory', 'have more memory, as the host sees it', { fact: 'memory_bytes' }, 'memory_bytes'),
   probe('host.cpus', 'have more processor time, as the host sees it', { fact: 'cpu_quota_us' }, 'cpus'),
+  probe(
+    'host.disk_write',
+    'write more to a disk in a second, as the host sees it',
+    { fact: 'disk_write_bytes' },
+    'disk_write_bytes',
+  ),
   exhausting('processes', 'start processes without end', 'EAGAIN', 'pids'),
   {
     ...exhausting('memory', 'take memory without end', 'out of memory', 'memory_bytes'),

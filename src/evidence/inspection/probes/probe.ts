@@ -37,6 +37,7 @@ export interface Facts {
   /** Of each 100 ms. */
   cpu_quota_us: string;
   memory_bytes: string;
+  disk_write_bytes: string;
 }
 
 export type Expectation =
