@@ -11,8 +11,9 @@ import { refusal, sendRefusal, upstreamRefusal } from './refuse.ts';
 import type { Refusal } from './route.ts';
 import { UsageReader } from './usage.ts';
 
-/** How long an endpoint may be silent. */
+/** How long an endpoint may be silent, and an agent take for TLS. */
 export interface Deadlines {
+  tls_ms: number;
   first_byte_ms: number;
   idle_ms: number;
 }

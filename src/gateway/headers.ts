@@ -3,15 +3,12 @@ import type { Refusal } from './route.ts';
 
 /** Which headers pass, in both directions. Pure. */
 
-/** The agent's own credentials and claims of identity: never forwarded. */
-const AGENT_ONLY = new Set([
-  'authorization',
-  'x-api-key',
-  'api-key',
-  'cookie',
-  'proxy-authorization',
-  'x-goog-api-key',
-  'private-token',
+/** Names under which services take a credential, the agent's own among them: never forwarded. */
+const CREDENTIAL =
+  /(?:^|-)(?:authorization|auth|cookie2?|token|secret|password|signature|(?:api|app|application|access|auth|subscription|functions)-?key)$/;
+
+/** Claims of identity, and of another method than the one that was judged. */
+const CLAIMS = new Set([
   'forwarded',
   'x-real-ip',
   'x-group-id',
@@ -19,10 +16,6 @@ const AGENT_ONLY = new Set([
   'x-http-method-override',
   'x-method-override',
 ]);
-
-/** Other names under which services take a credential: `X-Auth-Token`, `X-Vault-Token`, `DD-Application-Key`. */
-const CREDENTIAL_NAME =
-  /(?:^|-)(?:authorization|auth|cookie2?|token|api-?key|application-key|secret|password|signature)$/;
 
 /** Between two neighbours only (RFC 9110 §7.6.1), and what the HTTP client sets by itself. */
 const HOP_BY_HOP = new Set([
@@ -58,7 +51,7 @@ export function requestHeaders(raw: readonly string[], named: string | undefined
   const kept: string[] = [];
   for (let at = 0; at < raw.length; at += 2) {
     const name = raw[at]!.toLowerCase();
-    if (AGENT_ONLY.has(name) || HOP_BY_HOP.has(name) || CREDENTIAL_NAME.test(name)) continue;
+    if (CREDENTIAL.test(name) || CLAIMS.has(name) || HOP_BY_HOP.has(name)) continue;
     if (name.startsWith('x-forwarded-') || dropped?.has(name)) continue;
     if (credentialed && (name === 'range' || name === 'if-range')) continue;
     kept.push(name, raw[at + 1]!);

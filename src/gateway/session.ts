@@ -12,7 +12,7 @@ import { judgeJson } from './json_rules.ts';
 import type { SessionPolicy } from './policy.ts';
 import type { Rates } from './rates.ts';
 import { type RefusalContext, Refusals } from './refusals.ts';
-import { endWithRefusal, refusal, sendRefusal } from './refuse.ts';
+import { endWithRefusal, isMalformed, refusal, sendRefusal } from './refuse.ts';
 import type { Refusal } from './route.ts';
 import { hostsOf, judgeConnect, type Place } from './service_request.ts';
 import { openTunnel } from './tunnel.ts';
@@ -83,13 +83,16 @@ export class EgressSession {
       if (on !== null) endWithRefusal(on, why);
     };
     if (asked.host !== '') return refuse(NO_NESTING, socket);
+    const version = versionProblem(request);
+    if (version !== null) return refuse(version, socket);
     const place = judgeConnect(asked.path, hostsOf(request.rawHeaders), this.#policy.egress);
     if (!place.allow) return refuse(place, socket);
     if (hasBody(request))
       return refuse(refusal(400, 'malformed request', 'CONNECT has no body', 'leave it out'), socket);
     this.#tunnels.add(socket);
     socket.on('close', () => this.#tunnels.delete(socket));
-    openTunnel({ socket, head, place }, this.#context.authority, {
+    const { authority, deadlines } = this.#context;
+    openTunnel({ socket, head, place, tls_ms: deadlines.tls_ms }, authority, {
       open: (tls) => {
         this.#places.set(tls, place);
         server.emit('connection', tls);
@@ -104,7 +107,9 @@ export class EgressSession {
     const place = this.#places.get(request.socket);
     const asked = this.#asked(place, request.method ?? '', request.url ?? '');
     const busy = this.#running < SESSION_REQUESTS_MAX ? null : BUSY;
-    const admitted = place === undefined ? this.#gate.model(request, busy) : this.#gate.service(request, place, busy);
+    const admitted =
+      versionProblem(request) ??
+      (place === undefined ? this.#gate.model(request, busy) : this.#gate.service(request, place, busy));
     if (!admitted.allow) return this.#refuse({ request, response, asked }, admitted);
     const { host, path, rule, service } = admitted;
     const exchange = { request, response, asked: { ...asked, host, path, rule, service } };
@@ -160,8 +165,7 @@ export class EgressSession {
   }
 
   #refuse({ request, response, asked }: Exchange, why: Refusal): void {
-    // What follows malformed bytes on the same connection may be anybody's idea of a request.
-    if (why.status === 400) this.#malformed.add(request.socket);
+    if (isMalformed(why)) this.#malformed.add(request.socket);
     this.#refusals.record(asked, why);
     sendRefusal(response, why);
   }
@@ -226,6 +230,12 @@ function deniedBody(rule: string): Refusal {
 function tooOften({ limit, wait_s }: NonNullable<ReturnType<Rates['take']>>): Refusal {
   const { service, rate } = limit;
   return refusal(429, `${service}: rate ${rate}`, `${service} may be asked ${rate}`, `wait ${wait_s} s`);
+}
+
+/** Node's parser takes a line of HTTP/2.0 or 0.9 for a request like any other. */
+function versionProblem({ httpVersion }: IncomingMessage): Refusal | null {
+  if (httpVersion === '1.1' || httpVersion === '1.0') return null;
+  return refusal(505, 'malformed request', `HTTP ${httpVersion} is not spoken here`, 'send HTTP/1.1');
 }
 
 function unreadableStatus(code: string | undefined): number {

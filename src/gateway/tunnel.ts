@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { AGENT_TLS_MS } from '../base/limits.ts';
 import type { CertificateAuthority } from './ca.ts';
 import { refusal } from './refuse.ts';
 import type { Refusal } from './route.ts';
@@ -20,7 +19,7 @@ export interface TunnelHandlers {
 
 /** Accepts CONNECT on `socket`; `head` is what came behind it. */
 export function openTunnel(
-  { socket, head, place }: { socket: Duplex; head: Buffer; place: Place },
+  { socket, head, place, tls_ms }: { socket: Duplex; head: Buffer; place: Place; tls_ms: number },
   authority: CertificateAuthority,
   handlers: TunnelHandlers,
 ): void {
@@ -50,7 +49,7 @@ export function openTunnel(
       const why = otherName ? OTHER_NAME : refusal(400, 'tls', reason, 'trust the certificate in SSL_CERT_FILE');
       handlers.refused(why, null);
     });
-  const timer = setTimeout(() => fail('the TLS handshake took too long'), AGENT_TLS_MS);
+  const timer = setTimeout(() => fail('the TLS handshake took too long'), tls_ms);
   tls.on('secure', () => settle(() => (otherName ? handlers.refused(OTHER_NAME, tls) : handlers.open(tls))));
   tls.on('error', (error: NodeJS.ErrnoException) => fail(`the TLS handshake failed (${error.code ?? 'broken'})`));
   tls.on('close', () => {

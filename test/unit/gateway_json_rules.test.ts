@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { egressSchema } from '../../src/authority/egress.ts';
 import { JSON_DEPTH_MAX } from '../../src/base/limits.ts';
 import { judgeJson } from '../../src/gateway/json_rules.ts';
 
@@ -58,4 +59,11 @@ test('a body of the largest size is judged in less than ten seconds', () => {
   const began = performance.now();
   assert.equal(judged(body), 'fine');
   assert.ok(performance.now() - began < 10_000);
+});
+
+test('a rule that could never match is refused when the group is read', () => {
+  const parse = (rule: string) =>
+    egressSchema.safeParse({ api: { host: 'api.example.com', allow: ['POST /a'], deny_json: [rule] } }).success;
+  for (const rule of RULES) assert.ok(parse(rule), rule);
+  for (const rule of ['', 'a..b', '.a', 'a.', '=x', 'a.=x', 'a=']) assert.ok(!parse(rule), rule);
 });

@@ -60,7 +60,7 @@ beforeEach(() => {
       clock: systemClock,
       faults: noFaults,
       log: silentLog,
-      deadlines: { first_byte_ms: 60, idle_ms: 60 },
+      deadlines: { tls_ms: 60, first_byte_ms: 60, idle_ms: 60 },
       alert: (kind) => alerts.push(kind),
     },
     null,
