@@ -79,7 +79,8 @@ export class EgressSession {
     socket.on('error', () => socket.destroy());
     const asked = this.#asked(this.#places.get(socket), 'CONNECT', request.url ?? '');
     const refuse = (why: Refusal, on: Duplex | null): void => {
-      this.#refusals.record(asked, why);
+      // A handshake that its session's end has cut is nobody's attempt.
+      if (!this.#closed) this.#refusals.record(asked, why);
       if (on !== null) endWithRefusal(on, why);
     };
     if (asked.host !== '') return refuse(NO_NESTING, socket);
