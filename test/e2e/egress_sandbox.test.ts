@@ -9,7 +9,7 @@ import type { Trace } from '../../src/evidence/trace.ts';
 import { gitHandler, makeRepository } from '../fakes/git_service.ts';
 import { Install } from '../fakes/install.ts';
 import { type FakeModel, startModel } from '../fakes/model.ts';
-import { shell } from '../fakes/scripted_group.ts';
+import { ask, shell } from '../fakes/scripted_group.ts';
 import { Terminal } from '../fakes/terminal.ts';
 import { namesEnv, TestAuthority, Upstream } from '../fakes/upstream.ts';
 import { requireHarness } from '../kits/harness_bench.ts';
@@ -34,27 +34,7 @@ before(async () => {
   makeRepository(folder, 'app.git', 3);
   model = await startModel();
   install.install(`upstream_ca: ${authority.write(folder)}\n`);
-  install.group(
-    'assistant',
-    `harness: native
-model: {upstream: "${model.origin}"}
-secrets: [api-token]
-egress:
-  api:
-    host: api.example.com
-    port: ${api.port}
-    private: [127.0.0.0/8]
-    use: api-token
-    allow: [GET /items/**, POST /items, GET /is-number]
-  code:
-    host: code.example.com
-    port: ${code.port}
-    private: [127.0.0.0/8]
-    use: api-token
-    allow: [GET /app.git/info/refs, POST /app.git/git-upload-pack]
-    query: [service=git-upload-pack]
-`,
-  );
+  install.group('assistant', group('native'));
   await install.start();
   await install.secret('anthropic', 'sk-scripted-0123456789');
   await install.secret('api-token', SECRET);
@@ -74,6 +54,27 @@ after(async () => {
   await Promise.all([api.close(), code.close(), other.close()]);
   rmSync(folder, { recursive: true });
 });
+
+function group(harness: string): string {
+  return `harness: ${harness}
+model: {upstream: "${model.origin}"}
+secrets: [api-token]
+egress:
+  api:
+    host: api.example.com
+    port: ${api.port}
+    private: [127.0.0.0/8]
+    use: api-token
+    allow: [GET /items/**, POST /items, GET /is-number]
+  code:
+    host: code.example.com
+    port: ${code.port}
+    private: [127.0.0.0/8]
+    use: api-token
+    allow: [GET /app.git/info/refs, POST /app.git/git-upload-pack]
+    query: [service=git-upload-pack]
+`;
+}
 
 async function terminal(chat: string): Promise<Terminal> {
   const opened = new Terminal(install.control, chat);
@@ -241,6 +242,16 @@ test('the self-check holds for a group with services, and its sandbox has the ce
     'GIT_SSL_CAINFO',
   ])
     assert.match(said, new RegExp(`^${name}=`, 'm'));
+});
+
+test('Claude’s own shell goes the same way, and its model does not go through the proxy', async () => {
+  await requireHarness('claude');
+  await install.change('assistant', group('claude'));
+  const agent = await terminal('claude');
+  const command = `curl -sS https://${api.place}/items/1; curl -sS https://${api.place}/users`;
+  const said = await ask(agent, `tool Bash ${JSON.stringify({ command, description: 'ask' })}`);
+  assert.match(said, /\{"items":3\}\{"error":"Forbidden"/);
+  assert.deepEqual(api.values('authorization'), [`Bearer ${SECRET}`]);
 });
 
 test('a group without services has neither the proxy nor the certificate', async () => {
