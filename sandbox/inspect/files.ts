@@ -1,5 +1,6 @@
 import {
   chmodSync,
+  chownSync,
   closeSync,
   constants,
   linkSync,
@@ -49,7 +50,20 @@ export function observeFiles(report: Report, task: InspectionTask): void {
   report.tried('read./proc/kcore', () => readStart('/proc/kcore'));
   report.tried('read./proc/kmsg', () => readStart('/proc/kmsg'));
   report.tried('read./proc/1/mem', () => closeSync(openSync('/proc/1/mem', constants.O_RDONLY)));
+  report.tried('own', () => makeRootsOwn(task.escape.folder, task.nonce));
   observeEscapes(report, task);
+}
+
+/** A set-uid program raises whoever starts it to its owner: one of root's is to be impossible where no mount ignores the bit. */
+function makeRootsOwn(folder: string, nonce: string): void {
+  const file = join(folder, `.glass-inspect-${nonce}`);
+  writeFileSync(file, '', { mode: 0o700, flag: 'wx' });
+  try {
+    chownSync(file, 0, 0);
+    chmodSync(file, 0o4755);
+  } finally {
+    rmSync(file);
+  }
 }
 
 /** Links out of the workspace: a symbolic one leads nowhere, a hard one cannot be made, `..` ends at the root. */

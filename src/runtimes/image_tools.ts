@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { OperatingError } from '../base/errors.ts';
-import { IMAGE_LISTING_BYTES_MAX, IMAGE_TOOL_MS, WORKSPACE_BYTES_PER_FILE } from '../base/limits.ts';
+import { IMAGE_LISTING_BYTES_MAX, IMAGE_TOOL_MS, WORKSPACE_BYTES_PER_FILE, WORKSPACE_MOVE_MS } from '../base/limits.ts';
 
 /**
  * The system's own programs around an ext4 image. Argument vectors are pure; `run` executes one.
@@ -52,6 +52,15 @@ export async function must(what: string, argv: string[], within_ms = IMAGE_TOOL_
   const { code, out, complaint } = await run(argv, within_ms);
   if (code !== 0) throw new OperatingError('unavailable', `${what}: ${complaint || `exit code ${code}`}`);
   return out;
+}
+
+/**
+ * Removes a folder. By the system's own `rm`: names are bytes, and need not be text; there may be millions, deeper than a path
+ * is long. What an agent has closed to this account is opened first. Never rejects.
+ */
+export async function removeTree(folder: string): Promise<void> {
+  const script = 'chmod -R u+rwX -- "$1"; rm -rf --one-file-system -- "$1"';
+  await run(['sh', '-c', script, 'sh', folder], WORKSPACE_MOVE_MS);
 }
 
 function locked(image: string, argv: string[]): string[] {

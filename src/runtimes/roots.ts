@@ -6,8 +6,9 @@ import { messageOf, OperatingError } from '../base/errors.ts';
 import { IMAGE_BUILD_MS } from '../base/limits.ts';
 import { DEBIAN, type Debian, makeDebian } from './debian.ts';
 import { fetchWheels, installNpm } from './fetch.ts';
+import { removeTree } from './image_tools.ts';
 import { PIP_INSTALLER, packagesHash, pipInstall } from './packages.ts';
-import { type OnProgress, removeTree, startTool } from './tool.ts';
+import { type OnProgress, startTool } from './tool.ts';
 import { finishEtc } from './userland.ts';
 
 /**

@@ -56,14 +56,6 @@ export function startTool(argv: string[], fix: string, onProgress: OnProgress, i
   return { output: child.stdout, ended };
 }
 
-/**
- * Removes a folder by a process of its own, however many files are in it and however deep they lie; folders that are closed
- * to this account are opened first. Rejects as `Tool.ended`.
- */
-export function removeTree(folder: string): Promise<void> {
-  return runTool(['sh', '-c', 'chmod -R u+rwX "$1"; rm -rf "$1"', 'sh', folder], 'install coreutils', () => {});
-}
-
 /** Runs a tool whose output says nothing. Rejects as `Tool.ended`. */
 export function runTool(argv: string[], fix: string, onProgress: OnProgress): Promise<void> {
   const tool = startTool(argv, fix, onProgress);

@@ -15,7 +15,17 @@ import {
 import { dirname } from 'node:path';
 import { OperatingError, systemCodeOf } from '../base/errors.ts';
 import { WORKSPACE_MOVE_MS } from '../base/limits.ts';
-import { copyArgv, growArgv, imageBytes, listArgv, makeArgv, must, repairArgv, run } from './image_tools.ts';
+import {
+  copyArgv,
+  growArgv,
+  imageBytes,
+  listArgv,
+  makeArgv,
+  must,
+  removeTree,
+  repairArgv,
+  run,
+} from './image_tools.ts';
 import { calm, mountImage, unmountImage } from './loop_mount.ts';
 import { fileOfLoop, loopOf, mountAt } from './mounts.ts';
 
@@ -71,7 +81,7 @@ export async function imagesProblem(scratch: string): Promise<string | null> {
   if (process.geteuid!() !== 0) return 'only root can mount';
   const trial = { folder: `${scratch}/trial`, image: `${scratch}/trial.img`, uid: 0, bytes: 2 ** 24 };
   try {
-    await rmTree(scratch);
+    await removeTree(scratch);
     mkdirSync(scratch, { recursive: true, mode: 0o700 });
     await makeEmpty(trial);
     return null;
@@ -79,7 +89,7 @@ export async function imagesProblem(scratch: string): Promise<string | null> {
     return error instanceof Error ? error.message : String(error);
   } finally {
     await unmountWorkspace(trial.folder);
-    await rmTree(scratch);
+    await removeTree(scratch);
   }
 }
 
@@ -224,13 +234,9 @@ function differs(now: number, bytes: number): boolean {
   return Math.abs(now - bytes) > bytes / 16;
 }
 
-/** What an image has replaced. By the system's own `rm`: names are bytes, and need not be text. */
+/** What an image has replaced. */
 async function dropPlain(wanted: WorkspaceImage): Promise<void> {
-  if (existsSync(`${wanted.folder}.plain`)) await rmTree(`${wanted.folder}.plain`);
-}
-
-async function rmTree(folder: string): Promise<void> {
-  await run(['rm', '-rf', '--one-file-system', '--', folder], WORKSPACE_MOVE_MS);
+  if (existsSync(`${wanted.folder}.plain`)) await removeTree(`${wanted.folder}.plain`);
 }
 
 function entriesOf(folder: string): string[] {

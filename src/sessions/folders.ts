@@ -1,6 +1,6 @@
 import { chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import type { Paths } from '../base/paths.ts';
-import { removeTree } from '../runtimes/tool.ts';
+import { removeTree } from '../runtimes/image_tools.ts';
 
 /** The folders of one sandbox, made and owned before it starts. `session` is a shown id: `s7`. */
 export function prepareFolders(paths: Paths, session: string, group: string, uid: number | null): void {
@@ -26,7 +26,7 @@ export async function setStateAside(paths: Paths, session: string): Promise<void
   const { state } = paths.session(session);
   if (!existsSync(state)) return;
   const aside = `${state}.set-aside`;
-  if (existsSync(aside)) await removeTree(aside).catch(() => {});
+  if (existsSync(aside)) await removeTree(aside);
   try {
     renameSync(state, aside);
   } catch {}

@@ -81,8 +81,7 @@ test('a full disk: say is refused in one sentence, the host lives, and with spac
   skip,
 }, async (context) => {
   const install = await started(context);
-  const chat = new Terminal(install.control, 'full');
-  await chat.open();
+  const chat = await Terminal.open(install.control, 'full');
   await chat.say('before');
   await chat.hears(/You said: before/);
   const free = fill();
@@ -119,8 +118,7 @@ test('a full disk: say is refused in one sentence, the host lives, and with spac
 
 test('a disk that fills while a turn runs: its end waits for space, and is written once', { skip }, async (context) => {
   const install = await started(context);
-  const chat = new Terminal(install.control, 'turn');
-  await chat.open();
+  const chat = await Terminal.open(install.control, 'turn');
   await chat.say('hello');
   await chat.hears(/hello/);
   await chat.say('sleep 0.5');

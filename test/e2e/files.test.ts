@@ -24,12 +24,6 @@ before(async () => {
 afterEach((context) => install.explain(context));
 after(() => install.stop());
 
-async function terminal(chat: string): Promise<Terminal> {
-  const opened = new Terminal(install.control, chat);
-  await opened.open();
-  return opened;
-}
-
 function sha256(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
@@ -44,7 +38,7 @@ async function hears(chat: Terminal, text: string): Promise<void> {
 }
 
 test('the agent reads the exact bytes, and the trace names the files', async () => {
-  const chat = await terminal('bytes');
+  const chat = await Terminal.open(install.control, 'bytes');
   const text = Buffer.from('ein Text: é\n');
   const message = await chat.say('files', [
     { name: 'a.png', bytes: PNG },
@@ -70,7 +64,7 @@ test('the agent reads the exact bytes, and the trace names the files', async () 
 });
 
 test('a message of a file alone is answered, and one that joins a running turn has its files too', async () => {
-  const chat = await terminal('joins');
+  const chat = await Terminal.open(install.control, 'joins');
   await chat.say('', [{ name: 'a.png', bytes: PNG }]);
   await chat.hears(/You said/);
   await chat.say('sleep 1');
@@ -80,7 +74,7 @@ test('a message of a file alone is answered, and one that joins a running turn h
 });
 
 test('what is in the inbox is the host’s: a copy, readable and not writable by the group', async () => {
-  const chat = await terminal('owner');
+  const chat = await Terminal.open(install.control, 'owner');
   const message = await chat.say('files', [{ name: 'a.png', bytes: PNG }]);
   await hears(chat, sha256(PNG));
   const folder = join(install.paths.session(sessionOf(install, 'owner')).inbox, message);
@@ -95,7 +89,7 @@ test('what is in the inbox is the host’s: a copy, readable and not writable by
 });
 
 test('a turn that is tried again finds its files again', async () => {
-  const chat = await terminal('retry');
+  const chat = await Terminal.open(install.control, 'retry');
   const message = await chat.say('crash-once', [{ name: 'a.png', bytes: PNG }]);
   await chat.hears(/attempt 2/);
   const placed = join(install.paths.session(sessionOf(install, 'retry')).inbox, message, 'a.png');
@@ -122,7 +116,7 @@ const HOSTILE: [name: string, given: string, shown: string][] = [
 
 for (const [index, [name, given, shown]] of HOSTILE.entries()) {
   test(`${name} as the name of a file lands in its own folder as a plain name`, async () => {
-    const chat = await terminal(`hostile-${index}`);
+    const chat = await Terminal.open(install.control, `hostile-${index}`);
     const message = await chat.say('files', [{ name: given, bytes: PNG }]);
     await hears(chat, line(message, shown, 'image/png', PNG));
     const { inbox } = install.paths.session(sessionOf(install, chat.chat));
@@ -159,7 +153,7 @@ for (const [name, files, sentence] of REFUSED) {
 }
 
 test('the most that a message may have is taken', async () => {
-  const chat = await terminal('most');
+  const chat = await Terminal.open(install.control, 'most');
   const bytes = Buffer.alloc(MESSAGE_FILES_BYTES_MAX - 4, 1);
   const files = ['b', 'c', 'd', 'e'].map((name) => ({ name, bytes: Buffer.from(name) }));
   const message = await chat.say('files', [{ name: 'a', bytes }, ...files]);

@@ -31,12 +31,6 @@ after(async () => {
   rmSync(folder, { recursive: true });
 });
 
-async function terminal(chat: string): Promise<Terminal> {
-  const opened = new Terminal(install.control, chat);
-  await opened.open();
-  return opened;
-}
-
 async function shown(group = 'assistant'): Promise<GroupShown> {
   return install.control.call<GroupShown>('group_show', { group });
 }
@@ -47,7 +41,7 @@ async function edited(): Promise<string | null> {
 
 /** Says it in a new chat, so in a new sandbox, and resolves with the first answer. */
 async function answerTo(chat: string, text: string): Promise<string> {
-  const opened = await terminal(chat);
+  const opened = await Terminal.open(install.control, chat);
   await opened.say(text);
   return (await opened.hears(/./)).body;
 }
@@ -68,7 +62,7 @@ test('an edited file is shown as such, and is not in force until it is applied; 
   install.group('assistant', 'harness: probe\ntools: [send_message, no_reply]\n');
   assert.match((await edited()) ?? '', /changes that are not in force/);
   assert.match(await answerTo('still-old', 'search nothing'), /ok: \[/);
-  const busy = await terminal('busy');
+  const busy = await Terminal.open(install.control, 'busy');
   await busy.say('sleep 3');
   await until('the turn runs', async () =>
     assert.ok((await install.ready()).sessions.some((session) => session.state === 'running')),

@@ -2,6 +2,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, write
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { WORKSPACE_BYTES_MIN } from '../../src/base/limits.ts';
 import { type Paths, pathsOf, prepareHome, ROOT } from '../../src/base/paths.ts';
 import type { Inspection, InspectionInput } from '../../src/evidence/inspection/inspection.ts';
 import { engineSocket } from '../../src/runtimes/engine.ts';
@@ -23,6 +24,8 @@ export class InspectedHome {
   readonly #home = mkdtempSync(join(tmpdir(), 'glass-inspect-'));
   readonly paths: Paths = pathsOf(this.#home, process.env);
   readonly spec: SandboxSpec;
+  /** 0: the workspace is a plain folder, and no file system caps it. */
+  #workspace_bytes = 0;
 
   constructor() {
     const { paths } = this;
@@ -50,6 +53,27 @@ export class InspectedHome {
     });
   }
 
+  /** Gives the workspace a file system of its own, by the code of `root`, until what is returned is disposed of. */
+  async mountWorkspace(root: string): Promise<AsyncDisposable> {
+    const url = pathToFileURL(join(root, 'src/runtimes/workspace_image.ts')).href;
+    const { mountWorkspace, unmountWorkspace } = (await import(
+      url
+    )) as typeof import('../../src/runtimes/workspace_image.ts');
+    const { workspace: folder, image } = this.paths.group('tested');
+    this.#workspace_bytes = WORKSPACE_BYTES_MIN;
+    await mountWorkspace({ folder, image, uid: GROUP_UID!, bytes: WORKSPACE_BYTES_MIN });
+    return {
+      [Symbol.asyncDispose]: async () => {
+        this.#workspace_bytes = 0;
+        await unmountWorkspace(folder);
+        rmSync(image);
+        // Below a mount the folder is closed to the group.
+        chownSync(folder, GROUP_UID!, GROUP_UID!);
+        chmodSync(folder, 0o755);
+      },
+    };
+  }
+
   async input(
     runtime: InspectionInput['runtime'],
     depth: InspectionInput['depth'] = 'quick',
@@ -61,10 +85,9 @@ export class InspectedHome {
       depth,
       run: this.paths.session(SESSION).run,
       canary: null,
-      workspace_bytes: 0,
-      // The workspace is a plain folder here: no file system caps it.
+      workspace_bytes: this.#workspace_bytes,
       absent: [
-        'workspace_bytes',
+        ...(this.#workspace_bytes === 0 ? ['workspace_bytes' as const] : []),
         ...(await runtime.limits()).filter(({ state }) => state === 'absent').map(({ name }) => name),
       ],
     };

@@ -14,6 +14,8 @@ export interface Sabotage {
   only?: 'root' | 'user';
   /** An open folder is handed to the host that starts the sandbox. */
   leak?: true;
+  /** The workspace is a file system of its own, mounted by the copy. */
+  image?: true;
   /** The home is a mount that can be shared with others, as all are where systemd runs. */
   shared?: true;
 }
@@ -326,6 +328,21 @@ export const DOCKER_SABOTAGES: readonly Sabotage[] = [
   ),
   field('ReadonlyRootfs', 'ReadonlyRootfs: true', 'ReadonlyRootfs: false', 'touch./', 'touch./usr', 'mounts.writable'),
   field('CapDrop', "CapDrop: ['ALL'],", '', 'status.CapBnd'),
+  {
+    without: 'User and CapDrop',
+    patches: [
+      [REQUEST, 'User: `${user.uid}:${user.gid}`', "User: '0:0'"],
+      [REQUEST, "CapDrop: ['ALL'],", ''],
+    ],
+    red: ['binds.suid', 'binds.dev'],
+  },
+  {
+    without: 'nosuid and nodev of its own workspace',
+    patches: [['src/runtimes/image_tools.ts', 'loop,rw,nosuid,nodev,', 'loop,rw,']],
+    red: ['workspace.flags'],
+    image: true,
+    only: 'root',
+  },
   field('no-new-privileges', "'no-new-privileges', ", '', 'status.NoNewPrivs'),
   field(
     'our filter: the engine’s own remains',

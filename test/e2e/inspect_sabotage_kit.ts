@@ -67,6 +67,7 @@ function missingLimit({ red }: Sabotage, limits: LimitState[]): string | false {
 async function inspectWithout(sabotage: Sabotage, name: Runtime['name'], home: InspectedHome): Promise<Inspection> {
   using tree = new PatchedTree(sabotage.patches);
   using _ = sabotage.shared ? sharedMount(home.paths.home) : null;
+  await using __ = sabotage.image ? await home.mountWorkspace(tree.root) : null;
   const depth = sabotage.depth ?? 'quick';
   return sabotage.leak ? await inspectLeaking(tree.root) : await inspectFrom(tree.root, name, home, depth);
 }

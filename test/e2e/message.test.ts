@@ -25,12 +25,6 @@ before(async () => {
 afterEach((context) => install.explain(context));
 after(() => install.stop());
 
-async function terminal(chat: string): Promise<Terminal> {
-  const opened = new Terminal(install.control, chat);
-  await opened.open();
-  return opened;
-}
-
 function status(): Promise<Status> {
   return install.control.call<Status>('status');
 }
@@ -50,7 +44,7 @@ function settled(chat: string, count: number): Promise<string[]> {
 }
 
 test('hello is answered, its trace tells every hop in order, and both laws hold', async () => {
-  const chat = await terminal('hello');
+  const chat = await Terminal.open(install.control, 'hello');
   const message = await chat.say('hello');
   await chat.hears(/^I am `probe`[\s\S]*You said: hello$/);
   const trace = await until('the trace is complete', async () => {
@@ -80,7 +74,7 @@ test('hello is answered, its trace tells every hop in order, and both laws hold'
 });
 
 test('a burst of 15 is answered in arrival order, each once', async () => {
-  const chat = await terminal('burst');
+  const chat = await Terminal.open(install.control, 'burst');
   for (let i = 0; i < 15; i += 1) await chat.say(`number ${i};`);
   await chat.hears(/number 14;/);
   const answered = [...chat.text().matchAll(/You said: number (\d+);/g)].map((match) => Number(match[1]));
@@ -92,14 +86,14 @@ test('a burst of 15 is answered in arrival order, each once', async () => {
 });
 
 test('a sandbox that crashes once costs an attempt, not the message', async () => {
-  const chat = await terminal('crash-once');
+  const chat = await Terminal.open(install.control, 'crash-once');
   await chat.say('crash-once hello');
   await chat.hears(/attempt 2; sent before: nothing[\s\S]*survived: hello/);
   assert.deepEqual(await settled('crash-once', 1), ['answered']);
 });
 
 test('a message that crashes every time is given up: the person is told, and the next one is served', async () => {
-  const chat = await terminal('crash');
+  const chat = await Terminal.open(install.control, 'crash');
   await chat.say('crash');
   const told = await chat.hears(/could not be answered/);
   assert.equal(told.kind, 'notice');
@@ -110,7 +104,7 @@ test('a message that crashes every time is given up: the person is told, and the
 });
 
 test('a poison in a batch fails alone; the others are answered once, in order', async () => {
-  const chat = await terminal('poison');
+  const chat = await Terminal.open(install.control, 'poison');
   await chat.say('sleep 0.3');
   for (const text of ['good one', 'crash', 'good two']) await chat.say(text);
   await chat.hears(/You said: good two/);
@@ -124,7 +118,7 @@ test('a poison in a batch fails alone; the others are answered once, in order', 
 });
 
 test('an agent that chooses silence sends nothing, and that is an end', async () => {
-  const chat = await terminal('silent');
+  const chat = await Terminal.open(install.control, 'silent');
   await chat.say('silent');
   assert.deepEqual(await settled('silent', 1), ['silent']);
   await chat.say('hello');
@@ -147,7 +141,7 @@ test('a reply waits for a terminal, and is delivered once when one comes', async
   assert.deepEqual({ ...waiting }, { state: 'queued', error: 'no terminal is connected' });
   await absent.open();
   await absent.hears(/You said: anybody\?/);
-  const late = await terminal('absent');
+  const late = await Terminal.open(install.control, 'absent');
   await absent.say('again');
   await late.hears(/You said: again/);
   assert.equal(absent.heard.filter((message) => message.body.includes('anybody?')).length, 1);
@@ -155,14 +149,14 @@ test('a reply waits for a terminal, and is delivered once when one comes', async
 });
 
 test('two terminals of one chat both see what is said in it', async () => {
-  const [one, two] = [await terminal('pair'), await terminal('pair')];
+  const [one, two] = [await Terminal.open(install.control, 'pair'), await Terminal.open(install.control, 'pair')];
   await one!.say('hello both');
   const heard = await Promise.all([one!.hears(/hello both/), two!.hears(/hello both/)]);
   assert.equal(heard[0].key, heard[1].key);
 });
 
 test('a send in mid-turn comes before the reply', async () => {
-  const chat = await terminal('send');
+  const chat = await Terminal.open(install.control, 'send');
   await chat.say('send on my way');
   await chat.hears(/^[\s\S]*ok: \{"id":"o\d+"\}/);
   assert.deepEqual(
@@ -173,7 +167,7 @@ test('a send in mid-turn comes before the reply', async () => {
 });
 
 test('a flood of frames ends its own session, and no other hears of it', async () => {
-  const [calm, wild] = [await terminal('calm'), await terminal('wild')];
+  const [calm, wild] = [await Terminal.open(install.control, 'calm'), await Terminal.open(install.control, 'wild')];
   await calm.say('hello');
   await calm.hears(/hello/);
   const before = await liveSession('calm');
@@ -186,7 +180,7 @@ test('a flood of frames ends its own session, and no other hears of it', async (
 });
 
 test('a sandbox that is killed in mid-turn is replaced, and the message answered', async () => {
-  const chat = await terminal('killed');
+  const chat = await Terminal.open(install.control, 'killed');
   await chat.say('sleep 1.5');
   const live = await until('the turn runs', async () => {
     const found = await liveSession('killed');
@@ -199,7 +193,7 @@ test('a sandbox that is killed in mid-turn is replaced, and the message answered
 });
 
 test('the death of the gateway costs a live session nothing', async () => {
-  const chat = await terminal('gateway');
+  const chat = await Terminal.open(install.control, 'gateway');
   await chat.say('before');
   await chat.hears(/before/);
   const before = await liveSession('gateway');
@@ -214,7 +208,7 @@ test('the death of the gateway costs a live session nothing', async () => {
 });
 
 test('the death of the host in mid-turn is an attempt that nobody is blamed for', async () => {
-  const chat = await terminal('host');
+  const chat = await Terminal.open(install.control, 'host');
   await chat.say('sleep 1');
   await until('the turn runs', async () => assert.deepEqual(statesOf(install, 'host'), ['running']));
   await install.end('host', 'SIGKILL');
@@ -232,7 +226,7 @@ test('the death of the host in mid-turn is an attempt that nobody is blamed for'
 
 test('a turn beyond its time is stopped, and the person is told in one sentence', async () => {
   await install.change('assistant', 'harness: probe\nlimits: {turn: 2s}\n');
-  const chat = await terminal('deadline');
+  const chat = await Terminal.open(install.control, 'deadline');
   await chat.say('sleep 30');
   const told = await chat.hears(/took longer/);
   await install.change('assistant', YAML);
@@ -244,7 +238,7 @@ test('a turn beyond its time is stopped, and the person is told in one sentence'
 
 test('an idle sandbox ends; the next message starts another, which remembers', async () => {
   await install.change('assistant', 'harness: probe\nlimits: {idle: 1s}\n');
-  const chat = await terminal('idle');
+  const chat = await Terminal.open(install.control, 'idle');
   await chat.say('one');
   await chat.hears(/one/);
   await until('the sandbox has ended', async () => assert.equal(await liveSession('idle'), undefined));
@@ -260,7 +254,7 @@ test('a group that cannot start is told to the person, shown by status, and forg
   const notes = mkdtempSync(join(tmpdir(), 'glass-notes-'));
   await install.change('assistant', `harness: probe\nmounts: [{source: "${notes}", target: /mnt/notes}]\n`);
   rmSync(notes, { recursive: true });
-  const chat = await terminal('invalid');
+  const chat = await Terminal.open(install.control, 'invalid');
   await chat.say('hello?');
   const told = await chat.hears(/could not be answered/);
   assert.ok(told.body.includes(`the mount ${notes} does not exist`), told.body);
@@ -324,7 +318,7 @@ const ODD: [name: string, text: string][] = [
 
 for (const [index, [name, text]] of ODD.entries()) {
   test(`a message of ${name} is kept as it is and answered`, async () => {
-    const chat = await terminal(`odd-${index}`);
+    const chat = await Terminal.open(install.control, `odd-${index}`);
     await chat.say(text);
     await chat.hears(/You said/);
     assert.deepEqual(await settled(chat.chat, 1), ['answered']);
@@ -338,7 +332,7 @@ for (const [index, [name, text]] of ODD.entries()) {
 }
 
 test('two such messages in one turn fit into what the sandbox is told', async () => {
-  const chat = await terminal('odd-two');
+  const chat = await Terminal.open(install.control, 'odd-two');
   const text = '\u0001'.repeat(MESSAGE_TEXT_BYTES_MAX - 3);
   await Promise.all([chat.say(`${text}one`), chat.say(`${text}two`)]);
   assert.deepEqual(await settled('odd-two', 2), ['answered', 'answered']);
@@ -354,7 +348,7 @@ test('two such messages in one turn fit into what the sandbox is told', async ()
 });
 
 test('a search for hostile words is an answer like any other', async () => {
-  const chat = await terminal('search');
+  const chat = await Terminal.open(install.control, 'search');
   const host = install.pid('host');
   for (const [index, words] of ['a\u0000b', '"', 'NEAR(', '\u0000'].entries()) {
     await chat.say(`search ${words}`);

@@ -30,8 +30,7 @@ function proofs(): Proof[] {
 }
 
 async function answered(chat: string): Promise<void> {
-  const terminal = new Terminal(install.control, chat);
-  await terminal.open();
+  const terminal = await Terminal.open(install.control, chat);
   await terminal.say('hello');
   await terminal.hears(/You said: hello/);
 }
@@ -99,8 +98,7 @@ test('a boundary with a hole starts nothing: the person is told, the operator is
   try {
     holed.group('assistant', 'harness: probe\n');
     await holed.start();
-    const terminal = new Terminal(holed.control, 'holed');
-    await terminal.open();
+    const terminal = await Terminal.open(holed.control, 'holed');
     await terminal.say('hello');
     const told = await terminal.hears(/could not be answered/);
     assert.match(told.body, /self-check of the group assistant failed: .*net/);
@@ -147,8 +145,7 @@ test('a warm-up that is killed in the middle leaves nothing that a sandbox canno
     assert.deepEqual(readdirSync(join(codes, 'probe')), []);
     killed.spawn('host');
     await killed.ready();
-    const terminal = new Terminal(killed.control, 'after');
-    await terminal.open();
+    const terminal = await Terminal.open(killed.control, 'after');
     await terminal.say('hello');
     await terminal.hears(/You said: hello/);
     await until('another one has done it', async () => assert.ok(readdirSync(join(codes, 'probe')).length > 0));

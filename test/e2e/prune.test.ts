@@ -91,8 +91,7 @@ test('a root goes two authorities after its own, and not while a session runs on
   execFileSync('cp', ['-aT', join(MADE, readdirSync(MADE)[0]!), place('one')]);
   install.group('assistant', yaml('one'));
   await install.start();
-  const chat = new Terminal(install.control, 'long');
-  await chat.open();
+  const chat = await Terminal.open(install.control, 'long');
   await chat.say('sleep 8');
   const running = async (): Promise<void> =>
     assert.ok(

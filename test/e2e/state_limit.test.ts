@@ -33,7 +33,7 @@ test('a state that is over its cap ends its session, and the next turn begins wi
     if (reason === undefined) throw new Error('it goes on');
     return reason;
   };
-  assert.equal(await until('its end', ended, 60_000), 'the session’s state is larger than 256 MiB');
+  assert.equal(await until('its end', ended, 90_000), 'the session’s state is larger than 256 MiB');
   assert.doesNotMatch(await shell(chat, 'ls -A /state'), /fill/);
   assert.ok(model.requests.at(-1)!.body.includes('pomegranate'), 'the conversation was not given to it again');
   assert.ok(existsSync(`${install.paths.session(session).state}.set-aside/fill`));

@@ -24,11 +24,7 @@ export async function scriptedInstall(extra: string, runtime = 'bubblewrap'): Pr
   return {
     install,
     model,
-    async terminal(chat) {
-      const opened = new Terminal(install.control, chat);
-      await opened.open();
-      return opened;
-    },
+    terminal: (chat) => Terminal.open(install.control, chat),
     async stop() {
       await install.stop();
       await model.close();

@@ -22,6 +22,13 @@ export class Terminal {
     this.chat = chat;
   }
 
+  /** A terminal whose chat is open. */
+  static async open(control: ControlClient, chat: string): Promise<Terminal> {
+    const made = new Terminal(control, chat);
+    await made.open();
+    return made;
+  }
+
   /** Resolves when the chat is open. Opens it again after `close`, or after the host's death. */
   open(): Promise<void> {
     this.#ended = new AbortController();

@@ -251,6 +251,7 @@ describe('the mount table', () => {
     assert.deepEqual(wrong([root, workspace, mount('/etc', '/notes', 'ro')]), { 'mounts.sources': ['/notes'] });
     assert.deepEqual(wrong([root, workspace, mount('/@sub/data/n', '/notes', 'ro')]), {});
     assert.deepEqual(wrong([root, notes, mount('/data/w', '/workspace', 'rw')]), {
+      'workspace.flags': ['nosuid', 'nodev'],
       'binds.suid': ['/workspace'],
       'binds.dev': ['/workspace'],
     });

@@ -115,6 +115,7 @@ export function compareMounts(mounts: Mount[], binds: readonly Bind[], own: OwnM
     ],
     ['mounts.suid', targets(without('nosuid').filter(({ target }) => !declared.has(target)))],
     ['mounts.dev', targets(without('nodev').filter(({ target }) => !declared.has(target) && !isDevice(target)))],
+    ['workspace.flags', ['nosuid', 'nodev'].filter((flag) => !found.get('/workspace')?.flags.includes(flag))],
     ['binds.suid', targets(without('nosuid').filter(({ target }) => declared.has(target)))],
     ['binds.dev', targets(without('nodev').filter(({ target }) => declared.has(target)))],
   ]);

@@ -1,4 +1,4 @@
-import type { Expectation, Probe, ProbeGroup } from './probe.ts';
+import type { Exception, Expectation, Probe, ProbeGroup, Profile } from './probe.ts';
 
 /** What can be seen and written of the file system, and whether its mounts are the declared ones. */
 
@@ -77,11 +77,11 @@ const DEVICES: readonly Probe[] = [
   quick('devices', 'dev.missing', 'find the usual devices (must work)', NONE),
 ];
 
-/** Docker's `Mounts` cannot ask for it; no_new_privs and the empty capability set stand in. */
-const NO_SUCH_FLAG: Expectation = {
-  not_built: 'an engine’s binds cannot be nosuid and nodev; no_new_privs and no capabilities stand in',
+/** An engine's binds cannot be nosuid and nodev: there, no such file can be made, which is tried. */
+const NOT_MADE = (reads: string): Partial<Record<Profile, Exception>> => {
+  const refused = { reads, one_of: ['EPERM'] };
+  return { docker: refused, podman: refused };
 };
-const ENGINES = { docker: NO_SUCH_FLAG, podman: NO_SUCH_FLAG, gvisor: NO_SUCH_FLAG };
 
 const MOUNTS: readonly Probe[] = [
   quick('mounts', 'mounts.extra', 'use a mount that is not declared', NONE),
@@ -94,8 +94,15 @@ const MOUNTS: readonly Probe[] = [
   quick('mounts', 'touch.declared', 'change what is declared read-only', NONE),
   quick('mounts', 'mounts.suid', 'keep a set-uid file on a scratch mount', NONE),
   quick('mounts', 'mounts.dev', 'keep a device file on a scratch mount', NONE),
-  { ...quick('mounts', 'binds.suid', 'keep a set-uid file in the workspace', NONE), except: ENGINES },
-  { ...quick('mounts', 'binds.dev', 'keep a device file in the workspace', NONE), except: ENGINES },
+  {
+    ...quick('mounts', 'workspace.flags', 'keep a set-uid or device file in a workspace of its own file system', NONE),
+    limit: 'workspace_bytes',
+  },
+  {
+    ...quick('mounts', 'binds.suid', 'keep a set-uid file of root’s in the workspace', NONE),
+    except: NOT_MADE('own'),
+  },
+  { ...quick('mounts', 'binds.dev', 'keep a device file in the workspace', NONE), except: NOT_MADE('call.mknod') },
 ];
 
 const NEIGHBOURS: readonly Probe[] = [

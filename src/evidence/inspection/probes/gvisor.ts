@@ -97,6 +97,9 @@ const FILES: Record<string, Exception> = {
   'mounts.shared': unsaid('mount table'),
   'mounts.suid': unsaid('mount table'),
   'mounts.dev': unsaid('mount table'),
+  'workspace.flags': unsaid('mount table'),
+  'binds.suid': { reads: 'own', one_of: ['EPERM'] },
+  'binds.dev': { not_built: 'an engine’s binds cannot be nodev; no capabilities stand in' },
   'read./proc/1/mem': { one_of: ['EACCES', 'EPERM', 'ENOENT'] },
 };
 
