@@ -75,6 +75,9 @@ export function judgeRequest(
   if (target.length > EGRESS_TARGET_BYTES_MAX)
     return refusal(414, 'malformed request', 'the request target is too long', 'send a shorter one');
   const { decision, service, rule, reason } = decide(egress, request);
+  // It would send back what was injected.
+  if (method === 'TRACE')
+    return refusal(403, 'default deny', 'TRACE is never let out', hintFor(egress, { host, port }));
   if (rule === 'target') return refusal(400, 'malformed request', reason, 'send the plain form of it');
   const hint = hintFor(egress, { host, port });
   if (decision === 'deny' || service === null)

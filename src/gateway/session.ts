@@ -84,6 +84,12 @@ export class EgressSession {
       if (on !== null) endWithRefusal(on, why);
     };
     if (asked.host !== '') return refuse(NO_NESTING, socket);
+    if (this.#answering.get(socket)?.writableFinished === false) {
+      // The rest of that answer would be written between the bytes of TLS.
+      refuse(TOO_SOON, null);
+      socket.destroy();
+      return;
+    }
     const version = versionProblem(request);
     if (version !== null) return refuse(version, socket);
     const place = judgeConnect(asked.path, hostsOf(request.rawHeaders), this.#policy.egress);
@@ -204,6 +210,7 @@ interface Exchange {
 }
 
 const NO_NESTING = refusal(405, 'default deny', 'a tunnel leads to one place only', 'open another tunnel');
+const TOO_SOON = refusal(400, 'malformed request', 'CONNECT came before the last answer', 'wait for the answer');
 const BUSY = refusal(
   429,
   'concurrency',

@@ -101,6 +101,11 @@ const SABOTAGES: readonly Sabotage[] = [
     attack: 'what a person would be asked',
   },
   {
+    without: 'the refusal of TRACE',
+    patch: [REQUEST, "if (method === 'TRACE')", 'if (false)'],
+    attack: 'TRACE, where any method is allowed',
+  },
+  {
     without: 'the judgement of a target’s form',
     patch: ['src/authority/decide.ts', 'if (problem !== null) return denied', 'if (false) return denied'],
     attack: 'the target /items/%2e%2e/other',

@@ -76,12 +76,6 @@ egress:
 `;
 }
 
-async function terminal(chat: string): Promise<Terminal> {
-  const opened = new Terminal(install.control, chat);
-  await opened.open();
-  return opened;
-}
-
 /** What the trace of the newest message says of requests to services. */
 async function requests(): Promise<unknown[]> {
   const { steps } = await install.control.call<Trace>('trace', { message: 'latest' });
@@ -97,7 +91,7 @@ function has(program: string): boolean {
 test('curl asks a service, and the secret is there that it never saw', {
   skip: !has('curl') && 'no curl here',
 }, async () => {
-  const agent = await terminal('curl');
+  const agent = await Terminal.open(install.control, 'curl');
   const said = await shell(
     agent,
     `curl -sS https://${api.place}/items/1; curl -sS -d '{"a":1}' -H 'Authorization: Bearer mine' https://${api.place}/items; env`,
@@ -121,7 +115,7 @@ test('curl asks a service, and the secret is there that it never saw', {
 test('what is not allowed is refused in words that a program can read, and reaches nobody', {
   skip: !has('curl') && 'no curl here',
 }, async () => {
-  const agent = await terminal('refused');
+  const agent = await Terminal.open(install.control, 'refused');
   const said = await shell(
     agent,
     `curl -sS https://${api.place}/users; curl -sS -X DELETE https://${api.place}/items/1
@@ -152,7 +146,7 @@ curl -sS --path-as-is https://${api.place}/items/../users`,
 });
 
 test('git clones over HTTPS, and does not push', { skip: !has('git') && 'no git here' }, async () => {
-  const agent = await terminal('git');
+  const agent = await Terminal.open(install.control, 'git');
   const said = await shell(
     agent,
     `git clone -q https://${code.place}/app.git && cd app && cat file.txt && git log --oneline | wc -l
@@ -177,7 +171,7 @@ git -c user.name=a -c user.email=a@example.com commit -q --allow-empty -m x && g
 });
 
 test('Node’s fetch and its https module go the same way', async () => {
-  const agent = await terminal('node');
+  const agent = await Terminal.open(install.control, 'node');
   const script = `
 const reply = await fetch('https://${api.place}/items/2');
 console.log(reply.status, await reply.text());
@@ -195,7 +189,7 @@ https.get('https://${api.place}/users', (response) => response.resume().on('end'
 test('Python’s own client goes the same way', {
   skip: !has('/usr/bin/python3') && 'no /usr/bin/python3 here',
 }, async () => {
-  const agent = await terminal('python');
+  const agent = await Terminal.open(install.control, 'python');
   const script = `from urllib.request import urlopen; print(urlopen("https://${api.place}/items/2").read())`;
   const said = await shell(agent, `/usr/bin/python3 -c '${script}'`);
   assert.match(said, /\{"items":3\}/);
@@ -208,13 +202,13 @@ test('npm asks a registry that is a service', { skip: !has('/usr/bin/npm') && 'n
       '{"name":"is-number","dist-tags":{"latest":"7.0.0"},"versions":{"7.0.0":{"name":"is-number","version":"7.0.0"}}}',
     );
   };
-  const agent = await terminal('npm');
+  const agent = await Terminal.open(install.control, 'npm');
   const said = await shell(agent, `/usr/bin/npm --registry https://${api.place}/ view is-number version`);
   assert.match(said, /7\.0\.0/);
 });
 
 test('a large file passes both ways', { skip: !has('curl') && 'no curl here' }, async () => {
-  const agent = await terminal('large');
+  const agent = await Terminal.open(install.control, 'large');
   const said = await shell(
     agent,
     `head -c 100000000 /dev/zero | curl -sS -T - -X POST https://${api.place}/items; ls -l /tmp | wc -l`,
@@ -225,7 +219,7 @@ test('a large file passes both ways', { skip: !has('curl') && 'no curl here' }, 
 test('the self-check holds for a group with services, and its sandbox has the certificate and no key', async () => {
   const found = install.glass('inspect', 'assistant');
   assert.equal(found.status, 0, found.stdout);
-  const agent = await terminal('certificate');
+  const agent = await Terminal.open(install.control, 'certificate');
   const said = await shell(
     agent,
     `cat /opt/glass/ca.pem; echo x >> /opt/glass/ca.pem; ls ${install.paths.home}; env | sort`,
@@ -247,7 +241,7 @@ test('the self-check holds for a group with services, and its sandbox has the ce
 test('Claude’s own shell goes the same way, and its model does not go through the proxy', async () => {
   await requireHarness('claude');
   await install.change('assistant', group('claude'));
-  const agent = await terminal('claude');
+  const agent = await Terminal.open(install.control, 'claude');
   const command = `curl -sS https://${api.place}/items/1; curl -sS https://${api.place}/users`;
   const said = await ask(agent, `tool Bash ${JSON.stringify({ command, description: 'ask' })}`);
   assert.match(said, /\{"items":3\}\{"error":"Forbidden"/);
@@ -256,7 +250,7 @@ test('Claude’s own shell goes the same way, and its model does not go through 
 
 test('a group without services has neither the proxy nor the certificate', async () => {
   await install.change('assistant', `harness: native\nmodel: {upstream: "${model.origin}"}\n`);
-  const agent = await terminal('without');
+  const agent = await Terminal.open(install.control, 'without');
   const said = await shell(agent, `env | sort; ls /opt/glass; curl -sS https://${api.place}/items/1`);
   assert.doesNotMatch(said, /proxy|ca\.pem|SSL_CERT/i);
   assert.equal(api.connections, 0);

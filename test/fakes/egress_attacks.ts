@@ -145,6 +145,10 @@ const HTTP: Attack[] = [
   refused('a target of 9 KiB', get(`/items/${'x'.repeat(9000)}`), 414),
   refused('another method', get('/items/1', '', 'PUT'), 403),
   refused('a method in lower case', get('/items/1', '', 'get'), 400),
+  {
+    ...{ name: 'TRACE, where any method is allowed', on: 'plain', statuses: [403], rows: ['deny 403'] },
+    bytes: ({ plain }) => `TRACE /a HTTP/1.1\r\nHost: ${plain}\r\n${END}`,
+  },
   refused('another case of the path', get('/Items/1'), 403),
   refused('a rule that denies', get('/items/hidden'), 403),
   refused('what a person would be asked', get('/items/1', '', 'DELETE'), 403),

@@ -16,7 +16,7 @@ import { EgressSessions } from '../../src/gateway/sessions.ts';
 import { fileKeySource } from '../../src/vault/keys.ts';
 import { Vault } from '../../src/vault/vault.ts';
 import { keptGroup } from '../fakes/authorities.ts';
-import { ask } from '../fakes/gateway_process.ts';
+import { ask, raw } from '../fakes/gateway_process.ts';
 import { echoScript, type FakeModel, startModel } from '../fakes/model.ts';
 import { askService, connectTo, openTunnel } from '../fakes/tunnel.ts';
 
@@ -192,5 +192,20 @@ test('a certificate is made for a host that a service names, and for no other', 
   await assert.rejects(openTunnel(socket, { ...tunnelOptions(), place: 'evil.example.com:443' }), /403/);
   await assert.rejects(openTunnel(socket, { ...tunnelOptions(), sni: 'evil.example.com' }), /certificate for/);
   assert.equal(authority.count - before, 0, 'api.example.com has one already');
+  sessions.closeAll();
+});
+
+test('a connection that waits for an answer does not become a tunnel', async () => {
+  model.mode = 'hang';
+  const socket = join(paths.run, `${opened}`, 'egress.sock');
+  mkdirSync(dirname(socket), { recursive: true });
+  const yaml = `model: {upstream: "${model.origin}"}\n${SERVICE}`;
+  await sessions.open('s1', 'assistant', keptGroup(paths, 'assistant', yaml), socket);
+  const post = `POST ${MESSAGES} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}`;
+  assert.equal(await raw(socket, `${post}CONNECT api.example.com:443 HTTP/1.1\r\n\r\n`), '');
+  assert.deepEqual(rows().sort(), [
+    ['allow', null, 'model default: POST /v1/messages'],
+    ['deny', 400, 'malformed request'],
+  ]);
   sessions.closeAll();
 });
