@@ -1,18 +1,22 @@
-import { rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { join } from 'node:path';
+import { createSecureContext, getCACertificates, type SecureContext } from 'node:tls';
 import { isatty } from 'node:tty';
 import { systemClock } from './base/clock.ts';
+import { readInstall } from './base/config.ts';
 import { exitCodeOf, messageOf, OperatingError } from './base/errors.ts';
 import { faultsFrom } from './base/faults.ts';
-import { MODEL_FIRST_BYTE_MS, MODEL_IDLE_MS } from './base/limits.ts';
+import { AGENT_TLS_MS, MODEL_FIRST_BYTE_MS, MODEL_IDLE_MS } from './base/limits.ts';
 import { type Log, openLog } from './base/log.ts';
 import { dropStartGarbage } from './base/memory.ts';
 import { homeFrom, type Paths, pathsOf, prepareHome } from './base/paths.ts';
 import { Audit } from './gateway/audit.ts';
+import { CertificateAuthority } from './gateway/ca.ts';
 import { HostService } from './gateway/host_service.ts';
 import { Injector } from './gateway/inject.ts';
 import { OperatorService } from './gateway/operator_service.ts';
+import { Rates } from './gateway/rates.ts';
 import { EgressSessions } from './gateway/sessions.ts';
 import { serveLines } from './gateway/sockets.ts';
 import { refuseLive } from './gateway/unix.ts';
@@ -24,7 +28,7 @@ import { Vault } from './vault/vault.ts';
  *
  *   gateway.sock  the host: open and close sessions, names of secrets, audit, usage
  *   vault.sock    the operator: set, list, remove
- *   <session>/egress.sock  one per session: model requests
+ *   <session>/egress.sock  one per session: model requests, and tunnels to the group's services
  *
  * Environment: GLASS_HOME. One line `{"event":"ready"}` on standard error when all of it listens; SIGTERM ends it; SIGINT
  * only on a terminal of its own.
@@ -64,16 +68,18 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
   const context = {
     audit,
     injector: new Injector(vault),
+    authority: new CertificateAuthority(paths, systemClock, faults),
+    rates: new Rates(systemClock, (group, service, since_ms) => audit.countSince(group, service, since_ms)),
     clock: systemClock,
     faults,
     log,
-    deadlines: { first_byte_ms: MODEL_FIRST_BYTE_MS, idle_ms: MODEL_IDLE_MS },
+    deadlines: { tls_ms: AGENT_TLS_MS, first_byte_ms: MODEL_FIRST_BYTE_MS, idle_ms: MODEL_IDLE_MS },
     alert: (kind: string, subject: string, text: string) => {
       log.warn('alert', { kind, subject, text });
       host.tell({ event: 'alert', kind, subject, text });
     },
   };
-  const sessions = new EgressSessions(paths, context);
+  const sessions = new EgressSessions(paths, context, upstreamTrust(paths));
   const names = (): string[] => vault.names();
   const host = new HostService(sessions, audit, names, log);
   const operator = new OperatorService(vault, audit, () => host.tell({ event: 'secrets', names: names() }), log);
@@ -94,6 +100,17 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
       process.exit(0);
     });
   };
+}
+
+/** Whose certificates of endpoints are believed, where the operator has named more than Node's own list; else null. */
+function upstreamTrust(paths: Paths): SecureContext | null {
+  const file = existsSync(paths.config) ? readInstall(paths.config).upstream_ca : undefined;
+  if (file === undefined) return null;
+  try {
+    return createSecureContext({ ca: [...getCACertificates('default'), readFileSync(file, 'utf8')] });
+  } catch (error) {
+    throw new OperatingError('config', `upstream_ca: ${file} cannot be used (${messageOf(error)})`, undefined, error);
+  }
 }
 
 /** A core would hold secrets: without mappings it is empty. Linux only; elsewhere the service manager's limit holds. */

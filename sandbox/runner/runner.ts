@@ -3,6 +3,7 @@ import { unreachable } from '../../src/base/errors.ts';
 import { FRAME_NAME_BYTES_MAX, OUTBOUND_TEXT_BYTES_MAX } from '../../src/base/limits.ts';
 import { cutBytes } from '../../src/base/text.ts';
 import { HATCH_VERSION, type HostFrame } from '../../src/protocol/frames.ts';
+import { NODE_PROXY_VARIABLE, PROXY_PORT } from '../../src/protocol/proxy.ts';
 import { HatchTools } from '../tools/calls.ts';
 import type { Harness, HarnessEvent, HarnessOptions } from './harness.ts';
 import { HostLink } from './host_link.ts';
@@ -21,7 +22,7 @@ type HarnessName = Extract<HostFrame, { t: 'welcome' }>['harness'];
 
 let turn: number | null = null;
 let harness: Harness | null = null;
-let relayUrl: Promise<string> | null = null;
+let relay: ReturnType<typeof startRelay> | null = null;
 
 if (process.argv[2] === '--warm-up') {
   await load(process.argv[3] as HarnessName);
@@ -61,6 +62,7 @@ function receive(frame: HostFrame): void {
 }
 
 async function open(welcome: Extract<HostFrame, { t: 'welcome' }>): Promise<void> {
+  if (hasServices()) await offerProxy();
   const create = await load(welcome.harness);
   harness = create({
     model: welcome.model,
@@ -121,9 +123,24 @@ function sendable(text: string): string {
   return cut === text ? text : cut + CUT_NOTE;
 }
 
-function modelUrl(): Promise<string> {
-  relayUrl ??= startRelay(`${RUN_FOLDER}/egress.sock`).then(({ port }) => `http://127.0.0.1:${port}/model/default`);
-  return relayUrl;
+/** Whether the host has put the group's proxy into the environment. */
+function hasServices(): boolean {
+  return process.env['HTTPS_PROXY'] !== undefined;
+}
+
+/** Before anything is started that could take the port. */
+async function offerProxy(): Promise<void> {
+  process.env[NODE_PROXY_VARIABLE] = '1';
+  await openRelay();
+}
+
+async function modelUrl(): Promise<string> {
+  return `http://127.0.0.1:${(await openRelay()).port}/model/default`;
+}
+
+function openRelay(): ReturnType<typeof startRelay> {
+  relay ??= startRelay(`${RUN_FOLDER}/egress.sock`, hasServices() ? PROXY_PORT : 0);
+  return relay;
 }
 
 function opened(): Harness {

@@ -30,7 +30,7 @@ const ORDER = ['deny', 'approve', 'allow'] as const;
 export function decide(egress: Record<string, EgressService>, request: EgressRequest): Decision {
   const problem = problemOfTarget(request.target);
   if (problem !== null) return denied('target', `the request target ${problem}`);
-  const services = Object.entries(egress).filter(([, service]) => isHostOf(service, request));
+  const services = servicesAt(egress, request);
   if (services.length === 0) return denied('default', `no service of this group is at ${request.host}:${request.port}`);
   for (const decision of ORDER) {
     for (const [service, rules] of services) {
@@ -39,6 +39,24 @@ export function decide(egress: Record<string, EgressService>, request: EgressReq
     }
   }
   return denied('default', `no rule for ${request.host} allows ${request.method} ${pathOf(request.target)}`);
+}
+
+/** The services at one place, in their order. */
+export function servicesAt(
+  egress: Record<string, EgressService>,
+  place: { host: string; port: number },
+): [name: string, service: EgressService][] {
+  return Object.entries(egress).filter(([, service]) => isHostOf(service, place));
+}
+
+/** The services that would let a request through, of which each one's own conditions hold. */
+export function servicesFor(
+  egress: Record<string, EgressService>,
+  request: EgressRequest,
+): [name: string, service: EgressService][] {
+  const lets = (service: EgressService): boolean =>
+    (['approve', 'allow'] as const).some((kind) => service[kind].some((rule) => matches(rule, service, request, kind)));
+  return servicesAt(egress, request).filter(([, service]) => lets(service));
 }
 
 const WORDS = {
@@ -82,7 +100,7 @@ function pathOf(target: string): string {
 }
 
 /** Host names are compared without case; nothing else about them is forgiven. */
-function isHostOf(service: EgressService, { host, port }: EgressRequest): boolean {
+function isHostOf(service: EgressService, { host, port }: { host: string; port: number }): boolean {
   if (service.port !== port) return false;
   const name = host.toLowerCase();
   if (!service.wildcard) return name === service.host;

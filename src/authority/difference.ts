@@ -92,10 +92,12 @@ function egressWords(service: EgressService): string[] {
 
 /** What an authority asks for and nothing acts on yet: it can be written down, and must not be relied on. */
 export function notBuilt({ egress, budget }: Authority): string[] {
+  const services = Object.values(egress);
   return [
-    ...(Object.keys(egress).length === 0
-      ? []
-      : ['egress: the gateway lets out model requests only, and refuses the rest']),
+    ...(services.some(({ approve }) => approve.length > 0)
+      ? ['egress with approval: nobody is asked yet, and what needs it is refused']
+      : []),
+    ...(services.some(({ ws }) => ws) ? ['egress by WebSocket: upgrades are refused'] : []),
     ...(Object.keys(budget).length === 0 ? [] : ['budget: usage is metered and shown, and nothing is refused for it']),
   ];
 }

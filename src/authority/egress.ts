@@ -40,6 +40,12 @@ const hostSchema = z
   .refine((text) => isHost(text.replace(/^\*\./, '')), 'must be a host name in lower case, such as "api.github.com"');
 
 const rateSchema = z.string().regex(/^[1-9]\d{0,5}\/(?:s|min|hour|day)$/, 'must be a rate such as "120/min"');
+/** `tools.*.type=web_fetch*`: keys with dots between, and a value that may end with a star. */
+const jsonRuleSchema = z
+  .string()
+  .max(200)
+  .regex(/^[^.=]+(?:\.[^.=]+)*(?:=.+)?$/, 'must be a path into a JSON body, such as "tools.*.type=web_fetch*"');
+
 const cidrSchema = z.union([z.cidrv4(), z.cidrv6()]);
 const rules = z.array(ruleSchema).max(200).default([]);
 
@@ -48,7 +54,7 @@ const serviceSchema = z
     host: hostSchema,
     port: z.int().min(1).max(65_535).default(443),
     wildcard: z.boolean().default(false),
-    /** Name of the secret that is injected; how is part of the secret. */
+    /** Name of the secret that is injected, as `authorization: Bearer`. */
     use: nameSchema.optional(),
     allow: rules,
     /** Held until a person has seen and allowed these exact bytes. */
@@ -57,7 +63,7 @@ const serviceSchema = z
     /** `key=value` or `key` that a query may have; none listed: any query. */
     query: z.array(z.string().min(1).max(200)).max(50).optional(),
     /** Paths into a JSON body that must not be there. */
-    deny_json: z.array(z.string().min(1).max(200)).max(50).default([]),
+    deny_json: z.array(jsonRuleSchema).max(50).default([]),
     rate: rateSchema.optional(),
     /** The only way to a private address; metadata addresses never. */
     private: z.array(cidrSchema).max(20).default([]),

@@ -42,7 +42,7 @@ export type RuntimeName = z.infer<typeof runtimeSchema>;
 
 export type ModelConfig = { provider: Provider; name: string; upstream: string; secret: string | null };
 
-const folderSchema = z
+const pathSchema = z
   .string()
   .regex(/^(?:\/|~\/)[^\x00-\x1f\x7f]*$/, 'must be an absolute path, or one that begins with ~/');
 
@@ -52,10 +52,12 @@ const installSchema = z.strictObject({
   default_group: nameSchema.default('assistant'),
   /** Base image of the docker and podman runtimes. */
   image: z.string().min(1).max(200).default('glassclaw-sandbox:local'),
+  /** PEM file of more certificate authorities that the gateway believes: a company's own. Never shown to a sandbox. */
+  upstream_ca: pathSchema.optional(),
   mounts: z
     .strictObject({
       /** Folders below which a group may have a mount with `access: write`. */
-      write: z.array(folderSchema).max(limits.MOUNTS_MAX).default([]),
+      write: z.array(pathSchema).max(limits.MOUNTS_MAX).default([]),
     })
     .prefault({}),
   /** Host uids for groups, where the host runs as root: one each, never given twice. The last one is for warm-ups. */

@@ -296,6 +296,22 @@ export const AUDIT_WAL_PAGES = 4000;
 /** A request that began longer before the newest one cannot have been running at a crash: no turn is near as long. */
 export const AUDIT_OPEN_MS = 24 * 60 * MINUTE_MS;
 
+/** Request body towards a service: a push of a large repository. It streams, so that it costs no memory. */
+export const EGRESS_BODY_BYTES_MAX = 512 * MIB;
+/** A body that has to be read before it leaves (`deny_json`): sixteen of them wait in memory for one session. */
+export const EGRESS_JSON_BYTES_MAX = 4 * MIB;
+/** Levels of such a body: what deeper programs write by hand is an attempt. */
+export const JSON_DEPTH_MAX = 100;
+/** From CONNECT to the end of the TLS handshake: a local client needs milliseconds. */
+export const AGENT_TLS_MS = 10 * SECOND_MS;
+/** The certificate that sandboxes trust: as long as an install lives, and renewed long before its end. */
+export const CA_LIVES_MS = 10 * 365 * 24 * 60 * MINUTE_MS;
+export const CA_RENEWED_MS = 90 * 24 * 60 * MINUTE_MS;
+/** A certificate for one host: short, because nobody can take it back. */
+export const LEAF_LIVES_MS = 4 * 24 * 60 * MINUTE_MS;
+/** Hosts with a certificate at once: a wildcard has any number of names, and each certificate is some KiB. */
+export const LEAVES_KEPT_MAX = 512;
+
 // --- Self-check -------------------------------------------------------------------------------------------------
 
 /** UTF-8 bytes of one observation of the self-check: the mount table of a sandbox with a hundred mounts. */

@@ -19,6 +19,9 @@ export interface Paths {
   readonly vault: string;
   readonly audit: string;
   readonly vaultKey: string;
+  /** Key and certificate of the authority that sandboxes trust: the gateway's; the certificate is public. */
+  readonly caKey: string;
+  readonly caCertificate: string;
   readonly config: string;
   readonly groups: string;
   /** Applied authorities, each under its hash. */
@@ -74,6 +77,8 @@ export function pathsOf(home: string, env: NodeJS.ProcessEnv): Paths {
     vault: join(home, 'vault.db'),
     audit: join(home, 'audit.db'),
     vaultKey: join(home, 'vault.key'),
+    caKey: join(home, 'ca.key'),
+    caCertificate: join(home, 'ca.pem'),
     config: join(home, 'glass.yaml'),
     groups: join(home, 'groups'),
     authorities: join(home, 'authorities'),

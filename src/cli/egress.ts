@@ -10,10 +10,6 @@ import { bold, type Io, printable, red } from './io.ts';
  */
 const USAGE = 'usage: glass egress explain <group> <METHOD> <URL>';
 
-/** The rules are there before the proxy that follows them. */
-const NOT_BUILT =
-  'The gateway does not let services out yet: whatever the rules say, it refuses everything but the model.';
-
 export async function egress(args: string[], paths: Paths, io: Io): Promise<number> {
   const [verb, group, method, url, ...more] = args;
   if (verb !== 'explain' || group === undefined || method === undefined || url === undefined || more.length > 0)
@@ -32,5 +28,5 @@ export async function egress(args: string[], paths: Paths, io: Io): Promise<numb
 function print({ decision, reason }: Explained, io: Io): void {
   const word = decision === 'deny' ? red(io, decision) : bold(io, decision);
   io.out(`${word}: ${printable(reason)}`);
-  io.err(NOT_BUILT);
+  if (decision === 'approve') io.err('Approvals are not built yet: the gateway refuses this.');
 }

@@ -50,7 +50,7 @@ export async function traceOf(db: Db, messageId: number, askAudit: AskAudit): Pr
   const inbound = inboundOf(db, messageId);
   const turns = turnsOf(db, inbound);
   const hops = [...messageHops(db, message), ...turns.flatMap((turn) => turnHops(db, turn, message))];
-  const requests = await Promise.all(turns.map((turn) => modelRequests(turn, askAudit)));
+  const requests = await Promise.all(turns.map((turn) => requestsOf(turn, askAudit)));
   const steps = [...hops.map(stepOf), ...requests.flat()].sort((a, b) => a.at_us - b.at_us);
   return {
     message: {
@@ -104,12 +104,12 @@ function turnHops(db: Db, turn: TurnSpan, message: MessageRow): EventRow[] {
   return [...own, ...sandbox];
 }
 
-async function modelRequests(turn: TurnSpan, askAudit: AskAudit): Promise<TraceStep[]> {
+async function requestsOf(turn: TurnSpan, askAudit: AskAudit): Promise<TraceStep[]> {
   const rows = await askAudit(showId('s', turn.session_id), turn.started_ms, turn.ended_ms ?? Date.now());
   return rows.map((row) => ({
     at_us: row.at_ms * 1000,
     where: 'gateway',
-    kind: 'model.request',
+    kind: row.service === null && row.method !== 'CONNECT' ? 'model.request' : 'egress.request',
     turn: showId('t', turn.id),
     outbound: null,
     data: {
@@ -119,6 +119,7 @@ async function modelRequests(turn: TurnSpan, askAudit: AskAudit): Promise<TraceS
       status: row.status,
       ms: row.ended_ms === null ? null : row.ended_ms - row.at_ms,
       secret: row.secret,
+      service: row.service,
       model: row.model,
       input_tokens: row.input_tokens,
       output_tokens: row.output_tokens,

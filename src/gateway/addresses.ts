@@ -2,7 +2,7 @@ import { type LookupAddress, lookup as systemLookup } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 
 /**
- * Which addresses a model endpoint may have. A name is resolved once per connection, every answer is looked at, and
+ * Which addresses what we talk to may have. A name is resolved once per connection, every answer is looked at, and
  * what was looked at is what is dialled: there is no second lookup that could say something else.
  */
 
@@ -59,16 +59,42 @@ export function isMetadata(host: string): boolean {
   return inner !== null && METADATA.has(inner);
 }
 
-/** A lookup for connections that answers with public addresses only. `resolve` is the system's, but for tests. */
-export function publicLookup(resolve: typeof systemLookup = systemLookup): LookupFunction {
+/** Networks that an operator has opened by name, such as `10.20.0.0/16`; a metadata service is never in one. */
+export function isWithinRanges(address: string, ranges: BlockList): boolean {
+  const family = isIP(address);
+  if (family === 0 || isMetadata(address)) return false;
+  if (family === 4) return ranges.check(address, 'ipv4');
+  const words = wordsOf(address);
+  const inner = words === null ? null : embedded(words);
+  return inner === null ? ranges.check(address, 'ipv6') : ranges.check(inner, 'ipv4');
+}
+
+export function rangesOf(networks: readonly string[]): BlockList {
+  const ranges = new BlockList();
+  for (const entry of networks) {
+    const [network, bits] = entry.split('/') as [string, string];
+    ranges.addSubnet(network, Number(bits), isIP(network) === 4 ? 'ipv4' : 'ipv6');
+  }
+  return ranges;
+}
+
+/**
+ * A lookup for connections that answers with public addresses only, and those of `networks`. `resolve` is the system's, but
+ * for tests.
+ */
+export function publicLookup(
+  resolve: typeof systemLookup = systemLookup,
+  networks: readonly string[] = [],
+): LookupFunction {
+  const ranges = rangesOf(networks);
+  const isOpen = ({ address }: LookupAddress): boolean => isPublic(address) || isWithinRanges(address, ranges);
   return (host, options, callback) => {
     // The operator's own machine is what such a configuration means; it says so literally.
     if (host === 'localhost') return resolve(host, options, callback as never);
     resolve(host, { all: true, family: options.family ?? 0 }, (error, addresses) => {
       if (error !== null) return callback(error, '', 0);
       const found = addresses as LookupAddress[];
-      if (found.length === 0 || !found.every((entry) => isPublic(entry.address)))
-        return callback(new PrivateAddressError(host), '', 0);
+      if (found.length === 0 || !found.every(isOpen)) return callback(new PrivateAddressError(host), '', 0);
       if (options.all === true) return callback(null, found);
       callback(null, found[0]!.address, found[0]!.family);
     });

@@ -36,10 +36,11 @@ const MIGRATIONS = [
    ) STRICT;
    CREATE INDEX requests_session ON requests (session, at_ms);
    CREATE INDEX requests_at ON requests (at_ms);`,
+  `ALTER TABLE requests ADD COLUMN service TEXT;`,
 ];
 
 const COLUMNS = `id, session, group_name AS "group", at_ms, ended_ms, method, host, path, decision, rule, status, secret,
-  model, request_bytes, response_bytes, input_tokens, output_tokens`;
+  service, model, request_bytes, response_bytes, input_tokens, output_tokens`;
 
 /** Whose request, and what was asked for. */
 export interface Asked {
@@ -49,6 +50,8 @@ export interface Asked {
   host: string;
   path: string;
   rule: string;
+  /** Of the group's authority; null: it was not about one. */
+  service: string | null;
 }
 
 /** How a request ended. */
@@ -79,8 +82,8 @@ export class Audit {
       openDatabase(path, { synchronous: 'NORMAL', migrations: MIGRATIONS }),
     );
     this.#insert = this.#db.prepare(
-      `INSERT INTO requests (session, group_name, at_ms, method, host, path, rule, decision, secret, ended_ms, status)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO requests (session, group_name, at_ms, method, host, path, rule, service, decision, secret, ended_ms, status)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#update = this.#db.prepare(
       `UPDATE requests SET ended_ms = ?, decision = ?, rule = coalesce(?, rule), status = ?, model = ?,
@@ -131,13 +134,22 @@ export class Audit {
     return statement.all(session, from_ms, to_ms, AUDIT_ROWS_MAX) as unknown as AuditRow[];
   }
 
+  /** Of models. */
   usage(since_ms: number): UsageRow[] {
     const statement = this.#db.prepare(
       `SELECT group_name AS "group", count(*) AS requests, coalesce(sum(input_tokens), 0) AS input_tokens,
          coalesce(sum(output_tokens), 0) AS output_tokens
-       FROM requests WHERE at_ms >= ? AND decision <> 'deny' GROUP BY group_name ORDER BY group_name`,
+       FROM requests WHERE at_ms >= ? AND decision <> 'deny' AND service IS NULL GROUP BY group_name ORDER BY group_name`,
     );
     return statement.all(since_ms) as unknown as UsageRow[];
+  }
+
+  /** Requests of a group that a service let out since a time. Reads all rows since then: for the start of a count. */
+  countSince(group: string, service: string, since_ms: number): number {
+    const statement = this.#db.prepare(
+      "SELECT count(*) AS n FROM requests WHERE at_ms >= ? AND group_name = ? AND service = ? AND decision <> 'deny'",
+    );
+    return (statement.get(since_ms, group, service) as { n: number }).n;
   }
 
   /** When each secret was last injected. Reads the whole table: for an operator's list, not for a request. */
@@ -159,8 +171,8 @@ export class Audit {
     ended_ms: number | null,
     status: number | null,
   ): number {
-    // An allowed path is one of ours; a refused one is the agent's own text and may carry anything.
-    const path = decision === 'allow' ? asked.path : redact(asked.path.slice(0, AUDIT_PATH_CHARS_MAX));
+    // The agent's own text: it may carry anything.
+    const path = redact(asked.path.slice(0, AUDIT_PATH_CHARS_MAX));
     const { lastInsertRowid } = this.#insert.run(
       asked.session,
       asked.group,
@@ -169,6 +181,7 @@ export class Audit {
       asked.host,
       path,
       asked.rule,
+      asked.service,
       decision,
       secret,
       ended_ms,

@@ -4,6 +4,19 @@ import { Readable } from 'node:stream';
 /** The reason that a body was cut off. */
 export class BodyTooLargeError extends Error {}
 
+/** Reads a body that must be looked at before it leaves. Rejects with `BodyTooLargeError`, or when the agent goes away. */
+export async function wholeBody(source: IncomingMessage, bytesMax: number): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  for await (const part of new CappedBody(source, bytesMax)) parts.push(part as Buffer);
+  return Buffer.concat(parts);
+}
+
+/** Whether a request says that a body follows. */
+export function hasBody(request: IncomingMessage): boolean {
+  const length = request.headers['content-length'];
+  return request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
+}
+
 /**
  * A request's body on its way up: streamed, counted, cut at a size. It stands between the two because undici destroys
  * the stream it is given when a request fails, and the agent's connection must live on to get its answer.

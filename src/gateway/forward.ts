@@ -1,19 +1,19 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Agent, Dispatcher } from 'undici';
 import { type Faults, guarded } from '../base/faults.ts';
-import { MODEL_BODY_BYTES_MAX, MODEL_INFORMATIONAL_MAX } from '../base/limits.ts';
+import { MODEL_INFORMATIONAL_MAX } from '../base/limits.ts';
 import type { Outcome } from './audit.ts';
-import { CappedBody } from './body.ts';
+import { CappedBody, hasBody } from './body.ts';
 import { isEncoded, replyHeaders, requestHeaders } from './headers.ts';
 import type { Injection } from './inject.ts';
-import type { ModelPolicy } from './policy.ts';
 import { Redactor } from './redact.ts';
 import { refusal, sendRefusal, upstreamRefusal } from './refuse.ts';
 import type { Refusal } from './route.ts';
 import { UsageReader } from './usage.ts';
 
-/** How long a model endpoint may be silent. */
+/** How long an endpoint may be silent, and an agent take for TLS. */
 export interface Deadlines {
+  tls_ms: number;
   first_byte_ms: number;
   idle_ms: number;
 }
@@ -23,9 +23,17 @@ export interface Exchange {
   request: IncomingMessage;
   response: ServerResponse;
   agent: Agent;
-  policy: ModelPolicy;
-  /** The upstream's own path and exactly what the route has matched. */
+  /** A model's reply is read for its usage. */
+  kind: 'model' | 'service';
+  /** `https://api.github.com` */
+  origin: string;
+  /** How the endpoint is called in a row and in an answer. */
+  host: string;
+  /** The upstream's own path and exactly what was matched. */
   path: string;
+  /** The body, where it had to be read before; null: it streams. */
+  body: Buffer | null;
+  bodyBytesMax: number;
   injection: Injection | null;
   deadlines: Deadlines;
   faults: Faults;
@@ -52,28 +60,29 @@ class Forwarder implements Dispatcher.DispatchHandler {
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
-    this.#body = hasBody(exchange.request) ? new CappedBody(exchange.request, MODEL_BODY_BYTES_MAX) : null;
+    const { request, body, bodyBytesMax } = exchange;
+    this.#body = body === null && hasBody(request) ? new CappedBody(request, bodyBytesMax) : null;
   }
 
   start(): void {
-    const { request, response, agent, policy, path, injection, deadlines, faults } = this.#exchange;
-    const headers = requestHeaders(request.rawHeaders, request.headers.connection);
+    const { request, response, agent, host, origin, path, body, injection, deadlines, faults } = this.#exchange;
+    const headers = requestHeaders(request.rawHeaders, request.headers.connection, injection !== null);
     if (injection !== null) headers.push(...injection.header);
     const length = request.headers['content-length'];
     if (length !== undefined && this.#body !== null) headers.push('content-length', length);
     response.on('close', () => this.#agentGone());
     this.#timer = setTimeout(() => this.#late('sent no reply in time'), deadlines.first_byte_ms);
     const options = {
-      origin: policy.origin,
+      origin,
       path,
-      method: 'POST',
+      method: request.method as Dispatcher.HttpMethod, // a route has matched it
       headers,
-      body: this.#body,
-    } as const;
+      body: body ?? this.#body,
+    };
     try {
       guarded(faults, 'model.request', () => agent.dispatch(options, this));
     } catch (error) {
-      this.#fail(upstreamRefusal(error, policy.host), 'error');
+      this.#fail(upstreamRefusal(error, host), 'error');
     }
   }
 
@@ -85,20 +94,19 @@ class Forwarder implements Dispatcher.DispatchHandler {
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (this.#done) return;
-    const { response, injection, deadlines, faults } = this.#exchange;
+    const { response, kind, injection, deadlines, faults } = this.#exchange;
     if (status < 200) {
       this.#informational += 1;
       if (this.#informational > MODEL_INFORMATIONAL_MAX) this.#broken('sends informational replies without end');
       return;
     }
-    if (isEncoded(headers)) {
+    if ((kind === 'model' || injection !== null) && isEncoded(headers)) {
       this.#broken('answered compressed although plain was asked for');
       return;
     }
     const patterns = injection?.patterns ?? null;
     if (patterns !== null) this.#redactor = new Redactor(patterns);
-    const type = headers['content-type'];
-    this.#usage = new UsageReader(type);
+    if (kind === 'model') this.#usage = new UsageReader(headers['content-type']);
     try {
       const kept = replyHeaders(headers, (text) => patterns?.mask(text) ?? text);
       guarded(faults, 'model.reply', () => response.writeHead(status, kept));
@@ -136,18 +144,18 @@ class Forwarder implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
     if (this.#done) return;
-    const why = upstreamRefusal(error, this.#exchange.policy.host);
+    const why = upstreamRefusal(error, this.#exchange.host);
     this.#fail(why, why.status === 403 || why.status === 413 ? 'deny' : 'error');
   }
 
   /** The endpoint answers in a way that must not go through. */
   #broken(what: string): void {
-    const { host } = this.#exchange.policy;
+    const { host } = this.#exchange;
     this.#fail(refusal(502, 'upstream', `${host} ${what}`, 'tell your operator'), 'error');
   }
 
   #late(what: string): void {
-    const { host } = this.#exchange.policy;
+    const { host } = this.#exchange;
     this.#fail(refusal(504, 'upstream deadline', `${host} ${what}`, 'try again later'), 'error');
   }
 
@@ -184,14 +192,9 @@ class Forwarder implements Dispatcher.DispatchHandler {
       decision,
       rule,
       status,
-      request_bytes: this.#body?.bytes ?? 0,
+      request_bytes: this.#exchange.body?.length ?? this.#body?.bytes ?? 0,
       response_bytes: this.#bytesDown,
       redacted: this.#redactor?.count ?? 0,
     });
   }
-}
-
-function hasBody(request: IncomingMessage): boolean {
-  const length = request.headers['content-length'];
-  return request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
 }

@@ -3,18 +3,16 @@ import type { Refusal } from './route.ts';
 
 /** Which headers pass, in both directions. Pure. */
 
-/** The agent's own credentials and claims of identity: never forwarded. */
-const AGENT_ONLY = new Set([
-  'authorization',
-  'x-api-key',
-  'api-key',
-  'cookie',
-  'proxy-authorization',
-  'x-goog-api-key',
-  'private-token',
+/** Names under which services take a credential, the agent's own among them: never forwarded. */
+const CREDENTIAL =
+  /(?:^|-)(?:authorization|auth|cookie2?|token|secret|password|signature|(?:api|app|application|access|auth|subscription|functions)-?key)$/;
+
+/** Claims of identity, and of another method than the one that was judged. */
+const CLAIMS = new Set([
   'forwarded',
   'x-real-ip',
   'x-group-id',
+  'x-http-method',
   'x-http-method-override',
   'x-method-override',
 ]);
@@ -35,16 +33,27 @@ const HOP_BY_HOP = new Set([
   'accept-encoding', // a compressed reply could not be searched for the secret
 ]);
 
-const REPLY_DROPPED = new Set([...HOP_BY_HOP, 'set-cookie', 'proxy-authenticate', 'alt-svc']);
+const REPLY_DROPPED = new Set([
+  ...HOP_BY_HOP,
+  'set-cookie',
+  'proxy-authenticate',
+  'alt-svc',
+  'x-glass-refused', // the gateway's own word
+]);
 REPLY_DROPPED.delete('content-length');
 
-/** The request's headers as forwarded: names and values in turn. */
-export function requestHeaders(raw: readonly string[], named: string | undefined): string[] {
+/**
+ * The request's headers as forwarded: names and values in turn. `credentialed`: a secret is added, and what would let an agent
+ * ask for single bytes of an answer that echoes it goes too.
+ */
+export function requestHeaders(raw: readonly string[], named: string | undefined, credentialed: boolean): string[] {
   const dropped = named === undefined ? null : new Set(named.toLowerCase().split(/\s*,\s*/));
   const kept: string[] = [];
   for (let at = 0; at < raw.length; at += 2) {
     const name = raw[at]!.toLowerCase();
-    if (AGENT_ONLY.has(name) || HOP_BY_HOP.has(name) || name.startsWith('x-forwarded-') || dropped?.has(name)) continue;
+    if (CREDENTIAL.test(name) || CLAIMS.has(name) || HOP_BY_HOP.has(name)) continue;
+    if (name.startsWith('x-forwarded-') || dropped?.has(name)) continue;
+    if (credentialed && (name === 'range' || name === 'if-range')) continue;
     kept.push(name, raw[at + 1]!);
   }
   kept.push('accept-encoding', 'identity');
@@ -71,19 +80,27 @@ export function isEncoded(headers: IncomingHttpHeaders): boolean {
   return encoding !== undefined && encoding !== '' && encoding.toLowerCase() !== 'identity';
 }
 
-/** What makes a request suspect before its route is even looked at, or null. */
-export function headerProblem(raw: readonly string[]): Refusal | null {
+/**
+ * What makes a request suspect before its route is even looked at, or null. `compressed`: whether its body may be, which
+ * then nobody looks into.
+ */
+export function headerProblem(raw: readonly string[], compressed = false): Refusal | null {
   let hosts = 0;
   for (let at = 0; at < raw.length; at += 2) {
     const name = raw[at]!.toLowerCase();
     if (name === 'host') hosts += 1;
     if (name === 'upgrade') {
-      return refuse(403, 'default deny', 'upgrades (WebSocket, HTTP/2) are not open', 'send a plain HTTP/1.1 request');
+      return refuse(
+        403,
+        'default deny',
+        'upgrades (WebSocket, HTTP/2) are not open yet',
+        'send a plain HTTP/1.1 request',
+      );
     }
     // Node decodes exactly one `chunked`; anything else is an attempt to make two parsers disagree.
     if (name === 'transfer-encoding' && raw[at + 1]!.toLowerCase() !== 'chunked')
       return refuse(400, 'malformed request', 'this transfer encoding is not accepted', 'send a content-length');
-    if (name === 'content-encoding' && raw[at + 1]!.toLowerCase() !== 'identity')
+    if (!compressed && name === 'content-encoding' && raw[at + 1]!.toLowerCase() !== 'identity')
       return refuse(403, 'default deny', 'compressed requests are not accepted', 'send the body uncompressed');
   }
   return hosts === 1 ? null : refuse(400, 'malformed request', `${hosts} host headers`, 'send exactly one');

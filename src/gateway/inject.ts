@@ -1,6 +1,8 @@
-import type { Provider } from '../base/config.ts';
 import type { Vault } from '../vault/vault.ts';
 import { Patterns } from './redact.ts';
+
+/** How a secret is given to an endpoint: in a header of its own, or as a bearer token. */
+export type HeaderForm = 'x-api-key' | 'bearer';
 
 /** A secret ready for one request: the header to add, and what to mask in the reply. */
 export interface Injection {
@@ -22,7 +24,7 @@ export class Injector {
   }
 
   /** Returns a sentence when there is nothing to inject. Throws `OperatingError('storage')` for a damaged vault. */
-  prepare(name: string, provider: Provider): Injection | string {
+  prepare(name: string, form: HeaderForm): Injection | string {
     if (this.#generation !== this.#vault.generation) this.#drop();
     let kept = this.#kept.get(name);
     if (kept === undefined) {
@@ -33,7 +35,7 @@ export class Injector {
       kept = { value, patterns: new Patterns(value) };
       this.#kept.set(name, kept);
     }
-    return { header: headerOf(provider, kept.value.toString('latin1')), patterns: kept.patterns };
+    return { header: headerOf(form, kept.value.toString('latin1')), patterns: kept.patterns };
   }
 
   #drop(): void {
@@ -43,12 +45,6 @@ export class Injector {
   }
 }
 
-function headerOf(provider: Provider, value: string): readonly [string, string] {
-  switch (provider) {
-    case 'anthropic':
-      return ['x-api-key', value];
-    case 'openai':
-    case 'ollama':
-      return ['authorization', `Bearer ${value}`];
-  }
+function headerOf(form: HeaderForm, value: string): readonly [string, string] {
+  return form === 'bearer' ? ['authorization', `Bearer ${value}`] : ['x-api-key', value];
 }

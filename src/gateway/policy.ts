@@ -1,3 +1,4 @@
+import type { EgressService } from '../authority/egress.ts';
 import { keptAuthority } from '../authority/store.ts';
 import type { Provider } from '../base/config.ts';
 import { OperatingError } from '../base/errors.ts';
@@ -5,6 +6,13 @@ import type { Paths } from '../base/paths.ts';
 import { isMetadata } from './addresses.ts';
 
 /** What a session may reach, read from its group's applied authority when the session opens and unchanged until it closes. */
+export interface SessionPolicy {
+  readonly model: ModelPolicy;
+  /** By name; nothing else is ever let out of a tunnel. */
+  readonly egress: Record<string, EgressService>;
+}
+
+/** The endpoint behind `/model/default`. */
 export interface ModelPolicy {
   readonly provider: Provider;
   /** `https://api.anthropic.com` */
@@ -20,18 +28,19 @@ export interface ModelPolicy {
  * Reads the authority that the host names by its hash. Throws `OperatingError`: `conflict` when it is another group's,
  * `config` when it is missing, was changed, or its upstream is refused.
  */
-export function readPolicy(paths: Paths, group: string, hash: string): ModelPolicy {
+export function readPolicy(paths: Paths, group: string, hash: string): SessionPolicy {
   const authority = keptAuthority(paths.authorities, hash);
   if (authority.group !== group)
     throw new OperatingError('conflict', `the authority ${hash.slice(0, 12)} is not one of the group ${group}`);
   const url = new URL(authority.model.upstream);
   if (isMetadata(url.hostname))
     throw new OperatingError('config', `group ${group}: model.upstream: a metadata service is never reachable`);
-  return {
+  const model = {
     provider: authority.model.provider,
     origin: url.origin,
     host: url.host,
     prefix: url.pathname.replace(/\/+$/, ''),
     secret: authority.model.secret,
   };
+  return { model, egress: authority.egress };
 }

@@ -12,6 +12,11 @@ export function refusal(status: number, rule: string, reason: string, hint: stri
   return { allow: false, status, rule, reason, try: hint };
 }
 
+/** Whether the connection must end with it: what follows on it may be anybody's idea of a request. */
+export function isMalformed({ status }: Refusal): boolean {
+  return status === 400 || status === 505;
+}
+
 /** Answers a request. Does nothing when an answer has begun or the agent has gone. */
 export function sendRefusal(response: ServerResponse, why: Refusal): void {
   if (response.headersSent || response.destroyed) return;
@@ -19,7 +24,7 @@ export function sendRefusal(response: ServerResponse, why: Refusal): void {
   response.writeHead(why.status, {
     'content-type': 'application/json',
     'content-length': Buffer.byteLength(body),
-    ...(why.status === 400 ? { connection: 'close' } : {}),
+    ...(isMalformed(why) ? { connection: 'close' } : {}),
     'x-glass-refused': 'true', // So that a client can tell the gateway's answer from the endpoint's.
   });
   response.end(body);
@@ -45,10 +50,14 @@ function bodyOf(why: Refusal): string {
 
 /** What an error of the connection to the model endpoint means for the agent. Names the host, never an address. */
 export function upstreamRefusal(error: unknown, host: string): Refusal {
-  if (error instanceof BodyTooLargeError)
-    return refusal(413, 'body size', error.message, 'send a shorter conversation or smaller images');
+  if (error instanceof BodyTooLargeError) return refusal(413, 'body size', error.message, 'send less');
   if (error instanceof PrivateAddressError)
-    return refusal(403, 'private address', `${host} resolves to a private address`, 'name a public endpoint');
+    return refusal(
+      403,
+      'private address',
+      `${host} resolves to a private address`,
+      'ask your operator, who may name it as private',
+    );
   const code = systemCodeOf(error) ?? 'no answer';
   return refusal(502, 'upstream', `${host} cannot be asked (${code})`, 'try again later');
 }

@@ -1,57 +1,63 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { Agent } from 'undici';
-import type { Clock } from '../base/clock.ts';
-import { messageOf } from '../base/errors.ts';
 import type { Faults } from '../base/faults.ts';
-import { MODEL_BODY_BYTES_MAX, SESSION_REFUSALS_PER_MINUTE, SESSION_REQUESTS_MAX } from '../base/limits.ts';
-import type { Log } from '../base/log.ts';
-import type { Asked, Audit, Outcome } from './audit.ts';
+import { SESSION_REQUESTS_MAX } from '../base/limits.ts';
+import { type Admission, bodyTooLarge, Gate, nameOf } from './admission.ts';
+import type { Asked, Outcome } from './audit.ts';
+import { BodyTooLargeError, hasBody, wholeBody } from './body.ts';
+import type { CertificateAuthority } from './ca.ts';
 import { type Deadlines, forward } from './forward.ts';
-import { headerProblem } from './headers.ts';
-import type { Injection, Injector } from './inject.ts';
-import type { ModelPolicy } from './policy.ts';
-import { endWithRefusal, refusal, sendRefusal } from './refuse.ts';
-import { type Refusal, route } from './route.ts';
+import type { Injector } from './inject.ts';
+import { judgeJson } from './json_rules.ts';
+import type { SessionPolicy } from './policy.ts';
+import type { Rates } from './rates.ts';
+import { type RefusalContext, Refusals } from './refusals.ts';
+import { endWithRefusal, isMalformed, refusal, sendRefusal } from './refuse.ts';
+import type { Refusal } from './route.ts';
+import { hostsOf, judgeConnect, type Place } from './service_request.ts';
+import { openTunnel } from './tunnel.ts';
+import type { Pools } from './upstreams.ts';
 
 /**
- * What one session may do on its egress socket. Who asks is known by the socket alone. Order of a request: headers,
- * route, running requests, size, secret, audit row, then the first byte leaves. Whatever fails on the way, refuses.
+ * What one session may do on its egress socket. Who asks is known by the socket alone. Requests come on the socket itself
+ * (the model) or in a tunnel to a service, whose TLS ends here; the same server parses both. Order of a request: headers,
+ * route or rules, running requests, size, secret, body, rate, audit row, then the first byte leaves. Whatever fails on the
+ * way, refuses.
  */
 
 /** What all sessions share. */
-export interface EgressContext {
-  audit: Audit;
+export interface EgressContext extends RefusalContext {
   injector: Injector;
-  clock: Clock;
+  authority: CertificateAuthority;
+  rates: Rates;
   faults: Faults;
-  log: Log;
   deadlines: Deadlines;
-  /** Something the operator should see. */
-  alert: (kind: string, subject: string, text: string) => void;
 }
-
-const MINUTE_MS = 60_000;
 
 export class EgressSession {
   readonly #context: EgressContext;
   readonly #session: string;
   readonly #group: string;
-  readonly #policy: ModelPolicy;
-  readonly #agent: Agent;
+  readonly #policy: SessionPolicy;
+  readonly #gate: Gate;
+  readonly #refusals: Refusals;
   readonly #answering = new WeakMap<Duplex, ServerResponse>();
   /** Connections that sent something malformed: answered once, then deaf. */
   readonly #malformed = new WeakSet<Duplex>();
+  /** Where the connection that came out of a tunnel leads. */
+  readonly #places = new WeakMap<Duplex, Place>();
+  /** Connections that became tunnels: the server no longer knows them. */
+  readonly #tunnels = new Set<Duplex>();
   #running = 0;
-  #refusals = 0;
-  #refusalsSince = 0;
+  #closed = false;
 
-  constructor(context: EgressContext, session: string, group: string, policy: ModelPolicy, agent: Agent) {
+  constructor(context: EgressContext, session: string, group: string, policy: SessionPolicy, pools: Pools) {
     this.#context = context;
     this.#session = session;
     this.#group = group;
     this.#policy = policy;
-    this.#agent = agent;
+    this.#refusals = new Refusals(context, session);
+    this.#gate = new Gate(policy, context.injector, pools, (error) => this.#refusals.storageFailed(error));
   }
 
   /** Answers everything that can arrive at `server`. */
@@ -59,101 +65,116 @@ export class EgressSession {
     server.on('request', (request, response) => this.#handle(request, response));
     // Refused before the body is sent; an allowed one is told to go on.
     server.on('checkContinue', (request, response) => this.#handle(request, response));
-    server.on('connect', (request, socket) => {
-      socket.on('error', () => socket.destroy());
-      const why = refusal(403, 'default deny', 'only model routes are open', 'POST /model/default/…');
-      this.#record(this.#asked(request.method ?? 'CONNECT', request.url ?? ''), why);
-      endWithRefusal(socket, why);
-    });
+    server.on('connect', (request, socket, head) => this.#connect(server, request, { socket, head }));
     server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#unreadable(error, socket));
+  }
+
+  /** Ends its tunnels, at once; nothing that waits leaves any more. */
+  close(): void {
+    this.#closed = true;
+    for (const socket of this.#tunnels) socket.destroy();
+  }
+
+  #connect(server: Server, request: IncomingMessage, { socket, head }: { socket: Duplex; head: Buffer }): void {
+    socket.on('error', () => socket.destroy());
+    const asked = this.#asked(this.#places.get(socket), 'CONNECT', request.url ?? '');
+    const refuse = (why: Refusal, on: Duplex | null): void => {
+      // A handshake that its session's end has cut is nobody's attempt.
+      if (!this.#closed) this.#refusals.record(asked, why);
+      if (on !== null) endWithRefusal(on, why);
+    };
+    if (asked.host !== '') return refuse(NO_NESTING, socket);
+    if (this.#answering.get(socket)?.writableFinished === false) {
+      // The rest of that answer would be written between the bytes of TLS.
+      refuse(TOO_SOON, null);
+      socket.destroy();
+      return;
+    }
+    const version = versionProblem(request);
+    if (version !== null) return refuse(version, socket);
+    const place = judgeConnect(asked.path, hostsOf(request.rawHeaders), this.#policy.egress);
+    if (!place.allow) return refuse(place, socket);
+    if (hasBody(request))
+      return refuse(refusal(400, 'malformed request', 'CONNECT has no body', 'leave it out'), socket);
+    this.#tunnels.add(socket);
+    socket.on('close', () => this.#tunnels.delete(socket));
+    const { authority, deadlines } = this.#context;
+    openTunnel({ socket, head, place, tls_ms: deadlines.tls_ms }, authority, {
+      open: (tls) => {
+        this.#places.set(tls, place);
+        server.emit('connection', tls);
+      },
+      refused: refuse,
+    });
   }
 
   #handle(request: IncomingMessage, response: ServerResponse): void {
     if (this.#malformed.has(request.socket)) return; // Its connection is being closed.
     this.#answering.set(request.socket, response);
-    const asked = this.#asked(request.method ?? '', request.url ?? '');
-    const admitted = this.#admit(request, asked);
-    if ('status' in admitted) {
-      // What follows malformed bytes on the same connection may be anybody's idea of a request.
-      if (admitted.status === 400) this.#malformed.add(request.socket);
-      this.#record(asked, admitted);
-      sendRefusal(response, admitted);
-      return;
-    }
-    const { host, prefix } = this.#policy;
-    const full = { ...asked, host, path: prefix + admitted.rest, rule: admitted.rule };
-    this.#forward(request, response, full, admitted.injection);
+    const place = this.#places.get(request.socket);
+    const asked = this.#asked(place, request.method ?? '', request.url ?? '');
+    const busy = this.#running < SESSION_REQUESTS_MAX ? null : BUSY;
+    const admitted =
+      versionProblem(request) ??
+      (place === undefined ? this.#gate.model(request, busy) : this.#gate.service(request, place, busy));
+    if (!admitted.allow) return this.#refuse({ request, response, asked }, admitted);
+    const { host, path, rule, service } = admitted;
+    const exchange = { request, response, asked: { ...asked, host, path, rule, service } };
+    if (admitted.denyJson.length > 0 && hasBody(request)) void this.#readThenSend(exchange, admitted);
+    else this.#send(exchange, admitted, null);
   }
 
-  /** Everything that can refuse a request before it is recorded as allowed. */
-  #admit(
-    request: IncomingMessage,
-    asked: Asked,
-  ): Refusal | { rule: string; rest: string; injection: Injection | null } {
-    const decided = headerProblem(request.rawHeaders) ?? route(asked.method, asked.path, this.#policy.provider);
-    if (!decided.allow) return decided;
-    if (this.#running >= SESSION_REQUESTS_MAX) {
-      const reason = `${SESSION_REQUESTS_MAX} requests of this session are running`;
-      return refusal(429, 'concurrency', reason, 'wait for one to end');
-    }
-    if (Number(request.headers['content-length'] ?? 0) > MODEL_BODY_BYTES_MAX) {
-      const reason = `the request body has more than ${MODEL_BODY_BYTES_MAX} bytes`;
-      return refusal(413, 'body size', reason, 'send a shorter conversation');
-    }
-    const injection = this.#inject();
-    return injection !== null && 'status' in injection
-      ? injection
-      : { rule: decided.rule, rest: decided.rest, injection };
+  /** The body decides too: it is read before anything leaves. Never rejects. */
+  async #readThenSend(exchange: Exchange, admitted: Admission): Promise<void> {
+    this.#running += 1;
+    const body = await readBody(exchange, admitted.bodyBytesMax);
+    this.#running -= 1;
+    // The agent has gone, or its session has been closed meanwhile.
+    if (body === 'gone' || this.#closed || exchange.response.destroyed) return;
+    if (body === 'too large') return this.#refuse(exchange, bodyTooLarge(admitted.bodyBytesMax));
+    const verdict = judgeJson(body, admitted.denyJson);
+    if (verdict.kind === 'fine') this.#send(exchange, admitted, body);
+    else this.#refuse(exchange, verdict.kind === 'denied' ? deniedBody(verdict.rule) : noJson(verdict.reason));
   }
 
-  #forward(request: IncomingMessage, response: ServerResponse, asked: Asked, injection: Injection | null): void {
+  #send(exchange: Exchange, admitted: Admission, body: Buffer | null): void {
     const { audit, deadlines, faults } = this.#context;
+    const { request, response, asked } = exchange;
+    const { secret, injection } = admitted;
     let id: number;
     try {
-      id = audit.begin(asked, injection === null ? null : this.#policy.secret);
+      const used = this.#context.rates.take(this.#group, admitted.limits);
+      if (used !== null) return this.#refuse(exchange, tooOften(used));
+      id = audit.begin(asked, injection === null ? null : secret);
     } catch (error) {
-      this.#storageFailed(error);
+      this.#refusals.storageFailed(error);
       sendRefusal(response, refusal(503, 'audit', 'the request could not be recorded', 'tell your operator'));
       return;
     }
-    if (request.headers.expect !== undefined) response.writeContinue();
+    if (request.headers.expect !== undefined && body === null) response.writeContinue();
     this.#running += 1;
     forward({
-      request,
-      response,
-      agent: this.#agent,
-      policy: this.#policy,
-      path: asked.path,
-      injection,
-      deadlines,
-      faults,
-      ended: (outcome) => this.#ended(id, outcome),
+      ...admitted,
+      ...{ request, response, body, deadlines, faults },
+      ended: (outcome) => this.#ended(id, admitted, outcome),
     });
   }
 
-  #ended(id: number, outcome: Outcome): void {
+  #ended(id: number, { host, secret }: Admission, outcome: Outcome): void {
     this.#running -= 1;
     try {
       this.#context.audit.end(id, outcome);
     } catch (error) {
-      this.#storageFailed(error);
+      this.#refusals.storageFailed(error);
     }
     if (outcome.redacted === 0) return;
-    const text = `${this.#policy.host} sent the secret "${this.#policy.secret}" back; it was masked`;
-    this.#context.alert('secret_echo', this.#session, text);
+    this.#context.alert('secret_echo', this.#session, `${host} sent the secret "${secret}" back; it was masked`);
   }
 
-  /** The secret to inject, null for none, or why not. */
-  #inject(): Injection | Refusal | null {
-    const { secret, provider } = this.#policy;
-    if (secret === null) return null;
-    try {
-      const prepared = this.#context.injector.prepare(secret, provider);
-      return typeof prepared === 'string' ? refusal(403, 'secret', prepared, `glass secret set ${secret}`) : prepared;
-    } catch (error) {
-      this.#storageFailed(error);
-      return refusal(503, 'secret', `secret "${secret}" cannot be opened`, `glass secret set ${secret}`);
-    }
+  #refuse({ request, response, asked }: Exchange, why: Refusal): void {
+    if (isMalformed(why)) this.#malformed.add(request.socket);
+    this.#refusals.record(asked, why);
+    sendRefusal(response, why);
   }
 
   /** Bytes that are no request, or a request that stopped in the middle. */
@@ -168,51 +189,61 @@ export class EgressSession {
       socket.destroy();
       return;
     }
-    const why = refusal(
-      unreadableStatus(error.code),
-      'malformed request',
-      'this is no acceptable HTTP',
-      'send HTTP/1.1',
-    );
-    this.#record(this.#asked('', ''), why);
+    const status = unreadableStatus(error.code);
+    const why = refusal(status, 'malformed request', 'this is no acceptable HTTP', 'send HTTP/1.1');
+    this.#refusals.record(this.#asked(this.#places.get(socket), '', ''), why);
     endWithRefusal(socket, why);
   }
 
-  #record(asked: Asked, why: Refusal): void {
-    const now = this.#context.clock.monotonic();
-    if (now - this.#refusalsSince > MINUTE_MS) {
-      this.#refusalsSince = now;
-      this.#refusals = 0;
-    }
-    this.#refusals += 1;
-    if (this.#refusals > SESSION_REFUSALS_PER_MINUTE) {
-      if (this.#refusals === SESSION_REFUSALS_PER_MINUTE + 1)
-        this.#context.alert(
-          'refusals',
-          this.#session,
-          'so many requests are refused that the rest of the minute goes unrecorded',
-        );
-      return;
-    }
-    try {
-      this.#context.audit.refused({ ...asked, rule: why.rule }, why.status);
-    } catch (error) {
-      this.#storageFailed(error);
-    }
+  #asked(place: Place | undefined, method: string, path: string): Asked {
+    const host = place === undefined ? '' : nameOf(place);
+    const service = place?.service ?? null;
+    return { session: this.#session, group: this.#group, method, host, path, rule: '', service };
   }
+}
 
-  #storageFailed(error: unknown): void {
-    this.#context.log.error('storage failed', { session: this.#session, reason: messageOf(error) });
-    this.#context.alert(
-      'storage',
-      this.#session,
-      `the gateway cannot read or write its databases: ${messageOf(error)}`,
-    );
-  }
+/** One request, its answer, and its row. */
+interface Exchange {
+  request: IncomingMessage;
+  response: ServerResponse;
+  asked: Asked;
+}
 
-  #asked(method: string, path: string): Asked {
-    return { session: this.#session, group: this.#group, method, host: '', path, rule: '' };
+const NO_NESTING = refusal(405, 'default deny', 'a tunnel leads to one place only', 'open another tunnel');
+const TOO_SOON = refusal(400, 'malformed request', 'CONNECT came before the last answer', 'wait for the answer');
+const BUSY = refusal(
+  429,
+  'concurrency',
+  `${SESSION_REQUESTS_MAX} requests of this session are running`,
+  'wait for one to end',
+);
+
+async function readBody({ request, response }: Exchange, bytesMax: number): Promise<Buffer | 'too large' | 'gone'> {
+  if (request.headers.expect !== undefined) response.writeContinue();
+  try {
+    return await wholeBody(request, bytesMax);
+  } catch (error) {
+    return error instanceof BodyTooLargeError ? 'too large' : 'gone';
   }
+}
+
+function noJson(reason: string): Refusal {
+  return refusal(400, 'malformed request', reason, 'send plain JSON');
+}
+
+function deniedBody(rule: string): Refusal {
+  return refusal(403, `deny_json ${rule}`, `the body has what this group may not send: ${rule}`, 'leave it out');
+}
+
+function tooOften({ limit, wait_s }: NonNullable<ReturnType<Rates['take']>>): Refusal {
+  const { service, rate } = limit;
+  return refusal(429, `${service}: rate ${rate}`, `${service} may be asked ${rate}`, `wait ${wait_s} s`);
+}
+
+/** Node's parser takes a line of HTTP/2.0 or 0.9 for a request like any other. */
+function versionProblem({ httpVersion }: IncomingMessage): Refusal | null {
+  if (httpVersion === '1.1' || httpVersion === '1.0') return null;
+  return refusal(505, 'malformed request', `HTTP ${httpVersion} is not spoken here`, 'send HTTP/1.1');
 }
 
 function unreadableStatus(code: string | undefined): number {

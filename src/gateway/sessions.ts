@@ -1,4 +1,5 @@
 import { normalize } from 'node:path';
+import type { SecureContext } from 'node:tls';
 import { OperatingError } from '../base/errors.ts';
 import { guarded } from '../base/faults.ts';
 import type { Paths } from '../base/paths.ts';
@@ -11,12 +12,14 @@ import { Upstreams } from './upstreams.ts';
 export class EgressSessions {
   readonly #paths: Paths;
   readonly #context: EgressContext;
-  readonly #upstreams = new Upstreams();
-  readonly #open = new Map<string, { group: string; listener: Listener }>();
+  readonly #upstreams: Upstreams;
+  readonly #open = new Map<string, { group: string; egress: EgressSession; listener: Listener }>();
 
-  constructor(paths: Paths, context: EgressContext) {
+  /** `trust`: whose certificates of endpoints are believed; null: what Node believes. */
+  constructor(paths: Paths, context: EgressContext, trust: SecureContext | null) {
     this.#paths = paths;
     this.#context = context;
+    this.#upstreams = new Upstreams(trust);
   }
 
   get count(): number {
@@ -35,7 +38,7 @@ export class EgressSessions {
     const egress = new EgressSession(this.#context, session, group, policy, this.#upstreams.acquire(group));
     const { faults } = this.#context;
     const listener = guarded(faults, 'egress.listen', () => listenEgress(socket, (server) => egress.serve(server)));
-    this.#open.set(session, { group, listener });
+    this.#open.set(session, { group, egress, listener });
     try {
       await listener.ready;
     } catch (error) {
@@ -50,6 +53,7 @@ export class EgressSessions {
     if (found === undefined) return;
     this.#open.delete(session);
     guarded(this.#context.faults, 'egress.close', () => found.listener.close());
+    found.egress.close();
     this.#upstreams.release(found.group);
   }
 

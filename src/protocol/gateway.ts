@@ -24,9 +24,9 @@ export const gatewayRequest = z.discriminatedUnion('op', [
   z.strictObject({ id: z.int(), op: z.literal('close'), session }),
   /** Names (never values) of the secrets that exist. */
   z.strictObject({ id: z.int(), op: z.literal('names') }),
-  /** Model requests of a session that started in a window; for traces. */
+  /** Requests of a session that started in a window; for traces. */
   z.strictObject({ id: z.int(), op: z.literal('audit'), session, from_ms: z.int(), to_ms: z.int() }),
-  /** Usage per group since a time; for status. */
+  /** Use of models per group since a time; for status. */
   z.strictObject({ id: z.int(), op: z.literal('usage'), since_ms: z.int() }),
 ]);
 export type GatewayRequest = z.infer<typeof gatewayRequest>;
@@ -46,6 +46,8 @@ export const auditRow = z.strictObject({
   rule: z.string(),
   status: z.int().nullable(),
   secret: z.string().nullable(),
+  /** Which service of the group it was about; null: the model, or none. */
+  service: z.string().nullable(),
   model: z.string().nullable(),
   request_bytes: z.int(),
   response_bytes: z.int(),

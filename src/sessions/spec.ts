@@ -3,14 +3,15 @@ import { join } from 'node:path';
 import type { Authority } from '../authority/authority.ts';
 import type { HarnessName } from '../base/config.ts';
 import type { Paths } from '../base/paths.ts';
+import { CA_FILE, proxyEnv } from '../protocol/proxy.ts';
 import type { Bind, SandboxSpec } from '../runtimes/runtime.ts';
 import { harnessFolder } from './harnesses.ts';
 import { INBOX } from './inbox.ts';
 
 /**
  * Everything a session's sandbox can see, as data: the group's workspace, this session's state, its two sockets, and
- * read-only the files that came in, the group's instructions, our runner with one harness, and Node; then the mounts that
- * its authority names. Nothing else.
+ * read-only the files that came in, the group's instructions, our runner with one harness, and Node; for a group with egress
+ * services the certificate to trust; then the mounts that its authority names. Nothing else.
  */
 const APP = '/opt/glass/app';
 const NODE = '/opt/glass/node/bin/node';
@@ -38,6 +39,7 @@ export function sessionSpec(input: SpecInput): SandboxSpec {
   const { paths, authority, image } = input;
   const session = paths.session(input.session);
   const folder = paths.group(authority.group);
+  const services = Object.keys(authority.egress).length > 0;
   const binds: Bind[] = [
     ...runnerBinds(input),
     { source: folder.workspace, target: '/workspace', access: 'write' },
@@ -50,6 +52,7 @@ export function sessionSpec(input: SpecInput): SandboxSpec {
     ]
       .filter((bind) => existsSync(bind.source))
       .map((bind): Bind => ({ ...bind, access: 'read' })),
+    ...(services ? [{ source: paths.caCertificate, target: CA_FILE, access: 'read' } as const] : []),
     ...authority.mounts,
   ];
   return {
@@ -57,7 +60,7 @@ export function sessionSpec(input: SpecInput): SandboxSpec {
     session: input.session,
     uid: input.uid,
     binds,
-    env: sandboxEnv(),
+    env: services ? { ...sandboxEnv(), ...proxyEnv() } : sandboxEnv(),
     argv: [NODE, `${APP}/sandbox/runner/runner.ts`],
     cwd: '/workspace',
     userland: image === null ? { kind: 'host' } : { kind: 'image', ref: image },
@@ -87,6 +90,7 @@ export function warmUpSpec(input: SpecInput): SandboxSpec {
     ...spec,
     session: `${input.session}-warm`,
     binds,
+    env: sandboxEnv(),
     cwd: '/tmp',
     argv: [...spec.argv, '--warm-up', input.harness],
   };

@@ -70,8 +70,9 @@ const ATTACKS: [name: string, bytes: string, status: number][] = [
   ['a folded header', `POST ${MESSAGES} HTTP/1.1\r\nX-A: b\r\n c\r\n${END}`, 400],
   ['a zero byte', `POST ${MESSAGES} HTTP/1.1\r\nX-A: b\0c\r\n${END}`, 400],
   ['bare line feeds', `POST ${MESSAGES} HTTP/1.1\nHost: model\n\n`, 400],
-  ['HTTP/0.9', 'GET /\r\n\r\n', 400],
+  ['HTTP/0.9', 'GET /\r\n\r\n', 505],
   ['HTTP/2', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400],
+  ['a line of HTTP/2.0', `POST ${MESSAGES} HTTP/2.0\r\n${END}`, 505],
   ['noise', '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03', 400],
   ['64 KiB of headers', `POST ${MESSAGES} HTTP/1.1\r\nX-A: ${'b'.repeat(65_536)}\r\n${END}`, 431],
 ];

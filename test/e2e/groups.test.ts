@@ -110,11 +110,11 @@ test('a file that is refused changes nothing of what is in force, also over a re
 });
 
 test('what nothing acts on yet is planned, and said to be so', async () => {
-  const service = 'egress: {wiki: {host: wiki.example.com, allow: [GET /api/**]}}';
+  const service = 'egress: {wiki: {host: wiki.example.com, approve: [GET /api/**]}}';
   install.group('assistant', `harness: probe\nbudget: {usd_per_day: 5}\n${service}\n`);
   const plan = install.glass('group', 'plan', 'assistant');
-  assert.match(plan.stdout, /gains: +egress GET wiki\.example\.com\/api\/\*\*/);
-  assert.match(plan.stdout, /not built yet +egress: .*\n +not built yet +budget:/);
+  assert.match(plan.stdout, /gains: +egress GET wiki\.example\.com\/api\/\*\*, after approval/);
+  assert.match(plan.stdout, /not built yet +egress with approval: .*\n +not built yet +budget:/);
   install.group('assistant', 'harness: probe\n');
 });
 
@@ -124,7 +124,7 @@ test('the rule that decides about a request is named, of what is in force', asyn
   const explain = (...words: string[]) => install.glass('egress', 'explain', 'assistant', ...words);
   const allowed = explain('GET', 'https://wiki.example.com/api/pages?q=1');
   assert.deepEqual([allowed.status, allowed.stdout], [0, 'allow: wiki allows GET /api/**\n']);
-  assert.match(allowed.stderr, /refuses everything but the model/);
+  assert.equal(allowed.stderr, '');
   assert.match(explain('get', 'https://wiki.example.com/api/secret').stdout, /^deny: wiki denies GET \/api\/secret\n/);
   const elsewhere = explain('POST', 'https://evil.example/', '--json');
   assert.equal(elsewhere.status, 7);

@@ -24,11 +24,14 @@ export interface Reply {
 export class GatewayProcess {
   readonly paths: Paths;
   readonly env: NodeJS.ProcessEnv;
+  readonly #root: string;
   #child: ChildProcess | null = null;
   #clients: LineClient[] = [];
   stderr = '';
 
-  constructor(env: NodeJS.ProcessEnv = {}) {
+  /** `root`: the checkout that runs. */
+  constructor(env: NodeJS.ProcessEnv = {}, root = ROOT) {
+    this.#root = root;
     const home = mkdtempSync(join(tmpdir(), 'gl-'));
     this.env = { PATH: process.env['PATH'], HOME: home, GLASS_HOME: home, XDG_RUNTIME_DIR: join(home, 'r'), ...env };
     this.paths = pathsOf(home, this.env);
@@ -41,7 +44,7 @@ export class GatewayProcess {
 
   /** Resolves when the ready line is there. */
   async start(): Promise<void> {
-    const child = spawn(process.execPath, [join(ROOT, 'src/gateway.ts')], {
+    const child = spawn(process.execPath, [join(this.#root, 'src/gateway.ts')], {
       env: this.env,
       stdio: ['ignore', 'ignore', 'pipe'],
     });

@@ -18,11 +18,11 @@ export class Install {
   readonly #env: NodeJS.ProcessEnv;
   readonly #children = new Map<'gateway' | 'host', ChildProcess>();
 
-  /** `within`: the folder that its home is made in. `root`: the checkout that runs. */
-  constructor(within = tmpdir(), root = ROOT) {
+  /** `within`: the folder that its home is made in. `root`: the checkout that runs. `env`: more of its processes' environment. */
+  constructor(within = tmpdir(), root = ROOT, env: NodeJS.ProcessEnv = {}) {
     this.#root = root;
     const home = mkdtempSync(join(within, 'gb-'));
-    this.#env = { ...process.env, GLASS_HOME: home, NODE_COMPILE_CACHE: join(home, 'cache/code-trusted') };
+    this.#env = { ...process.env, ...env, GLASS_HOME: home, NODE_COMPILE_CACHE: join(home, 'cache/code-trusted') };
     this.paths = pathsOf(home, this.#env);
     this.control = new ControlClient(this.paths.controlSocket);
   }

@@ -42,9 +42,9 @@ function answering(...addresses: string[]): typeof lookup {
   }) as never;
 }
 
-function look(resolve: typeof lookup, all: boolean): Promise<unknown> {
+function look(resolve: typeof lookup, all: boolean, networks: string[] = []): Promise<unknown> {
   return new Promise((done, fail) => {
-    publicLookup(resolve)('api.example.com', { all }, (error, address) =>
+    publicLookup(resolve, networks)('api.example.com', { all }, (error, address) =>
       error === null ? done(address) : fail(error),
     );
   });
@@ -59,4 +59,28 @@ test('a name is refused when any of its answers is private', async () => {
 test('what was looked at is what is dialled', async () => {
   assert.deepEqual(await look(answering('1.1.1.1'), true), [{ address: '1.1.1.1', family: 4 }]);
   assert.equal(await look(answering('1.1.1.1', '2606:4700::1111'), false), '1.1.1.1');
+});
+
+const PRIVATE = ['10.20.0.0/16', 'fd12::/16', '127.0.0.0/8'];
+for (const [address, opens] of [
+  ['10.20.3.4', true],
+  ['::ffff:10.20.3.4', true],
+  ['64:ff9b::a14:304', true],
+  ['fd12::1', true],
+  ['1.1.1.1', true],
+  ['10.21.0.1', false],
+  ['::ffff:10.21.0.1', false],
+  ['fd13::1', false],
+  ['::1', false],
+] as const) {
+  test(`where ${PRIVATE.join(' ')} are opened, ${address} is ${opens ? '' : 'not '}dialled`, async () => {
+    const found = look(answering(address), false, PRIVATE);
+    if (opens) assert.equal(await found, address);
+    else await assert.rejects(found, PrivateAddressError);
+  });
+}
+
+test('no network that is opened opens a metadata service', async () => {
+  for (const address of ['169.254.169.254', '::ffff:169.254.169.254', '64:ff9b::a9fe:a9fe', 'fd00:ec2::254'])
+    await assert.rejects(look(answering(address), false, ['0.0.0.0/0', '::/0']), PrivateAddressError, address);
 });

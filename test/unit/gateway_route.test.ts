@@ -88,7 +88,7 @@ test('credentials, claims of identity and hop-by-hop headers of the agent do not
     ...['Transfer-Encoding', 'chunked', 'Upgrade', 'x', 'Expect', '100-continue', 'Host', 'h', 'Content-Length', '3'],
     ...['Accept-Encoding', 'gzip', 'Content-Type', 'application/json', 'Anthropic-Version', '2023-06-01'],
   ];
-  assert.deepEqual(requestHeaders(raw, 'keep-alive, X-Injected'), [
+  assert.deepEqual(requestHeaders(raw, 'keep-alive, X-Injected', false), [
     'content-type',
     'application/json',
     'anthropic-version',

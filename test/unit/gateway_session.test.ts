@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
@@ -9,13 +9,16 @@ import { SESSION_REFUSALS_PER_MINUTE } from '../../src/base/limits.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { type Paths, pathsOf } from '../../src/base/paths.ts';
 import { Audit } from '../../src/gateway/audit.ts';
+import { CertificateAuthority } from '../../src/gateway/ca.ts';
 import { Injector } from '../../src/gateway/inject.ts';
+import { Rates } from '../../src/gateway/rates.ts';
 import { EgressSessions } from '../../src/gateway/sessions.ts';
 import { fileKeySource } from '../../src/vault/keys.ts';
 import { Vault } from '../../src/vault/vault.ts';
 import { keptGroup } from '../fakes/authorities.ts';
-import { ask } from '../fakes/gateway_process.ts';
+import { ask, raw } from '../fakes/gateway_process.ts';
 import { echoScript, type FakeModel, startModel } from '../fakes/model.ts';
+import { askService, connectTo, openTunnel } from '../fakes/tunnel.ts';
 
 /** The parts of a session that need short deadlines or a failing disk: in this process, on real sockets. */
 
@@ -27,12 +30,14 @@ let model: FakeModel;
 let audit: Audit;
 let sessions: EgressSessions;
 let vault: Vault;
+let authority: CertificateAuthority;
 let opened = 0;
 
 before(async () => {
   model = await startModel();
   vault = new Vault(paths.vault, fileKeySource(paths.vaultKey, noFaults), systemClock, noFaults);
   vault.set('anthropic', Buffer.from('fake-secret-value'));
+  authority = new CertificateAuthority(paths, systemClock, noFaults);
   vault.set('strange', Buffer.from('fake\nsecret\nvalue'));
 });
 
@@ -48,15 +53,21 @@ beforeEach(() => {
   model.script = echoScript;
   alerts.length = 0;
   audit = new Audit(join(home, `audit${++opened}.db`), systemClock, noFaults);
-  sessions = new EgressSessions(paths, {
-    audit,
-    injector: new Injector(vault),
-    clock: systemClock,
-    faults: noFaults,
-    log: silentLog,
-    deadlines: { first_byte_ms: 60, idle_ms: 60 },
-    alert: (kind) => alerts.push(kind),
-  });
+  sessions = new EgressSessions(
+    paths,
+    {
+      audit,
+      injector: new Injector(vault),
+      authority,
+      rates: new Rates(systemClock, (...words) => audit.countSince(...words)),
+      clock: systemClock,
+      faults: noFaults,
+      log: silentLog,
+      deadlines: { tls_ms: 500, first_byte_ms: 60, idle_ms: 60 },
+      alert: (kind) => alerts.push(kind),
+    },
+    null,
+  );
 });
 
 async function open(more = ''): Promise<string> {
@@ -129,5 +140,72 @@ test('a path of the agent is kept short and without what looks like a key', asyn
   const [row] = audit.rows('s1', 0, Number.MAX_SAFE_INTEGER);
   assert.ok(row!.path.length <= 520);
   assert.ok(!row!.path.includes('fakefake'));
+  sessions.closeAll();
+});
+
+const SERVICE = `secrets: [anthropic]
+egress: {api: {host: api.example.com, use: anthropic, rate: 9/min, allow: [GET /**], deny_json: [a]}}
+`;
+
+async function openService(): Promise<string> {
+  const socket = join(paths.run, `${opened}`, 'egress.sock');
+  mkdirSync(dirname(socket), { recursive: true });
+  await sessions.open('s1', 'assistant', keptGroup(paths, 'assistant', SERVICE), socket);
+  return socket;
+}
+
+function tunnelOptions() {
+  return { ca: readFileSync(paths.caCertificate, 'utf8'), place: 'api.example.com:443' };
+}
+
+test('a tunnel on which nobody begins TLS is closed, and on record', async () => {
+  const { socket, head } = await connectTo(await openService(), 'CONNECT api.example.com:443 HTTP/1.1\r\n\r\n');
+  assert.match(head, /^HTTP\/1\.1 200/);
+  await new Promise((resolve) => socket.resume().on('close', resolve));
+  assert.deepEqual(rows(), [['deny', 400, 'tls']]);
+  sessions.closeAll();
+});
+
+test('a request to a service that cannot be counted or recorded is not made', async () => {
+  const socket = await openService();
+  audit.close();
+  const reply = await askService(socket, tunnelOptions(), '/a');
+  assert.deepEqual([reply.status, JSON.parse(reply.body).rule], [503, 'audit']);
+  assert.deepEqual(alerts, ['storage']);
+  sessions.closeAll();
+});
+
+test('a body that is read before it leaves does not leave a session that was closed meanwhile', async () => {
+  const tls = await openTunnel(await openService(), tunnelOptions());
+  const closed = new Promise((resolve) => tls.on('close', resolve));
+  tls.on('error', () => {});
+  tls.write('GET /a HTTP/1.1\r\nHost: api.example.com\r\nContent-Length: 2\r\n\r\n{');
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  sessions.closeAll();
+  await closed;
+  assert.deepEqual(rows(), []);
+});
+
+test('a certificate is made for a host that a service names, and for no other', async () => {
+  const socket = await openService();
+  const before = authority.count;
+  await assert.rejects(openTunnel(socket, { ...tunnelOptions(), place: 'evil.example.com:443' }), /403/);
+  await assert.rejects(openTunnel(socket, { ...tunnelOptions(), sni: 'evil.example.com' }), /certificate for/);
+  assert.equal(authority.count - before, 0, 'api.example.com has one already');
+  sessions.closeAll();
+});
+
+test('a connection that waits for an answer does not become a tunnel', async () => {
+  model.mode = 'hang';
+  const socket = join(paths.run, `${opened}`, 'egress.sock');
+  mkdirSync(dirname(socket), { recursive: true });
+  const yaml = `model: {upstream: "${model.origin}"}\n${SERVICE}`;
+  await sessions.open('s1', 'assistant', keptGroup(paths, 'assistant', yaml), socket);
+  const post = `POST ${MESSAGES} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}`;
+  assert.equal(await raw(socket, `${post}CONNECT api.example.com:443 HTTP/1.1\r\n\r\n`), '');
+  assert.deepEqual(rows().sort(), [
+    ['allow', null, 'model default: POST /v1/messages'],
+    ['deny', 400, 'malformed request'],
+  ]);
   sessions.closeAll();
 });

@@ -1,3 +1,4 @@
+import { NODE_PROXY_VARIABLE, proxyEnv } from '../../../src/protocol/proxy.ts';
 import type { DriverOptions } from './wire.ts';
 
 /** Everything that the Claude process finds in its environment. Its shell tool sees it too: no secrets. */
@@ -8,7 +9,8 @@ const RETRIES = '1';
 export const MARK_VARIABLE = 'GLASS_CLAUDE';
 
 export function processEnv(options: DriverOptions, baseUrl: string): Record<string, string> {
-  const passed = ['PATH', 'USER', 'LANG', 'TMPDIR', 'TZ'].flatMap((name) => {
+  const proxy = [...Object.keys(proxyEnv()), NODE_PROXY_VARIABLE];
+  const passed = ['PATH', 'USER', 'LANG', 'TMPDIR', 'TZ', ...proxy].flatMap((name) => {
     const value = process.env[name];
     return value === undefined ? [] : [[name, value]];
   });

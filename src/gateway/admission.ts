@@ -1,0 +1,136 @@
+import type { IncomingMessage } from 'node:http';
+import type { Agent } from 'undici';
+import { EGRESS_BODY_BYTES_MAX, EGRESS_JSON_BYTES_MAX, MODEL_BODY_BYTES_MAX } from '../base/limits.ts';
+import { headerProblem } from './headers.ts';
+import type { HeaderForm, Injection, Injector } from './inject.ts';
+import type { SessionPolicy } from './policy.ts';
+import type { Limit } from './rates.ts';
+import { refusal } from './refuse.ts';
+import { type Refusal, route } from './route.ts';
+import { judgeRequest, type Place } from './service_request.ts';
+import type { Pools } from './upstreams.ts';
+
+/**
+ * What a request of a session is allowed to become: everything that can refuse it before its body is looked at, its rate
+ * is counted and its row is written.
+ */
+export interface Admission {
+  allow: true;
+  kind: 'model' | 'service';
+  rule: string;
+  /** Whose rule it is; null: the model's. */
+  service: string | null;
+  origin: string;
+  /** As rows and answers name it. */
+  host: string;
+  /** Path and query as they will be sent. */
+  path: string;
+  /** Name of the secret that is injected. */
+  secret: string | null;
+  injection: Injection | null;
+  agent: Agent;
+  bodyBytesMax: number;
+  /** What must not stand in its body, which is read for that. */
+  denyJson: readonly string[];
+  limits: readonly Limit[];
+}
+
+export class Gate {
+  readonly #policy: SessionPolicy;
+  readonly #injector: Injector;
+  readonly #pools: Pools;
+  readonly #failed: (error: unknown) => void;
+
+  /** `failed`: the vault could not be read. */
+  constructor(policy: SessionPolicy, injector: Injector, pools: Pools, failed: (error: unknown) => void) {
+    this.#policy = policy;
+    this.#injector = injector;
+    this.#pools = pools;
+    this.#failed = failed;
+  }
+
+  /** A request on the socket itself: `/model/default/…`. `busy`: why no other request may run now. */
+  model(request: IncomingMessage, busy: Refusal | null): Admission | Refusal {
+    const { provider, origin, host, prefix, secret } = this.#policy.model;
+    const routed =
+      headerProblem(request.rawHeaders) ??
+      wholeUrl(request) ??
+      route(request.method ?? '', request.url ?? '', provider);
+    if (!routed.allow) return routed;
+    const problem = busy ?? tooLarge(request, MODEL_BODY_BYTES_MAX);
+    if (problem !== null) return problem;
+    const injection = this.#inject(secret, provider === 'anthropic' ? 'x-api-key' : 'bearer');
+    if (injection !== null && 'status' in injection) return injection;
+    return {
+      ...{ allow: true, kind: 'model', rule: routed.rule, service: null, origin, host, path: prefix + routed.rest },
+      ...{
+        secret,
+        injection,
+        agent: this.#pools.agent(),
+        bodyBytesMax: MODEL_BODY_BYTES_MAX,
+        denyJson: [],
+        limits: [],
+      },
+    };
+  }
+
+  /** A request in a tunnel. */
+  service(request: IncomingMessage, place: Place, busy: Refusal | null): Admission | Refusal {
+    const asked = { method: request.method ?? '', target: request.url ?? '', raw: request.rawHeaders };
+    const judged = judgeRequest(place, asked, this.#policy.egress);
+    if (!judged.allow) return judged;
+    const { rule, service, secret, networks, denyJson, limits } = judged;
+    const bodyBytesMax = denyJson.length === 0 ? EGRESS_BODY_BYTES_MAX : EGRESS_JSON_BYTES_MAX;
+    const problem = busy ?? tooLarge(request, bodyBytesMax);
+    if (problem !== null) return problem;
+    const injection = this.#inject(secret, 'bearer');
+    if (injection !== null && 'status' in injection) return injection;
+    const host = nameOf(place);
+    return {
+      ...{
+        allow: true,
+        kind: 'service',
+        rule,
+        service,
+        origin: `https://${host}`,
+        host,
+        path: asked.target,
+        secret,
+        injection,
+      },
+      ...{ agent: this.#pools.agent(networks), bodyBytesMax, denyJson, limits },
+    };
+  }
+
+  /** The secret to inject, null for none, or why not. */
+  #inject(secret: string | null, form: HeaderForm): Injection | Refusal | null {
+    if (secret === null) return null;
+    try {
+      const prepared = this.#injector.prepare(secret, form);
+      return typeof prepared === 'string' ? refusal(403, 'secret', prepared, `glass secret set ${secret}`) : prepared;
+    } catch (error) {
+      this.#failed(error);
+      return refusal(503, 'secret', `secret "${secret}" cannot be opened`, `glass secret set ${secret}`);
+    }
+  }
+}
+
+/** What a client sends to a proxy for plain http: nothing goes out unencrypted, and so never with a secret. */
+function wholeUrl(request: IncomingMessage): Refusal | null {
+  return /^https?:/i.test(request.url ?? '')
+    ? refusal(400, 'malformed request', 'plain http is never let out, and https begins with CONNECT', 'ask for https')
+    : null;
+}
+
+/** `api.github.com`; with its port where it is not the usual one. */
+export function nameOf({ host, port }: Place): string {
+  return port === 443 ? host : `${host}:${port}`;
+}
+
+function tooLarge(request: IncomingMessage, bytesMax: number): Refusal | null {
+  return Number(request.headers['content-length'] ?? 0) > bytesMax ? bodyTooLarge(bytesMax) : null;
+}
+
+export function bodyTooLarge(bytesMax: number): Refusal {
+  return refusal(413, 'body size', `the request body has more than ${bytesMax} bytes`, 'send less');
+}

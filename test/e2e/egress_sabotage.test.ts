@@ -1,0 +1,187 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ATTACKS, type Attack, AttackBench } from '../fakes/egress_attacks.ts';
+import { type Patch, PatchedTree } from '../fakes/patched_tree.ts';
+
+/** Each guard is taken out of a copy of the code: the attack that it is there for must then come out differently. */
+
+interface Sabotage {
+  without: string;
+  patch: Patch;
+  attack: string;
+}
+
+const HEADERS = 'src/gateway/headers.ts';
+const REQUEST = 'src/gateway/service_request.ts';
+const SESSION = 'src/gateway/session.ts';
+
+const SABOTAGES: readonly Sabotage[] = [
+  {
+    without: 'the list of claims',
+    patch: [HEADERS, 'CLAIMS.has(name) || ', ''],
+    attack: 'another method in a header',
+  },
+  {
+    without: 'the pattern of credential headers',
+    patch: [HEADERS, 'CREDENTIAL.test(name) || ', ''],
+    attack: 'credentials under other names',
+  },
+  {
+    without: 'the list of headers that the connection drops',
+    patch: [HEADERS, "startsWith('x-forwarded-') || dropped?.has(name)", "startsWith('x-forwarded-')"],
+    attack: 'headers that the connection is to drop',
+  },
+  {
+    without: 'the guard against claims of identity',
+    patch: [HEADERS, "if (name.startsWith('x-forwarded-') || ", 'if ('],
+    attack: 'claims of identity',
+  },
+  {
+    without: 'the guard against ranges',
+    patch: [HEADERS, "credentialed && (name === 'range'", "false && (name === 'range'"],
+    attack: 'a range, to read a secret by its bytes',
+  },
+  {
+    without: 'the wish for a plain reply',
+    patch: [HEADERS, "kept.push('accept-encoding', 'identity')", "kept.push('accept-encoding', 'gzip')"],
+    attack: 'a wish for compression',
+  },
+  {
+    without: 'the guard against upgrades',
+    patch: [HEADERS, "if (name === 'upgrade') {", 'if (false) {'],
+    attack: 'a WebSocket',
+  },
+  {
+    without: 'the count of host headers',
+    patch: [HEADERS, 'return hosts === 1 ? null', 'return hosts >= 1 ? null'],
+    attack: 'two host headers',
+  },
+  {
+    without: 'the guard against compressed bodies',
+    patch: [HEADERS, "!compressed && name === 'content-encoding'", "false && name === 'content-encoding'"],
+    attack: 'a compressed body',
+  },
+  {
+    without: 'the hard floor of metadata services',
+    patch: [REQUEST, 'if (isMetadata(place.host))', 'if (false)'],
+    attack: 'CONNECT to a metadata service that a service names',
+  },
+  {
+    without: 'the list of places',
+    patch: [
+      REQUEST,
+      'if (first === undefined) return notHere',
+      "if (first === undefined) return { allow: true, ...place, service: 'x' };\n  if (first === undefined) return notHere",
+    ],
+    attack: 'CONNECT to another host',
+  },
+  {
+    without: 'the comparison of CONNECT with its host header',
+    patch: [REQUEST, 'return hosts.length === 0 || isSamePlace(hosts[0]!, place)', 'return true'],
+    attack: 'CONNECT with another host header',
+  },
+  {
+    without: 'the comparison of the host header with the tunnel',
+    patch: [REQUEST, 'return value !== undefined && isSamePlace(value, place)', 'return true'],
+    attack: 'another host header',
+  },
+  {
+    without: 'the guard against credentials in a query',
+    patch: [REQUEST, 'if (CREDENTIAL_KEYS.has(name) &&', 'if (false &&'],
+    attack: 'a credential in the query',
+  },
+  {
+    without: 'the guard against another method in a query',
+    patch: [REQUEST, "if (name === '_method')", 'if (false)'],
+    attack: 'another method in the query',
+  },
+  {
+    without: 'the refusal of what needs an approval',
+    patch: [REQUEST, "if (decision === 'approve')", 'if (false)'],
+    attack: 'what a person would be asked',
+  },
+  {
+    without: 'the refusal of TRACE',
+    patch: [REQUEST, "if (method === 'TRACE')", 'if (false)'],
+    attack: 'TRACE, where any method is allowed',
+  },
+  {
+    without: 'the judgement of a target’s form',
+    patch: ['src/authority/decide.ts', 'if (problem !== null) return denied', 'if (false) return denied'],
+    attack: 'the target /items/%2e%2e/other',
+  },
+  {
+    without: 'the order of deny before allow',
+    patch: [
+      'src/authority/decide.ts',
+      "const ORDER = ['deny', 'approve', 'allow']",
+      "const ORDER = ['allow', 'approve', 'deny']",
+    ],
+    attack: 'a rule that denies',
+  },
+  {
+    without: 'the comparison of TLS with CONNECT',
+    patch: ['src/gateway/tunnel.ts', 'otherName ||= name', 'otherName = false && name'],
+    attack: 'another name in TLS',
+  },
+  {
+    without: 'the look at addresses',
+    patch: [
+      'src/gateway/addresses.ts',
+      'isPublic(address) || isWithinRanges(address, ranges)',
+      'true || isWithinRanges(address, ranges)',
+    ],
+    attack: 'a name with a private address',
+  },
+  {
+    without: 'the guard against tunnels in tunnels',
+    patch: [SESSION, "if (asked.host !== '') return", 'if (false) return'],
+    attack: 'a tunnel in the tunnel',
+  },
+  {
+    without: 'the guard against other versions of HTTP',
+    patch: [SESSION, "if (httpVersion === '1.1' ||", 'if (true ||'],
+    attack: 'a line of HTTP/2',
+  },
+  {
+    without: 'the look into bodies',
+    patch: [SESSION, 'admitted.denyJson.length > 0 && hasBody(request)', 'false'],
+    attack: 'a forbidden key in the body',
+  },
+  {
+    without: 'the look for keys that stand twice',
+    patch: ['src/gateway/json_rules.ts', 'if (keys.has(key)) return', 'if (false) return'],
+    attack: 'a key twice in the body',
+  },
+];
+
+/** An attack that gets its tunnel waits for the handshake that it never begins. */
+const IMPATIENT: Patch = ['src/base/limits.ts', 'AGENT_TLS_MS = 10 * SECOND_MS', 'AGENT_TLS_MS = SECOND_MS / 2'];
+
+for (const { without, patch, attack } of SABOTAGES) {
+  test(`without ${without}, "${attack}" comes out differently`, async () => {
+    const found = ATTACKS.find(({ name }) => name === attack);
+    assert.ok(found !== undefined, `there is no attack "${attack}"`);
+    assert.notDeepEqual(await outcomeWith([patch, IMPATIENT], found), expectedOf(found));
+  });
+}
+
+test('with every guard in place the same bench gives the expected outcome', async () => {
+  const found = ATTACKS.find(({ name }) => name === 'credentials under other names')!;
+  assert.deepEqual(await outcomeWith([IMPATIENT], found), expectedOf(found));
+});
+
+async function outcomeWith(patches: Patch[], attack: Attack) {
+  using tree = new PatchedTree(patches);
+  const bench = new AttackBench(tree.root);
+  try {
+    await bench.start();
+    return await bench.outcome(attack);
+  } finally {
+    await bench.dispose();
+  }
+}
+
+function expectedOf({ statuses, received = [], headers, rows }: Attack) {
+  return { statuses, received, ...(headers === undefined ? {} : { headers }), rows };
+}

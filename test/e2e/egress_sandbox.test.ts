@@ -1,0 +1,257 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { ROOT } from '../../src/base/paths.ts';
+import type { Trace } from '../../src/evidence/trace.ts';
+import { gitHandler, makeRepository } from '../fakes/git_service.ts';
+import { Install } from '../fakes/install.ts';
+import { type FakeModel, startModel } from '../fakes/model.ts';
+import { ask, shell } from '../fakes/scripted_group.ts';
+import { Terminal } from '../fakes/terminal.ts';
+import { namesEnv, TestAuthority, Upstream } from '../fakes/upstream.ts';
+import { requireHarness } from '../kits/harness_bench.ts';
+
+/**
+ * Ordinary programs in a real sandbox, told nothing: curl, Node, git, Python. What gets through is what the group's rules
+ * let through, with a secret that the sandbox never sees; the service's own record and the trace are what is asserted.
+ */
+const SECRET = 'fake-token-of-the-operator';
+const authority = new TestAuthority();
+const api = new Upstream('api.example.com', authority);
+const code = new Upstream('code.example.com', authority);
+const other = new Upstream('other.example.com', authority);
+const folder = mkdtempSync(join(tmpdir(), 'ge-'));
+const names = Object.fromEntries([api, code, other].map(({ host }) => [host, ['127.0.0.1']]));
+const install = new Install(tmpdir(), ROOT, namesEnv(names));
+let model: FakeModel;
+
+before(async () => {
+  await requireHarness('native');
+  await Promise.all([api.listen(), code.listen(), other.listen()]);
+  makeRepository(folder, 'app.git', 3);
+  model = await startModel();
+  install.install(`upstream_ca: ${authority.write(folder)}\n`);
+  install.group('assistant', group('native'));
+  await install.start();
+  await install.secret('anthropic', 'sk-scripted-0123456789');
+  await install.secret('api-token', SECRET);
+});
+afterEach((context) => install.explain(context));
+beforeEach(() => {
+  for (const upstream of [api, code, other]) {
+    upstream.received.length = 0;
+    upstream.connections = 0;
+  }
+  api.handler = (_request, response, { body }) => void response.end(`{"items":${body.length || 3}}`);
+  code.handler = gitHandler(folder);
+});
+after(async () => {
+  await install.stop();
+  await model?.close();
+  await Promise.all([api.close(), code.close(), other.close()]);
+  rmSync(folder, { recursive: true });
+});
+
+function group(harness: string): string {
+  return `harness: ${harness}
+model: {upstream: "${model.origin}"}
+secrets: [api-token]
+egress:
+  api:
+    host: api.example.com
+    port: ${api.port}
+    private: [127.0.0.0/8]
+    use: api-token
+    allow: [GET /items/**, POST /items, GET /is-number]
+  code:
+    host: code.example.com
+    port: ${code.port}
+    private: [127.0.0.0/8]
+    use: api-token
+    allow: [GET /app.git/info/refs, POST /app.git/git-upload-pack]
+    query: [service=git-upload-pack]
+`;
+}
+
+/** What the trace of the newest message says of requests to services. */
+async function requests(): Promise<unknown[]> {
+  const { steps } = await install.control.call<Trace>('trace', { message: 'latest' });
+  return steps
+    .filter(({ kind }) => kind === 'egress.request')
+    .map(({ data }) => [data['decision'], data['status'], data['to'], data['secret']]);
+}
+
+function has(program: string): boolean {
+  return spawnSync(program, ['--version']).status === 0;
+}
+
+test('curl asks a service, and the secret is there that it never saw', {
+  skip: !has('curl') && 'no curl here',
+}, async () => {
+  const agent = await Terminal.open(install.control, 'curl');
+  const said = await shell(
+    agent,
+    `curl -sS https://${api.place}/items/1; curl -sS -d '{"a":1}' -H 'Authorization: Bearer mine' https://${api.place}/items; env`,
+  );
+  assert.match(said, /\{"items":3\}\{"items":7\}/);
+  assert.ok(!said.includes(SECRET));
+  assert.deepEqual(
+    api.received.map(({ method, target, body }) => [method, target, body.toString()]),
+    [
+      ['GET', '/items/1', ''],
+      ['POST', '/items', '{"a":1}'],
+    ],
+  );
+  assert.deepEqual(api.values('authorization'), [`Bearer ${SECRET}`]);
+  assert.deepEqual(await requests(), [
+    ['allow', 200, `GET ${api.place}/items/1`, 'api-token'],
+    ['allow', 200, `POST ${api.place}/items`, 'api-token'],
+  ]);
+});
+
+test('what is not allowed is refused in words that a program can read, and reaches nobody', {
+  skip: !has('curl') && 'no curl here',
+}, async () => {
+  const agent = await Terminal.open(install.control, 'refused');
+  const said = await shell(
+    agent,
+    `curl -sS https://${api.place}/users; curl -sS -X DELETE https://${api.place}/items/1
+for url in https://${other.place}/ https://${api.host}/items/1 https://169.254.169.254/items/1; do curl -sS $url; echo " $?"; done
+curl -sS http://${api.place}/items/1; curl -sS --noproxy '*' https://${api.place}/items/1; echo " $?"
+curl -sS --path-as-is https://${api.place}/items/../users`,
+  );
+  assert.match(said, /no rule for api\.example\.com allows GET \/users/);
+  assert.match(said, /no rule for api\.example\.com allows DELETE \/items\/1/);
+  assert.equal(said.match(/response 403/g)?.length, 3, said);
+  assert.match(said, /plain http is never let out/);
+  assert.match(said, /Could not resolve host/);
+  assert.match(said, /holds a segment of dots/);
+  assert.deepEqual([api.received, other.connections], [[], 0]);
+  const found = (await requests()) as [string, number, string, string | null][];
+  assert.ok(found.every(([decision, , , secret]) => decision === 'deny' && secret === null));
+  assert.deepEqual(
+    found.map(([, status, to]) => [status, to]),
+    [
+      [403, `GET ${api.place}/users`],
+      [403, `DELETE ${api.place}/items/1`],
+      [403, `CONNECT ${other.place}`],
+      [403, `CONNECT ${api.host}:443`],
+      [403, `CONNECT 169.254.169.254:443`],
+      [400, `GET ${api.place}/items/../users`],
+    ],
+  );
+});
+
+test('git clones over HTTPS, and does not push', { skip: !has('git') && 'no git here' }, async () => {
+  const agent = await Terminal.open(install.control, 'git');
+  const said = await shell(
+    agent,
+    `git clone -q https://${code.place}/app.git && cd app && cat file.txt && git log --oneline | wc -l
+git -c user.name=a -c user.email=a@example.com commit -q --allow-empty -m x && git push -q; echo "push $?"`,
+  );
+  assert.match(said, /version 3\n3\n/);
+  assert.match(said, /error: 403[\s\S]*push 128/);
+  assert.deepEqual(
+    code.received.map(({ method, target }) => `${method} ${target}`),
+    [
+      'GET /app.git/info/refs?service=git-upload-pack',
+      'POST /app.git/git-upload-pack',
+      'POST /app.git/git-upload-pack',
+    ],
+  );
+  assert.deepEqual(code.values('authorization'), [`Bearer ${SECRET}`]);
+  const found = (await requests()) as [string, number, string][];
+  assert.deepEqual(
+    found.map(([decision, status]) => `${decision} ${status}`),
+    [...Array(3).fill('allow 200'), 'deny 403'],
+  );
+});
+
+test('Node’s fetch and its https module go the same way', async () => {
+  const agent = await Terminal.open(install.control, 'node');
+  const script = `
+const reply = await fetch('https://${api.place}/items/2');
+console.log(reply.status, await reply.text());
+const https = require('node:https');
+https.get('https://${api.place}/users', (response) => response.resume().on('end', () => console.log('https', response.statusCode)));
+`;
+  const said = await shell(agent, `cat > a.cjs <<'END'\n(async () => {${script}})();\nEND\nnode a.cjs`);
+  assert.match(said, /200 \{"items":3\}\nhttps 403/);
+  assert.deepEqual(
+    api.received.map(({ target }) => target),
+    ['/items/2'],
+  );
+});
+
+test('Python’s own client goes the same way', {
+  skip: !has('/usr/bin/python3') && 'no /usr/bin/python3 here',
+}, async () => {
+  const agent = await Terminal.open(install.control, 'python');
+  const script = `from urllib.request import urlopen; print(urlopen("https://${api.place}/items/2").read())`;
+  const said = await shell(agent, `/usr/bin/python3 -c '${script}'`);
+  assert.match(said, /\{"items":3\}/);
+});
+
+test('npm asks a registry that is a service', { skip: !has('/usr/bin/npm') && 'no /usr/bin/npm here' }, async () => {
+  api.handler = (_request, response) => {
+    response.setHeader('content-type', 'application/json');
+    response.end(
+      '{"name":"is-number","dist-tags":{"latest":"7.0.0"},"versions":{"7.0.0":{"name":"is-number","version":"7.0.0"}}}',
+    );
+  };
+  const agent = await Terminal.open(install.control, 'npm');
+  const said = await shell(agent, `/usr/bin/npm --registry https://${api.place}/ view is-number version`);
+  assert.match(said, /7\.0\.0/);
+});
+
+test('a large file passes both ways', { skip: !has('curl') && 'no curl here' }, async () => {
+  const agent = await Terminal.open(install.control, 'large');
+  const said = await shell(
+    agent,
+    `head -c 100000000 /dev/zero | curl -sS -T - -X POST https://${api.place}/items; ls -l /tmp | wc -l`,
+  );
+  assert.match(said, /"items":100000000/);
+});
+
+test('the self-check holds for a group with services, and its sandbox has the certificate and no key', async () => {
+  const found = install.glass('inspect', 'assistant');
+  assert.equal(found.status, 0, found.stdout);
+  const agent = await Terminal.open(install.control, 'certificate');
+  const said = await shell(
+    agent,
+    `cat /opt/glass/ca.pem; echo x >> /opt/glass/ca.pem; ls ${install.paths.home}; env | sort`,
+  );
+  assert.match(said, /BEGIN CERTIFICATE/);
+  assert.doesNotMatch(said, /PRIVATE KEY/);
+  assert.match(said, /Read-only file system|Permission denied/);
+  for (const name of [
+    'https_proxy',
+    'HTTPS_PROXY',
+    'no_proxy',
+    'NODE_USE_ENV_PROXY',
+    'SSL_CERT_FILE',
+    'GIT_SSL_CAINFO',
+  ])
+    assert.match(said, new RegExp(`^${name}=`, 'm'));
+});
+
+test('Claude’s own shell goes the same way, and its model does not go through the proxy', async () => {
+  await requireHarness('claude');
+  await install.change('assistant', group('claude'));
+  const agent = await Terminal.open(install.control, 'claude');
+  const command = `curl -sS https://${api.place}/items/1; curl -sS https://${api.place}/users`;
+  const said = await ask(agent, `tool Bash ${JSON.stringify({ command, description: 'ask' })}`);
+  assert.match(said, /\{"items":3\}\{"error":"Forbidden"/);
+  assert.deepEqual(api.values('authorization'), [`Bearer ${SECRET}`]);
+});
+
+test('a group without services has neither the proxy nor the certificate', async () => {
+  await install.change('assistant', `harness: native\nmodel: {upstream: "${model.origin}"}\n`);
+  const agent = await Terminal.open(install.control, 'without');
+  const said = await shell(agent, `env | sort; ls /opt/glass; curl -sS https://${api.place}/items/1`);
+  assert.doesNotMatch(said, /proxy|ca\.pem|SSL_CERT/i);
+  assert.equal(api.connections, 0);
+});
