@@ -7,10 +7,12 @@ import { systemClock } from '../../src/base/clock.ts';
 import { noFaults } from '../../src/base/faults.ts';
 import { SESSION_REFUSALS_PER_MINUTE } from '../../src/base/limits.ts';
 import { silentLog } from '../../src/base/log.ts';
-import { type Paths, pathsOf } from '../../src/base/paths.ts';
+import { type Paths, pathsOf, ROOT } from '../../src/base/paths.ts';
 import { Audit } from '../../src/gateway/audit.ts';
+import { Budgets } from '../../src/gateway/budget.ts';
 import { CertificateAuthority } from '../../src/gateway/ca.ts';
 import { Injector } from '../../src/gateway/inject.ts';
+import { Prices } from '../../src/gateway/prices.ts';
 import { Rates } from '../../src/gateway/rates.ts';
 import { EgressSessions } from '../../src/gateway/sessions.ts';
 import { fileKeySource } from '../../src/vault/keys.ts';
@@ -25,6 +27,7 @@ import { askService, connectTo, openTunnel } from '../fakes/tunnel.ts';
 const MESSAGES = '/model/default/v1/messages';
 const home = mkdtempSync(join(tmpdir(), 'gs-'));
 const paths: Paths = { ...pathsOf(home, {}), run: join(home, 'r') };
+const PRICES = new Prices([join(ROOT, 'src/gateway/prices.json')]);
 const alerts: string[] = [];
 let model: FakeModel;
 let audit: Audit;
@@ -60,6 +63,12 @@ beforeEach(() => {
       injector: new Injector(vault),
       authority,
       rates: new Rates(systemClock, (...words) => audit.countSince(...words)),
+      prices: PRICES,
+      budgets: new Budgets(
+        systemClock,
+        (group, since_ms) => audit.usedSince(group, since_ms),
+        () => {},
+      ),
       clock: systemClock,
       faults: noFaults,
       log: silentLog,
