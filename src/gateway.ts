@@ -12,10 +12,12 @@ import { type Log, openLog } from './base/log.ts';
 import { dropStartGarbage } from './base/memory.ts';
 import { homeFrom, type Paths, pathsOf, prepareHome } from './base/paths.ts';
 import { Audit } from './gateway/audit.ts';
+import { Budgets } from './gateway/budget.ts';
 import { CertificateAuthority } from './gateway/ca.ts';
 import { HostService } from './gateway/host_service.ts';
 import { Injector } from './gateway/inject.ts';
 import { OperatorService } from './gateway/operator_service.ts';
+import { Prices } from './gateway/prices.ts';
 import { Rates } from './gateway/rates.ts';
 import { EgressSessions } from './gateway/sessions.ts';
 import { serveLines } from './gateway/sockets.ts';
@@ -65,8 +67,18 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
   const vault = new Vault(paths.vault, fileKeySource(paths.vaultKey, faults), systemClock, faults);
   const audit = new Audit(paths.audit, systemClock, faults);
 
+  const alert = (kind: string, subject: string, text: string): void => {
+    log.warn('alert', { kind, subject, text });
+    host.tell({ event: 'alert', kind, subject, text });
+  };
   const context = {
     audit,
+    prices: new Prices([paths.prices, join(import.meta.dirname, 'gateway/prices.json')]),
+    budgets: new Budgets(
+      systemClock,
+      (group, since_ms) => audit.usedSince(group, since_ms),
+      (subject, text) => alert('budget', subject, text),
+    ),
     injector: new Injector(vault),
     authority: new CertificateAuthority(paths, systemClock, faults),
     rates: new Rates(systemClock, (group, service, since_ms) => audit.countSince(group, service, since_ms)),
@@ -74,10 +86,7 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
     faults,
     log,
     deadlines: { tls_ms: AGENT_TLS_MS, first_byte_ms: MODEL_FIRST_BYTE_MS, idle_ms: MODEL_IDLE_MS },
-    alert: (kind: string, subject: string, text: string) => {
-      log.warn('alert', { kind, subject, text });
-      host.tell({ event: 'alert', kind, subject, text });
-    },
+    alert,
   };
   const sessions = new EgressSessions(paths, context, upstreamTrust(paths));
   const names = (): string[] => vault.names();

@@ -98,7 +98,9 @@ export function notBuilt({ egress, budget }: Authority): string[] {
       ? ['egress with approval: nobody is asked yet, and what needs it is refused']
       : []),
     ...(services.some(({ ws }) => ws) ? ['egress by WebSocket: upgrades are refused'] : []),
-    ...(Object.keys(budget).length === 0 ? [] : ['budget: usage is metered and shown, and nothing is refused for it']),
+    ...(budget.usd_per_idle_hour === undefined
+      ? []
+      : ['budget.usd_per_idle_hour: nothing is refused for it; the budgets of a day are kept']),
   ];
 }
 

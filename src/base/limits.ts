@@ -205,6 +205,11 @@ export const DISK_WRITE_BYTES_MIN = MIB;
 export const DISK_WRITE_UNIT_BYTES = 64 * KIB;
 /** From being ready to the collection of what the start, its warm-up and its first proof have left. */
 export const START_GARBAGE_MS = 3 * SECOND_MS;
+/** Bytes of a reply, or a request, for one token where nobody understood its usage: three for text of any kind. */
+export const METERED_BYTES_PER_TOKEN = 3;
+/** What is reserved for a request to a model: its body up to a whole context of text, and an answer of some pages. */
+export const ESTIMATED_BODY_BYTES = 600 * KIB;
+export const ESTIMATED_OUTPUT_TOKENS = 4096;
 /** Processor time is granted in slices of this many microseconds: the kernel's default. */
 export const CPU_PERIOD_US = 100_000;
 /** From SIGKILL to the last process of a sandbox being gone; after it the end is reported all the same. */

@@ -19,6 +19,8 @@ export interface Paths {
   readonly vault: string;
   readonly audit: string;
   readonly vaultKey: string;
+  /** The operator’s own table of prices, where there is one. */
+  readonly prices: string;
   /** Key and certificate of the authority that sandboxes trust: the gateway's; the certificate is public. */
   readonly caKey: string;
   readonly caCertificate: string;
@@ -77,6 +79,7 @@ export function pathsOf(home: string, env: NodeJS.ProcessEnv): Paths {
     vault: join(home, 'vault.db'),
     audit: join(home, 'audit.db'),
     vaultKey: join(home, 'vault.key'),
+    prices: join(home, 'prices.json'),
     caKey: join(home, 'ca.key'),
     caCertificate: join(home, 'ca.pem'),
     config: join(home, 'glass.yaml'),

@@ -51,7 +51,6 @@ async function markdown(found: InspectAnswer): Promise<string> {
 
 /** What a group.yaml may already say, and nothing acts on yet. */
 const NOT_BUILT: [label: string, words: string][] = [
-  ['budgets', 'not built: usage is metered and shown, and nothing is refused for it'],
   ['approvals', 'not built: what needs one is refused'],
   ['WebSocket', 'not built: refused, also where a service says ws'],
 ];

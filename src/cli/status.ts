@@ -49,7 +49,7 @@ function renderStatus(status: Status, io: Io): string {
     ]),
     ...status.usage.map((usage): [string, string] => [
       'today',
-      `${usage.group}: ${usage.requests} model requests, ${usage.input_tokens} tokens in, ${usage.output_tokens} out`,
+      `${usage.group}: ${usage.requests} model requests, ${usage.input_tokens} tokens in, ${usage.output_tokens} out, ${(usage.cost_micros / 1e6).toFixed(2)} US dollars`,
     ]),
     [
       'in',

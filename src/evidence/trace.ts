@@ -123,6 +123,7 @@ async function requestsOf(turn: TurnSpan, askAudit: AskAudit): Promise<TraceStep
       model: row.model,
       input_tokens: row.input_tokens,
       output_tokens: row.output_tokens,
+      usd: row.cost_micros / 1e6,
       request_bytes: row.request_bytes,
       response_bytes: row.response_bytes,
     },

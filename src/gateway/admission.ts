@@ -1,14 +1,23 @@
 import type { IncomingMessage } from 'node:http';
 import type { Agent } from 'undici';
-import { EGRESS_BODY_BYTES_MAX, EGRESS_JSON_BYTES_MAX, MODEL_BODY_BYTES_MAX } from '../base/limits.ts';
+import {
+  EGRESS_BODY_BYTES_MAX,
+  EGRESS_JSON_BYTES_MAX,
+  ESTIMATED_BODY_BYTES,
+  ESTIMATED_OUTPUT_TOKENS,
+  MODEL_BODY_BYTES_MAX,
+} from '../base/limits.ts';
+import { NOTHING } from './audit.ts';
 import { headerProblem } from './headers.ts';
 import type { HeaderForm, Injection, Injector } from './inject.ts';
 import type { SessionPolicy } from './policy.ts';
+import type { Amount, Prices } from './prices.ts';
 import type { Limit } from './rates.ts';
 import { refusal } from './refuse.ts';
 import { type Refusal, route } from './route.ts';
 import { judgeRequest, type Place } from './service_request.ts';
 import type { Pools } from './upstreams.ts';
+import { NO_USAGE } from './usage.ts';
 
 /**
  * What a request of a session is allowed to become: everything that can refuse it before its body is looked at, its rate
@@ -33,18 +42,28 @@ export interface Admission {
   /** What must not stand in its body, which is read for that. */
   denyJson: readonly string[];
   limits: readonly Limit[];
+  /** What it may use; nothing where it is no model's, or free. */
+  estimate: Amount;
+}
+
+/** Where secrets and prices come from. */
+interface Sources {
+  injector: Injector;
+  prices: Prices;
 }
 
 export class Gate {
   readonly #policy: SessionPolicy;
   readonly #injector: Injector;
+  readonly #prices: Prices;
   readonly #pools: Pools;
   readonly #failed: (error: unknown) => void;
 
   /** `failed`: the vault could not be read. */
-  constructor(policy: SessionPolicy, injector: Injector, pools: Pools, failed: (error: unknown) => void) {
+  constructor(policy: SessionPolicy, { injector, prices }: Sources, pools: Pools, failed: (error: unknown) => void) {
     this.#policy = policy;
     this.#injector = injector;
+    this.#prices = prices;
     this.#pools = pools;
     this.#failed = failed;
   }
@@ -70,6 +89,7 @@ export class Gate {
         bodyBytesMax: MODEL_BODY_BYTES_MAX,
         denyJson: [],
         limits: [],
+        estimate: this.#estimate(request, routed.rest),
       },
     };
   }
@@ -98,8 +118,16 @@ export class Gate {
         secret,
         injection,
       },
-      ...{ agent: this.#pools.agent(networks), bodyBytesMax, denyJson, limits },
+      ...{ agent: this.#pools.agent(networks), bodyBytesMax, denyJson, limits, estimate: NOTHING },
     };
+  }
+
+  /** Its body comes later: its length says what goes in, and what comes out is taken for an answer of some length. */
+  #estimate(request: IncomingMessage, path: string): Amount {
+    if (isFree(path)) return NOTHING;
+    const { provider, name } = this.#policy.model;
+    const up = Math.min(Number(request.headers['content-length'] ?? ESTIMATED_BODY_BYTES), ESTIMATED_BODY_BYTES);
+    return this.#prices.of(provider, name, { ...NO_USAGE, output_tokens: ESTIMATED_OUTPUT_TOKENS }, { up, down: 0 });
   }
 
   /** The secret to inject, null for none, or why not. */
@@ -113,6 +141,11 @@ export class Gate {
       return refusal(503, 'secret', `secret "${secret}" cannot be opened`, `glass secret set ${secret}`);
     }
   }
+}
+
+/** Counting the tokens of a request costs nothing. */
+export function isFree(path: string): boolean {
+  return path.includes('/count_tokens');
 }
 
 /** What a client sends to a proxy for plain http: nothing goes out unencrypted, and so never with a secret. */

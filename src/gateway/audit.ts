@@ -5,6 +5,8 @@ import { AUDIT_OPEN_MS, AUDIT_PATH_CHARS_MAX, AUDIT_ROWS_MAX, AUDIT_WAL_PAGES } 
 import { redact } from '../base/log.ts';
 import type { AuditRow, UsageRow } from '../protocol/gateway.ts';
 import { openDatabase } from '../vault/schema.ts';
+import type { Used } from './budget.ts';
+import type { Amount } from './prices.ts';
 import type { Usage } from './usage.ts';
 
 /**
@@ -37,10 +39,15 @@ const MIGRATIONS = [
    CREATE INDEX requests_session ON requests (session, at_ms);
    CREATE INDEX requests_at ON requests (at_ms);`,
   `ALTER TABLE requests ADD COLUMN service TEXT;`,
+  `ALTER TABLE requests ADD COLUMN cost_micros INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE requests ADD COLUMN tokens INTEGER NOT NULL DEFAULT 0;`,
 ];
 
 const COLUMNS = `id, session, group_name AS "group", at_ms, ended_ms, method, host, path, decision, rule, status, secret,
-  service, model, request_bytes, response_bytes, input_tokens, output_tokens`;
+  service, model, request_bytes, response_bytes, input_tokens, output_tokens, cost_micros`;
+
+/** Of a request that did not leave. */
+export const NOTHING: Amount = { cost_micros: 0, tokens: 0 };
 
 /** Whose request, and what was asked for. */
 export interface Asked {
@@ -82,12 +89,14 @@ export class Audit {
       openDatabase(path, { synchronous: 'NORMAL', migrations: MIGRATIONS }),
     );
     this.#insert = this.#db.prepare(
-      `INSERT INTO requests (session, group_name, at_ms, method, host, path, rule, service, decision, secret, ended_ms, status)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO requests (session, group_name, at_ms, method, host, path, rule, service, decision, secret, ended_ms, status,
+         cost_micros, tokens)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#update = this.#db.prepare(
       `UPDATE requests SET ended_ms = ?, decision = ?, rule = coalesce(?, rule), status = ?, model = ?,
-         request_bytes = ?, response_bytes = ?, input_tokens = ?, output_tokens = ?, redacted = ? WHERE id = ?`,
+         request_bytes = ?, response_bytes = ?, input_tokens = ?, output_tokens = ?, redacted = ?,
+         cost_micros = ?, tokens = ? WHERE id = ?`,
     );
     this.#db.exec(`PRAGMA wal_autocheckpoint = ${AUDIT_WAL_PAGES}`);
     const orphans = this.#db.prepare(
@@ -97,13 +106,16 @@ export class Audit {
     guarded(faults, 'audit.recover', () => orphans.run(clock.now(), AUDIT_OPEN_MS));
   }
 
-  /** Records an allowed request before it leaves; returns its id. Throws when it cannot: then it must not leave. */
-  begin(asked: Asked, secret: string | null): number {
-    return guarded(this.#faults, 'audit.begin', () => this.#add(asked, 'allow', secret, null, null));
+  /**
+   * Records an allowed request, with what is reserved for it, before it leaves; returns its id. Throws when it cannot: then
+   * it must not leave.
+   */
+  begin(asked: Asked, secret: string | null, reserved: Amount): number {
+    return guarded(this.#faults, 'audit.begin', () => this.#add(asked, 'allow', secret, null, null, reserved));
   }
 
   /** Throws when the disk refuses; the row then stays open until the next start. */
-  end(id: number, end: Outcome): void {
+  end(id: number, end: Outcome, used: Amount): void {
     guarded(this.#faults, 'audit.end', () =>
       this.#update.run(
         this.#clock.now(),
@@ -116,6 +128,8 @@ export class Audit {
         end.input_tokens,
         end.output_tokens,
         end.redacted,
+        used.cost_micros,
+        used.tokens,
         id,
       ),
     );
@@ -123,7 +137,7 @@ export class Audit {
 
   /** Records a refused request. Throws when the disk refuses. */
   refused(asked: Asked, status: number): void {
-    guarded(this.#faults, 'audit.refused', () => this.#add(asked, 'deny', null, this.#clock.now(), status));
+    guarded(this.#faults, 'audit.refused', () => this.#add(asked, 'deny', null, this.#clock.now(), status, NOTHING));
   }
 
   /** The requests of a session in a window, oldest first, at most one answer's worth. */
@@ -134,11 +148,20 @@ export class Audit {
     return statement.all(session, from_ms, to_ms, AUDIT_ROWS_MAX) as unknown as AuditRow[];
   }
 
+  /** What a group's requests that left have used, and what is reserved for those that run. Throws when the disk refuses. */
+  usedSince(group: string, since_ms: number): Used {
+    const statement = this.#db.prepare(
+      `SELECT coalesce(sum(cost_micros), 0) AS cost_micros, coalesce(sum(tokens), 0) AS tokens, count(*) AS requests
+       FROM requests WHERE group_name = ? AND at_ms >= ? AND decision <> 'deny'`,
+    );
+    return statement.get(group, since_ms) as unknown as Used;
+  }
+
   /** Of models. */
   usage(since_ms: number): UsageRow[] {
     const statement = this.#db.prepare(
       `SELECT group_name AS "group", count(*) AS requests, coalesce(sum(input_tokens), 0) AS input_tokens,
-         coalesce(sum(output_tokens), 0) AS output_tokens
+         coalesce(sum(output_tokens), 0) AS output_tokens, sum(cost_micros) AS cost_micros
        FROM requests WHERE at_ms >= ? AND decision <> 'deny' AND service IS NULL GROUP BY group_name ORDER BY group_name`,
     );
     return statement.all(since_ms) as unknown as UsageRow[];
@@ -170,6 +193,7 @@ export class Audit {
     secret: string | null,
     ended_ms: number | null,
     status: number | null,
+    { cost_micros, tokens }: Amount,
   ): number {
     // The agent's own text: it may carry anything.
     const path = redact(asked.path.slice(0, AUDIT_PATH_CHARS_MAX));
@@ -186,6 +210,8 @@ export class Audit {
       secret,
       ended_ms,
       status,
+      cost_micros,
+      tokens,
     );
     return Number(lastInsertRowid);
   }

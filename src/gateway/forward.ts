@@ -9,7 +9,7 @@ import type { Injection } from './inject.ts';
 import { Redactor } from './redact.ts';
 import { refusal, sendRefusal, upstreamRefusal } from './refuse.ts';
 import type { Refusal } from './route.ts';
-import { UsageReader } from './usage.ts';
+import { NO_USAGE, UsageReader } from './usage.ts';
 
 /** How long an endpoint may be silent, and an agent take for TLS. */
 export interface Deadlines {
@@ -186,9 +186,8 @@ class Forwarder implements Dispatcher.DispatchHandler {
   #end(decision: Outcome['decision'], rule: string | null, status: number | null): void {
     this.#done = true;
     clearTimeout(this.#timer);
-    const usage = this.#usage?.result() ?? { model: null, input_tokens: null, output_tokens: null };
     this.#exchange.ended({
-      ...usage,
+      ...(this.#usage?.result() ?? NO_USAGE),
       decision,
       rule,
       status,

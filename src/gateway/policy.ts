@@ -1,3 +1,4 @@
+import type { Authority } from '../authority/authority.ts';
 import type { EgressService } from '../authority/egress.ts';
 import { keptAuthority } from '../authority/store.ts';
 import type { Provider } from '../base/config.ts';
@@ -7,6 +8,7 @@ import { isMetadata } from './addresses.ts';
 
 /** What a session may reach, read from its group's applied authority when the session opens and unchanged until it closes. */
 export interface SessionPolicy {
+  readonly budget: Authority['budget'];
   readonly model: ModelPolicy;
   /** By name; nothing else is ever let out of a tunnel. */
   readonly egress: Record<string, EgressService>;
@@ -15,6 +17,8 @@ export interface SessionPolicy {
 /** The endpoint behind `/model/default`. */
 export interface ModelPolicy {
   readonly provider: Provider;
+  /** As the authority names it: what a reply that names no model is priced as. */
+  readonly name: string;
   /** `https://api.anthropic.com` */
   readonly origin: string;
   readonly host: string;
@@ -37,10 +41,11 @@ export function readPolicy(paths: Paths, group: string, hash: string): SessionPo
     throw new OperatingError('config', `group ${group}: model.upstream: a metadata service is never reachable`);
   const model = {
     provider: authority.model.provider,
+    name: authority.model.name,
     origin: url.origin,
     host: url.host,
     prefix: url.pathname.replace(/\/+$/, ''),
     secret: authority.model.secret,
   };
-  return { model, egress: authority.egress };
+  return { budget: authority.budget, model, egress: authority.egress };
 }

@@ -2,14 +2,16 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { Faults } from '../base/faults.ts';
 import { SESSION_REQUESTS_MAX } from '../base/limits.ts';
-import { type Admission, bodyTooLarge, Gate, nameOf } from './admission.ts';
-import type { Asked, Outcome } from './audit.ts';
+import { type Admission, bodyTooLarge, Gate, isFree, nameOf } from './admission.ts';
+import { type Asked, NOTHING, type Outcome } from './audit.ts';
 import { BodyTooLargeError, hasBody, wholeBody } from './body.ts';
+import type { Budgets, Reservation } from './budget.ts';
 import type { CertificateAuthority } from './ca.ts';
 import { type Deadlines, forward } from './forward.ts';
 import type { Injector } from './inject.ts';
 import { judgeJson } from './json_rules.ts';
 import type { SessionPolicy } from './policy.ts';
+import type { Amount, Prices } from './prices.ts';
 import type { Rates } from './rates.ts';
 import { type RefusalContext, Refusals } from './refusals.ts';
 import { endWithRefusal, isMalformed, refusal, sendRefusal } from './refuse.ts';
@@ -30,6 +32,8 @@ export interface EgressContext extends RefusalContext {
   injector: Injector;
   authority: CertificateAuthority;
   rates: Rates;
+  budgets: Budgets;
+  prices: Prices;
   faults: Faults;
   deadlines: Deadlines;
 }
@@ -57,7 +61,7 @@ export class EgressSession {
     this.#group = group;
     this.#policy = policy;
     this.#refusals = new Refusals(context, session);
-    this.#gate = new Gate(policy, context.injector, pools, (error) => this.#refusals.storageFailed(error));
+    this.#gate = new Gate(policy, context, pools, (error) => this.#refusals.storageFailed(error));
   }
 
   /** Answers everything that can arrive at `server`. */
@@ -142,11 +146,16 @@ export class EgressSession {
     const { request, response, asked } = exchange;
     const { secret, injection } = admitted;
     let id: number;
+    let reservation: Reservation | null = null;
     try {
       const used = this.#context.rates.take(this.#group, admitted.limits);
       if (used !== null) return this.#refuse(exchange, tooOften(used));
-      id = audit.begin(asked, injection === null ? null : secret);
+      const reserved = this.#context.budgets.reserve(this.#group, this.#policy.budget, admitted.estimate);
+      if ('allow' in reserved) return this.#refuse(exchange, reserved);
+      reservation = reserved;
+      id = audit.begin(asked, injection === null ? null : secret, admitted.estimate);
     } catch (error) {
+      if (reservation !== null) this.#context.budgets.settle(reservation, NOTHING);
       this.#refusals.storageFailed(error);
       sendRefusal(response, refusal(503, 'audit', 'the request could not be recorded', 'tell your operator'));
       return;
@@ -156,19 +165,33 @@ export class EgressSession {
     forward({
       ...admitted,
       ...{ request, response, body, deadlines, faults },
-      ended: (outcome) => this.#ended(id, admitted, outcome),
+      ended: (outcome) => this.#ended({ id, reservation: reservation! }, admitted, outcome),
     });
   }
 
-  #ended(id: number, { host, secret }: Admission, outcome: Outcome): void {
+  #ended(
+    { id, reservation }: { id: number; reservation: Reservation },
+    { host, secret, kind, path }: Admission,
+    outcome: Outcome,
+  ): void {
     this.#running -= 1;
+    const used = kind === 'model' && !isFree(path) ? this.#usedBy(outcome) : NOTHING;
+    this.#context.budgets.settle(reservation, used);
     try {
-      this.#context.audit.end(id, outcome);
+      this.#context.audit.end(id, outcome, used);
     } catch (error) {
       this.#refusals.storageFailed(error);
     }
     if (outcome.redacted === 0) return;
     this.#context.alert('secret_echo', this.#session, `${host} sent the secret "${secret}" back; it was masked`);
+  }
+
+  /** What a model did not answer is not charged. */
+  #usedBy(outcome: Outcome): Amount {
+    const { request_bytes: up, response_bytes: down, status } = outcome;
+    if (down === 0 || status === null || status >= 400) return NOTHING;
+    const { provider, name } = this.#policy.model;
+    return this.#context.prices.of(provider, name, outcome, { up, down });
   }
 
   #refuse({ request, response, asked }: Exchange, why: Refusal): void {

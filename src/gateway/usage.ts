@@ -11,7 +11,18 @@ export interface Usage {
   model: string | null;
   input_tokens: number | null;
   output_tokens: number | null;
+  /** Parts of `input_tokens` that are priced apart; 0 where a provider does not tell them so. */
+  cache_read_tokens: number;
+  cache_write_tokens: number;
 }
+
+export const NO_USAGE: Usage = {
+  model: null,
+  input_tokens: null,
+  output_tokens: null,
+  cache_read_tokens: 0,
+  cache_write_tokens: 0,
+};
 
 /** Key paths below the document's root. Streams of Anthropic and of OpenAI Responses wrap the message once. */
 const ROOTS = ['', 'message.', 'response.'];
@@ -79,6 +90,8 @@ export class UsageReader {
       // Anthropic counts cached input apart from `input_tokens`; for a budget all of it was read.
       input_tokens: known.length === 0 ? null : known.reduce((sum, field) => sum + this.#values.get(field)!, 0),
       output_tokens: this.#values.get('output') ?? null,
+      cache_read_tokens: this.#values.get('cache_read') ?? 0,
+      cache_write_tokens: this.#values.get('cache_write') ?? 0,
     };
   }
 

@@ -53,6 +53,8 @@ export const auditRow = z.strictObject({
   response_bytes: z.int(),
   input_tokens: z.int().nullable(),
   output_tokens: z.int().nullable(),
+  /** Millionths of a US dollar, by the table of prices; while the request runs, what is reserved for it. */
+  cost_micros: z.int(),
 });
 export type AuditRow = z.infer<typeof auditRow>;
 
@@ -61,6 +63,7 @@ export const usageRow = z.strictObject({
   requests: z.int(),
   input_tokens: z.int(),
   output_tokens: z.int(),
+  cost_micros: z.int(),
 });
 export type UsageRow = z.infer<typeof usageRow>;
 

@@ -166,7 +166,7 @@ test('evidence of a gateway that is gone, or answers wrongly, is empty', async (
   gateway.reply = ({ id }) => ({
     id,
     ok: true,
-    rows: [{ group: 'a', requests: 1, input_tokens: 2, output_tokens: 3 }],
+    rows: [{ group: 'a', requests: 1, input_tokens: 2, output_tokens: 3, cost_micros: 4 }],
   });
   assert.equal((await egress.usage(0)).length, 1);
 });

@@ -2,15 +2,17 @@ import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { after, before, beforeEach, test } from 'node:test';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { noFaults } from '../../src/base/faults.ts';
 import { SESSION_REFUSALS_PER_MINUTE } from '../../src/base/limits.ts';
 import { silentLog } from '../../src/base/log.ts';
-import { type Paths, pathsOf } from '../../src/base/paths.ts';
+import { type Paths, pathsOf, ROOT } from '../../src/base/paths.ts';
 import { Audit } from '../../src/gateway/audit.ts';
+import { Budgets } from '../../src/gateway/budget.ts';
 import { CertificateAuthority } from '../../src/gateway/ca.ts';
 import { Injector } from '../../src/gateway/inject.ts';
+import { Prices } from '../../src/gateway/prices.ts';
 import { Rates } from '../../src/gateway/rates.ts';
 import { EgressSessions } from '../../src/gateway/sessions.ts';
 import { fileKeySource } from '../../src/vault/keys.ts';
@@ -25,6 +27,7 @@ import { askService, connectTo, openTunnel } from '../fakes/tunnel.ts';
 const MESSAGES = '/model/default/v1/messages';
 const home = mkdtempSync(join(tmpdir(), 'gs-'));
 const paths: Paths = { ...pathsOf(home, {}), run: join(home, 'r') };
+const PRICES = new Prices([join(ROOT, 'src/gateway/prices.json')]);
 const alerts: string[] = [];
 let model: FakeModel;
 let audit: Audit;
@@ -40,6 +43,9 @@ before(async () => {
   authority = new CertificateAuthority(paths, systemClock, noFaults);
   vault.set('strange', Buffer.from('fake\nsecret\nvalue'));
 });
+
+// Also after a failure: an open session would keep this process for ever.
+afterEach(() => sessions.closeAll());
 
 after(async () => {
   vault.close();
@@ -60,10 +66,16 @@ beforeEach(() => {
       injector: new Injector(vault),
       authority,
       rates: new Rates(systemClock, (...words) => audit.countSince(...words)),
+      prices: PRICES,
+      budgets: new Budgets(
+        systemClock,
+        (group, since_ms) => audit.usedSince(group, since_ms),
+        () => {},
+      ),
       clock: systemClock,
       faults: noFaults,
       log: silentLog,
-      deadlines: { tls_ms: 500, first_byte_ms: 60, idle_ms: 60 },
+      deadlines: { tls_ms: 500, first_byte_ms: 1000, idle_ms: 1000 },
       alert: (kind) => alerts.push(kind),
     },
     null,
@@ -88,7 +100,6 @@ test('an endpoint that sends nothing is given up with a 504', async () => {
   assert.equal(reply.status, 504);
   assert.match(JSON.parse(reply.body).reason, /sent no reply in time/);
   assert.deepEqual(rows(), [['error', 504, 'upstream deadline']]);
-  sessions.closeAll();
 });
 
 test('an endpoint that stops in the middle is cut, and the next request works', async () => {
@@ -103,7 +114,6 @@ test('an endpoint that stops in the middle is cut, and the next request works', 
   assert.deepEqual(rows(), [['error', 200, 'upstream deadline']]);
   model.script = echoScript;
   assert.equal((await ask(socket, MESSAGES)).status, 200);
-  sessions.closeAll();
 });
 
 test('a request that cannot be recorded is not made', async () => {
@@ -114,7 +124,6 @@ test('a request that cannot be recorded is not made', async () => {
   assert.equal(model.requests.length, 0);
   assert.deepEqual(alerts, ['storage']);
   assert.equal((await ask(socket, '/other')).status, 403, 'a refusal needs no disk');
-  sessions.closeAll();
 });
 
 test('a secret that no header can carry is refused without being shown', async () => {
@@ -122,7 +131,6 @@ test('a secret that no header can carry is refused without being shown', async (
   assert.equal(reply.status, 403);
   assert.match(JSON.parse(reply.body).reason, /^secret "strange" has characters/);
   assert.equal(model.requests.length, 0);
-  sessions.closeAll();
 });
 
 test('an agent that is refused in a loop does not fill the disk', async () => {
@@ -131,7 +139,6 @@ test('an agent that is refused in a loop does not fill the disk', async () => {
     assert.equal((await ask(socket, '/other')).status, 403);
   assert.deepEqual(alerts, ['refusals']);
   assert.equal((await ask(socket, MESSAGES)).status, 200, 'what is allowed stays allowed');
-  sessions.closeAll();
 });
 
 test('a path of the agent is kept short and without what looks like a key', async () => {
@@ -140,7 +147,6 @@ test('a path of the agent is kept short and without what looks like a key', asyn
   const [row] = audit.rows('s1', 0, Number.MAX_SAFE_INTEGER);
   assert.ok(row!.path.length <= 520);
   assert.ok(!row!.path.includes('fakefake'));
-  sessions.closeAll();
 });
 
 const SERVICE = `secrets: [anthropic]
@@ -163,7 +169,6 @@ test('a tunnel on which nobody begins TLS is closed, and on record', async () =>
   assert.match(head, /^HTTP\/1\.1 200/);
   await new Promise((resolve) => socket.resume().on('close', resolve));
   assert.deepEqual(rows(), [['deny', 400, 'tls']]);
-  sessions.closeAll();
 });
 
 test('a request to a service that cannot be counted or recorded is not made', async () => {
@@ -172,7 +177,6 @@ test('a request to a service that cannot be counted or recorded is not made', as
   const reply = await askService(socket, tunnelOptions(), '/a');
   assert.deepEqual([reply.status, JSON.parse(reply.body).rule], [503, 'audit']);
   assert.deepEqual(alerts, ['storage']);
-  sessions.closeAll();
 });
 
 test('a body that is read before it leaves does not leave a session that was closed meanwhile', async () => {
@@ -192,7 +196,6 @@ test('a certificate is made for a host that a service names, and for no other', 
   await assert.rejects(openTunnel(socket, { ...tunnelOptions(), place: 'evil.example.com:443' }), /403/);
   await assert.rejects(openTunnel(socket, { ...tunnelOptions(), sni: 'evil.example.com' }), /certificate for/);
   assert.equal(authority.count - before, 0, 'api.example.com has one already');
-  sessions.closeAll();
 });
 
 test('a connection that waits for an answer does not become a tunnel', async () => {
@@ -207,5 +210,4 @@ test('a connection that waits for an answer does not become a tunnel', async () 
     ['allow', null, 'model default: POST /v1/messages'],
     ['deny', 400, 'malformed request'],
   ]);
-  sessions.closeAll();
 });

@@ -4,7 +4,8 @@ import { UsageReader } from '../../src/gateway/usage.ts';
 import { anthropicReply, openaiReply, type Reply } from '../fakes/model_replies.ts';
 
 const usage = { input: 321, output: 45 };
-const seen = { model: 'fake-model', input_tokens: 321, output_tokens: 45 };
+const uncached = { cache_read_tokens: 0, cache_write_tokens: 0 };
+const seen = { model: 'fake-model', input_tokens: 321, output_tokens: 45, ...uncached };
 const request = { model: 'fake-model' };
 const answer = {
   text: 'some words "usage":{"input_tokens":9}',
@@ -72,13 +73,16 @@ for (const [name, reply] of Object.entries(replies)) {
   });
 }
 
-test('cached input counts as input', () => {
+test('cached input counts as input, and is told apart', () => {
   const body =
     '{"usage":{"input_tokens":10,"cache_creation_input_tokens":200,"cache_read_input_tokens":3000,"output_tokens":1}}';
-  assert.deepEqual(read('application/json', [body]), { model: null, input_tokens: 3210, output_tokens: 1 });
+  assert.deepEqual(read('application/json', [body]), {
+    ...{ model: null, input_tokens: 3210, output_tokens: 1 },
+    ...{ cache_read_tokens: 3000, cache_write_tokens: 200 },
+  });
 });
 
-const unknown = { model: null, input_tokens: null, output_tokens: null };
+const unknown = { model: null, input_tokens: null, output_tokens: null, ...uncached };
 for (const [name, type, body] of [
   ['an unknown shape', 'application/json', '{"tokens":{"in":3}}'],
   ['no JSON', 'text/html', '<html>"usage":{"input_tokens":3}</html>'],
@@ -95,5 +99,5 @@ test('a broken line of a stream does not hide the next one', () => {
     'data: {"usage":{"input_tokens":1,"x":"cut\n',
     'data: {"usage":{"input_tokens":8,"output_tokens":2}}\n',
   ];
-  assert.deepEqual(read('text/event-stream', chunks), { model: null, input_tokens: 8, output_tokens: 2 });
+  assert.deepEqual(read('text/event-stream', chunks), { model: null, input_tokens: 8, output_tokens: 2, ...uncached });
 });

@@ -1,0 +1,102 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, test } from 'node:test';
+import type { LineClient } from '../../src/protocol/lines_client.ts';
+import { ask, GatewayProcess } from '../fakes/gateway_process.ts';
+import { echoScript, type FakeModel, startModel } from '../fakes/model.ts';
+
+/** A group's budget of a day: a real gateway process that is killed in between, a scripted endpoint on loopback. */
+
+const MESSAGES = '/model/default/v1/messages';
+const HELLO = JSON.stringify({ model: 'fake-model', max_tokens: 9, messages: [{ role: 'user', content: 'hello' }] });
+
+const gateway = new GatewayProcess();
+const events: { kind?: string; subject?: string; text?: string }[] = [];
+let model: FakeModel;
+let host: LineClient;
+let sessions = 0;
+
+before(async () => {
+  model = await startModel();
+  await gateway.start();
+  await gateway.setSecret('anthropic', 'fake-secret-value');
+  host = await gateway.host((event) => events.push(event as object));
+});
+
+after(async () => {
+  await gateway.dispose();
+  await model.close();
+});
+
+beforeEach(() => {
+  model.requests.length = 0;
+  model.mode = 'ok';
+  model.script = echoScript;
+  events.length = 0;
+});
+
+/** A new session of a group. */
+function open(group: string, budget: string): Promise<string> {
+  const yaml = `model: {name: claude-sonnet-5, upstream: "${model.origin}"}\nbudget: {${budget}}\n`;
+  return gateway.open(host, `s${++sessions}`, group, gateway.group(group, yaml));
+}
+
+async function statusOf(socket: string, path = MESSAGES): Promise<number> {
+  return (await ask(socket, path, { body: HELLO })).status;
+}
+
+test('requests of all sessions together are refused from the budget on, also after kill −9', async () => {
+  const budget = 'requests_per_day: 3';
+  const [first, second] = [await open('counted', budget), await open('counted', budget)];
+  assert.deepEqual([await statusOf(first), await statusOf(second), await statusOf(first)], [200, 200, 200]);
+  const reply = await ask(second, MESSAGES, { body: HELLO });
+  assert.equal(reply.status, 402);
+  assert.deepEqual(JSON.parse(reply.body), {
+    error: 'Payment Required',
+    rule: 'budget',
+    reason: 'the group has used its 3 requests of today',
+    try: 'wait for midnight, or ask your operator for more',
+  });
+  assert.equal(model.requests.length, 3, 'the endpoint was not asked');
+  const [row] = (await gateway.audit(host, `s${sessions}`)).slice(-1);
+  assert.deepEqual([row!.decision, row!.rule, row!.status], ['deny', 'budget', 402]);
+
+  await gateway.end('SIGKILL');
+  await gateway.start();
+  host = await gateway.host((event) => events.push(event as object));
+  assert.equal(await statusOf(await open('counted', budget)), 402);
+  assert.equal(await statusOf(await open('other', budget)), 200, 'another group has its own');
+});
+
+test('tokens and dollars are counted as the reply says, and the owner hears of each share once', async () => {
+  model.script = () => ({ text: 'hi', usage: { input: 300_000, output: 20_000 } });
+  const socket = await open('spender', 'usd_per_day: 12');
+  assert.deepEqual([await statusOf(socket), await statusOf(socket), await statusOf(socket)], [200, 200, 402]);
+  assert.deepEqual(
+    events
+      .filter(({ kind }) => kind === 'budget')
+      .map(({ subject }) => subject?.replace(/^spender \d{4}-\d\d-\d\d /, '')),
+    ['50 %', '100 %'],
+  );
+  const rows = await gateway.audit(host, `s${sessions}`);
+  // The reply names a model that no table has: the dearest counts.
+  assert.deepEqual(
+    rows.map((row) => row.cost_micros),
+    [6_000_000, 6_000_000, 0],
+  );
+});
+
+test('what the endpoint refuses is not charged, and what runs is reserved', async () => {
+  model.mode = '500';
+  const socket = await open('unlucky', 'tokens_per_day: 4000');
+  assert.equal(await statusOf(socket), 500);
+  assert.equal((await gateway.audit(host, `s${sessions}`)).at(-1)!.cost_micros, 0);
+  model.mode = 'hang';
+  const running = ask(socket, MESSAGES, { body: HELLO }).catch(() => {});
+  while (model.requests.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  model.mode = 'ok';
+  const beside = await ask(socket, MESSAGES, { body: HELLO });
+  assert.equal(beside.status, 402);
+  assert.match(beside.body, /reserved by requests that run/);
+  await host.request({ op: 'close', session: `s${sessions}` }, 5000);
+  await running;
+});
