@@ -151,7 +151,7 @@ function makeFlow(base: Base) {
   const made = new Map<string, string | null>();
   const groups = new Groups({
     ...{ paths, install, ledger, clock, runtimes },
-    limitsOf: async () => [await workspaces.limit()],
+    limitsOf: () => workspaces.limits(),
     imageOf: async (authority, onProgress) => {
       const image = await imageOf(authority, { paths, install, env: base.env }, onProgress);
       made.set(authority.group, image);
@@ -167,7 +167,7 @@ function makeFlow(base: Base) {
   const planner = new Planner({
     ...{ paths, ledger, egress, runtimes },
     places: () => groups.places(),
-    limitsOf: async () => [await workspaces.limit()],
+    limitsOf: () => workspaces.limits(),
     node: process.execPath,
     codeCache: codeCacheOf(paths),
   });
@@ -214,7 +214,7 @@ function makeControl(base: Base, flow: Flow) {
       statusOf({
         ...{ clock, started, runtime },
         home: paths.home,
-        workspaceLimit: () => workspaces.limit(),
+        folderLimits: () => workspaces.limits(),
         db: ledger.db,
         channels: channels.values(),
         sweepsNeeded: () => sweep.needed,
@@ -233,7 +233,7 @@ function makeControl(base: Base, flow: Flow) {
 async function startParts(parts: Parts): Promise<void> {
   const { log, clock, ledger, paths, runtimes, install } = parts;
   for (const runtime of runtimes.values()) await reap(runtime, paths.install, log);
-  void parts.workspaces.limit(); // its trial runs beside the rest, and the first sandbox waits for it
+  void parts.workspaces.limits(); // its trial runs beside the rest, and the first sandbox waits for it
   parts.egress.start();
   await applyFirst(parts);
   await parts.delivery.recover();

@@ -71,7 +71,7 @@ export interface StatusSources {
   /** Monotonic milliseconds of the start. */
   started: number;
   runtime: Runtime;
-  workspaceLimit(): Promise<LimitState>;
+  folderLimits(): Promise<LimitState[]>;
   channels: Iterable<Channel>;
   sweepsNeeded(): number;
   gatewayConnected(): boolean;
@@ -93,7 +93,7 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
     runtime: {
       name: runtime.name,
       problems: await runtime.check(),
-      limits: [...(await runtime.limits()), await sources.workspaceLimit()],
+      limits: [...(await runtime.limits()), ...(await sources.folderLimits())],
     },
     channels: [...sources.channels].map((channel) => ({ name: channel.name, ...channel.health() })),
     groups: sources.groups(),

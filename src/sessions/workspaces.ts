@@ -1,8 +1,9 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { OperatingError } from '../base/errors.ts';
-import { WORKSPACE_MEASURE_MS, WORKSPACE_MEASURE_NEAR_MS } from '../base/limits.ts';
+import { STATE_BYTES, STATE_MEASURE_MS, WORKSPACE_MEASURE_MS, WORKSPACE_MEASURE_NEAR_MS } from '../base/limits.ts';
 import type { Paths } from '../base/paths.ts';
+import { showSize } from '../base/text.ts';
 import type { LimitState, Runtime, SandboxSpec } from '../runtimes/runtime.ts';
 import { imagesProblem, mountWorkspace, unmountWorkspace } from '../runtimes/workspace_image.ts';
 import { setStateAside } from './folders.ts';
@@ -62,17 +63,24 @@ export class Workspaces implements WorkspaceKeeper {
     this.#input = input;
   }
 
-  /** How the cap holds on this machine. The first call takes some 100 ms where it makes a trial image. Never rejects. */
-  async limit(): Promise<LimitState> {
+  /** How the caps hold on this machine. The first call takes some 100 ms where it makes a trial image. Never rejects. */
+  async limits(): Promise<LimitState[]> {
     const problem = await this.#problem();
-    const name = 'workspace_bytes';
-    if (problem === null) return { name, state: 'enforced', reason: 'a file system of its own for each group' };
     const [far, near] = [WORKSPACE_MEASURE_MS / 1000, WORKSPACE_MEASURE_NEAR_MS / 1000];
-    return {
-      name,
-      state: 'watched',
-      reason: `measured every ${far} s, from half of it on every ${near} s: ${problem}`,
-    };
+    return [
+      problem === null
+        ? { name: 'workspace_bytes', state: 'enforced', reason: 'a file system of its own for each group' }
+        : {
+            name: 'workspace_bytes',
+            state: 'watched',
+            reason: `measured every ${far} s, from half of it on every ${near} s: ${problem}`,
+          },
+      {
+        name: 'state_bytes',
+        state: 'watched',
+        reason: `measured every ${STATE_MEASURE_MS / 1000} s while the disk fills, and set aside over ${showSize(STATE_BYTES)}`,
+      },
+    ];
   }
 
   async enter(use: WorkspaceUse, end: (reason: string) => void): Promise<() => void> {

@@ -109,6 +109,8 @@ test('a root goes two authorities after its own, and not while a session runs on
   await chat.hears(/./);
   await until('its session ends', async () => assert.deepEqual((await install.ready()).sessions, []));
   await install.change('assistant', yaml('three'));
-  await until('the rest is pruned', async () => assert.deepEqual(there(), ['three', 'four']));
+  const roots = (): string[] => readdirSync(join(install.paths.cache, 'roots'));
+  await until('the rest is pruned, and removed', async () => assert.equal(roots().length, 2));
+  assert.deepEqual(there(), ['three', 'four']);
   assert.match(readFileSync(join(install.paths.logs, 'host.log'), 'utf8'), /"image.removed"/);
 });
