@@ -172,6 +172,7 @@ test('usage is metered per request and per group', async () => {
     rule: 'model default: POST /v1/messages',
     status: 200,
     secret: 'anthropic',
+    service: null,
     model: 'fake-model',
     request_bytes: streamed.length,
     response_bytes: reply.body.length,
