@@ -65,6 +65,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
   await holdLock(`${paths.install}/host`, `GlassClaw is already running on ${paths.home}`, 'stop it with ./glass down');
   prepareInstall(paths);
   const parts = await makeParts(options, paths);
+  // Before anybody can ask: an install that has just been made is whole when it first answers.
+  await applyFirst(parts);
   await parts.control.listen();
   writeFileSync(join(paths.run, 'host.pid'), `${process.pid}\n`);
   await startParts(parts);
@@ -235,7 +237,6 @@ async function startParts(parts: Parts): Promise<void> {
   for (const runtime of runtimes.values()) await reap(runtime, paths.install, log);
   void parts.workspaces.limits(); // its trial runs beside the rest, and the first sandbox waits for it
   parts.egress.start();
-  await applyFirst(parts);
   await parts.delivery.recover();
   await parts.sessions.recover();
   for (const channel of parts.channels.values()) {

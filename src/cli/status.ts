@@ -79,8 +79,12 @@ function boundary({ name, proof }: Status['groups'][number], io: Io): string {
 
 function limits(status: Status): string {
   const absent = status.runtime.limits.filter((limit) => limit.state === 'absent');
-  if (absent.length === 0) return `enforced: ${status.runtime.limits.map((limit) => limit.name).join(', ')}`;
-  return `absent here: ${absent.map((limit) => `${limit.name} (${limit.reason})`).join('; ')}`;
+  if (absent.length > 0) return `absent here: ${absent.map(({ name, reason }) => `${name} (${reason})`).join('; ')}`;
+  const named = (state: string): string[] => {
+    const names = status.runtime.limits.filter((limit) => limit.state === state).map(({ name }) => name);
+    return names.length === 0 ? [] : [`${state}: ${names.join(', ')}`];
+  };
+  return [...named('enforced'), ...named('watched')].join('; ');
 }
 
 function sum(counts: Record<string, number>, total: string | null): string {
