@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -40,7 +40,9 @@ export class InspectedHome {
     for (const folder of [inbox, codeCache]) chmodSync(folder, 0o755);
     if (GROUP_UID !== null) for (const folder of [state, files.workspace]) chownSync(folder, GROUP_UID, GROUP_UID);
     const authority = readFixture(files.yaml, undefined, 'tested');
-    const node = process.execPath;
+    // An ordinary user's checkout has a Node of its own, which its sandboxes' account owns.
+    const node = GROUP_UID === null ? join(this.#home, 'node') : process.execPath;
+    if (GROUP_UID === null) copyFileSync(process.execPath, node);
     this.spec = sessionSpec({
       paths,
       authority,
