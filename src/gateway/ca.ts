@@ -1,11 +1,12 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
-import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { Clock } from '../base/clock.ts';
-import { OperatingError, systemCodeOf } from '../base/errors.ts';
+import { OperatingError } from '../base/errors.ts';
 import { type Faults, guarded } from '../base/faults.ts';
 import { CA_LIVES_MS, CA_RENEWED_MS, LEAF_LIVES_MS, LEAVES_KEPT_MAX } from '../base/limits.ts';
 import type { Paths } from '../base/paths.ts';
+import { readPrivate } from '../base/private_file.ts';
 import { writeWhole } from '../base/whole_file.ts';
 import { authorityCertificate, leafCertificate } from './certificates.ts';
 
@@ -73,25 +74,13 @@ function writeKey(path: string): KeyObject {
 
 /** Null when there is none. Throws `OperatingError('config')` for one that others could have read or put there. */
 function readKey(path: string): KeyObject | null {
-  let fd: number;
-  try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-  } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') return null;
-    throw new OperatingError('config', `${path} cannot be read (${systemCodeOf(error)})`, undefined, error);
-  }
-  try {
-    const { uid, mode } = fstatSync(fd);
-    const fix = `remove it and ${path.replace(/\.key$/, '.pem')}: both are made again`;
-    if (uid !== process.getuid?.()) throw new OperatingError('config', `${path} belongs to uid ${uid}`, fix);
-    if ((mode & 0o077) !== 0) throw new OperatingError('config', `${path} can be read by others`, fix);
-    const key = parsed(readFileSync(fd));
-    if (key?.asymmetricKeyDetails?.namedCurve !== 'prime256v1')
-      throw new OperatingError('config', `${path} holds no key of ours`, fix);
-    return key;
-  } finally {
-    closeSync(fd);
-  }
+  const fix = `remove it and ${path.replace(/\.key$/, '.pem')}: both are made again`;
+  const found = readPrivate(path, { kind: fix, owner: fix, mode: fix });
+  if (found === null) return null;
+  const key = parsed(found);
+  if (key?.asymmetricKeyDetails?.namedCurve !== 'prime256v1')
+    throw new OperatingError('config', `${path} holds no key of ours`, fix);
+  return key;
 }
 
 function parsed(pem: Buffer): KeyObject | null {

@@ -1,18 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  fsyncSync,
-  linkSync,
-  openSync,
-  readSync,
-  unlinkSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fsyncSync, linkSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { OperatingError, systemCodeOf } from '../base/errors.ts';
 import { type Faults, guarded } from '../base/faults.ts';
+import { readPrivate } from '../base/private_file.ts';
 import { KEY_BYTES, type Kek, kekOf } from './seal.ts';
 
 /** Where the key-encryption key comes from. The source is named in the configuration; there is no silent fallback. */
@@ -44,29 +35,16 @@ export function fileKeySource(path: string, faults: Faults): KeySource {
 }
 
 function read(path: string): Buffer | null {
-  let fd: number;
-  try {
-    fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
-  } catch (error) {
-    if (systemCodeOf(error) === 'ENOENT') return null;
-    throw new OperatingError('config', `${path} cannot be read (${systemCodeOf(error)})`, undefined, error);
+  const key = readPrivate(path, {
+    kind: 'put the key file back',
+    owner: 'give it to the user of the gateway',
+    mode: `run: chmod 600 ${path}`,
+  });
+  if (key !== null && key.length !== KEY_BYTES) {
+    const what = `${path} has ${key.length} bytes instead of ${KEY_BYTES}`;
+    throw new OperatingError('config', what, 'restore it from your backup');
   }
-  try {
-    const stat = fstatSync(fd);
-    const refuse = (what: string, fix: string): never => {
-      throw new OperatingError('config', `${path} ${what}`, fix);
-    };
-    if (!stat.isFile()) refuse('is not a regular file', 'put the key file back');
-    if (stat.uid !== process.getuid?.()) refuse(`belongs to uid ${stat.uid}`, 'give it to the user of the gateway');
-    if ((stat.mode & 0o077) !== 0) refuse('can be read by others', `run: chmod 600 ${path}`);
-    if (stat.size !== KEY_BYTES)
-      refuse(`has ${stat.size} bytes instead of ${KEY_BYTES}`, 'restore it from your backup');
-    const key = Buffer.alloc(KEY_BYTES);
-    readSync(fd, key, 0, KEY_BYTES, 0);
-    return key;
-  } finally {
-    closeSync(fd);
-  }
+  return key;
 }
 
 /** Whole or not at all: a crash in the middle must not leave a short key file, which would refuse every later start. */
