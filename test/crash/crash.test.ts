@@ -20,8 +20,8 @@ test('whatever is killed and when, no message is lost, sent twice or settled twi
   const problems = await docker.check();
   if (problems.length > 0) context.diagnostic(`without docker: ${problems.join('; ')}`);
   const plans = planRuns(runs, {
-    claudeShare: asked > 0 ? 0.12 : 0.25,
-    doubleShare: asked > 0 ? 0.2 : 0.25,
+    claudeShare: asked > 0 ? 0.16 : 0.25,
+    doubleShare: asked > 0 ? 0.3 : 0.25,
     docker: problems.length === 0,
     seed: 1,
   });
