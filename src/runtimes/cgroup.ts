@@ -8,7 +8,7 @@ import {
   rmdirSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, OperatingError, systemCodeOf } from '../base/errors.ts';
 import { CPU_PERIOD_US, DISK_WRITE_UNIT_BYTES, SANDBOX_GONE_MS } from '../base/limits.ts';
@@ -16,15 +16,16 @@ import type { Disk } from './disks.ts';
 import type { LimitState, SandboxLimits } from './runtime.ts';
 
 /**
- * Control groups of bubblewrap sandboxes: `…/glassclaw/<install>/<session>` in each hierarchy, joined by the launcher
- * before bubblewrap starts, removed after the end. Version 1 as root; version 2 as root or in a delegated subtree. The
- * install's group is idle to `…/glassclaw/host`: when both want a processor, the host comes first.
+ * Control groups of bubblewrap sandboxes: `…/glassclaw/<install>/sandboxes/<session>` in each hierarchy, joined by the
+ * launcher before bubblewrap starts, removed after the end. Version 1 as root; version 2 as root or in a delegated subtree.
+ * The host sits beside, in `…/<install>/host`, and its sandboxes are idle to it: when both want a processor, it comes first.
  * What is not possible on this machine is `absent` with the reason, never an error at start.
  */
 
 export type Controller = 'memory' | 'pids' | 'cpu' | 'io';
 const CONTROLLERS: Controller[] = ['memory', 'pids', 'cpu', 'io'];
 const HOST_GROUP = 'host';
+const SANDBOXES_GROUP = 'sandboxes';
 
 /** Where one controller's groups go, or why there are none. */
 type Place = { folder: string } | { reason: string };
@@ -60,6 +61,8 @@ export interface Cgroup {
 export class Cgroups {
   readonly #version: 1 | 2;
   readonly #pid: number;
+  /** Whether this process is in a group of our own already: version 2, in a delegated subtree. */
+  readonly #moved: boolean;
   readonly #places: Record<Controller, Place>;
 
   /** Looks, and under version 2 prepares the subtree. Never throws. */
@@ -67,6 +70,8 @@ export class Cgroups {
     this.#pid = host.pid;
     this.#version = existsSync(join(host.root, 'cgroup.controllers')) ? 2 : 1;
     this.#places = this.#version === 2 ? placesV2(host) : placesV1(host);
+    const { cpu } = this.#places;
+    this.#moved = this.#version === 2 && 'folder' in cpu && cpu.folder !== join(host.root, 'glassclaw');
   }
 
   /** Why a controller is not there, or null when it is. */
@@ -92,7 +97,7 @@ export class Cgroups {
       this.#giveWay(install);
       for (const folder of folders) mkdirSync(folder, { recursive: true });
       for (const controller of CONTROLLERS)
-        this.#limit(controller, join(install, session), settings(this.#version, controller, limits, disks));
+        this.#limit(controller, inside(install, session), settings(this.#version, controller, limits, disks));
     } catch (error) {
       throw new OperatingError('unavailable', `A control group cannot be made (${messageOf(error)})`, undefined, error);
     }
@@ -120,7 +125,7 @@ export class Cgroups {
   #folders(install: string): string[] {
     const bases = CONTROLLERS.flatMap((controller) => {
       const place = this.#places[controller];
-      return 'folder' in place ? [join(place.folder, install)] : [];
+      return 'folder' in place ? [join(place.folder, inside(install))] : [];
     });
     return [...new Set(bases)];
   }
@@ -135,11 +140,9 @@ export class Cgroups {
 
   #prepare(folder: string): void {
     mkdirSync(folder, { recursive: true });
-    if (this.#version === 2)
-      enable(
-        folder,
-        CONTROLLERS.filter((controller) => this.missing(controller) === null),
-      );
+    if (this.#version === 1) return;
+    const usable = CONTROLLERS.filter((controller) => this.missing(controller) === null);
+    for (const level of [dirname(folder), folder]) enable(level, usable);
   }
 
   /**
@@ -149,8 +152,8 @@ export class Cgroups {
   #giveWay(install: string): void {
     const place = this.#places.cpu;
     if ('reason' in place) return;
-    if (this.#version === 1) moveTo(join(place.folder, HOST_GROUP), this.#pid);
-    const idle = join(place.folder, install, 'cpu.idle');
+    if (this.#version === 1 || this.#moved) moveTo(join(place.folder, install, HOST_GROUP), this.#pid);
+    const idle = join(place.folder, inside(install), 'cpu.idle');
     if (existsSync(idle)) writeFileSync(idle, '1');
   }
 
@@ -167,9 +170,14 @@ export class Cgroups {
     const place = this.#places.memory;
     if ('reason' in place) return 0;
     const file = this.#version === 2 ? 'memory.events' : 'memory.oom_control';
-    const text = readText(join(place.folder, install, session, file)) ?? '';
+    const text = readText(join(place.folder, inside(install, session), file)) ?? '';
     return Number(/^oom_kill (\d+)$/m.exec(text)?.[1] ?? 0);
   }
+}
+
+/** Path of an install's sandboxes, or of one of them, below a controller's folder. */
+function inside(install: string, ...session: string[]): string {
+  return join(install, SANDBOXES_GROUP, ...session);
 }
 
 /** `[file, value, needed]`. Swap is closed where the kernel counts it, or a hog would only get slower. */

@@ -178,11 +178,12 @@ test('usage is metered per request and per group', async () => {
     response_bytes: reply.body.length,
     input_tokens: 111,
     output_tokens: 22,
+    cost_micros: 3315, // a model that no table has is as dear as the dearest
   });
   const { rows: usage } = await host.request<{ rows: { group: string }[] }>({ op: 'usage', since_ms: 0 }, 5000);
   assert.deepEqual(
     usage.find((entry) => entry.group === 'metered'),
-    { group: 'metered', requests: 2, input_tokens: 222, output_tokens: 44 },
+    { group: 'metered', requests: 2, input_tokens: 222, output_tokens: 44, cost_micros: 6630 },
   );
 });
 

@@ -101,8 +101,8 @@ describe(`a bubblewrap sandbox ${who}`, { skip }, () => {
   limitTests(runtime, limits, home);
 
   test('leaves no control group behind', { skip: limited('memory_bytes') ? false : 'no control groups here' }, () => {
-    const v1 = `/sys/fs/cgroup/memory/glassclaw/${home.install}`;
-    const folder = existsSync(v1) ? v1 : `/sys/fs/cgroup/glassclaw/${home.install}`;
+    const v1 = `/sys/fs/cgroup/memory/glassclaw/${home.install}/sandboxes`;
+    const folder = existsSync(v1) ? v1 : `/sys/fs/cgroup/glassclaw/${home.install}/sandboxes`;
     const left = existsSync(folder)
       ? readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory())
       : [];

@@ -31,15 +31,18 @@ describe('control groups of version 1', () => {
     const cgroups = new Cgroups(machine);
     const group = cgroups.create('inst', 's1', limits, [DISK]);
     const read = (path: string): string => readFileSync(join(machine.root, path), 'utf8');
-    assert.equal(read('memory/glassclaw/inst/s1/memory.limit_in_bytes'), String(limits.memory_bytes));
-    assert.equal(read('pids/glassclaw/inst/s1/pids.max'), '40');
-    assert.equal(read('blkio/glassclaw/inst/s1/blkio.throttle.write_bps_device'), `7:1 ${8 * 2 ** 20}`);
-    assert.equal(read('blkio/glassclaw/inst/s1/blkio.throttle.write_iops_device'), '7:1 128');
+    assert.equal(read('memory/glassclaw/inst/sandboxes/s1/memory.limit_in_bytes'), String(limits.memory_bytes));
+    assert.equal(read('pids/glassclaw/inst/sandboxes/s1/pids.max'), '40');
+    assert.equal(read('blkio/glassclaw/inst/sandboxes/s1/blkio.throttle.write_bps_device'), `7:1 ${8 * 2 ** 20}`);
+    assert.equal(read('blkio/glassclaw/inst/sandboxes/s1/blkio.throttle.write_iops_device'), '7:1 128');
     assert.deepEqual(
       group.joins,
-      ['memory', 'pids', 'blkio'].map((name) => join(machine.root, name, 'glassclaw/inst/s1/cgroup.procs')),
+      ['memory', 'pids', 'blkio'].map((name) => join(machine.root, name, 'glassclaw/inst/sandboxes/s1/cgroup.procs')),
     );
-    writeFileSync(join(machine.root, 'memory/glassclaw/inst/s1/memory.oom_control'), 'under_oom 0\noom_kill 2\n');
+    writeFileSync(
+      join(machine.root, 'memory/glassclaw/inst/sandboxes/s1/memory.oom_control'),
+      'under_oom 0\noom_kill 2\n',
+    );
     assert.equal(group.oomKills(), 2);
     writeFileSync(group.joins[0]!, '12\n13\n');
     assert.deepEqual(cgroups.pids('inst'), [12, 13]);
@@ -47,11 +50,11 @@ describe('control groups of version 1', () => {
   });
 
   test('put the host beside the sandboxes of the install, and these behind it', () => {
-    const idle = 'cpu/glassclaw/inst/cpu.idle';
+    const idle = 'cpu/glassclaw/inst/sandboxes/cpu.idle';
     const machine = host('v1-idle', { ...files, [idle]: '0' }, 0);
     new Cgroups(machine).create('inst', 's1', limits, [DISK]);
     assert.equal(readFileSync(join(machine.root, idle), 'utf8'), '1');
-    assert.equal(readFileSync(join(machine.root, 'cpu/glassclaw/host/cgroup.procs'), 'utf8'), '77');
+    assert.equal(readFileSync(join(machine.root, 'cpu/glassclaw/inst/host/cgroup.procs'), 'utf8'), '77');
   });
 
   test('say which controller is missing', () => {
@@ -81,13 +84,13 @@ describe('control groups of version 2', () => {
     const read = (path: string): string => readFileSync(join(machine.root, 'unit', path), 'utf8');
     assert.equal(read('glassclaw/host/cgroup.procs'), '77');
     const group = cgroups.create('inst', 's1', limits, [DISK]);
-    for (const level of ['', 'glassclaw/', 'glassclaw/inst/']) {
+    for (const level of ['', 'glassclaw/', 'glassclaw/inst/', 'glassclaw/inst/sandboxes/']) {
       assert.equal(read(`${level}cgroup.subtree_control`), '+memory +pids +io');
     }
-    assert.equal(read('glassclaw/inst/s1/memory.max'), String(limits.memory_bytes));
-    assert.equal(read('glassclaw/inst/s1/pids.max'), '40');
-    assert.equal(read('glassclaw/inst/s1/io.max'), `7:1 wbps=${8 * 2 ** 20} wiops=128`);
-    assert.deepEqual(group.joins, [join(machine.root, 'unit/glassclaw/inst/s1/cgroup.procs')]);
+    assert.equal(read('glassclaw/inst/sandboxes/s1/memory.max'), String(limits.memory_bytes));
+    assert.equal(read('glassclaw/inst/sandboxes/s1/pids.max'), '40');
+    assert.equal(read('glassclaw/inst/sandboxes/s1/io.max'), `7:1 wbps=${8 * 2 ** 20} wiops=128`);
+    assert.deepEqual(group.joins, [join(machine.root, 'unit/glassclaw/inst/sandboxes/s1/cgroup.procs')]);
     assert.equal(cgroups.missing('cpu'), 'the cpu controller is not delegated');
   });
 
