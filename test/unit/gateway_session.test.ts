@@ -35,6 +35,8 @@ let sessions: EgressSessions;
 let vault: Vault;
 let authority: CertificateAuthority;
 let opened = 0;
+/** The fault point of the audit that throws. */
+let failing = '';
 
 before(async () => {
   model = await startModel();
@@ -58,7 +60,9 @@ beforeEach(() => {
   model.mode = 'ok';
   model.script = echoScript;
   alerts.length = 0;
-  audit = new Audit(join(home, `audit${++opened}.db`), systemClock, noFaults);
+  failing = '';
+  const faults = { point: (name: string) => assert.notEqual(name, failing) };
+  audit = new Audit(join(home, `audit${++opened}.db`), systemClock, faults);
   sessions = new EgressSessions(
     paths,
     {
@@ -82,8 +86,8 @@ beforeEach(() => {
   );
 });
 
-async function open(more = ''): Promise<string> {
-  const yaml = `model: {upstream: "${model.origin}"${more}}\n`;
+async function open(more = '', rest = ''): Promise<string> {
+  const yaml = `model: {upstream: "${model.origin}"${more}}\n${rest}`;
   const socket = join(paths.run, `${opened}`, 'egress.sock');
   mkdirSync(dirname(socket), { recursive: true });
   await sessions.open('s1', 'assistant', keptGroup(paths, 'assistant', yaml), socket);
@@ -124,6 +128,14 @@ test('a request that cannot be recorded is not made', async () => {
   assert.equal(model.requests.length, 0);
   assert.deepEqual(alerts, ['storage']);
   assert.equal((await ask(socket, '/other')).status, 403, 'a refusal needs no disk');
+});
+
+test('what was reserved for a request that could not be recorded is free again', async () => {
+  const socket = await open('', 'budget: {tokens_per_day: 4500}\n');
+  failing = 'audit.begin:before';
+  assert.equal((await ask(socket, MESSAGES)).status, 503);
+  failing = '';
+  assert.equal((await ask(socket, MESSAGES)).status, 200);
 });
 
 test('a secret that no header can carry is refused without being shown', async () => {
