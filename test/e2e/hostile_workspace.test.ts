@@ -14,8 +14,8 @@ import { rows, sessionOf, type Terminal } from '../fakes/terminal.ts';
  * next sandbox starts, and nothing outside of the workspace and the session's own state changes.
  */
 const LIMITS = 'limits: {memory: 512MiB, pids: 64, turn: 20s}\n';
-/** A warm answer takes 30 ms alone, and some hundred on a machine that does other things as well. */
-const NEIGHBOUR_MS = 3000;
+/** No measurement, which is the bench's: a warm answer takes 30 ms alone, and one that waits for its neighbour takes a turn's 20 s. */
+const NEIGHBOUR_MS = 15_000;
 
 let made: ScriptedInstall;
 let neighbour: Terminal;
@@ -61,8 +61,10 @@ async function live(chat: string): Promise<Status['sessions'][number] | undefine
   return sessions.find((session) => session.session === sessionOf(made.install, chat));
 }
 
+/** Nothing to do when it has ended of itself. */
 async function endSandbox(chat: string): Promise<void> {
-  process.kill((await live(chat))!.pid!, 'SIGKILL');
+  const pid = (await live(chat))?.pid;
+  if (pid != null) process.kill(pid, 'SIGKILL');
   await until('it has ended', async () => assert.equal(await live(chat), undefined));
 }
 
@@ -153,7 +155,7 @@ test('a hundred thousand files slow nobody else down, and the next sandbox start
   await endSandbox('many');
   const began = performance.now();
   assert.match(await ask(agent, 'hello again'), /hello again/);
-  assert.ok(performance.now() - began < 10 * NEIGHBOUR_MS);
+  assert.ok(performance.now() - began < 2 * NEIGHBOUR_MS);
   await shell(agent, 'rm -rf many');
 });
 
@@ -199,10 +201,11 @@ test('a runner that is stopped does not hold its turn: its sandbox ends, the rea
 
 test('a fork bomb that leaves its command goes on within its limits, and slows nobody down', async () => {
   const agent = await made.terminal('detached');
-  await shell(agent, `setsid sh -c 'b() { b | b & }; b; sleep 1; b' > /dev/null 2>&1 &`);
+  const bomb = 'b() { b | b & }; : > left; b; sleep 1; b';
+  await shell(agent, `setsid sh -c '${bomb}' > /dev/null 2>&1 & until [ -e left ]; do sleep 0.1; done`);
   await answersInTime('a fork bomb');
   await answersInTime('a fork bomb');
-  if ((await live('detached')) !== undefined) await endSandbox('detached');
+  await endSandbox('detached');
   assert.match(await shell(agent, 'echo alive'), /alive/);
 });
 

@@ -26,8 +26,8 @@ test('a state that is over its cap ends its session, and the next turn begins wi
       "SELECT data FROM events WHERE kind = 'sandbox.ended' AND session_id = ?",
       Number(session.slice(1)),
     ).map(({ data }) => JSON.parse(data).reason);
-  // What fills it outlives its turn, as an agent that means harm would do it.
-  await shell(chat, `setsid sh -c '${FILL}' >/dev/null 2>&1 & echo begun`);
+  // What fills it outlives its turn, as an agent that means harm would do it: once it has left the command's process group.
+  await shell(chat, `setsid sh -c ': > left; ${FILL}' >/dev/null 2>&1 & until [ -e left ]; do sleep 0.1; done`);
   const ended = async (): Promise<string> => {
     const [reason] = ends();
     if (reason === undefined) throw new Error('it goes on');
