@@ -7,7 +7,7 @@ import { systemClock } from './base/clock.ts';
 import { readInstall } from './base/config.ts';
 import { exitCodeOf, messageOf, OperatingError } from './base/errors.ts';
 import { faultsFrom } from './base/faults.ts';
-import { AGENT_TLS_MS, MODEL_FIRST_BYTE_MS, MODEL_IDLE_MS } from './base/limits.ts';
+import { AGENT_TLS_MS, AUDIT_ANCHOR_MS, MODEL_FIRST_BYTE_MS, MODEL_IDLE_MS } from './base/limits.ts';
 import { type Log, openLog } from './base/log.ts';
 import { dropStartGarbage } from './base/memory.ts';
 import { homeFrom, type Paths, pathsOf, prepareHome } from './base/paths.ts';
@@ -91,6 +91,7 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
   const sessions = new EgressSessions(paths, context, upstreamTrust(paths));
   const names = (): string[] => vault.names();
   const host = new HostService(sessions, audit, names, log);
+  setInterval(() => host.anchor(), AUDIT_ANCHOR_MS).unref();
   const operator = new OperatorService(vault, audit, () => host.tell({ event: 'secrets', names: names() }), log);
   const servers: Server[] = [
     await serveLines(paths.vaultSocket, operator),

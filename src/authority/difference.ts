@@ -15,6 +15,8 @@ export interface Capability {
 }
 
 export interface Change {
+  /** Of the capability. */
+  name: string;
   kind: 'gains' | 'loses' | 'changes';
   words: string;
 }
@@ -116,11 +118,18 @@ export function difference(before: Authority | null, next: Authority): Change[] 
   return [
     ...gained.map((one): Change => {
       const was = partner(one);
-      if (was !== undefined) return { kind: 'changes', words: `${one.name}: ${was.words} → ${one.words}` };
-      return { kind: 'gains', words: one.single ? `${one.name}: ${one.words}` : one.words };
+      if (was !== undefined)
+        return { name: one.name, kind: 'changes', words: `${one.name}: ${was.words} → ${one.words}` };
+      return { name: one.name, kind: 'gains', words: one.single ? `${one.name}: ${one.words}` : one.words };
     }),
     ...lost
       .filter((one) => !(one.single && wanted.some((other) => other.name === one.name)))
-      .map((one): Change => ({ kind: 'loses', words: one.single ? `${one.name}: ${one.words}` : one.words })),
+      .map(
+        (one): Change => ({
+          name: one.name,
+          kind: 'loses',
+          words: one.single ? `${one.name}: ${one.words}` : one.words,
+        }),
+      ),
   ];
 }

@@ -296,8 +296,14 @@ export const SOCKET_REQUESTS_MAX = 256;
 export const SOCKET_BACKLOG_BYTES_MAX = 4 * MIB;
 /** UTF-8 bytes of a request target that egress looks at: what servers take in a request line. */
 export const EGRESS_TARGET_BYTES_MAX = 8 * KIB;
+/** A body up to this, whose length is known, is read before its request leaves. */
+export const SMALL_BODY_BYTES = 64 * KIB;
 /** Pages of audit.db's log before they are moved: at SQLite's 1000, one request in 200 waited 4 ms for the disk. */
 export const AUDIT_WAL_PAGES = 4000;
+/** While requests are made, the head of the audit's chain is written into the ledger this often. */
+export const AUDIT_ANCHOR_MS = MINUTE_MS;
+/** The newest of those heads that a check compares: each vouches for all that came before it. */
+export const AUDIT_ANCHORS_MAX = 200;
 /** A request that began longer before the newest one cannot have been running at a crash: no turn is near as long. */
 export const AUDIT_OPEN_MS = 24 * 60 * MINUTE_MS;
 

@@ -101,7 +101,8 @@ function describe(plan: Plan, io: Io): void {
   io.out(dim(io, `  hash ${plan.hash}`));
 }
 
-function changeLine({ kind, words }: Change, io: Io): string {
+/** A change as one line. */
+export function changeLine({ kind, words }: Change, io: Io): string {
   const text = `${`${kind}:`.padEnd(8)} ${printable(words)}`;
   return kind === 'loses' ? dim(io, text) : text;
 }

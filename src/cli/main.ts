@@ -90,9 +90,9 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'egress',
-    usage: 'egress explain <group> <METHOD> <URL>',
-    summary: 'which rule of a group decides about a request',
-    flags: [],
+    usage: 'egress explain|diff|log|verify …',
+    summary: 'which rule decides, what an edit changes, what was asked for',
+    flags: ['--since', '--limit'],
     words: 4,
     load: async () => (await import('./egress.ts')).egress,
   },

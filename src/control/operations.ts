@@ -2,12 +2,13 @@ import { z } from 'zod';
 import { nameSchema } from '../base/config.ts';
 import { OperatingError } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
-import { CONTROL_ROWS_MAX, LOCAL_HISTORY_MAX, MESSAGE_TEXT_BYTES_MAX } from '../base/limits.ts';
+import { AUDIT_ROWS_MAX, CONTROL_ROWS_MAX, LOCAL_HISTORY_MAX, MESSAGE_TEXT_BYTES_MAX } from '../base/limits.ts';
 import type { Accepted, IncomingFile } from '../channels/channel.ts';
 import { checkFiles, harmlessName } from '../channels/files.ts';
 import type { LocalChannel, LocalMessage } from '../channels/local/local.ts';
+import { type AskEgress, checkAudit, egressLog } from '../evidence/egress_log.ts';
 import type { Status } from '../evidence/status.ts';
-import { findMessage, type Trace, traceOf } from '../evidence/trace.ts';
+import { type AskAudit, findMessage, type Trace, traceOf } from '../evidence/trace.ts';
 import { chatByPlatformId } from '../ledger/chats.ts';
 import { type EventRow, eventsAfter, lastEventId } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -15,7 +16,6 @@ import { outcomeOf } from '../ledger/messages.ts';
 import { recentOutbound } from '../ledger/outbound.ts';
 import type { Groups } from '../operations/groups.ts';
 import type { Inspected } from '../operations/proofs.ts';
-import type { AuditRow } from '../protocol/gateway.ts';
 
 /**
  * Everything a client can ask of the host, in one table: name, what it is for, the schema of its input, and what does
@@ -30,7 +30,8 @@ export interface ControlServices {
   /** What the operator is called in what is recorded. */
   operator: string;
   status(): Promise<Status>;
-  audit(session: string, from_ms: number, to_ms: number): Promise<AuditRow[]>;
+  /** The gateway's evidence. */
+  egress: { audit: AskAudit } & AskEgress;
   /** A message typed by the operator. Rejects with `OperatingError` when nothing of it was kept. */
   say(chat: string, text: string, files: IncomingFile[], key: string): Promise<Accepted>;
   /** Returns how many alerts stood. */
@@ -73,6 +74,11 @@ const INPUTS = {
     group: nameSchema,
     method: z.string().regex(/^[A-Za-z]{1,20}$/, 'must be a method such as GET'),
     url: z.string().min(1).max(10_000),
+  }),
+  egress_log: z.strictObject({
+    group: nameSchema.nullable().default(null),
+    since_ms: z.int().min(0).default(0),
+    limit: z.int().min(1).max(AUDIT_ROWS_MAX).default(50),
   }),
   inspect: z.strictObject({
     group: nameSchema,
@@ -200,6 +206,19 @@ export const OPERATIONS: readonly Operation[] = [
       value(groups.explain(input.group, input.method, input.url)),
   },
   {
+    name: 'egress_log',
+    summary: 'the requests of groups, with the turns that they were made in',
+    input: INPUTS.egress_log,
+    handle: async ({ ledger, egress }, input: z.infer<typeof INPUTS.egress_log>) =>
+      value({ rows: await egressLog(ledger.db, egress, input) }),
+  },
+  {
+    name: 'egress_verify',
+    summary: 'whether the record of requests is whole and unchanged',
+    input: INPUTS.none,
+    handle: async ({ ledger, egress }) => value(await checkAudit(ledger.db, egress)),
+  },
+  {
     name: 'inspect',
     summary: 'prove a group’s boundary by trying to break it, and show what it is',
     input: INPUTS.inspect,
@@ -290,7 +309,7 @@ function history(ledger: Ledger, chat: string, limit: number): object[] {
 
 function trace(services: ControlServices, what: string): Promise<Trace> {
   const { db } = services.ledger;
-  return traceOf(db, findMessage(db, what), services.audit);
+  return traceOf(db, findMessage(db, what), (...window) => services.egress.audit(...window));
 }
 
 function outcome(services: ControlServices, what: string): Streaming {

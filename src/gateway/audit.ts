@@ -1,4 +1,5 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import { type Faults, guarded } from '../base/faults.ts';
 import { AUDIT_OPEN_MS, AUDIT_PATH_CHARS_MAX, AUDIT_ROWS_MAX, AUDIT_WAL_PAGES } from '../base/limits.ts';
@@ -6,13 +7,15 @@ import { redact } from '../base/log.ts';
 import type { AuditRow, UsageRow } from '../protocol/gateway.ts';
 import { openDatabase } from '../vault/schema.ts';
 import type { Used } from './budget.ts';
+import { begunLink, ChainCheck, type Chained, type Ended, endedLink, FIRST_LINK, type Link } from './chain.ts';
 import type { Amount } from './prices.ts';
-import type { Usage } from './usage.ts';
+import { NO_USAGE, type Usage } from './usage.ts';
 
 /**
  * `audit.db`: one row per request of an agent. It is inserted before the first byte leaves; a request that cannot be
  * recorded is not made. WAL with synchronous NORMAL: 0.02 ms a row instead of 0.45, and a crash of this process loses
- * none; a power cut may lose the newest. Two indexes and no more: each one costs 15 µs of every request.
+ * none; a power cut may lose the newest. An id is the time in microseconds, so that a window of time is a range of rows and
+ * no index is needed: each one costs 15 µs of every request.
  */
 
 const MIGRATIONS = [
@@ -41,7 +44,22 @@ const MIGRATIONS = [
   `ALTER TABLE requests ADD COLUMN service TEXT;`,
   `ALTER TABLE requests ADD COLUMN cost_micros INTEGER NOT NULL DEFAULT 0;
    ALTER TABLE requests ADD COLUMN tokens INTEGER NOT NULL DEFAULT 0;`,
+  // Of rows from before there was a chain its columns are null.
+  `DROP INDEX requests_session;
+   DROP INDEX requests_at;
+   UPDATE requests SET id = at_ms * 1000 + id % 1000;
+   ALTER TABLE requests ADD COLUMN begun_seq INTEGER;
+   ALTER TABLE requests ADD COLUMN begun_hash TEXT;
+   ALTER TABLE requests ADD COLUMN ended_seq INTEGER;
+   ALTER TABLE requests ADD COLUMN ended_hash TEXT;`,
 ];
+
+/** Ids to a millisecond. */
+const IDS_PER_MS = 1000;
+/** How far a clock that was set back may be behind the ids. */
+const CLOCK_BACK_MS = 60 * 60 * 1000;
+/** Rows that are checked before others get their turn. */
+const CHECKED_AT_ONCE = 500;
 
 const COLUMNS = `id, session, group_name AS "group", at_ms, ended_ms, method, host, path, decision, rule, status, secret,
   service, model, request_bytes, response_bytes, input_tokens, output_tokens, cost_micros`;
@@ -74,12 +92,22 @@ export interface Outcome extends Usage {
   redacted: number;
 }
 
+/** The row of a request that runs. */
+export interface Running {
+  id: number;
+  rule: string;
+}
+
+const NO_OUTCOME = { ...NO_USAGE, request_bytes: 0, response_bytes: 0, redacted: 0 };
+
 export class Audit {
   readonly #db: DatabaseSync;
   readonly #clock: Clock;
   readonly #faults: Faults;
   readonly #insert: StatementSync;
   readonly #update: StatementSync;
+  #lastId: number;
+  #head: Link;
 
   /** Opens or creates the file. Requests that a crash left open are closed as `error`. Throws `OperatingError`. */
   constructor(path: string, clock: Clock, faults: Faults) {
@@ -89,72 +117,92 @@ export class Audit {
       openDatabase(path, { synchronous: 'NORMAL', migrations: MIGRATIONS }),
     );
     this.#insert = this.#db.prepare(
-      `INSERT INTO requests (session, group_name, at_ms, method, host, path, rule, service, decision, secret, ended_ms, status,
-         cost_micros, tokens)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO requests (id, session, group_name, at_ms, method, host, path, service, secret, rule, decision, ended_ms,
+         status, cost_micros, tokens, begun_seq, begun_hash, ended_seq, ended_hash)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     );
     this.#update = this.#db.prepare(
-      `UPDATE requests SET ended_ms = ?, decision = ?, rule = coalesce(?, rule), status = ?, model = ?,
-         request_bytes = ?, response_bytes = ?, input_tokens = ?, output_tokens = ?, redacted = ?,
-         cost_micros = ?, tokens = ? WHERE id = ?`,
+      `UPDATE requests SET ended_ms = ?, decision = ?, rule = ?, status = ?, model = ?, request_bytes = ?,
+         response_bytes = ?, input_tokens = ?, output_tokens = ?, redacted = ?, cost_micros = ?, tokens = ?,
+         ended_seq = ?, ended_hash = ? WHERE id = ?`,
     );
     this.#db.exec(`PRAGMA wal_autocheckpoint = ${AUDIT_WAL_PAGES}`);
-    const orphans = this.#db.prepare(
-      `UPDATE requests SET ended_ms = ?, decision = 'error'
-       WHERE ended_ms IS NULL AND at_ms >= (SELECT max(at_ms) FROM requests) - ?`,
-    );
-    guarded(faults, 'audit.recover', () => orphans.run(clock.now(), AUDIT_OPEN_MS));
+    const last = this.#db.prepare('SELECT coalesce(max(id), 0) AS id FROM requests').get() as { id: number };
+    this.#lastId = last.id;
+    this.#head = this.#lastLink();
+    guarded(faults, 'audit.recover', () => this.#closeOrphans());
+  }
+
+  /** The newest link of the chain: what an anchor holds. */
+  get head(): Link {
+    return this.#head;
   }
 
   /**
-   * Records an allowed request, with what is reserved for it, before it leaves; returns its id. Throws when it cannot: then
-   * it must not leave.
+   * Records an allowed request, with what is reserved for it, before it leaves. Throws when it cannot: then it must not
+   * leave.
    */
-  begin(asked: Asked, secret: string | null, reserved: Amount): number {
-    return guarded(this.#faults, 'audit.begin', () => this.#add(asked, 'allow', secret, null, null, reserved));
+  begin(asked: Asked, secret: string | null, reserved: Amount): Running {
+    return guarded(this.#faults, 'audit.begin', () => this.#add(asked, secret, reserved, null));
   }
 
   /** Throws when the disk refuses; the row then stays open until the next start. */
-  end(id: number, end: Outcome, used: Amount): void {
-    guarded(this.#faults, 'audit.end', () =>
-      this.#update.run(
-        this.#clock.now(),
-        end.decision,
-        end.rule,
-        end.status,
-        end.model,
-        end.request_bytes,
-        end.response_bytes,
-        end.input_tokens,
-        end.output_tokens,
-        end.redacted,
-        used.cost_micros,
-        used.tokens,
-        id,
-      ),
-    );
+  end({ id, rule }: Running, { rule: changed, ...outcome }: Outcome, used: Amount): void {
+    const ended = { ...outcome, ...used, id, rule: changed ?? rule, ended_ms: this.#clock.now() };
+    guarded(this.#faults, 'audit.end', () => this.#end(ended));
   }
 
   /** Records a refused request. Throws when the disk refuses. */
   refused(asked: Asked, status: number): void {
-    guarded(this.#faults, 'audit.refused', () => this.#add(asked, 'deny', null, this.#clock.now(), status, NOTHING));
+    guarded(this.#faults, 'audit.refused', () => this.#add(asked, null, NOTHING, status));
   }
 
   /** The requests of a session in a window, oldest first, at most one answer's worth. */
   rows(session: string, from_ms: number, to_ms: number): AuditRow[] {
     const statement = this.#db.prepare(
-      `SELECT ${COLUMNS} FROM requests WHERE session = ? AND at_ms BETWEEN ? AND ? ORDER BY at_ms, id LIMIT ?`,
+      `SELECT ${COLUMNS} FROM requests WHERE id BETWEEN ? AND ? AND session = ? AND at_ms BETWEEN ? AND ? ORDER BY id LIMIT ?`,
     );
-    return statement.all(session, from_ms, to_ms, AUDIT_ROWS_MAX) as unknown as AuditRow[];
+    const [first, last] = [from_ms * IDS_PER_MS, (to_ms + CLOCK_BACK_MS) * IDS_PER_MS];
+    return statement.all(first, last, session, from_ms, to_ms, AUDIT_ROWS_MAX) as unknown as AuditRow[];
+  }
+
+  /** The newest requests since a time, oldest first; `group` null: of all. Reads all rows since then. */
+  log(group: string | null, since_ms: number, most: number): AuditRow[] {
+    const statement = this.#db.prepare(
+      `SELECT ${COLUMNS} FROM requests WHERE id >= ? AND at_ms >= ? AND (?3 IS NULL OR group_name = ?3) ORDER BY id DESC LIMIT ?`,
+    );
+    const rows = statement.all(since_ms * IDS_PER_MS, since_ms, group, most) as unknown as AuditRow[];
+    return rows.reverse();
+  }
+
+  /** Whether all rows are those that were written, and agree with `anchors`. Others get their turn between portions. */
+  async check(anchors: readonly Link[]): Promise<{ links: number; broken: string | null }> {
+    const until = this.#lastId;
+    const statement = this.#db.prepare(
+      `SELECT id, session, group_name AS "group", at_ms, method, host, path, service, secret, ended_ms, decision, rule, status,
+         model, request_bytes, response_bytes, input_tokens, output_tokens, redacted, cost_micros, tokens,
+         begun_seq, begun_hash, ended_seq, ended_hash
+       FROM requests WHERE id > ? AND id <= ? ORDER BY id LIMIT ${CHECKED_AT_ONCE}`,
+    );
+    const check = new ChainCheck(anchors);
+    for (let after = -1; ; ) {
+      const rows = statement.all(after, until) as unknown as Chained[];
+      for (const row of rows) check.push(row);
+      if (rows.length < CHECKED_AT_ONCE) break;
+      after = rows.at(-1)!.id;
+      await setImmediate();
+    }
+    check.end();
+    return { links: check.links, broken: check.broken };
   }
 
   /** What a group's requests that left have used, and what is reserved for those that run. Throws when the disk refuses. */
   usedSince(group: string, since_ms: number): Used {
     const statement = this.#db.prepare(
       `SELECT coalesce(sum(cost_micros), 0) AS cost_micros, coalesce(sum(tokens), 0) AS tokens, count(*) AS requests
-       FROM requests WHERE group_name = ? AND at_ms >= ? AND decision <> 'deny'`,
+       FROM requests WHERE id >= ? AND at_ms >= ? AND group_name = ? AND decision <> 'deny'`,
     );
-    return statement.get(group, since_ms) as unknown as Used;
+    return statement.get(since_ms * IDS_PER_MS, since_ms, group) as unknown as Used;
   }
 
   /** Of models. */
@@ -162,17 +210,17 @@ export class Audit {
     const statement = this.#db.prepare(
       `SELECT group_name AS "group", count(*) AS requests, coalesce(sum(input_tokens), 0) AS input_tokens,
          coalesce(sum(output_tokens), 0) AS output_tokens, sum(cost_micros) AS cost_micros
-       FROM requests WHERE at_ms >= ? AND decision <> 'deny' AND service IS NULL GROUP BY group_name ORDER BY group_name`,
+       FROM requests WHERE id >= ? AND at_ms >= ? AND decision <> 'deny' AND service IS NULL GROUP BY group_name ORDER BY group_name`,
     );
-    return statement.all(since_ms) as unknown as UsageRow[];
+    return statement.all(since_ms * IDS_PER_MS, since_ms) as unknown as UsageRow[];
   }
 
   /** Requests of a group that a service let out since a time. Reads all rows since then: for the start of a count. */
   countSince(group: string, service: string, since_ms: number): number {
     const statement = this.#db.prepare(
-      "SELECT count(*) AS n FROM requests WHERE at_ms >= ? AND group_name = ? AND service = ? AND decision <> 'deny'",
+      "SELECT count(*) AS n FROM requests WHERE id >= ? AND at_ms >= ? AND group_name = ? AND service = ? AND decision <> 'deny'",
     );
-    return (statement.get(since_ms, group, service) as { n: number }).n;
+    return (statement.get(since_ms * IDS_PER_MS, since_ms, group, service) as { n: number }).n;
   }
 
   /** When each secret was last injected. Reads the whole table: for an operator's list, not for a request. */
@@ -187,32 +235,68 @@ export class Audit {
     this.#db.close();
   }
 
-  #add(
-    asked: Asked,
-    decision: 'allow' | 'deny',
-    secret: string | null,
-    ended_ms: number | null,
-    status: number | null,
-    { cost_micros, tokens }: Amount,
-  ): number {
+  #add(asked: Asked, secret: string | null, { cost_micros, tokens }: Amount, refusedWith: number | null): Running {
+    const at_ms = this.#clock.now();
+    const id = Math.max(this.#lastId + 1, at_ms * IDS_PER_MS);
     // The agent's own text: it may carry anything.
     const path = redact(asked.path.slice(0, AUDIT_PATH_CHARS_MAX));
-    const { lastInsertRowid } = this.#insert.run(
-      asked.session,
-      asked.group,
-      this.#clock.now(),
-      asked.method,
-      asked.host,
-      path,
-      asked.rule,
-      asked.service,
-      decision,
-      secret,
-      ended_ms,
-      status,
-      cost_micros,
-      tokens,
+    const { session, group, method, host, service, rule } = asked;
+    const begun = begunLink(this.#head, { id, session, group, at_ms, method, host, path, service, secret });
+    const refused = refusedWith !== null;
+    const [decision, ended_ms] = refused ? ['deny', at_ms] : ['allow', null];
+    const outcome = { ...NO_OUTCOME, id, ended_ms: at_ms, decision, rule, status: refusedWith, cost_micros, tokens };
+    const ended = refused ? endedLink(begun, outcome) : null;
+    const asking = [id, session, group, at_ms, method, host, path, service, secret, rule];
+    const links = [begun.seq, begun.hash, ended?.seq ?? null, ended?.hash ?? null];
+    this.#insert.run(...asking, decision, ended_ms, refusedWith, cost_micros, tokens, ...links);
+    this.#lastId = id;
+    this.#head = ended ?? begun;
+    return { id, rule };
+  }
+
+  #end(row: Ended): void {
+    const link = endedLink(this.#head, row);
+    this.#update.run(
+      row.ended_ms,
+      row.decision,
+      row.rule,
+      row.status,
+      row.model,
+      row.request_bytes,
+      row.response_bytes,
+      row.input_tokens,
+      row.output_tokens,
+      row.redacted,
+      row.cost_micros,
+      row.tokens,
+      link.seq,
+      link.hash,
+      row.id,
     );
-    return Number(lastInsertRowid);
+    this.#head = link;
+  }
+
+  #closeOrphans(): void {
+    const orphans = this.#db
+      .prepare(
+        `SELECT id, rule, status, model, request_bytes, response_bytes, input_tokens, output_tokens, redacted, cost_micros,
+           tokens FROM requests WHERE id >= ? AND ended_ms IS NULL ORDER BY id`,
+      )
+      .all(this.#oldestOpen()) as unknown as Omit<Ended, 'decision' | 'ended_ms'>[];
+    for (const orphan of orphans) this.#end({ ...orphan, decision: 'error', ended_ms: this.#clock.now() });
+  }
+
+  #lastLink(): Link {
+    const last = this.#db.prepare(
+      `SELECT begun_seq AS seq, begun_hash AS hash FROM requests WHERE id >= ?1 AND begun_seq IS NOT NULL
+       UNION ALL SELECT ended_seq, ended_hash FROM requests WHERE id >= ?1 AND ended_seq IS NOT NULL
+       ORDER BY seq DESC LIMIT 1`,
+    );
+    return (last.get(this.#oldestOpen()) as Link | undefined) ?? FIRST_LINK;
+  }
+
+  /** No row before this id can belong to a request that ran at the last crash. */
+  #oldestOpen(): number {
+    return this.#lastId - AUDIT_OPEN_MS * IDS_PER_MS;
   }
 }

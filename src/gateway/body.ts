@@ -1,20 +1,38 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
+import { SMALL_BODY_BYTES } from '../base/limits.ts';
 
 /** The reason that a body was cut off. */
 export class BodyTooLargeError extends Error {}
 
-/** Reads a body that must be looked at before it leaves. Rejects with `BodyTooLargeError`, or when the agent goes away. */
-export async function wholeBody(source: IncomingMessage, bytesMax: number): Promise<Buffer> {
+/**
+ * Reads a body whole before its request leaves. Rejects with `BodyTooLargeError`, or when the agent goes away; what comes
+ * after that is dropped, so that the agent can finish sending and read the answer.
+ */
+export function wholeBody(source: IncomingMessage, bytesMax: number): Promise<Buffer> {
+  const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const parts: Buffer[] = [];
-  for await (const part of new CappedBody(source, bytesMax)) parts.push(part as Buffer);
-  return Buffer.concat(parts);
+  let bytes = 0;
+  source.on('data', (part: Buffer) => {
+    bytes += part.length;
+    if (bytes <= bytesMax) parts.push(part);
+    else reject(new BodyTooLargeError('the request body is too large'));
+  });
+  source.on('end', () => resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts)));
+  source.on('error', reject);
+  return promise;
 }
 
 /** Whether a request says that a body follows. */
 export function hasBody(request: IncomingMessage): boolean {
   const length = request.headers['content-length'];
   return request.headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
+}
+
+/** Whether all of a body fits into memory without a thought: read at once it costs a third less than as a stream. */
+export function isSmall(request: IncomingMessage): boolean {
+  const length = request.headers['content-length'];
+  return length !== undefined && Number(length) <= SMALL_BODY_BYTES;
 }
 
 /**

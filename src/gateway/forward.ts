@@ -56,6 +56,7 @@ class Forwarder implements Dispatcher.DispatchHandler {
   #status: number | null = null;
   #informational = 0;
   #bytesDown = 0;
+  #maskedInHead = 0;
   #done = false;
 
   constructor(exchange: Exchange) {
@@ -107,9 +108,11 @@ class Forwarder implements Dispatcher.DispatchHandler {
     const patterns = injection?.patterns ?? null;
     if (patterns !== null) this.#redactor = new Redactor(patterns);
     if (kind === 'model') this.#usage = new UsageReader(headers['content-type']);
+    const kept = replyHeaders(headers);
+    const masked = patterns?.mask(kept) ?? { lines: kept, count: 0 };
+    this.#maskedInHead = masked.count;
     try {
-      const kept = replyHeaders(headers, (text) => patterns?.mask(text) ?? text);
-      guarded(faults, 'model.reply', () => response.writeHead(status, kept));
+      guarded(faults, 'model.reply', () => response.writeHead(status, masked.lines));
     } catch {
       this.#broken('sent a malformed header');
       return;
@@ -193,7 +196,7 @@ class Forwarder implements Dispatcher.DispatchHandler {
       status,
       request_bytes: this.#exchange.body?.length ?? this.#body?.bytes ?? 0,
       response_bytes: this.#bytesDown,
-      redacted: this.#redactor?.count ?? 0,
+      redacted: this.#maskedInHead + (this.#redactor?.count ?? 0),
     });
   }
 }

@@ -60,8 +60,8 @@ export function requestHeaders(raw: readonly string[], named: string | undefined
   return kept;
 }
 
-/** The reply's headers as sent to the agent. */
-export function replyHeaders(headers: IncomingHttpHeaders, mask: (text: string) => string): string[] {
+/** The reply's headers as sent to the agent: names and values in turn. */
+export function replyHeaders(headers: IncomingHttpHeaders): string[] {
   const named = headers.connection;
   const dropped = named === undefined ? null : new Set(named.toLowerCase().split(/\s*,\s*/));
   const kept: string[] = [];
@@ -69,7 +69,7 @@ export function replyHeaders(headers: IncomingHttpHeaders, mask: (text: string) 
     if (REPLY_DROPPED.has(name) || dropped?.has(name)) continue;
     const value = headers[name];
     if (value === undefined) continue;
-    for (const one of Array.isArray(value) ? value : [value]) kept.push(name, mask(one));
+    for (const one of Array.isArray(value) ? value : [value]) kept.push(name, one);
   }
   return kept;
 }

@@ -18,6 +18,8 @@ export class HostService implements LineService<GatewayRequest> {
   readonly #audit: Audit;
   readonly #names: () => string[];
   #host: Peer | null = null;
+  /** Of the last link that a host was given. */
+  #anchored = 0;
 
   constructor(sessions: EgressSessions, audit: Audit, names: () => string[], log: Log) {
     this.#sessions = sessions;
@@ -29,6 +31,14 @@ export class HostService implements LineService<GatewayRequest> {
   /** Tells the host, if there is one; an event without a host is lost, and the host asks again when it connects. */
   tell(event: GatewayEvent): void {
     this.#host?.send(event);
+  }
+
+  /** Gives the host the head of the audit's chain, if it is another one than last time. */
+  anchor(): void {
+    const { head } = this.#audit;
+    if (head.seq === this.#anchored || this.#host === null) return;
+    this.#anchored = head.seq;
+    this.tell({ event: 'anchor', ...head });
   }
 
   readonly connected = (peer: Peer): void => {
@@ -59,14 +69,20 @@ export class HostService implements LineService<GatewayRequest> {
     switch (request.op) {
       case 'open':
         await this.#sessions.open(request.session, request.group, request.policy, request.socket);
+        this.anchor();
         return {};
       case 'close':
         this.#sessions.close(request.session);
+        this.anchor();
         return {};
       case 'names':
         return { names: this.#names() };
       case 'audit':
         return { rows: this.#audit.rows(request.session, request.from_ms, request.to_ms) };
+      case 'log':
+        return { rows: this.#audit.log(request.group, request.since_ms, request.limit) };
+      case 'check':
+        return this.#audit.check(request.anchors);
       case 'usage':
         return { rows: this.#audit.usage(request.since_ms) };
       default:

@@ -3,8 +3,8 @@ import type { Duplex } from 'node:stream';
 import type { Faults } from '../base/faults.ts';
 import { SESSION_REQUESTS_MAX } from '../base/limits.ts';
 import { type Admission, bodyTooLarge, Gate, isFree, nameOf } from './admission.ts';
-import { type Asked, NOTHING, type Outcome } from './audit.ts';
-import { BodyTooLargeError, hasBody, wholeBody } from './body.ts';
+import { type Asked, NOTHING, type Outcome, type Running } from './audit.ts';
+import { BodyTooLargeError, hasBody, isSmall, wholeBody } from './body.ts';
 import type { Budgets, Reservation } from './budget.ts';
 import type { CertificateAuthority } from './ca.ts';
 import { type Deadlines, forward } from './forward.ts';
@@ -124,11 +124,12 @@ export class EgressSession {
     if (!admitted.allow) return this.#refuse({ request, response, asked }, admitted);
     const { host, path, rule, service } = admitted;
     const exchange = { request, response, asked: { ...asked, host, path, rule, service } };
-    if (admitted.denyJson.length > 0 && hasBody(request)) void this.#readThenSend(exchange, admitted);
+    const reads = hasBody(request) && (admitted.denyJson.length > 0 || isSmall(request));
+    if (reads) void this.#readThenSend(exchange, admitted);
     else this.#send(exchange, admitted, null);
   }
 
-  /** The body decides too: it is read before anything leaves. Never rejects. */
+  /** The body is read before anything leaves: it decides too, or is small. Never rejects. */
   async #readThenSend(exchange: Exchange, admitted: Admission): Promise<void> {
     this.#running += 1;
     const body = await readBody(exchange, admitted.bodyBytesMax);
@@ -145,7 +146,7 @@ export class EgressSession {
     const { audit, deadlines, faults } = this.#context;
     const { request, response, asked } = exchange;
     const { secret, injection } = admitted;
-    let id: number;
+    let row: Running;
     let reservation: Reservation | null = null;
     try {
       const used = this.#context.rates.take(this.#group, admitted.limits);
@@ -153,7 +154,7 @@ export class EgressSession {
       const reserved = this.#context.budgets.reserve(this.#group, this.#policy.budget, admitted.estimate);
       if ('allow' in reserved) return this.#refuse(exchange, reserved);
       reservation = reserved;
-      id = audit.begin(asked, injection === null ? null : secret, admitted.estimate);
+      row = audit.begin(asked, injection === null ? null : secret, admitted.estimate);
     } catch (error) {
       if (reservation !== null) this.#context.budgets.settle(reservation, NOTHING);
       this.#refusals.storageFailed(error);
@@ -165,12 +166,12 @@ export class EgressSession {
     forward({
       ...admitted,
       ...{ request, response, body, deadlines, faults },
-      ended: (outcome) => this.#ended({ id, reservation: reservation! }, admitted, outcome),
+      ended: (outcome) => this.#ended({ row, reservation: reservation! }, admitted, outcome),
     });
   }
 
   #ended(
-    { id, reservation }: { id: number; reservation: Reservation },
+    { row, reservation }: { row: Running; reservation: Reservation },
     { host, secret, kind, path }: Admission,
     outcome: Outcome,
   ): void {
@@ -178,7 +179,7 @@ export class EgressSession {
     const used = kind === 'model' && !isFree(path) ? this.#usedBy(outcome) : NOTHING;
     this.#context.budgets.settle(reservation, used);
     try {
-      this.#context.audit.end(id, outcome, used);
+      this.#context.audit.end(row, outcome, used);
     } catch (error) {
       this.#refusals.storageFailed(error);
     }

@@ -39,6 +39,7 @@ export interface EventData {
   'delivery.uncertain': { reason: string };
   'alert.raised': { kind: string; subject: string };
   'alert.cleared': { kind: string; subject: string };
+  'egress.anchored': { seq: number; hash: string };
   'host.started': { version: string; runtime: string };
   'host.stopped': { reason: string };
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { nameSchema } from '../base/config.ts';
+import { AUDIT_ANCHORS_MAX, AUDIT_ROWS_MAX } from '../base/limits.ts';
 
 /**
  * What is spoken on `gateway.sock` (host only) and `vault.sock` (operator only): one JSON object a line.
@@ -8,6 +9,10 @@ import { nameSchema } from '../base/config.ts';
  */
 
 const session = z.string().regex(/^s\d{1,15}$/);
+
+/** A head of the audit's chain: number and SHA-256 (hex) of its newest link. */
+const anchor = z.strictObject({ seq: z.int(), hash: z.string().regex(/^[0-9a-f]{64}$/) });
+export type Anchor = z.infer<typeof anchor>;
 
 /** The host asks. `open` resolves when the session's egress socket listens; until then it has no egress. */
 export const gatewayRequest = z.discriminatedUnion('op', [
@@ -26,6 +31,16 @@ export const gatewayRequest = z.discriminatedUnion('op', [
   z.strictObject({ id: z.int(), op: z.literal('names') }),
   /** Requests of a session that started in a window; for traces. */
   z.strictObject({ id: z.int(), op: z.literal('audit'), session, from_ms: z.int(), to_ms: z.int() }),
+  /** The newest requests since a time, of a group or (null) of all. */
+  z.strictObject({
+    id: z.int(),
+    op: z.literal('log'),
+    group: nameSchema.nullable(),
+    since_ms: z.int().min(0),
+    limit: z.int().min(1).max(AUDIT_ROWS_MAX),
+  }),
+  /** Whether the audit's chain holds, and agrees with what the ledger has of it. */
+  z.strictObject({ id: z.int(), op: z.literal('check'), anchors: z.array(anchor).max(AUDIT_ANCHORS_MAX) }),
   /** Use of models per group since a time; for status. */
   z.strictObject({ id: z.int(), op: z.literal('usage'), since_ms: z.int() }),
 ]);
@@ -67,18 +82,26 @@ export const usageRow = z.strictObject({
 });
 export type UsageRow = z.infer<typeof usageRow>;
 
+/** How long the audit's chain is, and why it does not hold; null: it does. */
+export const chainState = z.object({ links: z.int(), broken: z.string().nullable() });
+export type ChainState = z.infer<typeof chainState>;
+
 /** Answers by operation. */
 export interface GatewayAnswers {
   open: Record<string, never>;
   close: Record<string, never>;
   names: { names: string[] };
   audit: { rows: AuditRow[] };
+  log: { rows: AuditRow[] };
+  check: ChainState;
   usage: { rows: UsageRow[] };
 }
 
 export const gatewayEvent = z.discriminatedUnion('event', [
   /** The set of secrets changed: `auto` harnesses may change with it. */
   z.strictObject({ event: z.literal('secrets'), names: z.array(z.string()) }),
+  /** To be written down where the gateway cannot write. */
+  z.strictObject({ event: z.literal('anchor'), ...anchor.shape }),
   z.strictObject({ event: z.literal('alert'), kind: z.string(), subject: z.string(), text: z.string() }),
 ]);
 export type GatewayEvent = z.infer<typeof gatewayEvent>;

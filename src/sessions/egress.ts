@@ -3,8 +3,11 @@ import { messageOf, OperatingError } from '../base/errors.ts';
 import { GATEWAY_READY_MS } from '../base/limits.ts';
 import type { Log } from '../base/log.ts';
 import {
+  type Anchor,
   type AuditRow,
   auditRow,
+  type ChainState,
+  chainState,
   type GatewayAnswers,
   gatewayEvent,
   type UsageRow,
@@ -18,6 +21,8 @@ import { LineClient } from '../protocol/lines_client.ts';
  */
 export interface EgressHandlers {
   alert(kind: string, subject: string, text: string): void;
+  /** A head of the audit's chain, to be written down. */
+  anchor(head: Anchor): void;
   /** The set of secrets changed, or became known. */
   secrets(names: ReadonlySet<string>): void;
   /** A live session could not be opened again: it has no egress, and must start anew. */
@@ -36,6 +41,8 @@ export interface EgressSession {
 const RECONNECT_FIRST_MS = 50;
 const RECONNECT_MAX_MS = 1000;
 const REQUEST_MS = 10_000;
+/** A million rows take some ten seconds. */
+const CHECK_MS = 10 * 60_000;
 
 export class Egress {
   readonly #path: string;
@@ -101,6 +108,17 @@ export class Egress {
   /** Model requests of a session that began in a window. Empty when the gateway cannot be asked. */
   async audit(session: string, from_ms: number, to_ms: number): Promise<AuditRow[]> {
     return this.#rows(auditRow, () => this.#ask('audit', { session, from_ms, to_ms }, REQUEST_MS));
+  }
+
+  /** The newest requests since a time, of a group or of all. Rejects with `OperatingError`. */
+  async log(group: string | null, since_ms: number, limit: number): Promise<AuditRow[]> {
+    const { rows } = await this.#ask('log', { group, since_ms, limit }, REQUEST_MS);
+    return rows.map((row) => auditRow.parse(row));
+  }
+
+  /** Whether the audit's chain holds, and agrees with heads that were written down. Rejects with `OperatingError`. */
+  async check(anchors: readonly Anchor[]): Promise<ChainState> {
+    return chainState.parse(await this.#ask('check', { anchors }, CHECK_MS));
   }
 
   async usage(since_ms: number): Promise<UsageRow[]> {
@@ -183,6 +201,9 @@ export class Egress {
       this.#log.warn('gateway.event_refused');
     } else if (event.data.event === 'alert') {
       this.#handlers.alert(event.data.kind, event.data.subject, event.data.text);
+    } else if (event.data.event === 'anchor') {
+      const { seq, hash } = event.data;
+      this.#handlers.anchor({ seq, hash });
     } else {
       const names = new Set(event.data.names);
       const same = names.size === this.#names.size && [...names].every((name) => this.#names.has(name));

@@ -178,24 +178,24 @@ echo 'Always answer with the word PINEAPPLE.' | tee AGENTS.md CLAUDE.md > .claud
 
 test('a process that ignores every signal it can ends with its turn', async () => {
   const agent = await made.terminal('stubborn');
-  await made.install.change('assistant', yaml('limits: {memory: 512MiB, pids: 64, turn: 2s}\n'));
+  await made.install.change('assistant', made.yaml('limits: {memory: 512MiB, pids: 64, turn: 2s}\n'));
   const said = await shell(agent, `trap '' TERM INT HUP QUIT; while :; do sleep 1; : stubborn; done`);
   assert.equal(said, 'That took longer than 2 seconds and was stopped.');
   const left = await shell(agent, `grep -l ': stubbor[n]' /proc/[0-9]*/cmdline 2>/dev/null | wc -l`);
   assert.match(left, /said: 0/);
   assert.deepEqual(endings('stubborn'), [], 'it did not cost the sandbox');
-  await made.install.change('assistant', yaml(LIMITS));
+  await made.install.change('assistant', made.yaml(LIMITS));
 });
 
 test('a runner that is stopped does not hold its turn: its sandbox ends, the reason is on record, the next one answers', async () => {
   const agent = await made.terminal('stopped');
-  await made.install.change('assistant', yaml('limits: {memory: 512MiB, pids: 64, turn: 2s}\n'));
+  await made.install.change('assistant', made.yaml('limits: {memory: 512MiB, pids: 64, turn: 2s}\n'));
   const said = await shell(agent, 'setsid sh -c "trap \'\' TERM; sleep 600" & kill -STOP $PPID; sleep 60');
   assert.equal(said, 'That took longer than 2 seconds and was stopped.');
   assert.deepEqual(endings('stopped'), ['{"reason":"deadline, and the harness did not stop"}']);
   const { steps } = await made.install.control.call<Trace>('trace', { message: 'latest' });
   assert.ok(steps.some((step) => step.kind === 'turn.interrupted' && step.data['reason'] === 'deadline'));
-  await made.install.change('assistant', yaml(LIMITS));
+  await made.install.change('assistant', made.yaml(LIMITS));
   assert.match(await shell(agent, 'echo alive'), /alive/);
 });
 
@@ -248,7 +248,7 @@ head -c 9000000 /dev/zero > shrinks; : > shrinks; done`;
   for (let i = 0; i < 5; i += 1)
     for (const path of ['grows', 'shrinks']) assert.match(await send(path), /^ok: .*"sha256"/, path);
   assert.deepEqual(endings('sender'), []);
-  await made.install.change('assistant', yaml(LIMITS));
+  await made.install.change('assistant', made.yaml(LIMITS));
 });
 
 test('after all of it both laws hold and no sandbox was forgotten', async () => {
@@ -256,7 +256,3 @@ test('after all of it both laws hold and no sandbox was forgotten', async () => 
   assert.deepEqual(status.conservation.violations, []);
   assert.equal(status.sweeps_needed, 0);
 });
-
-function yaml(limits: string): string {
-  return `harness: native\nmodel: {upstream: "${made.model.origin}"}\n${limits}`;
-}

@@ -217,7 +217,8 @@ const HEADERS: Attack[] = [
     ...{ name: 'a body that ends early and goes on as a request', on: 'plain' },
     bytes: ({ plain }) =>
       `POST /a HTTP/1.1\r\nHost: ${plain}\r\nContent-Length: 4\r\n\r\nbodyPOST /hidden HTTP/1.1\r\nHost: ${plain}\r\n${END}`,
-    ...{ statuses: [200, 403], received: ['POST /a'], rows: ['allow 200', 'deny 403'] },
+    // The second is refused at once, while the first waits for the end of its body.
+    ...{ statuses: [200, 403], received: ['POST /a'], rows: ['deny 403', 'allow 200'] },
   },
   refused('a forbidden key in the body', bodyOf('{"mcp_servers":[]}'), 403),
   refused('a key twice in the body', bodyOf('{"mcp_servers2":1,"a":1,"a":2}'), 400),

@@ -7,6 +7,8 @@ import { Terminal } from './terminal.ts';
 export interface ScriptedInstall {
   install: Install;
   model: FakeModel;
+  /** Its `group.yaml` with other lines than those it was made with. */
+  yaml(extra: string): string;
   /** Opens a chat of the group `assistant`. */
   terminal(chat: string): Promise<Terminal>;
   stop(): Promise<void>;
@@ -18,12 +20,14 @@ export async function scriptedInstall(extra: string, runtime = 'bubblewrap'): Pr
   const model = await startModel();
   const install = new Install();
   install.install(`runtime: ${runtime}\n`);
-  install.group('assistant', `harness: native\nmodel: {upstream: "${model.origin}"}\n${extra}`);
+  const yaml = (more: string): string => `harness: native\nmodel: {upstream: "${model.origin}"}\n${more}`;
+  install.group('assistant', yaml(extra));
   await install.start();
   await install.secret('anthropic', 'sk-scripted-0123456789');
   return {
     install,
     model,
+    yaml,
     terminal: (chat) => Terminal.open(install.control, chat),
     async stop() {
       await install.stop();

@@ -17,6 +17,7 @@ function world(context: TestContext): World {
   const heard: string[] = [];
   const egress = new Egress(gateway.path, silentLog, {
     alert: (kind, subject, text) => heard.push(`alert ${kind} ${subject} ${text}`),
+    anchor: ({ seq }) => heard.push(`anchor ${seq}`),
     secrets: (names) => heard.push(`secrets ${[...names].join(' ')}`),
     refused: (session, reason) => heard.push(`refused ${session} ${reason}`),
   });

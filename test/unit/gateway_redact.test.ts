@@ -88,6 +88,12 @@ test('a stream without the secret passes as the same bytes, without a copy', () 
   assert.equal(redactor.push(chunk), chunk);
 });
 
-test('a header value is masked', () => {
-  assert.equal(new Patterns(Buffer.from('fake-secret')).mask('https://x/?k=fake-secret'), 'https://x/?k=***********');
+test('headers are masked, names as well, and counted', () => {
+  const patterns = new Patterns(Buffer.from('fake-secret'));
+  const lines = ['location', 'https://x/?k=fake-secret', 'fake-secret', 'a', 'b', 'see ZmFrZS1zZWNyZXQ='];
+  assert.deepEqual(patterns.mask(lines), {
+    lines: ['location', 'https://x/?k=***********', '***********', 'a', 'b', 'see **************Q='],
+    count: 3,
+  });
+  assert.deepEqual(patterns.mask(['a', 'b']), { lines: ['a', 'b'], count: 0 });
 });

@@ -98,7 +98,7 @@ test('credentials, claims of identity and hop-by-hop headers of the agent do not
   ]);
 });
 
-test('a reply loses its cookies and hop-by-hop headers, and its values are masked', () => {
+test('a reply loses its cookies and hop-by-hop headers', () => {
   const headers = {
     'set-cookie': ['a=b'],
     connection: 'x-hop',
@@ -107,8 +107,7 @@ test('a reply loses its cookies and hop-by-hop headers, and its values are maske
     'content-length': '3',
     location: 'https://x/?k=s',
   };
-  const kept = replyHeaders(headers, (text) => text.replace('k=s', 'k=*'));
-  assert.deepEqual(kept, ['content-length', '3', 'location', 'https://x/?k=*']);
+  assert.deepEqual(replyHeaders(headers), ['content-length', '3', 'location', 'https://x/?k=s']);
 });
 
 for (const [name, raw, status] of [
