@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 
 /**
  * Rows have integer keys, so arrival order is key order. People see them with a letter in front: `m12` is a message,
@@ -16,9 +16,12 @@ export function parseId(letter: IdLetter, shown: string): number | undefined {
   return match?.[1] === letter ? Number(match[2]) : undefined;
 }
 
-/** `bytes` of randomness in URL-safe characters. */
+/** `bytes` of randomness, at most 15, in URL-safe characters. From a UUID, because Node asks the kernel for many of them at once. */
 export function randomToken(bytes: number): string {
-  return randomBytes(bytes).toString('base64url');
+  const hex = randomUUID().replaceAll('-', '');
+  // Without the two digits that say which kind of UUID it is.
+  const random = hex.slice(0, 12) + hex.slice(13, 16) + hex.slice(17);
+  return Buffer.from(random, 'hex').subarray(0, bytes).toString('base64url');
 }
 
 /** A short stable name for a string, for paths and labels: not a secret, not collision-proof against an attacker. */

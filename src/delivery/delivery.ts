@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import { type Faults, guarded } from '../base/faults.ts';
@@ -156,16 +157,14 @@ export class Delivery {
 
   /** A driver that throws or hangs breaks its contract; the outcome is then unknown. */
   async #send(channel: Channel, operation: SendOperation): Promise<SendResult> {
-    const timer = new AbortController();
+    const late: SendResult = { ok: false, class: 'ambiguous', reason: `no outcome after ${SEND_MS / 1000} s` };
     try {
-      const late = sleep(SEND_MS, timer.signal).then(
-        (): SendResult => ({ ok: false, class: 'ambiguous', reason: `no outcome after ${SEND_MS / 1000} s` }),
+      return await inTime(
+        guarded(this.#faults, 'channel.send', () => channel.send(operation)),
+        late,
       );
-      return await Promise.race([guarded(this.#faults, 'channel.send', () => channel.send(operation)), late]);
     } catch (error) {
       return { ok: false, class: 'ambiguous', reason: `the driver failed: ${messageOf(error)}` };
-    } finally {
-      timer.abort();
     }
   }
 
@@ -225,20 +224,22 @@ interface Lane {
 /** A driver that fails or hangs here cannot tell; the host must start all the same. */
 async function askChannel(channel: Channel, operation: SendOperation): Promise<Reconciled> {
   if (channel.reconcile === undefined) return { found: 'unknown' };
-  const timer = new AbortController();
   try {
-    const late = sleep(SEND_MS, timer.signal).then((): Reconciled => ({ found: 'unknown' }));
-    return await Promise.race([channel.reconcile(operation), late]);
+    return await inTime(channel.reconcile(operation), { found: 'unknown' });
   } catch {
     return { found: 'unknown' };
-  } finally {
-    timer.abort();
   }
 }
 
-function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal?.addEventListener('abort', () => clearTimeout(timer));
+/** What the driver says, or `late` when it says nothing. Rejects as the driver does. */
+async function inTime<T>(work: Promise<T>, late: T): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<T>((resolve) => {
+    timer = setTimeout(() => resolve(late), SEND_MS);
   });
+  try {
+    return await Promise.race([work, deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
