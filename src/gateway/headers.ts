@@ -47,7 +47,7 @@ REPLY_DROPPED.delete('content-length');
  * ask for single bytes of an answer that echoes it goes too.
  */
 export function requestHeaders(raw: readonly string[], named: string | undefined, credentialed: boolean): string[] {
-  const dropped = named === undefined ? null : new Set(named.toLowerCase().split(/\s*,\s*/));
+  const dropped = namesIn(named);
   const kept: string[] = [];
   for (let at = 0; at < raw.length; at += 2) {
     const name = raw[at]!.toLowerCase();
@@ -60,10 +60,21 @@ export function requestHeaders(raw: readonly string[], named: string | undefined
   return kept;
 }
 
+/** What a connection header names: between neighbours only, too. Null: it names nothing. */
+function namesIn(connection: string | undefined): Set<string> | null {
+  return connection === undefined
+    ? null
+    : new Set(
+        connection
+          .trim()
+          .toLowerCase()
+          .split(/\s*,\s*/),
+      );
+}
+
 /** The reply's headers as sent to the agent: names and values in turn. */
 export function replyHeaders(headers: IncomingHttpHeaders): string[] {
-  const named = headers.connection;
-  const dropped = named === undefined ? null : new Set(named.toLowerCase().split(/\s*,\s*/));
+  const dropped = namesIn(headers.connection);
   const kept: string[] = [];
   for (const name in headers) {
     if (REPLY_DROPPED.has(name) || dropped?.has(name)) continue;
