@@ -6,7 +6,7 @@ import { bold, type Io, printable, red } from './io.ts';
 
 /**
  * `glass egress explain <group> <METHOD> <URL>`: the one rule that decides, of what is in force. Exit code 0 when the request
- * is allowed, 7 when it is denied or a person would be asked.
+ * is allowed, 7 when it is denied or waits for approval.
  */
 const USAGE = 'usage: glass egress explain <group> <METHOD> <URL>';
 
@@ -28,5 +28,5 @@ export async function egress(args: string[], paths: Paths, io: Io): Promise<numb
 function print({ decision, reason }: Explained, io: Io): void {
   const word = decision === 'deny' ? red(io, decision) : bold(io, decision);
   io.out(`${word}: ${printable(reason)}`);
-  if (decision === 'approve') io.err('Approvals are not built yet: the gateway refuses this.');
+  if (decision === 'approve') io.err('It waits until somebody decides: ./glass approval list');
 }

@@ -1,8 +1,14 @@
 import { z } from 'zod';
+import type { ApprovalShown, Approvals } from '../approvals/approvals.ts';
 import { nameSchema } from '../base/config.ts';
 import { OperatingError } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
-import { CONTROL_ROWS_MAX, LOCAL_HISTORY_MAX, MESSAGE_TEXT_BYTES_MAX } from '../base/limits.ts';
+import {
+  APPROVAL_REASON_CHARS_MAX,
+  CONTROL_ROWS_MAX,
+  LOCAL_HISTORY_MAX,
+  MESSAGE_TEXT_BYTES_MAX,
+} from '../base/limits.ts';
 import type { Accepted, IncomingFile } from '../channels/channel.ts';
 import { checkFiles, harmlessName } from '../channels/files.ts';
 import type { LocalChannel, LocalMessage } from '../channels/local/local.ts';
@@ -25,6 +31,9 @@ export interface ControlServices {
   ledger: Ledger;
   local: LocalChannel;
   groups: Groups;
+  approvals: Pick<Approvals, 'list' | 'show'>;
+  /** A decision of the operator about a held request. Rejects as `Approvals.decide`. */
+  decide(id: string, allow: boolean, reason: string): Promise<ApprovalShown>;
   /** Tries to break out of a sandbox of the group. Rejects with `OperatingError` when it cannot be started at all. */
   inspect(group: string, depth: 'quick' | 'full', canary: boolean): Promise<Inspected>;
   /** What the operator is called in what is recorded. */
@@ -82,6 +91,12 @@ const INPUTS = {
   apply: z.strictObject({
     group: nameSchema,
     hash: z.string().regex(/^[0-9a-f]{64}$/, 'must be the hash that `plan` showed'),
+  }),
+  approval: z.strictObject({ approval: z.string().max(20) }),
+  decide: z.strictObject({
+    approval: z.string().max(20),
+    allow: z.boolean(),
+    reason: z.string().max(APPROVAL_REASON_CHARS_MAX).default(''),
   }),
   events: z.strictObject({
     after: z.int().min(0).optional(),
@@ -198,6 +213,25 @@ export const OPERATIONS: readonly Operation[] = [
     input: INPUTS.explain,
     handle: async ({ groups }, input: z.infer<typeof INPUTS.explain>) =>
       value(groups.explain(input.group, input.method, input.url)),
+  },
+  {
+    name: 'approvals',
+    summary: 'requests that wait for a decision, and the last ones that did',
+    input: INPUTS.none,
+    handle: async ({ approvals }) => value({ approvals: approvals.list() }),
+  },
+  {
+    name: 'approval_show',
+    summary: 'a held request as it would leave',
+    input: INPUTS.approval,
+    handle: async ({ approvals }, input: z.infer<typeof INPUTS.approval>) => value(approvals.show(input.approval)),
+  },
+  {
+    name: 'approval_decide',
+    summary: 'let exactly this request leave once, or refuse it',
+    input: INPUTS.decide,
+    handle: async ({ decide }, input: z.infer<typeof INPUTS.decide>) =>
+      value(await decide(input.approval, input.allow, input.reason)),
   },
   {
     name: 'inspect',

@@ -8,6 +8,19 @@ import { nameSchema } from '../base/config.ts';
  */
 
 const session = z.string().regex(/^s\d{1,15}$/);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** What a person decided about a held request, with what they were shown and what is in force now. */
+const decision = {
+  hold: z.string().max(100),
+  session,
+  policy: sha256,
+  body_sha256: sha256,
+  allow: z.boolean(),
+  /** For the agent; may be empty. */
+  reason: z.string(),
+};
+export type Decision = z.infer<z.ZodObject<typeof decision>>;
 
 /** The host asks. `open` resolves when the session's egress socket listens; until then it has no egress. */
 export const gatewayRequest = z.discriminatedUnion('op', [
@@ -17,7 +30,7 @@ export const gatewayRequest = z.discriminatedUnion('op', [
     session,
     group: nameSchema,
     /** Hash (hex) of the group's authority in force, which the gateway reads under that name. */
-    policy: z.string().regex(/^[0-9a-f]{64}$/),
+    policy: sha256,
     /** Absolute path of the egress socket to listen on; below the run folder. */
     socket: z.string().max(107),
   }),
@@ -26,6 +39,8 @@ export const gatewayRequest = z.discriminatedUnion('op', [
   z.strictObject({ id: z.int(), op: z.literal('names') }),
   /** Requests of a session that started in a window; for traces. */
   z.strictObject({ id: z.int(), op: z.literal('audit'), session, from_ms: z.int(), to_ms: z.int() }),
+  /** At most once does anything. `refused`: why nothing has left although it was allowed. */
+  z.strictObject({ id: z.int(), op: z.literal('decide'), ...decision }),
   /** Use of models per group since a time; for status. */
   z.strictObject({ id: z.int(), op: z.literal('usage'), since_ms: z.int() }),
 ]);
@@ -74,11 +89,36 @@ export interface GatewayAnswers {
   names: { names: string[] };
   audit: { rows: AuditRow[] };
   usage: { rows: UsageRow[] };
+  decide: { refused: string | null };
 }
+
+/** A request that waits for a person: what is shown of it, and what a decision is bound to. */
+const holdEvent = z.strictObject({
+  event: z.literal('hold'),
+  /** Random; of one request, for one decision. */
+  hold: z.string(),
+  session,
+  group: nameSchema,
+  service: z.string(),
+  method: z.string(),
+  host: z.string(),
+  /** Path and query, without what looks like a credential. */
+  path: z.string(),
+  policy: sha256,
+  body_sha256: sha256,
+  body_bytes: z.int(),
+  /** The beginning of the body, harmless to show. */
+  preview: z.string(),
+  expires_ms: z.int(),
+});
+export type HoldEvent = z.infer<typeof holdEvent>;
 
 export const gatewayEvent = z.discriminatedUnion('event', [
   /** The set of secrets changed: `auto` harnesses may change with it. */
   z.strictObject({ event: z.literal('secrets'), names: z.array(z.string()) }),
+  holdEvent,
+  /** Nobody decides it any more: it is refused. */
+  z.strictObject({ event: z.literal('hold_ended'), hold: z.string(), reason: z.string() }),
   z.strictObject({ event: z.literal('alert'), kind: z.string(), subject: z.string(), text: z.string() }),
 ]);
 export type GatewayEvent = z.infer<typeof gatewayEvent>;

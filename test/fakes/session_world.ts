@@ -131,7 +131,10 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
   const row = await ledger.write('seed', (db) => seedChat(db));
   const gateway = new GatewayLines(paths.gatewaySocket);
   await gateway.listen();
-  const egress = new Egress(gateway.path, silentLog, { alert: () => {}, secrets: () => {}, refused: () => {} });
+  const egress = new Egress(gateway.path, silentLog, {
+    ...{ alert: () => {}, secrets: () => {}, refused: () => {} },
+    ...{ held: () => {}, heldEnded: () => {}, lost: () => {} },
+  });
   egress.start();
   const sandboxes: FakeSandbox[] = [];
   const runtime: Runtime = {
