@@ -309,8 +309,12 @@ export const EGRESS_JSON_BYTES_MAX = 4 * MIB;
 export const APPROVAL_BODY_BYTES_MAX = MIB;
 /** Requests of one group that wait for a decision at once: a person who is asked more often stops reading. */
 export const APPROVALS_PENDING_MAX = 3;
+/** Questions to a person of one group in an hour: one who asks and takes back in a loop must not flood the chat. */
+export const APPROVALS_PER_HOUR_MAX = 30;
 /** From asking to the refusal: a person with a phone at hand; below the longest turn, which would end it anyway. */
 export const APPROVAL_MS = 10 * MINUTE_MS;
+/** Characters of one header of a held request that are shown: the longest of those that name an operation. */
+export const APPROVAL_HEADER_CHARS_MAX = 300;
 /** UTF-8 bytes of a held body that are shown. */
 export const APPROVAL_PREVIEW_BYTES_MAX = 2 * KIB;
 /** Held requests in one list, those that wait first. */

@@ -77,6 +77,7 @@ function show(one: ApprovalShown, io: Io): number {
     ['path', one.path],
     ['rule of', `the service ${one.service}`],
     ['asked', `${when(one.created_ms)} by ${one.session}, until ${when(one.expires_ms)}`],
+    ...one.headers.map((line): [string, string] => ['header', line]),
     ['body', `${one.body_bytes} bytes, SHA-256 ${one.body_sha256}`],
     [cut ? 'begins' : 'whole', one.preview],
   ];

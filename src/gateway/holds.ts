@@ -1,7 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
 import { randomToken } from '../base/ids.ts';
-import { APPROVAL_MS, APPROVAL_PREVIEW_BYTES_MAX, APPROVALS_PENDING_MAX } from '../base/limits.ts';
+import {
+  APPROVAL_HEADER_CHARS_MAX,
+  APPROVAL_MS,
+  APPROVAL_PREVIEW_BYTES_MAX,
+  APPROVALS_PENDING_MAX,
+  APPROVALS_PER_HOUR_MAX,
+} from '../base/limits.ts';
 import { redact } from '../base/log.ts';
 import { cutBytes, visible } from '../base/text.ts';
 import type { Decision, GatewayEvent, HoldEvent } from '../protocol/gateway.ts';
@@ -19,6 +25,8 @@ export interface ToHold extends Asked {
   service: string;
   /** Hash of the authority whose rule holds it. */
   policy: string;
+  /** Of the agent, as they are sent: names and values in turn. */
+  headers: readonly string[];
   body: Buffer | null;
 }
 
@@ -34,6 +42,8 @@ interface Pending {
   settle: Settle;
 }
 
+const HOUR_MS = 3_600_000;
+
 /** Why nobody decided, as the ledger says it. */
 const ENDS = {
   expired: 'nobody decided in time',
@@ -46,6 +56,8 @@ export class Holds {
   readonly #tell: (event: GatewayEvent) => void;
   readonly #expires_ms: number;
   readonly #pending = new Map<string, Pending>();
+  /** When each group has asked in the last hour; monotonic milliseconds. */
+  readonly #asked = new Map<string, number[]>();
 
   constructor(clock: Clock, tell: (event: GatewayEvent) => void, expires_ms = APPROVAL_MS) {
     this.#clock = clock;
@@ -56,11 +68,17 @@ export class Holds {
   /** Asks. Returns the hold's id, or why nobody is asked. `settle` is called at most once, and not before this returns. */
   hold(asked: ToHold, settle: Settle): string | Refusal {
     const waiting = [...this.#pending.values()].filter(({ event }) => event.group === asked.group).length;
-    if (waiting >= APPROVALS_PENDING_MAX) return tooMany(asked.rule);
+    if (waiting >= APPROVALS_PENDING_MAX)
+      return refusal(429, `${asked.rule}: ${waiting} wait`, `${waiting} of this group wait for approval`, 'wait');
+    const now_ms = this.#clock.monotonic();
+    const times = (this.#asked.get(asked.group) ?? []).filter((at_ms) => at_ms > now_ms - HOUR_MS);
+    if (times.length >= APPROVALS_PER_HOUR_MAX)
+      return refusal(429, `${asked.rule}: ${times.length} an hour`, 'this group asks too often', 'wait an hour');
+    this.#asked.set(asked.group, [...times, now_ms]);
     const hold = randomToken(16);
     const event = eventOf(hold, asked, this.#clock.now() + this.#expires_ms);
     const timer = setTimeout(() => this.end(hold, 'expired'), this.#expires_ms);
-    const until_ms = this.#clock.monotonic() + this.#expires_ms;
+    const until_ms = now_ms + this.#expires_ms;
     this.#pending.set(hold, { event, rule: asked.rule, until_ms, timer, settle });
     this.#tell(event);
     return hold;
@@ -109,11 +127,6 @@ export function withheld(rule: string, end: string, reason: string): Refusal {
   );
 }
 
-function tooMany(rule: string): Refusal {
-  const reason = `${APPROVALS_PENDING_MAX} requests of this group wait for approval`;
-  return refusal(429, `${rule}: ${APPROVALS_PENDING_MAX} wait`, reason, 'wait until one is decided');
-}
-
 function eventOf(hold: string, asked: ToHold, expires_ms: number): HoldEvent {
   const { session, group, service, method, host, path, policy } = asked;
   const body = asked.body ?? Buffer.alloc(0);
@@ -121,8 +134,15 @@ function eventOf(hold: string, asked: ToHold, expires_ms: number): HoldEvent {
     ...{ event: 'hold', hold, session, group, service, method, host, path: redact(path), policy, expires_ms },
     body_sha256: createHash('sha256').update(body).digest('hex'),
     body_bytes: body.length,
+    headers: shownHeaders(asked.headers),
     preview: previewOf(body),
   };
+}
+
+/** Some services read from a header what is to be done. */
+function shownHeaders(headers: readonly string[]): string[] {
+  const lines = headers.flatMap((name, at) => (at % 2 === 0 ? [`${name}: ${headers[at + 1]}`] : []));
+  return lines.map((line) => visible(redact(line).slice(0, APPROVAL_HEADER_CHARS_MAX)));
 }
 
 /** Masked before it is cut: half a credential would not be known as one. */

@@ -8,6 +8,7 @@ import { BodyTooLargeError, hasBody, wholeBody } from './body.ts';
 import type { Budgets, Reservation } from './budget.ts';
 import type { CertificateAuthority } from './ca.ts';
 import { type Deadlines, forward } from './forward.ts';
+import { requestHeaders } from './headers.ts';
 import { type Holds, withheld } from './holds.ts';
 import type { Injector } from './inject.ts';
 import { judgeJson } from './json_rules.ts';
@@ -151,7 +152,11 @@ export class EgressSession {
   #hold(exchange: Exchange, admitted: Admission, body: Buffer | null): void {
     const { holds, injector } = this.#context;
     const { rule, vault } = admitted;
-    const asked = { ...exchange.asked, service: admitted.service!, policy: this.#policy.hash, body };
+    const { rawHeaders, headers } = exchange.request;
+    const asked = {
+      ...{ ...exchange.asked, service: admitted.service!, policy: this.#policy.hash, body },
+      headers: requestHeaders(rawHeaders, headers.connection, admitted.injection !== null),
+    };
     const hold = holds.hold(asked, (why) => {
       this.#held.delete(hold as string);
       if (why !== null) return this.#refuse(exchange, why);

@@ -107,6 +107,8 @@ const holdEvent = z.strictObject({
   policy: sha256,
   body_sha256: sha256,
   body_bytes: z.int(),
+  /** `content-type: text/plain`: the agent's, as they are sent, harmless to show; each up to a length. */
+  headers: z.array(z.string()),
   /** The beginning of the body, harmless to show. */
   preview: z.string(),
   expires_ms: z.int(),

@@ -100,6 +100,7 @@ test('a request waits, is shown, and leaves once it is approved: exactly those b
   const card = install.glass('approval', 'show', id).stdout;
   const sha256 = createHash('sha256').update(BODY).digest('hex');
   assert.match(card, new RegExp(`method +POST\n +host +${api.place}\n +path +/pulls\n`));
+  assert.match(card, /header +content-type: application\/x-www-form-urlencoded\n/);
   assert.match(card, new RegExp(`body +26 bytes, SHA-256 ${sha256}\n +whole +\\{"title":"a pull request"\\}`));
 
   const approved = install.glass('approval', 'approve', id);

@@ -67,7 +67,7 @@ async function world(context: TestContext, clock: Clock = systemClock): Promise<
     approvals.held({
       ...{ event: 'hold', hold: id, session: showId('s', session.id), group: 'assistant', service: 'api' },
       ...{ method: 'POST', host: 'api.example.com', path: '/a', policy: HASH, body_sha256: HASH, body_bytes: 4 },
-      ...{ preview: 'body', expires_ms: clock.now() + 60_000, ...more },
+      ...{ headers: [], preview: 'body', expires_ms: clock.now() + 60_000, ...more },
     });
     await commits();
   };
@@ -85,7 +85,7 @@ test('a held request is a row of its turn, a hop, and a word to the owner withou
   assert.deepEqual(shown, {
     ...{ id: 'h1', state: 'pending', reason: '', decided_by: null, decided_ms: null, session: 's1' },
     ...{ group: 'assistant', service: 'api', method: 'POST', host: 'api.example.com', path: '/a', policy: HASH },
-    ...{ body_sha256: HASH, body_bytes: 4, preview: 'body' },
+    ...{ body_sha256: HASH, body_bytes: 4, headers: [], preview: 'body' },
   });
   assert.ok(expires_ms > created_ms);
   const to = 'POST api.example.com/a';

@@ -168,7 +168,15 @@ test('a request that waits for a person is told of, and its end, and each loss o
   const hash = 'a'.repeat(64);
   const held = {
     ...{ event: 'hold', hold: 'x', session: 's1', group: 'assistant', service: 'api', method: 'POST', expires_ms: 1 },
-    ...{ host: 'api.example.com', path: '/a', policy: hash, body_sha256: hash, body_bytes: 0, preview: '' },
+    ...{
+      host: 'api.example.com',
+      path: '/a',
+      policy: hash,
+      body_sha256: hash,
+      body_bytes: 0,
+      headers: [],
+      preview: '',
+    },
   };
   for (const event of [held, { ...held, session: '../s1' }, { event: 'hold_ended', hold: 'x', reason: 'why' }])
     gateway.write(`${JSON.stringify(event)}\n`);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { afterEach, test } from 'node:test';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
+import { APPROVALS_PER_HOUR_MAX } from '../../src/base/limits.ts';
 import { visible } from '../../src/base/text.ts';
 import { Holds, type ToHold } from '../../src/gateway/holds.ts';
 import type { Refusal } from '../../src/gateway/route.ts';
@@ -12,7 +13,7 @@ import type { Decision, GatewayEvent, HoldEvent } from '../../src/protocol/gatew
 const POLICY = 'f'.repeat(64);
 const ASKED: ToHold = {
   ...{ session: 's1', group: 'assistant', service: 'api', method: 'POST', host: 'api.example.com', path: '/a' },
-  ...{ rule: 'api: POST /a', policy: POLICY, body: Buffer.from('body') },
+  ...{ rule: 'api: POST /a', policy: POLICY, headers: [], body: Buffer.from('body') },
 };
 
 /** What still waits, with its timer. */
@@ -96,6 +97,25 @@ test('three of a group wait, whichever sessions ask; another group has its own t
   holds.end(ids[0] as string, 'agent gone');
   assert.equal(typeof hold(), 'string');
   assert.deepEqual(ends, ['api: POST /a: agent gone']);
+});
+
+test('a group that asks and takes back in a loop is refused for the rest of the hour', () => {
+  let now_ms = 0;
+  const { holds, hold } = world({ ...systemClock, monotonic: () => now_ms });
+  for (let asked = 0; asked < APPROVALS_PER_HOUR_MAX; asked += 1) holds.end(hold() as string, 'agent gone');
+  const refused = hold() as Refusal;
+  assert.deepEqual([refused.status, refused.rule], [429, 'api: POST /a: 30 an hour']);
+  assert.equal(typeof hold({ group: 'other' }), 'string');
+  now_ms = 3_600_000;
+  assert.equal(typeof hold(), 'string');
+});
+
+test('headers are shown as they are sent, harmless and without what looks like a credential', () => {
+  const { told, hold } = world();
+  hold({ headers: ['x-amz-target', 'DeleteTable', 'x-note', 'sk-fakefakefake\u0085', 'x-long', 'y'.repeat(999)] });
+  const { headers } = told[0] as HoldEvent;
+  assert.deepEqual(headers.slice(0, 2), ['x-amz-target: DeleteTable', 'x-note: [redacted]U+0085']);
+  assert.equal(headers[2]!.length, 300);
 });
 
 test('a refusal by a person carries the reason to the agent', () => {
