@@ -64,32 +64,55 @@ const WORDS: Record<ApprovalShown['state'], string> = {
   done: 'sent',
 };
 
-/** Ours first, each in its place; what the agent wrote comes last and on one line. */
 function show(one: ApprovalShown, io: Io): number {
-  if (io.json) {
-    io.out(JSON.stringify(one));
-    return 0;
-  }
-  const cut = one.body_bytes > APPROVAL_PREVIEW_BYTES_MAX;
+  io.out(io.json ? JSON.stringify(one) : cardOf(one, io));
+  return 0;
+}
+
+/** Ours first, each in its place. Of what the agent wrote, every line has our mark before it. */
+export function cardOf(one: ApprovalShown, io: Io): string {
   const rows: [string, string][] = [
     ['method', one.method],
     ['host', one.host],
     ['path', one.path],
     ['rule of', `the service ${one.service}`],
     ['asked', `${when(one.created_ms)} by ${one.session}, until ${when(one.expires_ms)}`],
-    ...one.headers.map((line): [string, string] => ['header', line]),
     ['body', `${one.body_bytes} bytes, SHA-256 ${one.body_sha256}`],
-    [cut ? 'begins' : 'whole', one.preview],
   ];
-  io.out(bold(io, `${one.id} of ${one.group}: ${stateOf(one)}`));
-  for (const [name, text] of rows) io.out(`  ${name.padEnd(7)}  ${printable(text)}`);
-  if (cut) io.out(`  only the first ${APPROVAL_PREVIEW_BYTES_MAX} bytes are shown: the rest leaves unseen`);
-  return 0;
+  const cut = one.body_bytes > APPROVAL_PREVIEW_BYTES_MAX;
+  return [
+    bold(io, `${one.id} of ${one.group}: ${stateOf(one)}`),
+    ...rows.map(([name, text]) => `  ${name.padEnd(7)}  ${printable(text)}`),
+    '  its headers',
+    ...one.headers.map(quoted),
+    cut ? `  the first ${APPROVAL_PREVIEW_BYTES_MAX} bytes of its body; the rest leaves unseen` : '  its whole body',
+    quoted(one.preview),
+  ].join('\n');
 }
+
+/** Cut before the terminal would: a line that it begins by itself could look like one of ours. */
+function quoted(text: string): string {
+  const columns = Math.max(COLUMNS_MIN, (process.stdout.columns ?? COLUMNS) - MARK.length);
+  const lines = [''];
+  let used = 0;
+  for (const c of text) {
+    const width = c.codePointAt(0)! < WIDE_FROM ? 1 : 2;
+    if (used + width > columns) lines.push('');
+    used = lines.at(-1) === '' ? width : used + width;
+    lines.push(lines.pop() + c);
+  }
+  return lines.map((line) => MARK + printable(line)).join('\n');
+}
+
+const MARK = '  | ';
+const COLUMNS = 80;
+const COLUMNS_MIN = 20;
+/** From here on a character may take two columns. */
+const WIDE_FROM = 0x1100;
 
 function decided(one: ApprovalShown, io: Io): number {
   if (io.json) io.out(JSON.stringify(one));
-  else io.out(`${one.id}: ${stateOf(one)}`);
+  else io.out(`${one.id}: ${one.method} ${printable(`${one.host}${one.path}`)}: ${stateOf(one)}`);
   return 0;
 }
 

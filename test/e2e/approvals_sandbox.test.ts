@@ -100,12 +100,15 @@ test('a request waits, is shown, and leaves once it is approved: exactly those b
   const card = install.glass('approval', 'show', id).stdout;
   const sha256 = createHash('sha256').update(BODY).digest('hex');
   assert.match(card, new RegExp(`method +POST\n +host +${api.place}\n +path +/pulls\n`));
-  assert.match(card, /header +content-type: application\/x-www-form-urlencoded\n/);
-  assert.match(card, new RegExp(`body +26 bytes, SHA-256 ${sha256}\n +whole +\\{"title":"a pull request"\\}`));
+  assert.match(card, /its headers\n[\s\S]* {2}\| content-type: application\/x-www-form-urlencoded\n/);
+  assert.match(
+    card,
+    new RegExp(`body +26 bytes, SHA-256 ${sha256}\n[^]* its whole body\n {2}\\| \\{"title":"a pull request"\\}\n`),
+  );
 
   const approved = install.glass('approval', 'approve', id);
   assert.deepEqual([approved.status, approved.stderr], [0, '']);
-  assert.match(approved.stdout, new RegExp(`^${id}: approved by \\S+, and sent\n$`));
+  assert.match(approved.stdout, new RegExp(`^${id}: POST ${api.place}/pulls: approved by \\S+, and sent\n$`));
   assert.match(await said, /made 0/);
   assert.deepEqual(
     api.received.map(({ method, target, body }) => [method, target, body.toString()]),

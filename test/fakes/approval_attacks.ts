@@ -39,6 +39,11 @@ const deny: Meanwhile = async ({ decide }) => assert.equal(await decide({ allow:
 
 const EXACT: Attack[] = [
   { name: 'what a person allows', on: 'plain', bytes: held('body'), ...SENT, previews: ['body'], meanwhile: allow },
+  {
+    ...{ name: 'what a person allows, without a body', on: 'api', meanwhile: allow, ...SENT, bodies: [''] },
+    bytes: ({ api }) => `DELETE /items/1 HTTP/1.1\r\nHost: ${api}\r\n${END}`,
+    ...{ received: ['DELETE /items/1'], rules: ['api: DELETE /items/**'], previews: [''] },
+  },
   withheld('what a person would be asked', 'denied', deny),
   {
     ...{ name: 'bytes behind the body of what is allowed', on: 'plain', meanwhile: allow, ...SENT },
@@ -190,6 +195,17 @@ const FLOOD: Attack[] = [
         () => {},
       );
       assert.equal(await bench.decide(asked), 'it does not wait any more');
+    },
+  },
+  {
+    ...{ name: 'an agent that goes away from two requests of one segment', on: 'plain', ...NOT_SENT, statuses: [] },
+    bytes: ({ plain }) => `POST /held HTTP/1.1\r\nHost: ${plain}\r\nContent-Length: 4\r\n\r\nbody`.repeat(2),
+    ...{ rows: Array(2).fill('deny 403'), rules: Array(2).fill(`${RULE}: agent gone`) },
+    meanwhile: async ({ agent, bench }) => {
+      await until('two wait', async () => assert.equal(holdsOf(bench).length, 2));
+      agent.destroy();
+      await until('both are cancelled', async () => assert.equal(bench.events.length, 4), 2000).catch(() => {});
+      for (const asked of holdsOf(bench)) await bench.decide(asked);
     },
   },
 ];
