@@ -14,6 +14,7 @@ import { homeFrom, type Paths, pathsOf, prepareHome } from './base/paths.ts';
 import { Audit } from './gateway/audit.ts';
 import { Budgets } from './gateway/budget.ts';
 import { CertificateAuthority } from './gateway/ca.ts';
+import { Holds } from './gateway/holds.ts';
 import { HostService } from './gateway/host_service.ts';
 import { Injector } from './gateway/inject.ts';
 import { OperatorService } from './gateway/operator_service.ts';
@@ -28,7 +29,7 @@ import { Vault } from './vault/vault.ts';
 /**
  * The gateway: the process that owns the vault, and the only way out of a sandbox. This file only wires.
  *
- *   gateway.sock  the host: open and close sessions, names of secrets, audit, usage
+ *   gateway.sock  the host: open and close sessions, decisions about held requests, names of secrets, audit, usage
  *   vault.sock    the operator: set, list, remove
  *   <session>/egress.sock  one per session: model requests, and tunnels to the group's services
  *
@@ -80,6 +81,7 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
       (subject, text) => alert('budget', subject, text),
     ),
     injector: new Injector(vault),
+    holds: new Holds(systemClock, (event) => host.tell(event)),
     authority: new CertificateAuthority(paths, systemClock, faults),
     rates: new Rates(systemClock, (group, service, since_ms) => audit.countSince(group, service, since_ms)),
     clock: systemClock,
@@ -90,7 +92,7 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
   };
   const sessions = new EgressSessions(paths, context, upstreamTrust(paths));
   const names = (): string[] => vault.names();
-  const host = new HostService(sessions, audit, names, log);
+  const host = new HostService(sessions, audit, context.holds, names, log);
   setInterval(() => host.anchor(), AUDIT_ANCHOR_MS).unref();
   const operator = new OperatorService(vault, audit, () => host.tell({ event: 'secrets', names: names() }), log);
   const servers: Server[] = [

@@ -1,5 +1,6 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Approvals } from './approvals/approvals.ts';
 import { systemClock } from './base/clock.ts';
 import { readInstall } from './base/config.ts';
 import { describeError, exitCodeOf, messageOf, OperatingError } from './base/errors.ts';
@@ -16,6 +17,7 @@ import { Delivery } from './delivery/delivery.ts';
 import { Alerts } from './evidence/alerts.ts';
 import { statusOf } from './evidence/status.ts';
 import { clearAllAlerts } from './ledger/alerts.ts';
+import { endLeftOver } from './ledger/approvals.ts';
 import { imagesOfUse } from './ledger/authorities.ts';
 import { chatById } from './ledger/chats.ts';
 import { recordEvent } from './ledger/events.ts';
@@ -98,9 +100,10 @@ async function openBase(options: HostOptions, paths: Paths) {
   const faults = faultsFrom(options.env, paths.run);
   const ledger = await Ledger.open(paths.ledger, faults);
   const groups = groupNames(paths);
-  const operatorChat = await ledger.write('start', (db) =>
-    prepareLedger(db, clock.now(), groups, install.default_group, install.uids),
-  );
+  const operatorChat = await ledger.write('start', (db) => {
+    endLeftOver(db, clock);
+    return prepareLedger(db, clock.now(), groups, install.default_group, install.uids);
+  });
   const local = new LocalChannel();
   const channels = new Map<string, Channel>(
     [local, ...options.channels(log)].map((channel) => [channel.name, channel]),
@@ -150,6 +153,13 @@ function makeFlow(base: Base) {
       ledger.write('anchor', (db) => recordEvent(db, clock, 'egress.anchored', {}, head)).catch(() => {});
     },
     refused: (session, reason) => sessions.end(session, `no egress: ${reason}`),
+    held: (event) => approvals.held(event),
+    heldEnded: (hold, reason) => approvals.ended(hold, reason),
+    lost: () => approvals.lost(),
+  });
+  const approvals = new Approvals({
+    ...{ ledger, clock, log, alert, trouble },
+    decide: (decision) => egress.decide(decision),
   });
   const clear = alerts.clear.bind(alerts);
   const workspaces = new Workspaces({ paths, alert, clear });
@@ -196,19 +206,22 @@ function makeFlow(base: Base) {
     deliver,
   );
   const sweep = new Sweep([sessions, delivery], log);
-  return { alert, warm, delivery, egress, groups, workspaces, planner, proofs, sessions, intake, sweep };
+  return { alert, warm, delivery, egress, approvals, groups, workspaces, planner, proofs, sessions, intake, sweep };
 }
 
 /** What the operator's clients can ask. */
 function makeControl(base: Base, flow: Flow) {
   const { paths, clock, started, install, log, ledger, local, channels, runtime } = base;
-  const { groups, planner, proofs, sessions, egress, workspaces, intake, sweep } = flow;
+  const { groups, planner, proofs, sessions, egress, approvals, workspaces, intake, sweep } = flow;
   const operator = new Operator(ledger, clock, install.default_group, intake.sinkOf(local.name));
   const stopAsked = Promise.withResolvers<void>();
   const services = {
     ledger,
     local,
     groups,
+    approvals,
+    decide: (id: string, allow: boolean, reason: string) =>
+      approvals.decide(id, { person: operator.person, allow, reason }),
     inspect: proofs.inspect.bind(proofs),
     operator: accountName(),
     egress,

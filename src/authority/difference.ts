@@ -96,9 +96,6 @@ function egressWords(service: EgressService): string[] {
 export function notBuilt({ egress, budget }: Authority): string[] {
   const services = Object.values(egress);
   return [
-    ...(services.some(({ approve }) => approve.length > 0)
-      ? ['egress with approval: nobody is asked yet, and what needs it is refused']
-      : []),
     ...(services.some(({ ws }) => ws) ? ['egress by WebSocket: upgrades are refused'] : []),
     ...(budget.usd_per_idle_hour === undefined
       ? []

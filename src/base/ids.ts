@@ -2,9 +2,9 @@ import { createHash, randomUUID } from 'node:crypto';
 
 /**
  * Rows have integer keys, so arrival order is key order. People see them with a letter in front: `m12` is a message,
- * `t5` a turn, `o9` an outbound row, `s3` a session, `i7` an inbound row, `a2` an alert.
+ * `t5` a turn, `o9` an outbound row, `s3` a session, `i7` an inbound row, `a2` an alert, `h4` a held request.
  */
-export type IdLetter = 'm' | 't' | 'o' | 's' | 'i' | 'a' | 'c' | 'p';
+export type IdLetter = 'm' | 't' | 'o' | 's' | 'i' | 'a' | 'c' | 'p' | 'h';
 
 export function showId(letter: IdLetter, id: number): string {
   return `${letter}${id}`;

@@ -311,6 +311,24 @@ export const AUDIT_OPEN_MS = 24 * 60 * MINUTE_MS;
 export const EGRESS_BODY_BYTES_MAX = 512 * MIB;
 /** A body that has to be read before it leaves (`deny_json`): sixteen of them wait in memory for one session. */
 export const EGRESS_JSON_BYTES_MAX = 4 * MIB;
+/** A body that waits for a person's decision, whole and in memory: what a person can still judge by its beginning. */
+export const APPROVAL_BODY_BYTES_MAX = MIB;
+/** Requests of one group that wait for a decision at once: a person who is asked more often stops reading. */
+export const APPROVALS_PENDING_MAX = 3;
+/** Questions to a person of one group in an hour: one who asks and takes back in a loop must not flood the chat. */
+export const APPROVALS_PER_HOUR_MAX = 30;
+/** From asking to the refusal: a person with a phone at hand; below the longest turn, which would end it anyway. */
+export const APPROVAL_MS = 10 * MINUTE_MS;
+/** Characters of one header of a held request that are shown: the longest of those that name an operation. */
+export const APPROVAL_HEADER_CHARS_MAX = 300;
+/** UTF-8 bytes of a held body that are shown. */
+export const APPROVAL_PREVIEW_BYTES_MAX = 2 * KIB;
+/** Held requests in one list, those that wait first. */
+export const APPROVALS_SHOWN_MAX = 50;
+/** Characters of an address in a line of a chat; the whole is in what `approval show` prints. */
+export const APPROVAL_PLACE_CHARS_MAX = 200;
+/** Characters of the reason that comes with a decision: one sentence. */
+export const APPROVAL_REASON_CHARS_MAX = 300;
 /** Levels of such a body: what deeper programs write by hand is an attempt. */
 export const JSON_DEPTH_MAX = 100;
 /** From CONNECT to the end of the TLS handshake: a local client needs milliseconds. */

@@ -9,6 +9,14 @@ export function cutBytes(text: string, bytesMax: number): string {
   return bytes.subarray(0, end).toString('utf8');
 }
 
+/** What is not seen, or moves what stands beside it: controls, bidi marks, zero widths, fillers, strange spaces. */
+const UNSEEN = /[\p{C}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}\u2800]|(?! )\p{Zs}/gu;
+
+/** Hostile text on one line, each unseen character as `U+200B`: it can neither hide nor break a layout. */
+export function visible(text: string): string {
+  return text.replace(UNSEEN, (c) => `U+${c.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}`);
+}
+
 /** A size for people: `12 KB`. */
 export function showBytes(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`;

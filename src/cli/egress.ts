@@ -9,7 +9,7 @@ import { bold, dim, type Io, printable, red } from './io.ts';
 
 /**
  * `glass egress explain <group> <METHOD> <URL>`: the one rule that decides, of what is in force. Exit code 0 when the request
- * is allowed, 7 when it is denied or a person would be asked.
+ * is allowed, 7 when it is denied or waits for approval.
  * `glass egress diff <group>`: what an edited file would change of it.
  * `glass egress log [<group>]`: what was asked for and what became of it. `glass egress verify`: whether that record is
  * whole and unchanged; exit code 7 when it is not.
@@ -92,7 +92,7 @@ function wrong(): never {
 function printDecision({ decision, reason }: Explained, io: Io): void {
   const word = decision === 'deny' ? red(io, decision) : bold(io, decision);
   io.out(`${word}: ${printable(reason)}`);
-  if (decision === 'approve') io.err('Approvals are not built yet: the gateway refuses this.');
+  if (decision === 'approve') io.err('It waits until somebody decides: ./glass approval list');
 }
 
 function logLine(row: LoggedRequest, io: Io): string {

@@ -50,10 +50,7 @@ async function markdown(found: InspectAnswer): Promise<string> {
 }
 
 /** What a group.yaml may already say, and nothing acts on yet. */
-const NOT_BUILT: [label: string, words: string][] = [
-  ['approvals', 'not built: what needs one is refused'],
-  ['WebSocket', 'not built: refused, also where a service says ws'],
-];
+const NOT_BUILT: [label: string, words: string][] = [['WebSocket', 'not built: refused, also where a service says ws']];
 
 function declaredLines({ declared, authority }: InspectAnswer): [label: string, words: string][] {
   const account =

@@ -97,6 +97,14 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./egress.ts')).egress,
   },
   {
+    name: 'approval',
+    usage: 'approval list|show|approve|deny <id> [--reason <text>]',
+    summary: 'requests that wait until you have seen them',
+    flags: ['--reason'],
+    words: 3,
+    load: async () => (await import('./approval.ts')).approval,
+  },
+  {
     name: 'inspect',
     usage: 'inspect <group> [--quick] [--canary] [--markdown]',
     summary: 'prove the boundary of a group from the inside',

@@ -57,6 +57,10 @@ function renderStatus(status: Status, io: Io): string {
     ],
     ['out', sum(conservation.outbound, null)],
     ['laws', laws(status, io)],
+    [
+      'approval',
+      status.approvals === 0 ? 'nothing waits' : red(io, `${status.approvals} waiting: ./glass approval list`),
+    ],
     ...status.alerts.map((alert): [string, string] => [
       'alert',
       red(io, `${alert.id} ${alert.kind} ${printable(alert.subject)} ×${alert.count}: ${printable(alert.text)}`),

@@ -1,21 +1,27 @@
 import { z } from 'zod';
+import type { ApprovalShown, Approvals } from '../approvals/approvals.ts';
 import { nameSchema } from '../base/config.ts';
 import { OperatingError } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
-import { AUDIT_ROWS_MAX, CONTROL_ROWS_MAX, LOCAL_HISTORY_MAX, MESSAGE_TEXT_BYTES_MAX } from '../base/limits.ts';
+import {
+  APPROVAL_REASON_CHARS_MAX,
+  AUDIT_ROWS_MAX,
+  CONTROL_ROWS_MAX,
+  LOCAL_HISTORY_MAX,
+  MESSAGE_TEXT_BYTES_MAX,
+} from '../base/limits.ts';
 import type { Accepted, IncomingFile } from '../channels/channel.ts';
 import { checkFiles, harmlessName } from '../channels/files.ts';
 import type { LocalChannel, LocalMessage } from '../channels/local/local.ts';
 import { type AskEgress, checkAudit, egressLog } from '../evidence/egress_log.ts';
 import type { Status } from '../evidence/status.ts';
 import { type AskAudit, findMessage, type Trace, traceOf } from '../evidence/trace.ts';
-import { chatByPlatformId } from '../ledger/chats.ts';
 import { type EventRow, eventsAfter, lastEventId } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { outcomeOf } from '../ledger/messages.ts';
-import { recentOutbound } from '../ledger/outbound.ts';
 import type { Groups } from '../operations/groups.ts';
 import type { Inspected } from '../operations/proofs.ts';
+import { history } from './history.ts';
 
 /**
  * Everything a client can ask of the host, in one table: name, what it is for, the schema of its input, and what does
@@ -25,6 +31,9 @@ export interface ControlServices {
   ledger: Ledger;
   local: LocalChannel;
   groups: Groups;
+  approvals: Pick<Approvals, 'list' | 'show'>;
+  /** A decision of the operator about a held request. Rejects as `Approvals.decide`. */
+  decide(id: string, allow: boolean, reason: string): Promise<ApprovalShown>;
   /** Tries to break out of a sandbox of the group. Rejects with `OperatingError` when it cannot be started at all. */
   inspect(group: string, depth: 'quick' | 'full', canary: boolean): Promise<Inspected>;
   /** What the operator is called in what is recorded. */
@@ -88,6 +97,12 @@ const INPUTS = {
   apply: z.strictObject({
     group: nameSchema,
     hash: z.string().regex(/^[0-9a-f]{64}$/, 'must be the hash that `plan` showed'),
+  }),
+  approval: z.strictObject({ approval: z.string().max(20) }),
+  decide: z.strictObject({
+    approval: z.string().max(20),
+    allow: z.boolean(),
+    reason: z.string().max(APPROVAL_REASON_CHARS_MAX).default(''),
   }),
   events: z.strictObject({
     after: z.int().min(0).optional(),
@@ -219,6 +234,25 @@ export const OPERATIONS: readonly Operation[] = [
     handle: async ({ ledger, egress }) => value(await checkAudit(ledger.db, egress)),
   },
   {
+    name: 'approvals',
+    summary: 'requests that wait for a decision, and the last ones that did',
+    input: INPUTS.none,
+    handle: async ({ approvals }) => value({ approvals: approvals.list() }),
+  },
+  {
+    name: 'approval_show',
+    summary: 'a held request as it would leave',
+    input: INPUTS.approval,
+    handle: async ({ approvals }, input: z.infer<typeof INPUTS.approval>) => value(approvals.show(input.approval)),
+  },
+  {
+    name: 'approval_decide',
+    summary: 'let exactly this request leave once, or refuse it',
+    input: INPUTS.decide,
+    handle: async ({ decide }, input: z.infer<typeof INPUTS.decide>) =>
+      value(await decide(input.approval, input.allow, input.reason)),
+  },
+  {
     name: 'inspect',
     summary: 'prove a group’s boundary by trying to break it, and show what it is',
     input: INPUTS.inspect,
@@ -285,26 +319,6 @@ async function openChat(services: ControlServices, input: z.infer<typeof INPUTS.
       client.close();
     },
   };
-}
-
-/** What was said and heard, oldest first. Each row has the key under which a terminal may know it already. */
-function history(ledger: Ledger, chat: string, limit: number): object[] {
-  const row = chatByPlatformId(ledger.db, 'local', chat);
-  if (row === undefined || limit === 0) return [];
-  const said = ledger.db.all<{ sender: string; key: string; text: string; at_ms: number }>(
-    `SELECT sender, platform_id AS key, received_ms AS at_ms,
-            trim(text || coalesce((SELECT group_concat(' [file ' || name || ']', '') FROM files WHERE message_id = m.id), '')) AS text
-       FROM messages m WHERE chat_id = ? ORDER BY id DESC LIMIT ?`,
-    row.id,
-    limit,
-  );
-  const heard = recentOutbound(ledger.db, row.id, limit);
-  return [
-    ...said.reverse().map(({ sender, key, text, at_ms }) => ({ t: 'history', from: sender, key, body: text, at_ms })),
-    ...heard.map((out) => ({ t: 'history', from: null, key: out.key, body: out.body, at_ms: out.updated_ms })),
-  ]
-    .sort((a, b) => a.at_ms - b.at_ms)
-    .slice(-limit);
 }
 
 function trace(services: ControlServices, what: string): Promise<Trace> {

@@ -3,6 +3,7 @@ import { showId } from '../base/ids.ts';
 import { VERSION } from '../base/version.ts';
 import type { Channel } from '../channels/channel.ts';
 import { openAlerts } from '../ledger/alerts.ts';
+import { countPending } from '../ledger/approvals.ts';
 import { type Conservation, conservation } from '../ledger/conservation.ts';
 import type { Db } from '../ledger/db.ts';
 import type { UsageRow } from '../protocol/gateway.ts';
@@ -34,6 +35,8 @@ export interface Status {
   conservation: Conservation;
   /** Since midnight, by group. */
   usage: UsageRow[];
+  /** Requests that wait for a decision. */
+  approvals: number;
   alerts: { id: string; kind: string; subject: string; text: string; count: number; since_ms: number }[];
 }
 
@@ -55,7 +58,7 @@ function needsAttention(status: Omit<Status, 'state'>): boolean {
   return (
     status.gateway !== 'connected' ||
     status.runtime.problems.length > 0 ||
-    status.alerts.length > 0 ||
+    status.alerts.length + status.approvals > 0 ||
     violations.length > 0 ||
     overdue.inbound + overdue.outbound + unheard > 0 ||
     status.groups.some((group) => group.problem !== null || group.proof?.ok === false) ||
@@ -100,6 +103,7 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
     sessions: sources.sessions(),
     usage: await sources.usage(midnight),
     conservation: conservation(sources.db, clock.now()),
+    approvals: countPending(sources.db),
     alerts: openAlerts(sources.db).map((row) => ({
       id: showId('a', row.id),
       kind: row.kind,

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Agent } from 'undici';
 import {
+  APPROVAL_BODY_BYTES_MAX,
   EGRESS_BODY_BYTES_MAX,
   EGRESS_JSON_BYTES_MAX,
   ESTIMATED_BODY_BYTES,
@@ -39,6 +40,10 @@ export interface Admission {
   injection: Injection | null;
   agent: Agent;
   bodyBytesMax: number;
+  /** A person is asked before it leaves. */
+  approve: boolean;
+  /** Generation of the vault that the secret is of; null: none is injected. */
+  vault: number | null;
   /** What must not stand in its body, which is read for that. */
   denyJson: readonly string[];
   limits: readonly Limit[];
@@ -76,7 +81,7 @@ export class Gate {
       wholeUrl(request) ??
       route(request.method ?? '', request.url ?? '', provider);
     if (!routed.allow) return routed;
-    const problem = busy ?? tooLarge(request, MODEL_BODY_BYTES_MAX);
+    const problem = busy ?? tooLarge(request, { bodyBytesMax: MODEL_BODY_BYTES_MAX, approve: false });
     if (problem !== null) return problem;
     const injection = this.#inject(secret, provider === 'anthropic' ? 'x-api-key' : 'bearer');
     if (injection !== null && 'status' in injection) return injection;
@@ -87,6 +92,8 @@ export class Gate {
         injection,
         agent: this.#pools.agent(),
         bodyBytesMax: MODEL_BODY_BYTES_MAX,
+        approve: false,
+        vault: null,
         denyJson: [],
         limits: [],
         estimate: this.#estimate(request, routed.rest),
@@ -99,10 +106,12 @@ export class Gate {
     const asked = { method: request.method ?? '', target: request.url ?? '', raw: request.rawHeaders };
     const judged = judgeRequest(place, asked, this.#policy.egress);
     if (!judged.allow) return judged;
-    const { rule, service, secret, networks, denyJson, limits } = judged;
-    const bodyBytesMax = denyJson.length === 0 ? EGRESS_BODY_BYTES_MAX : EGRESS_JSON_BYTES_MAX;
-    const problem = busy ?? tooLarge(request, bodyBytesMax);
+    const { rule, service, secret, approve, networks, denyJson, limits } = judged;
+    const unheld = denyJson.length === 0 ? EGRESS_BODY_BYTES_MAX : EGRESS_JSON_BYTES_MAX;
+    const bodyBytesMax = approve ? APPROVAL_BODY_BYTES_MAX : unheld;
+    const problem = busy ?? tooLarge(request, { bodyBytesMax, approve });
     if (problem !== null) return problem;
+    const vault = secret === null ? null : this.#injector.generation;
     const injection = this.#inject(secret, 'bearer');
     if (injection !== null && 'status' in injection) return injection;
     const host = nameOf(place);
@@ -118,7 +127,7 @@ export class Gate {
         secret,
         injection,
       },
-      ...{ agent: this.#pools.agent(networks), bodyBytesMax, denyJson, limits, estimate: NOTHING },
+      ...{ agent: this.#pools.agent(networks), bodyBytesMax, approve, vault, denyJson, limits, estimate: NOTHING },
     };
   }
 
@@ -160,10 +169,16 @@ export function nameOf({ host, port }: Place): string {
   return port === 443 ? host : `${host}:${port}`;
 }
 
-function tooLarge(request: IncomingMessage, bytesMax: number): Refusal | null {
-  return Number(request.headers['content-length'] ?? 0) > bytesMax ? bodyTooLarge(bytesMax) : null;
+type BodyLimit = Pick<Admission, 'bodyBytesMax' | 'approve'>;
+
+function tooLarge(request: IncomingMessage, limit: BodyLimit): Refusal | null {
+  return Number(request.headers['content-length'] ?? 0) > limit.bodyBytesMax ? bodyTooLarge(limit) : null;
 }
 
-export function bodyTooLarge(bytesMax: number): Refusal {
-  return refusal(413, 'body size', `the request body has more than ${bytesMax} bytes`, 'send less');
+/** What a person is to allow is too large by our rule, not by HTTP's. */
+export function bodyTooLarge({ bodyBytesMax, approve }: BodyLimit): Refusal {
+  const reason = `the request body has more than ${bodyBytesMax} bytes`;
+  return approve
+    ? refusal(403, 'approval size', `${reason}, which nobody is asked to approve`, 'send less at once')
+    : refusal(413, 'body size', reason, 'send less');
 }

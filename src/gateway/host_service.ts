@@ -2,6 +2,7 @@ import { unreachable } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { type GatewayAnswers, type GatewayEvent, type GatewayRequest, gatewayRequest } from '../protocol/gateway.ts';
 import type { Audit } from './audit.ts';
+import type { Holds } from './holds.ts';
 import type { EgressSessions } from './sessions.ts';
 import type { LineService, Peer } from './sockets.ts';
 
@@ -16,14 +17,16 @@ export class HostService implements LineService<GatewayRequest> {
   readonly log: Log;
   readonly #sessions: EgressSessions;
   readonly #audit: Audit;
+  readonly #holds: Holds;
   readonly #names: () => string[];
   #host: Peer | null = null;
   /** Of the last link that a host was given. */
   #anchored = 0;
 
-  constructor(sessions: EgressSessions, audit: Audit, names: () => string[], log: Log) {
+  constructor(sessions: EgressSessions, audit: Audit, holds: Holds, names: () => string[], log: Log) {
     this.#sessions = sessions;
     this.#audit = audit;
+    this.#holds = holds;
     this.#names = names;
     this.log = log;
   }
@@ -83,6 +86,8 @@ export class HostService implements LineService<GatewayRequest> {
         return { rows: this.#audit.log(request.group, request.since_ms, request.limit) };
       case 'check':
         return this.#audit.check(request.anchors);
+      case 'decide':
+        return { refused: this.#holds.decide(request) };
       case 'usage':
         return { rows: this.#audit.usage(request.since_ms) };
       default:

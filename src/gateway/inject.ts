@@ -23,6 +23,11 @@ export class Injector {
     this.#vault = vault;
   }
 
+  /** Of the vault: another number, another set of secrets. */
+  get generation(): number {
+    return this.#vault.generation;
+  }
+
   /** Returns a sentence when there is nothing to inject. Throws `OperatingError('storage')` for a damaged vault. */
   prepare(name: string, form: HeaderForm): Injection | string {
     if (this.#generation !== this.#vault.generation) this.#drop();

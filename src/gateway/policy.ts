@@ -8,6 +8,8 @@ import { isMetadata } from './addresses.ts';
 
 /** What a session may reach, read from its group's applied authority when the session opens and unchanged until it closes. */
 export interface SessionPolicy {
+  /** Of the authority that it was read from. */
+  readonly hash: string;
   readonly budget: Authority['budget'];
   readonly model: ModelPolicy;
   /** By name; nothing else is ever let out of a tunnel. */
@@ -47,5 +49,5 @@ export function readPolicy(paths: Paths, group: string, hash: string): SessionPo
     prefix: url.pathname.replace(/\/+$/, ''),
     secret: authority.model.secret,
   };
-  return { budget: authority.budget, model, egress: authority.egress };
+  return { hash, budget: authority.budget, model, egress: authority.egress };
 }

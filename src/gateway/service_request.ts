@@ -28,6 +28,8 @@ export interface ServiceAllowed {
   /** For the audit row. */
   rule: string;
   secret: string | null;
+  /** A person is asked before it leaves. */
+  approve: boolean;
   networks: readonly string[];
   denyJson: readonly string[];
   limits: readonly Limit[];
@@ -82,8 +84,10 @@ export function judgeRequest(
   const hint = hintFor(egress, { host, port });
   if (decision === 'deny' || service === null)
     return refusal(403, service === null ? 'default deny' : `${service}: never ${rule}`, reason, hint);
-  if (decision === 'approve')
-    return refusal(403, `${service}: ${rule}`, `${reason}, and approvals are not built yet: nobody is asked`, hint);
+  const approve = decision === 'approve';
+  // Nobody could see what they allow.
+  const hidden = approve ? headerProblem(raw) : null;
+  if (hidden !== null) return hidden;
   const { use, query, private: networks } = egress[service]!;
   return (
     queryProblem(target, use !== undefined, query ?? []) ?? {
@@ -91,6 +95,7 @@ export function judgeRequest(
       service,
       rule: `${service}: ${rule}`,
       secret: use ?? null,
+      approve,
       networks,
       denyJson,
       limits: services.flatMap(([name, { rate }]) => (rate === undefined ? [] : [{ service: name, rate }])),

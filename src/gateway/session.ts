@@ -8,6 +8,8 @@ import { BodyTooLargeError, hasBody, isSmall, wholeBody } from './body.ts';
 import type { Budgets, Reservation } from './budget.ts';
 import type { CertificateAuthority } from './ca.ts';
 import { type Deadlines, forward } from './forward.ts';
+import { requestHeaders } from './headers.ts';
+import { type Holds, withheld } from './holds.ts';
 import type { Injector } from './inject.ts';
 import { judgeJson } from './json_rules.ts';
 import type { SessionPolicy } from './policy.ts';
@@ -23,13 +25,14 @@ import type { Pools } from './upstreams.ts';
 /**
  * What one session may do on its egress socket. Who asks is known by the socket alone. Requests come on the socket itself
  * (the model) or in a tunnel to a service, whose TLS ends here; the same server parses both. Order of a request: headers,
- * route or rules, running requests, size, secret, body, rate, audit row, then the first byte leaves. Whatever fails on the
- * way, refuses.
+ * route or rules, running requests, size, secret, body, a person where one is asked, rate, audit row, then the first byte
+ * leaves. Whatever fails on the way, refuses.
  */
 
 /** What all sessions share. */
 export interface EgressContext extends RefusalContext {
   injector: Injector;
+  holds: Holds;
   authority: CertificateAuthority;
   rates: Rates;
   budgets: Budgets;
@@ -52,6 +55,8 @@ export class EgressSession {
   readonly #places = new WeakMap<Duplex, Place>();
   /** Connections that became tunnels: the server no longer knows them. */
   readonly #tunnels = new Set<Duplex>();
+  /** Requests that wait for a person; they do not run. */
+  readonly #held = new Set<string>();
   #running = 0;
   #closed = false;
 
@@ -76,6 +81,7 @@ export class EgressSession {
   /** Ends its tunnels, at once; nothing that waits leaves any more. */
   close(): void {
     this.#closed = true;
+    for (const hold of this.#held) this.#context.holds.end(hold, 'session ended');
     for (const socket of this.#tunnels) socket.destroy();
   }
 
@@ -121,10 +127,10 @@ export class EgressSession {
     const admitted =
       versionProblem(request) ??
       (place === undefined ? this.#gate.model(request, busy) : this.#gate.service(request, place, busy));
-    if (!admitted.allow) return this.#refuse({ request, response, asked }, admitted);
+    if (!admitted.allow) return void this.#refuse({ request, response, asked }, admitted);
     const { host, path, rule, service } = admitted;
     const exchange = { request, response, asked: { ...asked, host, path, rule, service } };
-    const reads = hasBody(request) && (admitted.denyJson.length > 0 || isSmall(request));
+    const reads = admitted.approve || (hasBody(request) && (admitted.denyJson.length > 0 || isSmall(request)));
     if (reads) void this.#readThenSend(exchange, admitted);
     else this.#send(exchange, admitted, null);
   }
@@ -132,17 +138,40 @@ export class EgressSession {
   /** The body is read before anything leaves: it decides too, or is small. Never rejects. */
   async #readThenSend(exchange: Exchange, admitted: Admission): Promise<void> {
     this.#running += 1;
-    const body = await readBody(exchange, admitted.bodyBytesMax);
+    const body = hasBody(exchange.request) ? await readBody(exchange, admitted.bodyBytesMax) : null;
     this.#running -= 1;
     // The agent has gone, or its session has been closed meanwhile.
     if (body === 'gone' || this.#closed || exchange.response.destroyed) return;
-    if (body === 'too large') return this.#refuse(exchange, bodyTooLarge(admitted.bodyBytesMax));
-    const verdict = judgeJson(body, admitted.denyJson);
-    if (verdict.kind === 'fine') this.#send(exchange, admitted, body);
-    else this.#refuse(exchange, verdict.kind === 'denied' ? deniedBody(verdict.rule) : noJson(verdict.reason));
+    const problem = body === 'too large' ? bodyTooLarge(admitted) : bodyProblem(body, admitted.denyJson);
+    if (body === 'too large' || problem !== null) this.#refuse(exchange, problem!);
+    else if (admitted.approve) this.#hold(exchange, admitted, body);
+    else this.#send(exchange, admitted, body);
   }
 
-  #send(exchange: Exchange, admitted: Admission, body: Buffer | null): void {
+  /** Waits for a person. What leaves then is what they were shown, under the rules and secrets that it was held under. */
+  #hold(exchange: Exchange, admitted: Admission, body: Buffer | null): void {
+    const { holds, injector } = this.#context;
+    const { rule, vault } = admitted;
+    const { rawHeaders, headers } = exchange.request;
+    const asked = {
+      ...{ ...exchange.asked, service: admitted.service!, policy: this.#policy.hash, body },
+      headers: requestHeaders(rawHeaders, headers.connection, admitted.injection !== null),
+    };
+    const hold = holds.hold(asked, (why) => {
+      this.#held.delete(hold as string);
+      if (why !== null) return this.#refuse(exchange, why);
+      if (this.#running >= SESSION_REQUESTS_MAX) return this.#refuse(exchange, BUSY);
+      if (vault !== null && vault !== injector.generation)
+        return this.#refuse(exchange, withheld(rule, 'secrets changed', 'the secrets changed'));
+      return this.#send(exchange, admitted, body);
+    });
+    if (typeof hold !== 'string') return void this.#refuse(exchange, hold);
+    this.#held.add(hold);
+    exchange.response.on('close', () => holds.end(hold, 'agent gone'));
+  }
+
+  /** Returns why it has not left; null: it is on its way. */
+  #send(exchange: Exchange, admitted: Admission, body: Buffer | null): Refusal | null {
     const { audit, deadlines, faults } = this.#context;
     const { request, response, asked } = exchange;
     const { secret, injection } = admitted;
@@ -158,8 +187,8 @@ export class EgressSession {
     } catch (error) {
       if (reservation !== null) this.#context.budgets.settle(reservation, NOTHING);
       this.#refusals.storageFailed(error);
-      sendRefusal(response, refusal(503, 'audit', 'the request could not be recorded', 'tell your operator'));
-      return;
+      sendRefusal(response, NO_RECORD);
+      return NO_RECORD;
     }
     if (request.headers.expect !== undefined && body === null) response.writeContinue();
     this.#running += 1;
@@ -168,6 +197,7 @@ export class EgressSession {
       ...{ request, response, body, deadlines, faults },
       ended: (outcome) => this.#ended({ row, reservation: reservation! }, admitted, outcome),
     });
+    return null;
   }
 
   #ended(
@@ -195,10 +225,11 @@ export class EgressSession {
     return this.#context.prices.of(provider, name, outcome, { up, down });
   }
 
-  #refuse({ request, response, asked }: Exchange, why: Refusal): void {
+  #refuse({ request, response, asked }: Exchange, why: Refusal): Refusal {
     if (isMalformed(why)) this.#malformed.add(request.socket);
     this.#refusals.record(asked, why);
     sendRefusal(response, why);
+    return why;
   }
 
   /** Bytes that are no request, or a request that stopped in the middle. */
@@ -235,6 +266,7 @@ interface Exchange {
 
 const NO_NESTING = refusal(405, 'default deny', 'a tunnel leads to one place only', 'open another tunnel');
 const TOO_SOON = refusal(400, 'malformed request', 'CONNECT came before the last answer', 'wait for the answer');
+const NO_RECORD = refusal(503, 'audit', 'the request could not be recorded', 'tell your operator');
 const BUSY = refusal(
   429,
   'concurrency',
@@ -251,11 +283,12 @@ async function readBody({ request, response }: Exchange, bytesMax: number): Prom
   }
 }
 
-function noJson(reason: string): Refusal {
-  return refusal(400, 'malformed request', reason, 'send plain JSON');
-}
-
-function deniedBody(rule: string): Refusal {
+function bodyProblem(body: Buffer | null, denyJson: readonly string[]): Refusal | null {
+  if (body === null || denyJson.length === 0) return null;
+  const verdict = judgeJson(body, denyJson);
+  if (verdict.kind === 'fine') return null;
+  if (verdict.kind === 'malformed') return refusal(400, 'malformed request', verdict.reason, 'send plain JSON');
+  const { rule } = verdict;
   return refusal(403, `deny_json ${rule}`, `the body has what this group may not send: ${rule}`, 'leave it out');
 }
 

@@ -37,6 +37,10 @@ export interface EventData {
   'delivery.retry': { class: string; reason: string; after_ms: number };
   'delivery.rejected': { class: string; reason: string };
   'delivery.uncertain': { reason: string };
+  'approval.held': { approval: string; service: string; to: string; bytes: number; sha256: string };
+  'approval.decided': { approval: string; allowed: boolean; person: string; by: string; reason: string };
+  'approval.sent': { approval: string };
+  'approval.ended': { approval: string; reason: string };
   'alert.raised': { kind: string; subject: string };
   'alert.cleared': { kind: string; subject: string };
   'egress.anchored': { seq: number; hash: string };

@@ -19,6 +19,16 @@ export function mayUse(db: Db, personId: number, group: string): boolean {
   );
 }
 
+/** Whether a person may decide for a group: its owner, or everybody's. */
+export function ownsGroup(db: Db, personId: number, group: string): boolean {
+  const sql = "SELECT 1 AS yes FROM roles WHERE person_id = ? AND role = 'owner' AND group_name IN ('', ?)";
+  return db.get(sql, personId, group) !== undefined;
+}
+
+export function nameOfPerson(db: Db, personId: number): string {
+  return db.get<{ name: string }>('SELECT name FROM people WHERE id = ?', personId)!.name;
+}
+
 /** Makes sure that a person with this identity and role exists; returns their key. */
 export function ensurePerson(
   db: Db,

@@ -4,7 +4,7 @@ import type { Accepted, IncomingFile, Sink } from '../channels/channel.ts';
 import { ensureChat, ensureGroup, rewire, type UidRange, wire, wiringsOf } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { ensurePerson } from '../ledger/people.ts';
+import { ensurePerson, personOf } from '../ledger/people.ts';
 
 /**
  * Whoever can open the control socket: the first person, and the owner. Their main chat on `local` belongs to the
@@ -27,6 +27,11 @@ export class Operator {
     this.#clock = clock;
     this.#group = group;
     this.#sink = sink;
+  }
+
+  /** Key of the person. */
+  get person(): number {
+    return personOf(this.#ledger.db, CHANNEL, HANDLE)!;
   }
 
   /** A message typed by the operator. The same `key` is the same message. */

@@ -9,6 +9,19 @@ import { AUDIT_ANCHORS_MAX, AUDIT_ROWS_MAX } from '../base/limits.ts';
  */
 
 const session = z.string().regex(/^s\d{1,15}$/);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** What a person decided about a held request, with what they were shown and what is in force now. */
+const decision = {
+  hold: z.string().max(100),
+  session,
+  policy: sha256,
+  body_sha256: sha256,
+  allow: z.boolean(),
+  /** For the agent; may be empty. */
+  reason: z.string(),
+};
+export type Decision = z.infer<z.ZodObject<typeof decision>>;
 
 /** A head of the audit's chain: number and SHA-256 (hex) of its newest link. */
 const anchor = z.strictObject({ seq: z.int(), hash: z.string().regex(/^[0-9a-f]{64}$/) });
@@ -22,7 +35,7 @@ export const gatewayRequest = z.discriminatedUnion('op', [
     session,
     group: nameSchema,
     /** Hash (hex) of the group's authority in force, which the gateway reads under that name. */
-    policy: z.string().regex(/^[0-9a-f]{64}$/),
+    policy: sha256,
     /** Absolute path of the egress socket to listen on; below the run folder. */
     socket: z.string().max(107),
   }),
@@ -41,6 +54,8 @@ export const gatewayRequest = z.discriminatedUnion('op', [
   }),
   /** Whether the audit's chain holds, and agrees with what the ledger has of it. */
   z.strictObject({ id: z.int(), op: z.literal('check'), anchors: z.array(anchor).max(AUDIT_ANCHORS_MAX) }),
+  /** At most once does anything. `refused`: why nothing has left although it was allowed. */
+  z.strictObject({ id: z.int(), op: z.literal('decide'), ...decision }),
   /** Use of models per group since a time; for status. */
   z.strictObject({ id: z.int(), op: z.literal('usage'), since_ms: z.int() }),
 ]);
@@ -95,13 +110,40 @@ export interface GatewayAnswers {
   log: { rows: AuditRow[] };
   check: ChainState;
   usage: { rows: UsageRow[] };
+  decide: { refused: string | null };
 }
+
+/** A request that waits for a person: what is shown of it, and what a decision is bound to. */
+const holdEvent = z.strictObject({
+  event: z.literal('hold'),
+  /** Random; of one request, for one decision. */
+  hold: z.string(),
+  session,
+  group: nameSchema,
+  service: z.string(),
+  method: z.string(),
+  host: z.string(),
+  /** Path and query, without what looks like a credential. */
+  path: z.string(),
+  policy: sha256,
+  body_sha256: sha256,
+  body_bytes: z.int(),
+  /** `content-type: text/plain`: the agent's, as they are sent, harmless to show; each up to a length. */
+  headers: z.array(z.string()),
+  /** The beginning of the body, harmless to show. */
+  preview: z.string(),
+  expires_ms: z.int(),
+});
+export type HoldEvent = z.infer<typeof holdEvent>;
 
 export const gatewayEvent = z.discriminatedUnion('event', [
   /** The set of secrets changed: `auto` harnesses may change with it. */
   z.strictObject({ event: z.literal('secrets'), names: z.array(z.string()) }),
   /** To be written down where the gateway cannot write. */
   z.strictObject({ event: z.literal('anchor'), ...anchor.shape }),
+  holdEvent,
+  /** Nobody decides it any more: it is refused. */
+  z.strictObject({ event: z.literal('hold_ended'), hold: z.string(), reason: z.string() }),
   z.strictObject({ event: z.literal('alert'), kind: z.string(), subject: z.string(), text: z.string() }),
 ]);
 export type GatewayEvent = z.infer<typeof gatewayEvent>;

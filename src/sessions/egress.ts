@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import { messageOf, OperatingError } from '../base/errors.ts';
+import { messageOf, OperatingError, unreachable } from '../base/errors.ts';
 import { GATEWAY_READY_MS } from '../base/limits.ts';
 import type { Log } from '../base/log.ts';
 import {
@@ -8,8 +8,10 @@ import {
   auditRow,
   type ChainState,
   chainState,
+  type Decision,
   type GatewayAnswers,
   gatewayEvent,
+  type HoldEvent,
   type UsageRow,
   usageRow,
 } from '../protocol/gateway.ts';
@@ -23,6 +25,12 @@ export interface EgressHandlers {
   alert(kind: string, subject: string, text: string): void;
   /** A head of the audit's chain, to be written down. */
   anchor(head: Anchor): void;
+  /** A request waits for a person. */
+  held(event: HoldEvent): void;
+  /** The gateway has refused it by itself. */
+  heldEnded(hold: string, reason: string): void;
+  /** The connection is gone, and with it what was held. */
+  lost(): void;
   /** The set of secrets changed, or became known. */
   secrets(names: ReadonlySet<string>): void;
   /** A live session could not be opened again: it has no egress, and must start anew. */
@@ -121,6 +129,11 @@ export class Egress {
     return chainState.parse(await this.#ask('check', { anchors }, CHECK_MS));
   }
 
+  /** Returns why nothing has left. Rejects with `OperatingError`: then it is unknown whether it has. */
+  async decide(decision: Decision): Promise<string | null> {
+    return (await this.#ask('decide', { ...decision }, REQUEST_MS)).refused;
+  }
+
   async usage(since_ms: number): Promise<UsageRow[]> {
     return this.#rows(usageRow, () => this.#ask('usage', { since_ms }, REQUEST_MS));
   }
@@ -192,23 +205,33 @@ export class Egress {
     this.#client = null;
     if (this.#stopped) return;
     this.#log.warn('gateway.lost');
+    this.#handlers.lost();
     void this.#connect(RECONNECT_FIRST_MS);
   }
 
   #event(raw: unknown): void {
-    const event = gatewayEvent.safeParse(raw);
-    if (!event.success) {
-      this.#log.warn('gateway.event_refused');
-    } else if (event.data.event === 'alert') {
-      this.#handlers.alert(event.data.kind, event.data.subject, event.data.text);
-    } else if (event.data.event === 'anchor') {
-      const { seq, hash } = event.data;
-      this.#handlers.anchor({ seq, hash });
-    } else {
-      const names = new Set(event.data.names);
-      const same = names.size === this.#names.size && [...names].every((name) => this.#names.has(name));
-      this.#names = names;
-      if (!same) this.#handlers.secrets(names);
+    const parsed = gatewayEvent.safeParse(raw);
+    if (!parsed.success) return this.#log.warn('gateway.event_refused');
+    const event = parsed.data;
+    switch (event.event) {
+      case 'alert':
+        return this.#handlers.alert(event.kind, event.subject, event.text);
+      case 'anchor':
+        return this.#handlers.anchor({ seq: event.seq, hash: event.hash });
+      case 'hold':
+        return this.#handlers.held(event);
+      case 'hold_ended':
+        return this.#handlers.heldEnded(event.hold, event.reason);
+      case 'secrets':
+        return this.#secrets(new Set(event.names));
+      default:
+        return unreachable(event);
     }
+  }
+
+  #secrets(names: ReadonlySet<string>): void {
+    const same = names.size === this.#names.size && [...names].every((name) => this.#names.has(name));
+    this.#names = names;
+    if (!same) this.#handlers.secrets(names);
   }
 }

@@ -19,6 +19,7 @@ const ENTRY_TWICE = `SELECT x.inbound_id AS id FROM turn_inbound x JOIN turns t 
 const SEND_TWICE = `SELECT turn_id AS id FROM outbound WHERE kind = 'send' AND state = 'sent' AND chunk = 0
   GROUP BY turn_id, ordinal, send_hash HAVING count(*) > 1`;
 const UNCERTAIN = "SELECT id FROM outbound WHERE state = 'uncertain'";
+const UNDECIDED = "SELECT id FROM approvals WHERE state IN ('pending', 'approved')";
 const NOWHERE = 'SELECT m.id FROM messages m WHERE NOT EXISTS (SELECT 1 FROM inbound i WHERE i.message_id = m.id)';
 
 export async function judge(world: World, expected: Expectation[]): Promise<Verdict> {
@@ -47,6 +48,7 @@ export async function judge(world: World, expected: Expectation[]): Promise<Verd
   verdict.twice.push(...rows(SETTLED_TWICE), ...rows(ENTRY_TWICE), ...rows(SEND_TWICE));
   verdict.laws.push(
     ...rows(UNCERTAIN).map((id) => `o${id} is uncertain`),
+    ...rows(UNDECIDED).map((id) => `h${id} waits for nobody`),
     ...rows(NOWHERE).map((id) => `m${id} is in no state`),
   );
   db.close();

@@ -9,7 +9,7 @@ import { ASSISTANT_YAML, eventually, type Journal, type World } from './world.ts
 /**
  * What happens in every run: people write in five chats of the fake platform, the operator in a local one; an agent
  * sends in mid-turn, a sandbox crashes by itself, the platform refuses a text, a group's file is broken for a moment, a
- * credential comes and goes, and, when asked for, the host is restarted on purpose while a turn runs.
+ * credential comes and goes, a request waits for the operator, and, when asked for, the host is restarted on purpose while a turn runs.
  * Every message carries a token, so that the judge can count its answers.
  */
 export interface Expectation {
@@ -95,6 +95,10 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
     (session) => world.refusedRequest(session),
     () => {},
   );
+  // Whoever dies over it takes the request along.
+  await liveSession(world, 'assistant')
+    .then((session) => world.heldRequest(session))
+    .catch(() => {});
   await world.vault({ op: 'remove', name: 'extra' });
   if (options.plannedRestart) {
     await say('beta', '<b5>', 'sleep 12 ');
@@ -116,9 +120,9 @@ async function desk(world: World): Promise<void> {
   await eventually('the operator has seen the alerts', () => world.control.call('clear_alerts'));
 }
 
-async function liveSession(world: World): Promise<string> {
-  const { sessions } = await world.control.call<{ sessions: { session: string }[] }>('status');
-  const live = sessions[0];
+async function liveSession(world: World, group?: string): Promise<string> {
+  const { sessions } = await world.control.call<{ sessions: { session: string; group: string }[] }>('status');
+  const live = sessions.find((session) => group === undefined || session.group === group);
   if (live === undefined) throw new Error('no session is live');
   return live.session;
 }

@@ -11,6 +11,7 @@ import { DockerRuntime } from '../../src/runtimes/docker.ts';
 import { engineSocket } from '../../src/runtimes/engine.ts';
 import { applyGroup } from '../fakes/authorities.ts';
 import { remove } from '../fakes/remove.ts';
+import { openTunnel } from '../fakes/tunnel.ts';
 import { keepWarmCode, takeWarmCode } from './warm_code.ts';
 
 /**
@@ -40,7 +41,11 @@ export interface Journal {
   acknowledged: number;
 }
 
-export const ASSISTANT_YAML = 'harness: probe\nlimits: {idle: 10m}\n';
+/** What the service allows, it allows after approval only. */
+export const ASSISTANT_YAML = `harness: probe
+limits: {idle: 10m}
+egress: {api: {host: api.example.com, approve: [GET /held]}}
+`;
 
 export class World {
   readonly paths: Paths;
@@ -123,6 +128,21 @@ export class World {
     });
   }
 
+  /** A request that waits until the operator has denied it. Rejects when it has gone with its session meanwhile. */
+  async heldRequest(session: string): Promise<void> {
+    const ca = readFileSync(this.paths.caCertificate, 'utf8');
+    const agent = await openTunnel(this.paths.session(session).egress, { ca, place: 'api.example.com:443' });
+    agent.on('error', () => {});
+    agent.write('GET /held HTTP/1.1\r\nHost: api.example.com\r\n\r\n');
+    const denied = async (): Promise<void> => {
+      const { approvals } = await this.control.call<{ approvals: { id: string; state: string }[] }>('approvals');
+      const waits = approvals.find(({ state }) => state === 'pending');
+      if (waits === undefined) throw new Error('nothing waits');
+      await this.control.call('approval_decide', { approval: waits.id, allow: false });
+    };
+    await eventually('a held request is denied', denied, HELD_MS).finally(() => agent.destroy());
+  }
+
   /** The operator asks for a planned stop; the host is started again by its supervisor. */
   async restartHost(): Promise<void> {
     this.#parts.get('host')?.terminate();
@@ -189,6 +209,9 @@ export class World {
     );
   }
 }
+
+/** A restart takes less; after it nothing waits any more. */
+const HELD_MS = 5000;
 
 /** A process that is started again whenever it dies, until it is ended on purpose. */
 class Part {

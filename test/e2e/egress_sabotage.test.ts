@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ATTACKS, type Attack, AttackBench } from '../fakes/egress_attacks.ts';
+import { ATTACKS } from '../fakes/approval_attacks.ts';
+import { type Attack, AttackBench, expectedOf } from '../fakes/egress_attacks.ts';
 import { type Patch, PatchedTree } from '../fakes/patched_tree.ts';
 
 /** Each guard is taken out of a copy of the code: the attack that it is there for must then come out differently. */
@@ -14,6 +15,8 @@ interface Sabotage {
 const HEADERS = 'src/gateway/headers.ts';
 const REQUEST = 'src/gateway/service_request.ts';
 const SESSION = 'src/gateway/session.ts';
+const ADMISSION = 'src/gateway/admission.ts';
+const HOLDS = 'src/gateway/holds.ts';
 
 const SABOTAGES: readonly Sabotage[] = [
   {
@@ -96,9 +99,84 @@ const SABOTAGES: readonly Sabotage[] = [
     attack: 'another method in the query',
   },
   {
-    without: 'the refusal of what needs an approval',
-    patch: [REQUEST, "if (decision === 'approve')", 'if (false)'],
+    without: 'the question to a person',
+    patch: [REQUEST, '      approve,\n', '      approve: false,\n'],
     attack: 'what a person would be asked',
+  },
+  {
+    without: 'the comparison of the rules in force',
+    patch: [HOLDS, 'if (event.policy !== policy)', 'if (false)'],
+    attack: 'rules that changed meanwhile',
+  },
+  {
+    without: 'the comparison of the vault',
+    patch: [SESSION, 'if (vault !== null && vault !== injector.generation)', 'if (false)'],
+    attack: 'a secret that changed meanwhile',
+  },
+  {
+    without: 'the comparison of the body',
+    patch: [HOLDS, '|| event.body_sha256 !== body_sha256', '|| false'],
+    attack: 'an approval of another body',
+  },
+  {
+    without: 'the comparison of the session',
+    patch: [HOLDS, 'if (event.session !== session ||', 'if (false ||'],
+    attack: 'an approval for another session',
+  },
+  {
+    without: 'the end of what was decided',
+    patch: [HOLDS, 'this.#pending.delete(hold);', ''],
+    attack: 'two approvals of one request',
+  },
+  {
+    without: 'the bound on what waits',
+    patch: [HOLDS, 'if (waiting >= APPROVALS_PENDING_MAX)', 'if (false)'],
+    attack: 'a fourth request that waits',
+  },
+  {
+    without: 'the bound on a body that a person sees',
+    patch: [ADMISSION, 'approve ? APPROVAL_BODY_BYTES_MAX : unheld', 'unheld'],
+    attack: 'a body of 5 MB for a person',
+  },
+  {
+    without: 'the refusal of bodies that nobody could see',
+    patch: [REQUEST, 'approve ? headerProblem(raw) : null', 'null'],
+    attack: 'a compressed body for a person',
+  },
+  {
+    without: 'the look at deny_json before a person is asked',
+    patch: [SESSION, 'bodyProblem(body, admitted.denyJson)', 'null'],
+    attack: 'a forbidden key where a person would be asked',
+  },
+  {
+    without: 'the end of what waits with its session',
+    patch: [SESSION, 'for (const hold of this.#held)', 'for (const hold of [])'],
+    attack: 'a host that goes away meanwhile',
+  },
+  {
+    without: 'the end of what waits with its agent',
+    patch: [SESSION, "exchange.response.on('close', () => holds.end(hold, 'agent gone'))", ''],
+    attack: 'an agent that goes away meanwhile',
+  },
+  {
+    without: 'the escapes of what a person sees',
+    patch: [HOLDS, 'return visible(cutBytes', 'return String(cutBytes'],
+    attack: 'a body that draws its own card',
+  },
+  {
+    without: 'the masks of what a person sees',
+    patch: [HOLDS, 'redact(body.subarray', 'String(body.subarray'],
+    attack: 'a credential in what a person is shown',
+  },
+  {
+    without: 'the cut of what a person sees',
+    patch: [HOLDS, 'visible(cutBytes(text, APPROVAL_PREVIEW_BYTES_MAX))', 'visible(text)'],
+    attack: 'a body of which only the beginning can be shown',
+  },
+  {
+    without: 'the bytes that were kept',
+    patch: [SESSION, 'return this.#send(exchange, admitted, body);', 'return this.#send(exchange, admitted, null);'],
+    attack: 'what a person allows',
   },
   {
     without: 'the refusal of TRACE',
@@ -180,8 +258,4 @@ async function outcomeWith(patches: Patch[], attack: Attack) {
   } finally {
     await bench.dispose();
   }
-}
-
-function expectedOf({ statuses, received = [], headers, rows }: Attack) {
-  return { statuses, received, ...(headers === undefined ? {} : { headers }), rows };
 }

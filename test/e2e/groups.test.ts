@@ -110,22 +110,26 @@ test('a file that is refused changes nothing of what is in force, also over a re
 });
 
 test('what nothing acts on yet is planned, and said to be so', async () => {
-  const service = 'egress: {wiki: {host: wiki.example.com, approve: [GET /api/**]}}';
+  const service = 'egress: {wiki: {host: wiki.example.com, approve: [GET /api/**], ws: true}}';
   install.group('assistant', `harness: probe\nbudget: {usd_per_day: 5, usd_per_idle_hour: 1}\n${service}\n`);
   const plan = install.glass('group', 'plan', 'assistant');
   assert.match(plan.stdout, /gains: +egress GET wiki\.example\.com\/api\/\*\*, after approval/);
-  assert.match(plan.stdout, /not built yet +egress with approval: .*\n +not built yet +budget\.usd_per_idle_hour:/);
+  assert.match(plan.stdout, /not built yet +egress by WebSocket: .*\n +not built yet +budget\.usd_per_idle_hour:/);
   install.group('assistant', 'harness: probe\n');
 });
 
 test('the rule that decides about a request is named, of what is in force', async () => {
-  const service = 'egress: {wiki: {host: wiki.example.com, allow: [GET /api/**], deny: [GET /api/secret]}}';
+  const service =
+    'egress: {wiki: {host: wiki.example.com, allow: [GET /api/**], approve: [POST /api/pages], deny: [GET /api/secret]}}';
   await install.change('assistant', `harness: probe\n${service}\n`);
   const explain = (...words: string[]) => install.glass('egress', 'explain', 'assistant', ...words);
   const allowed = explain('GET', 'https://wiki.example.com/api/pages?q=1');
   assert.deepEqual([allowed.status, allowed.stdout], [0, 'allow: wiki allows GET /api/**\n']);
   assert.equal(allowed.stderr, '');
   assert.match(explain('get', 'https://wiki.example.com/api/secret').stdout, /^deny: wiki denies GET \/api\/secret\n/);
+  const waits = explain('POST', 'https://wiki.example.com/api/pages');
+  assert.deepEqual([waits.status, waits.stdout], [7, 'approve: wiki asks a person before POST /api/pages\n']);
+  assert.equal(waits.stderr, 'It waits until somebody decides: ./glass approval list\n');
   const elsewhere = explain('POST', 'https://evil.example/', '--json');
   assert.equal(elsewhere.status, 7);
   assert.equal(JSON.parse(elsewhere.stdout).rule, 'default');

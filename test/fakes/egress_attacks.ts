@@ -1,7 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import type { TLSSocket } from 'node:tls';
+import type { Decision, GatewayEvent, HoldEvent } from '../../src/protocol/gateway.ts';
 import type { LineClient } from '../../src/protocol/lines_client.ts';
 import { GatewayProcess, raw } from './gateway_process.ts';
-import { rawInTunnel } from './tunnel.ts';
+import { until } from './install.ts';
+import { openTunnel, rawInTunnel } from './tunnel.ts';
 import { namesEnv, TestAuthority, Upstream } from './upstream.ts';
 
 /**
@@ -25,6 +28,23 @@ export interface Attack {
   headers?: Record<string, string[]>;
   /** Decisions of the rows, in order of their beginning. */
   rows: string[];
+  /** What happens while the request waits for a person. Without a guard it may reject: nothing waits then. */
+  meanwhile?: (held: Held) => Promise<void>;
+  /** Bodies that a service gets, beginnings of bodies that a person is shown, rules of the rows. */
+  bodies?: string[];
+  previews?: string[];
+  rules?: string[];
+}
+
+/** A request that waits, seen by everybody who takes part. */
+export interface Held {
+  bench: AttackBench;
+  session: string;
+  agent: TLSSocket;
+  /** What the host was told: the newest request. */
+  event(): Promise<HoldEvent>;
+  /** Allows exactly that request, but for what is given; resolves with what the gateway says of it. */
+  decide(other?: Partial<Decision>): Promise<string | null>;
 }
 
 export interface Places {
@@ -151,7 +171,6 @@ const HTTP: Attack[] = [
   },
   refused('another case of the path', get('/Items/1'), 403),
   refused('a rule that denies', get('/items/hidden'), 403),
-  refused('what a person would be asked', get('/items/1', '', 'DELETE'), 403),
 ];
 
 const TARGETS: Attack[] = [
@@ -231,15 +250,31 @@ function bodyOf(body: string, more = ''): Attack['bytes'] {
   return (places) => head(places) + body;
 }
 
-export const ATTACKS: readonly Attack[] = [...TUNNEL, ...HTTP, ...TARGETS, ...HEADERS];
+export const REQUEST_ATTACKS: readonly Attack[] = [...TUNNEL, ...HTTP, ...TARGETS, ...HEADERS];
 
 /** A gateway, its two services and a group that may use them. */
+export type Outcome = Pick<Attack, 'statuses' | 'received' | 'headers' | 'rows' | 'bodies' | 'previews' | 'rules'>;
+
+/** What the outcome of an attack must be. */
+export function expectedOf({ statuses, received = [], headers, rows, bodies, previews, rules }: Attack): Outcome {
+  return {
+    ...{ statuses, received, ...(headers === undefined ? {} : { headers }), rows },
+    ...(bodies === undefined ? {} : { bodies }),
+    ...(previews === undefined ? {} : { previews }),
+    ...(rules === undefined ? {} : { rules }),
+  };
+}
+
+/** Until an answer that will not come is given up. */
+const LATE_MS = 3000;
+
 export class AttackBench {
   readonly #authority = new TestAuthority();
   readonly api = new Upstream('api.example.com', this.#authority);
   readonly plain = new Upstream('plain.example.com', this.#authority);
   readonly gateway: GatewayProcess;
   #host: LineClient | null = null;
+  readonly events: GatewayEvent[] = [];
   #policy = '';
   #sessions = 0;
 
@@ -257,7 +292,7 @@ export class AttackBench {
     writeFileSync(paths.config, `upstream_ca: ${this.#authority.write(paths.home)}\n`);
     await this.gateway.start();
     await this.gateway.setSecret('api-token', SECRET);
-    this.#host = await this.gateway.host();
+    await this.restartHost();
     const at = (port: number) => `port: ${port}, private: [127.0.0.0/8]`;
     this.#policy = this.gateway.group(
       'assistant',
@@ -265,8 +300,8 @@ export class AttackBench {
 egress:
   api:
     {host: api.example.com, ${at(this.api.port)}, use: api-token, allow: [GET /items/**, POST /items],
-     approve: [DELETE /items/**], deny: [GET /items/hidden], deny_json: [mcp_servers]}
-  plain: {host: plain.example.com, ${at(this.plain.port)}, allow: ["* /**"], deny: ["* /hidden"]}
+     approve: [DELETE /items/**, POST /held], deny: [GET /items/hidden, DELETE /items/kept], deny_json: [mcp_servers]}
+  plain: {host: plain.example.com, ${at(this.plain.port)}, allow: ["* /**"], approve: [POST /held], deny: ["* /hidden"]}
   closed: {host: closed.example.com, port: ${this.plain.port}, allow: [GET /**]}
   meta: {host: metadata.google.internal, private: [0.0.0.0/0], allow: [GET /**]}
 `,
@@ -275,7 +310,16 @@ egress:
 
   /** After another connection has taken the place of this one, and with it all sessions. */
   async restartHost(): Promise<void> {
-    this.#host = await this.gateway.host();
+    this.#host = await this.gateway.host((event) => this.events.push(event as GatewayEvent));
+  }
+
+  get host(): LineClient {
+    return this.#host!;
+  }
+
+  /** What is in force, as the host knows it. */
+  get policy(): string {
+    return this.#policy;
   }
 
   get places(): Places {
@@ -298,29 +342,69 @@ egress:
   }
 
   /** What really happens, in the words of the table. */
-  async outcome(attack: Attack): Promise<Pick<Attack, 'statuses' | 'received' | 'headers' | 'rows'>> {
+  async outcome(attack: Attack): Promise<Outcome> {
+    this.events.length = 0;
     for (const upstream of [this.api, this.plain]) {
       upstream.received.length = 0;
       upstream.connections = 0;
     }
     const { id, socket } = await this.session();
-    const answer = await this.#send(attack, socket);
+    const answer = await this.#send(attack, id, socket);
     const [service, other] = attack.on === 'plain' ? [this.plain, this.api] : [this.api, this.plain];
     const rows = await this.rows(id);
+    const holds = this.events.filter((event) => event.event === 'hold');
     const headers = Object.keys(attack.headers ?? {}).map((name) => [name, service.values(name).sort()]);
     return {
       statuses: [...answer.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => Number(status)),
       received: [...service.received, ...other.received].map(({ method, target }) => `${method} ${target}`),
       ...(attack.headers === undefined ? {} : { headers: Object.fromEntries(headers) }),
       rows: rows.map(({ decision, status }) => `${decision} ${status}`),
+      ...(attack.bodies === undefined ? {} : { bodies: service.received.map(({ body }) => body.toString()) }),
+      ...(attack.previews === undefined ? {} : { previews: holds.map(({ preview }) => preview) }),
+      ...(attack.rules === undefined ? {} : { rules: rows.map(({ rule }) => rule) }),
     };
   }
 
-  async #send({ on, bytes, sni, careless = false }: Attack, socket: string): Promise<string> {
+  async #send(attack: Attack, session: string, socket: string): Promise<string> {
+    const { on, bytes, sni, careless = false, meanwhile } = attack;
     const text = Buffer.from(bytes(this.places), 'latin1');
     if (on === 'socket') return raw(socket, text);
     const options = { ca: this.ca, place: this.places[on], careless, ...(sni === undefined ? {} : { sni }) };
-    return rawInTunnel(socket, options, text);
+    if (meanwhile === undefined) return rawInTunnel(socket, options, text);
+    const agent = await openTunnel(socket, options);
+    const parts: Buffer[] = [];
+    agent.on('data', (part) => parts.push(part));
+    const closed = new Promise((resolve) => agent.on('close', resolve));
+    agent.write(text);
+    await meanwhile(this.#heldOf(session, agent)).catch(() => {});
+    // What a missing guard lets wait would wait for minutes.
+    const late = setTimeout(() => agent.destroy(), LATE_MS);
+    await closed;
+    clearTimeout(late);
+    return Buffer.concat(parts).toString('latin1');
+  }
+
+  #heldOf(session: string, agent: TLSSocket): Held {
+    const event = (): Promise<HoldEvent> =>
+      until(
+        'a request is held',
+        async () => {
+          const found = this.events.findLast((one) => one.event === 'hold' && one.session === session);
+          if (found?.event !== 'hold') throw new Error('none yet');
+          return found;
+        },
+        LATE_MS,
+      );
+    const decide = async (other: Partial<Decision> = {}): Promise<string | null> =>
+      this.decide(await event(), { policy: this.#policy, ...other });
+    return { bench: this, session, agent, event, decide };
+  }
+
+  async decide(event: HoldEvent, other: Partial<Decision> = {}): Promise<string | null> {
+    const { hold, session, policy, body_sha256 } = event;
+    const decision = { hold, session, policy, body_sha256, allow: true, reason: '', ...other };
+    const said = await this.#host!.request<{ refused: string | null }>({ op: 'decide', ...decision }, 5000);
+    return said.refused;
   }
 
   async dispose(): Promise<void> {

@@ -133,6 +133,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
   await gateway.listen();
   const egress = new Egress(gateway.path, silentLog, {
     ...{ alert: () => {}, anchor: () => {}, secrets: () => {}, refused: () => {} },
+    ...{ held: () => {}, heldEnded: () => {}, lost: () => {} },
   });
   egress.start();
   const sandboxes: FakeSandbox[] = [];

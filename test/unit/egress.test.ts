@@ -10,22 +10,28 @@ interface World {
   gateway: GatewayLines;
   egress: Egress;
   heard: string[];
+  /** Connections that were lost. */
+  losses: number[];
 }
 
 function world(context: TestContext): World {
   const gateway = new GatewayLines(join(temporaryFolder(context), 'gateway.sock'));
   const heard: string[] = [];
+  const losses: number[] = [];
   const egress = new Egress(gateway.path, silentLog, {
     alert: (kind, subject, text) => heard.push(`alert ${kind} ${subject} ${text}`),
     anchor: ({ seq }) => heard.push(`anchor ${seq}`),
     secrets: (names) => heard.push(`secrets ${[...names].join(' ')}`),
     refused: (session, reason) => heard.push(`refused ${session} ${reason}`),
+    held: ({ hold, method, host, path }) => heard.push(`held ${hold} ${method} ${host}${path}`),
+    heldEnded: (hold, reason) => heard.push(`ended ${hold} ${reason}`),
+    lost: () => losses.push(gateway.connections),
   });
   context.after(async () => {
     egress.stop();
     await gateway.die();
   });
-  return { gateway, egress, heard };
+  return { gateway, egress, heard, losses };
 }
 
 function session(name: string): EgressSession {
@@ -153,6 +159,34 @@ test('events reach their handlers; the same set of secrets again is no news, gar
   await until(() => heard.length >= 3);
   assert.deepEqual(heard, ['secrets anthropic', 'alert budget assistant spent', 'secrets ']);
   assert.equal(egress.connected, true);
+});
+
+test('a request that waits for a person is told of, and its end, and each loss of the connection that held it', async (context) => {
+  const { gateway, egress, heard, losses } = world(context);
+  await gateway.listen();
+  egress.start();
+  await until(() => egress.connected);
+  const hash = 'a'.repeat(64);
+  const held = {
+    ...{ event: 'hold', hold: 'x', session: 's1', group: 'assistant', service: 'api', method: 'POST', expires_ms: 1 },
+    ...{
+      host: 'api.example.com',
+      path: '/a',
+      policy: hash,
+      body_sha256: hash,
+      body_bytes: 0,
+      headers: [],
+      preview: '',
+    },
+  };
+  for (const event of [held, { ...held, session: '../s1' }, { event: 'hold_ended', hold: 'x', reason: 'why' }])
+    gateway.write(`${JSON.stringify(event)}\n`);
+  await until(() => heard.length === 2);
+  assert.deepEqual(heard, ['held x POST api.example.com/a', 'ended x why']);
+  assert.deepEqual(losses, []);
+  await gateway.die();
+  await until(() => !egress.connected);
+  assert.deepEqual(losses, [1]);
 });
 
 test('evidence of a gateway that is gone, or answers wrongly, is empty', async (context) => {

@@ -86,7 +86,7 @@ for (const [line, expected] of [
   ['GET /items/3', 'api: GET /items/**'],
   ['GET /items/3?a=b', 'api: GET /items/**'],
   ['GET /items/hidden', '403 api: never GET /items/hidden'],
-  ['DELETE /items/3', '403 api: DELETE /items/**'],
+  ['DELETE /items/3', 'api: DELETE /items/**'],
   ['POST /raw', 'both: POST /raw'],
   ['GET /other', '403 default deny'],
   ['get /items/3', '403 default deny'],

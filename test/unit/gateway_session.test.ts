@@ -11,6 +11,7 @@ import { type Paths, pathsOf, ROOT } from '../../src/base/paths.ts';
 import { Audit } from '../../src/gateway/audit.ts';
 import { Budgets } from '../../src/gateway/budget.ts';
 import { CertificateAuthority } from '../../src/gateway/ca.ts';
+import { Holds } from '../../src/gateway/holds.ts';
 import { Injector } from '../../src/gateway/inject.ts';
 import { Prices } from '../../src/gateway/prices.ts';
 import { Rates } from '../../src/gateway/rates.ts';
@@ -68,6 +69,7 @@ beforeEach(() => {
     {
       audit,
       injector: new Injector(vault),
+      holds: new Holds(systemClock, () => {}),
       authority,
       rates: new Rates(systemClock, (...words) => audit.countSince(...words)),
       prices: PRICES,

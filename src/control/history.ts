@@ -1,0 +1,23 @@
+import { chatByPlatformId } from '../ledger/chats.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { recentOutbound } from '../ledger/outbound.ts';
+
+/** What was said and heard, oldest first. Each row has the key under which a terminal may know it already. */
+export function history(ledger: Ledger, chat: string, limit: number): object[] {
+  const row = chatByPlatformId(ledger.db, 'local', chat);
+  if (row === undefined || limit === 0) return [];
+  const said = ledger.db.all<{ sender: string; key: string; text: string; at_ms: number }>(
+    `SELECT sender, platform_id AS key, received_ms AS at_ms,
+            trim(text || coalesce((SELECT group_concat(' [file ' || name || ']', '') FROM files WHERE message_id = m.id), '')) AS text
+       FROM messages m WHERE chat_id = ? ORDER BY id DESC LIMIT ?`,
+    row.id,
+    limit,
+  );
+  const heard = recentOutbound(ledger.db, row.id, limit);
+  return [
+    ...said.reverse().map(({ sender, key, text, at_ms }) => ({ t: 'history', from: sender, key, body: text, at_ms })),
+    ...heard.map((out) => ({ t: 'history', from: null, key: out.key, body: out.body, at_ms: out.updated_ms })),
+  ]
+    .sort((a, b) => a.at_ms - b.at_ms)
+    .slice(-limit);
+}

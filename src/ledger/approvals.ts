@@ -1,0 +1,157 @@
+import { hashOf } from '../authority/authority.ts';
+import type { Clock } from '../base/clock.ts';
+import { OperatingError } from '../base/errors.ts';
+import { parseId, showId } from '../base/ids.ts';
+import type { HoldEvent } from '../protocol/gateway.ts';
+import { clearAlert } from './alerts.ts';
+import type { Db } from './db.ts';
+import { recordEvent } from './events.ts';
+import { nameOfPerson, ownsGroup } from './people.ts';
+
+/**
+ * Requests that wait, or waited, for a person: pending → denied, or approved → done (it was sent). `expired`: nothing was
+ * sent, and `reason` says why. Each transition happens once, with its hop; to be called inside one transaction.
+ */
+export type ApprovalState = 'pending' | 'approved' | 'denied' | 'expired' | 'done';
+
+export interface ApprovalRow {
+  id: number;
+  hold: string;
+  session_id: number;
+  turn_id: number | null;
+  /** JSON of `HoldEvent`: what was shown. */
+  object: string;
+  state: ApprovalState;
+  reason: string;
+  decided_by: number | null;
+  created_ms: number;
+  expires_ms: number;
+  decided_ms: number | null;
+}
+
+/** Kind of the alert that stands while one waits. */
+export const APPROVAL_ALERT = 'approval';
+
+const COLUMNS = 'id, hold, session_id, turn_id, object, state, reason, decided_by, created_ms, expires_ms, decided_ms';
+
+export function insertApproval(db: Db, clock: Clock, event: HoldEvent): number {
+  const session = parseId('s', event.session)!;
+  const turn = db.get<{ id: number }>(
+    "SELECT id FROM turns INDEXED BY turns_open WHERE session_id = ? AND state IN ('running', 'waiting')",
+    session,
+  );
+  const object = JSON.stringify(event);
+  const id = db.insert(
+    `INSERT INTO approvals (kind, object_hash, object, state, asked_by, created_ms, expires_ms, hold, session_id, turn_id)
+     VALUES ('egress', ?, ?, 'pending', ?, ?, ?, ?, ?, ?)`,
+    hashOf(Buffer.from(object)),
+    object,
+    event.group,
+    clock.now(),
+    event.expires_ms,
+    event.hold,
+    session,
+    turn?.id ?? null,
+  );
+  const { service, method, host, path, body_bytes: bytes, body_sha256: sha256 } = event;
+  const data = { approval: showId('h', id), service, to: `${method} ${host}${path}`, bytes, sha256 };
+  recordEvent(db, clock, 'approval.held', { session, ...(turn === undefined ? {} : { turn: turn.id }) }, data);
+  return id;
+}
+
+/** By `h4`. Throws `OperatingError('not_found')`. */
+export function approvalOf(db: Db, shown: string): ApprovalRow {
+  const row = db.get<ApprovalRow>(`SELECT ${COLUMNS} FROM approvals WHERE id = ?`, parseId('h', shown) ?? 0);
+  if (row !== undefined) return row;
+  throw new OperatingError('not_found', `there is no held request "${shown}"`, './glass approval list shows them');
+}
+
+/** The newest, those that wait first. */
+export function recentApprovals(db: Db, limit: number): ApprovalRow[] {
+  return db.all(`SELECT ${COLUMNS} FROM approvals ORDER BY state <> 'pending', id DESC LIMIT ?`, limit);
+}
+
+export function countPending(db: Db): number {
+  return db.get<{ n: number }>("SELECT count(*) AS n FROM approvals WHERE state = 'pending'")!.n;
+}
+
+/**
+ * A person decides. Throws `OperatingError`: `refused` for one who may not, `conflict` for what does not wait any more; then
+ * nothing has changed.
+ */
+export function decideApproval(
+  db: Db,
+  clock: Clock,
+  row: ApprovalRow,
+  { person, allow, reason }: { person: number; allow: boolean; reason: string },
+): void {
+  const { group } = JSON.parse(row.object) as HoldEvent;
+  const shown = showId('h', row.id);
+  if (!ownsGroup(db, person, group)) throw new OperatingError('refused', `only an owner decides about ${shown}`);
+  if (row.expires_ms <= clock.now() && row.state === 'pending')
+    throw new OperatingError('conflict', `${shown} has expired: nothing was sent`);
+  const state = allow ? 'approved' : 'denied';
+  const decided = db.run(
+    "UPDATE approvals SET state = ?, reason = ?, decided_by = ?, decided_ms = ? WHERE id = ? AND state = 'pending'",
+    ...[state, reason, person, clock.now(), row.id],
+  );
+  if (decided === 0) throw new OperatingError('conflict', `${shown} does not wait any more: ${endOf(db, row.id)}`);
+  clearAlert(db, clock, APPROVAL_ALERT, shown);
+  const data = { approval: shown, allowed: allow, person: showId('p', person), by: nameOfPerson(db, person), reason };
+  recordEvent(db, clock, 'approval.decided', linksOf(row), data);
+}
+
+/** What was approved has left. */
+export function approvalSent(db: Db, clock: Clock, row: ApprovalRow): void {
+  if (db.run("UPDATE approvals SET state = 'done' WHERE id = ? AND state = 'approved'", row.id) === 1)
+    recordEvent(db, clock, 'approval.sent', linksOf(row), { approval: showId('h', row.id) });
+}
+
+/** Nothing was sent, and nobody can decide any more. Does nothing to one that has ended. */
+export function endApproval(
+  db: Db,
+  clock: Clock,
+  row: ApprovalRow,
+  from: 'pending' | 'approved',
+  reason: string,
+): void {
+  const ended = db.run(
+    "UPDATE approvals SET state = 'expired', reason = ?, decided_ms = coalesce(decided_ms, ?) WHERE id = ? AND state = ?",
+    ...[reason, clock.now(), row.id, from],
+  );
+  if (ended === 0) return;
+  const approval = showId('h', row.id);
+  clearAlert(db, clock, APPROVAL_ALERT, approval);
+  recordEvent(db, clock, 'approval.ended', linksOf(row), { approval, reason });
+}
+
+export function endApprovalOfHold(db: Db, clock: Clock, hold: string, reason: string): void {
+  const row = db.get<ApprovalRow>(`SELECT ${COLUMNS} FROM approvals WHERE hold = ?`, hold);
+  if (row !== undefined) endApproval(db, clock, row, 'pending', reason);
+}
+
+/** All that wait: those who hold them have gone. */
+export function endPending(db: Db, clock: Clock, reason: string): void {
+  for (const row of openApprovals(db)) endApproval(db, clock, row, 'pending', reason);
+}
+
+/** At a start of the host: the gateway has refused what waited, and what was being sent nobody here has seen. */
+export function endLeftOver(db: Db, clock: Clock): void {
+  endPending(db, clock, 'the host restarted');
+  const unknown = 'the host ended while it was sent: the audit says whether it was';
+  for (const row of openApprovals(db)) endApproval(db, clock, row, 'approved', unknown);
+}
+
+function openApprovals(db: Db): ApprovalRow[] {
+  return db.all(`SELECT ${COLUMNS} FROM approvals WHERE state IN ('pending', 'approved') ORDER BY id`);
+}
+
+function endOf(db: Db, id: number): string {
+  const row = db.get<ApprovalRow>(`SELECT ${COLUMNS} FROM approvals WHERE id = ?`, id)!;
+  if (row.state === 'expired') return row.reason;
+  return `${nameOfPerson(db, row.decided_by!)} ${row.state === 'denied' ? 'denied' : 'approved'} it`;
+}
+
+function linksOf(row: ApprovalRow) {
+  return { session: row.session_id, ...(row.turn_id === null ? {} : { turn: row.turn_id }) };
+}
