@@ -8,7 +8,10 @@ import { GatewayProcess } from '../fakes/gateway_process.ts';
 /** `glass secret …` against a real gateway. */
 
 const gateway = new GatewayProcess();
-before(() => gateway.start());
+before(async () => {
+  gateway.group('assistant', '');
+  await gateway.start();
+});
 after(() => gateway.dispose());
 
 interface Ran {
@@ -48,9 +51,20 @@ test('a secret is set from a pipe, listed, replaced from a terminal without echo
   });
   const typed = await run(['set', 'anthropic'], 'fake-secret-twp\x7fo\r', { tty: true });
   assert.deepEqual(typed, { code: 0, out: 'anthropic is replaced\n', err: '' });
-  assert.match((await run(['list'])).out, /^anthropic +set \d{4}-\d\d-\d\d \d\d:\d\d +used never\n$/);
+  assert.match(
+    (await run(['list'])).out,
+    /^anthropic +set \d{4}-\d\d-\d\d \d\d:\d\d +used never +model → api\.anthropic\.com\n$/,
+  );
   const { secrets } = JSON.parse((await run(['list'], '', { json: true })).out);
-  assert.deepEqual(Object.keys(secrets[0]), ['name', 'created_ms', 'updated_ms', 'last_used_ms']);
+  assert.deepEqual(Object.keys(secrets[0]), [
+    'name',
+    'created_ms',
+    'updated_ms',
+    'form',
+    'hosts',
+    'next',
+    'last_used_ms',
+  ]);
   assert.equal((await run(['remove', 'anthropic'])).out, 'anthropic is removed\n');
   await assert.rejects(run(['remove', 'anthropic']), { code: 'not_found' });
 });

@@ -17,75 +17,75 @@ import { after, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { noFaults } from '../../src/base/faults.ts';
 import { SECRET_BYTES_MAX } from '../../src/base/limits.ts';
-import { fileKeySource } from '../../src/vault/keys.ts';
+import { fileKeySource, PLAIN } from '../../src/vault/key_file.ts';
 import { Vault } from '../../src/vault/vault.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'vault-'));
 after(() => rmSync(root, { recursive: true }));
 const VALUE = Buffer.from('fake-secret-value');
 
-function place(): { db: string; key: string; start: () => Vault } {
+function place(): { db: string; key: string; start: () => Promise<Vault> } {
   const folder = mkdtempSync(join(root, 'v'));
   const db = join(folder, 'vault.db');
   const key = join(folder, 'vault.key');
-  return { db, key, start: () => new Vault(db, fileKeySource(key, noFaults), systemClock, noFaults) };
+  return { db, key, start: () => Vault.unlock(db, fileKeySource(key, PLAIN), systemClock, noFaults) };
 }
 
-test('a secret is set, listed, opened, replaced and removed', () => {
-  const vault = place().start();
-  assert.equal(vault.open('anthropic'), null);
+test('a secret is set, listed, opened, replaced and removed', async () => {
+  const vault = await place().start();
+  assert.equal(vault.read('anthropic'), null);
   assert.equal(vault.set('anthropic', VALUE), true);
   assert.equal(vault.set('anthropic', Buffer.from('fake-secret-second')), false);
   assert.deepEqual(vault.names(), ['anthropic']);
-  assert.equal(vault.open('anthropic')?.toString(), 'fake-secret-second');
+  assert.equal(vault.read('anthropic')?.value.toString(), 'fake-secret-second');
   assert.equal(vault.remove('anthropic'), true);
   assert.equal(vault.remove('anthropic'), false);
-  assert.equal(vault.open('anthropic'), null);
+  assert.equal(vault.read('anthropic'), null);
   vault.close();
 });
 
-test('secrets survive a restart, and no file holds one in the clear', () => {
+test('secrets survive a restart, and no file holds one in the clear', async () => {
   const { db, key, start } = place();
-  const first = start();
+  const first = await start();
   first.set('anthropic', VALUE);
   for (const file of [db, `${db}-wal`, key]) {
     assert.equal(statSync(file).mode & 0o777, 0o600, file);
     assert.ok(!readFileSync(file).includes(VALUE), file);
   }
   first.close();
-  const second = start();
-  assert.deepEqual(second.open('anthropic'), VALUE);
+  const second = await start();
+  assert.deepEqual(second.read('anthropic')?.value, VALUE);
   second.close();
 });
 
-test('a second opener is refused while the first lives', () => {
+test('a second opener is refused while the first lives', async () => {
   const { start } = place();
-  const first = start();
-  assert.throws(start, { code: 'conflict', message: /already running/ });
+  const first = await start();
+  await assert.rejects(start, { code: 'conflict', message: /already running/ });
   first.close();
-  start().close();
+  (await start()).close();
 });
 
-test('values out of bounds are refused', () => {
-  const vault = place().start();
+test('values out of bounds are refused', async () => {
+  const vault = await place().start();
   assert.throws(() => vault.set('a', Buffer.from('short')), { code: 'usage' });
   assert.throws(() => vault.set('a', Buffer.alloc(SECRET_BYTES_MAX + 1, 'x')), { code: 'usage' });
   vault.set('a', Buffer.alloc(SECRET_BYTES_MAX, 'x'));
   vault.close();
 });
 
-test('rows that were swapped outside do not open', () => {
+test('rows that were swapped outside do not open', async () => {
   const { db, start } = place();
-  const vault = start();
+  const vault = await start();
   vault.set('first', VALUE);
   vault.set('second', Buffer.from('fake-secret-other'));
   vault.close();
   const raw = new DatabaseSync(db);
   raw.exec(`UPDATE secrets SET envelope = (SELECT envelope FROM secrets WHERE name = 'second') WHERE name = 'first'`);
   raw.close();
-  const again = start();
-  assert.throws(() => again.open('first'), { code: 'storage', message: /changed outside/ });
-  assert.equal(again.open('second')?.toString(), 'fake-secret-other');
+  const again = await start();
+  assert.throws(() => again.read('first'), { code: 'storage', message: /changed outside/ });
+  assert.equal(again.read('second')?.value.toString(), 'fake-secret-other');
   again.close();
 });
 
@@ -125,11 +125,11 @@ const REFUSALS: [name: string, damage: (key: string, db: string) => void, messag
 ];
 
 for (const [name, damage, message] of REFUSALS) {
-  test(`${name}: the vault refuses to start and says why`, () => {
+  test(`${name}: the vault refuses to start and says why`, async () => {
     const { db, key, start } = place();
-    start().close();
+    (await start()).close();
     damage(key, db);
-    assert.throws(start, { name: 'OperatingError', message });
+    await assert.rejects(start, { name: 'OperatingError', message });
     assert.ok(!existsSync(`${key}.new`));
   });
 }
