@@ -168,7 +168,7 @@ class Forwarder implements Dispatcher.DispatchHandler {
     controller.abort(new Error('it is asked again with another token'));
     void renewing.then((next) => {
       if (response.destroyed) return this.#end('allow', null, null);
-      if (!('status' in next)) return forward({ ...this.#exchange, injection: next });
+      if (!('status' in next)) return forward({ ...this.#exchange, injection: { ...next, renew: null } });
       this.#end('error', next.rule, next.status);
       sendRefusal(response, next);
     });
