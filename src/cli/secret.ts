@@ -75,9 +75,10 @@ export async function secretSet(args: string[], paths: Paths, io: Io, input: Inp
 /** A new secret of which nothing is said is for the models that name it, and goes to their hosts. */
 function proposeModel(asked: SetWords, name: string, paths: Paths, io: Io): void {
   if (asked.kind !== undefined) return;
-  if (asked.hosts === undefined) asked.hosts = modelHosts(name, paths);
-  if (asked.hosts.length > 0) return;
-  io.err(`No group has a model with the secret ${name}; for a service, say so: --kind bearer --host <host>`);
+  const hosts = modelHosts(name, paths);
+  asked.hosts ??= hosts;
+  if (hosts.length === 0)
+    io.err(`No group has a model with the secret ${name}; for a service, say so: --kind bearer --host <host>`);
 }
 
 async function readValue(name: string, stdin: boolean, input: Input): Promise<string> {

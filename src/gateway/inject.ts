@@ -141,7 +141,10 @@ function problemOf(name: string, { terms: { form, hosts } }: Secret, to: Destina
   if (form.kind !== 'model' && !to.isTls) return refuse('never goes without TLS', '--kind model');
   // A model's secret from before there were lists goes where an applied authority has its model, and nowhere else.
   if (hosts.includes(to.host) || (form.kind === 'model' && hosts.length === 0)) return null;
-  return refuse(`may go to ${hosts.join(', ')}, and not to ${to.host}`, `--host ${to.host}`);
+  return refuse(
+    `may go to ${hosts.join(', ')}, and not to ${to.host}`,
+    [...hosts, to.host].map((host) => `--host ${host}`).join(' '),
+  );
 }
 
 function injected(form: SecretForm, text: string, to: Destination): Pick<Injection, 'header' | 'query'> {

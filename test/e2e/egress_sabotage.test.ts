@@ -145,7 +145,7 @@ const SABOTAGES: readonly Sabotage[] = [
   },
   {
     without: 'the look into bodies',
-    patch: [SESSION, 'admitted.denyJson.length > 0 && hasBody(request)', 'false'],
+    patch: [SESSION, 'admitted.denyJson.length > 0 && hasBody(exchange.request)', 'false'],
     attack: 'a forbidden key in the body',
   },
   {

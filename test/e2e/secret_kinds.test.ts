@@ -10,7 +10,7 @@ import { namesEnv, TestAuthority, Upstream } from '../fakes/upstream.ts';
 
 /** Each kind of secret through a real gateway: what the service received, what the agent sees of it, and where it may not go. */
 
-const SECRET = 'fake-token+of/the=operator';
+const SECRET = 'fake-token+of/the=$&operator';
 const WAIT_MS = 5000;
 const authority = new TestAuthority();
 const api = new Upstream('api.example.com', authority);
@@ -142,7 +142,7 @@ test('a secret goes to its own hosts only: a service that names it for another i
     error: 'Forbidden',
     rule: 'secret the-secret: hosts',
     reason: `secret "the-secret" may go to ${api.place}, and not to ${other.place}`,
-    try: `ask your operator: glass secret set the-secret --host ${other.place}`,
+    try: `ask your operator: glass secret set the-secret --host ${api.place} --host ${other.place}`,
   });
   assert.equal(other.received.length, 0);
   const [, row] = await rows();
