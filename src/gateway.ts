@@ -22,15 +22,16 @@ import { Prices } from './gateway/prices.ts';
 import { Rates } from './gateway/rates.ts';
 import { EgressSessions } from './gateway/sessions.ts';
 import { serveLines } from './gateway/sockets.ts';
+import { Tokens } from './gateway/tokens.ts';
 import { refuseLive } from './gateway/unix.ts';
-import { fileKeySource } from './vault/keys.ts';
+import { keySourceOf } from './vault/keys.ts';
 import { Vault } from './vault/vault.ts';
 
 /**
  * The gateway: the process that owns the vault, and the only way out of a sandbox. This file only wires.
  *
- *   gateway.sock  the host: open and close sessions, decisions about held requests, names of secrets, audit, usage
- *   vault.sock    the operator: set, list, remove
+ *   gateway.sock  the host: open and close sessions, decisions about held requests, names of secrets, audit, usage, tokens of channels
+ *   vault.sock    the operator: set, list, promote, remove, rotate
  *   <session>/egress.sock  one per session: model requests, and tunnels to the group's services
  *
  * Environment: GLASS_HOME. One line `{"event":"ready"}` on standard error when all of it listens; SIGTERM ends it; SIGINT
@@ -65,13 +66,16 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
   await refuseLive(paths.vaultSocket);
   const pidFile = join(paths.run, 'gateway.pid');
   writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
-  const vault = new Vault(paths.vault, fileKeySource(paths.vaultKey, faults), systemClock, faults);
+  const install = existsSync(paths.config) ? readInstall(paths.config) : null;
+  const source = keySourceOf(install?.vault ?? { key: 'file' }, paths, process.env);
+  const vault = await Vault.unlock(paths.vault, source, systemClock, faults);
   const audit = new Audit(paths.audit, systemClock, faults);
 
   const alert = (kind: string, subject: string, text: string): void => {
     log.warn('alert', { kind, subject, text });
     host.tell({ event: 'alert', kind, subject, text });
   };
+  const trust = upstreamTrust(install?.upstream_ca);
   const context = {
     audit,
     prices: new Prices([paths.prices, join(import.meta.dirname, 'gateway/prices.json')]),
@@ -80,7 +84,7 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
       (group, since_ms) => audit.usedSince(group, since_ms),
       (subject, text) => alert('budget', subject, text),
     ),
-    injector: new Injector(vault),
+    injector: new Injector(vault, new Tokens(vault, systemClock, trust, log)),
     holds: new Holds(systemClock, (event) => host.tell(event)),
     authority: new CertificateAuthority(paths, systemClock, faults),
     rates: new Rates(systemClock, (group, service, since_ms) => audit.countSince(group, service, since_ms)),
@@ -90,11 +94,10 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
     deadlines: { tls_ms: AGENT_TLS_MS, first_byte_ms: MODEL_FIRST_BYTE_MS, idle_ms: MODEL_IDLE_MS },
     alert,
   };
-  const sessions = new EgressSessions(paths, context, upstreamTrust(paths));
-  const names = (): string[] => vault.names();
-  const host = new HostService(sessions, audit, context.holds, names, log);
+  const sessions = new EgressSessions(paths, context, trust);
+  const host = new HostService(sessions, audit, context.holds, vault, log);
   setInterval(() => host.anchor(), AUDIT_ANCHOR_MS).unref();
-  const operator = new OperatorService(vault, audit, () => host.tell({ event: 'secrets', names: names() }), log);
+  const operator = new OperatorService(vault, audit, () => host.tell({ event: 'secrets', names: vault.names() }), log);
   const servers: Server[] = [
     await serveLines(paths.vaultSocket, operator),
     await serveLines(paths.gatewaySocket, host),
@@ -115,8 +118,7 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
 }
 
 /** Whose certificates of endpoints are believed, where the operator has named more than Node's own list; else null. */
-function upstreamTrust(paths: Paths): SecureContext | null {
-  const file = existsSync(paths.config) ? readInstall(paths.config).upstream_ca : undefined;
+function upstreamTrust(file: string | undefined): SecureContext | null {
   if (file === undefined) return null;
   try {
     return createSecureContext({ ca: [...getCACertificates('default'), readFileSync(file, 'utf8')] });

@@ -99,6 +99,11 @@ test('no client touches a database', () => {
   none([...loaded].filter((path) => /^src\/(ledger|vault|gateway)\//.test(path)));
 });
 
+test('nothing of the host, and nothing of a sandbox, can open the vault', () => {
+  const loaded = reachable(['src/host.ts', 'sandbox/runner/runner.ts'], sources);
+  none([...loaded].filter((path) => /^src\/(?:vault|gateway)\//.test(path)));
+});
+
 test('there is no import circle, types included', () => {
   const circles: string[] = [];
   const state = new Map<string, 'open' | 'done'>();

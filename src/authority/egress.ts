@@ -54,7 +54,7 @@ const serviceSchema = z
     host: hostSchema,
     port: z.int().min(1).max(65_535).default(443),
     wildcard: z.boolean().default(false),
-    /** Name of the secret that is injected, as `authorization: Bearer`. */
+    /** Name of the secret that is injected; how, and whether it may go to this host, stands with the secret. */
     use: nameSchema.optional(),
     allow: rules,
     /** Held until a person has seen and allowed these exact bytes. */

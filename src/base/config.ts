@@ -46,6 +46,32 @@ const pathSchema = z
   .string()
   .regex(/^(?:\/|~\/)[^\x00-\x1f\x7f]*$/, 'must be an absolute path, or one that begins with ~/');
 
+const azureKeySchema = z.strictObject({
+  key: z.literal('azure'),
+  /** Of the Key Vault. */
+  url: z.string().regex(/^https:\/\/[a-z0-9-]+(?:\.[a-z0-9-]+)+(?::\d+)?$/, 'must be "https://<name>.vault.azure.net"'),
+  /** Of the RSA key in it. */
+  name: z.string().regex(/^[A-Za-z0-9-]{1,127}$/, 'must be the name of a key'),
+  /** Of a user-assigned identity; absent: the machine's own. */
+  client_id: z.uuid().optional(),
+});
+export type AzureKeyConfig = z.infer<typeof azureKeySchema>;
+
+/** Where the key of the vault comes from. Another one is never tried. */
+const vaultSchema = z.discriminatedUnion('key', [
+  z.strictObject({ key: z.literal('file') }),
+  z.strictObject({
+    key: z.literal('systemd'),
+    credential: z
+      .string()
+      .regex(/^[a-z][a-z0-9._-]{0,99}$/, 'must be the name of a credential')
+      .default('glassclaw-vault-key'),
+  }),
+  z.strictObject({ key: z.literal('keyring') }),
+  azureKeySchema,
+]);
+export type VaultConfig = z.infer<typeof vaultSchema>;
+
 const installSchema = z.strictObject({
   runtime: runtimeSchema.default('bubblewrap'),
   /** The group that answers the operator in `glass chat`. */
@@ -54,6 +80,7 @@ const installSchema = z.strictObject({
   image: z.string().min(1).max(200).default('glassclaw-sandbox:local'),
   /** PEM file of more certificate authorities that the gateway believes: a company's own. Never shown to a sandbox. */
   upstream_ca: pathSchema.optional(),
+  vault: vaultSchema.default({ key: 'file' }),
   mounts: z
     .strictObject({
       /** Folders below which a group may have a mount with `access: write`. */

@@ -242,6 +242,19 @@ export const GROUP_UID_COUNT = 10_000;
 
 /** A secret's value: the largest service-account JSON files are below this. */
 export const SECRET_BYTES_MAX = 64 * KIB;
+/** One question to what keeps the vault's key: a keyring that asks its person for a password takes longer, and is asked again. */
+export const KEY_SERVICE_MS = 10 * SECOND_MS;
+/** Secrets whose key is wrapped anew in one transaction: 2 ms, in which no request is served. */
+export const ROTATION_BATCH = 50;
+/** A token service answers within this, with a token and some words about it. */
+export const OAUTH_REPLY_MS = 15 * SECOND_MS;
+export const OAUTH_REPLY_BYTES_MAX = 64 * KIB;
+/** Life of an access token whose service does not say: what most of them give. */
+export const OAUTH_LIVES_S = 3600;
+/** An access token is no longer given out so long before its end: the longest request that may still be on its way. */
+export const OAUTH_EARLY_MS = MINUTE_MS;
+/** Between a token service's failure, or a new token's refusal, and the next question: agents repeat what failed. */
+export const OAUTH_RETRY_MS = 5 * SECOND_MS;
 /** Request body on a model route: a prompt with images. */
 export const MODEL_BODY_BYTES_MAX = 32 * MIB;
 /** Header bytes of one request. */

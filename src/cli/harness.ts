@@ -65,6 +65,14 @@ export async function installForSecret(
   }
 }
 
+/** Where the models are that a secret is for, of files that need not be in force: `api.anthropic.com`. */
+export function modelHosts(secret: string, paths: Paths): string[] {
+  const hosts = wishesOf(paths).flatMap(([, { model }]) =>
+    model.secret === secret ? [new URL(model.upstream).host] : [],
+  );
+  return [...new Set(hosts)];
+}
+
 /**
  * Before a start: gets the harness that the default group names. For `auto` only the vault knows which one it is, so
  * then only an installed one that belongs to another version is renewed.

@@ -66,9 +66,9 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'secret',
-    usage: 'secret set|list|remove <name>',
+    usage: 'secret set|list|promote|remove|rotate <name>',
     summary: 'credentials, kept by the gateway',
-    flags: ['--stdin'],
+    flags: ['--stdin', '--kind', '--host', '--header', '--format', '--user', '--parameter', '--next'],
     words: Number.POSITIVE_INFINITY,
     load: async () => (await import('./secret.ts')).secret,
   },

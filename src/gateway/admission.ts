@@ -10,13 +10,13 @@ import {
 } from '../base/limits.ts';
 import { NOTHING } from './audit.ts';
 import { headerProblem } from './headers.ts';
-import type { HeaderForm, Injection, Injector } from './inject.ts';
+import type { Destination, Injection, Injector, Prepared } from './inject.ts';
 import type { SessionPolicy } from './policy.ts';
 import type { Amount, Prices } from './prices.ts';
 import type { Limit } from './rates.ts';
 import { refusal } from './refuse.ts';
 import { type Refusal, route } from './route.ts';
-import { judgeRequest, type Place } from './service_request.ts';
+import { judgeRequest, namesParameter, type Place } from './service_request.ts';
 import type { Pools } from './upstreams.ts';
 import { NO_USAGE } from './usage.ts';
 
@@ -38,6 +38,8 @@ export interface Admission {
   /** Name of the secret that is injected. */
   secret: string | null;
   injection: Injection | null;
+  /** The injection has to be got first. Null: it is there, or there is none. */
+  fetch: (() => Promise<Injection | Refusal>) | null;
   agent: Agent;
   bodyBytesMax: number;
   /** A person is asked before it leaves. */
@@ -83,13 +85,16 @@ export class Gate {
     if (!routed.allow) return routed;
     const problem = busy ?? tooLarge(request, { bodyBytesMax: MODEL_BODY_BYTES_MAX, approve: false });
     if (problem !== null) return problem;
-    const injection = this.#inject(secret, provider === 'anthropic' ? 'x-api-key' : 'bearer');
-    if (injection !== null && 'status' in injection) return injection;
+    const to: Destination = {
+      ...{ host, isTls: origin.startsWith('https:'), model: provider === 'anthropic' ? 'x-api-key' : 'bearer' },
+    };
+    const injected = this.#inject(secret, to, routed.rest);
+    if ('status' in injected) return injected;
     return {
       ...{ allow: true, kind: 'model', rule: routed.rule, service: null, origin, host, path: prefix + routed.rest },
+      ...injected,
       ...{
         secret,
-        injection,
         agent: this.#pools.agent(),
         bodyBytesMax: MODEL_BODY_BYTES_MAX,
         approve: false,
@@ -112,9 +117,9 @@ export class Gate {
     const problem = busy ?? tooLarge(request, { bodyBytesMax, approve });
     if (problem !== null) return problem;
     const vault = secret === null ? null : this.#injector.generation;
-    const injection = this.#inject(secret, 'bearer');
-    if (injection !== null && 'status' in injection) return injection;
     const host = nameOf(place);
+    const injected = this.#inject(secret, { host, isTls: true, model: null }, asked.target);
+    if ('status' in injected) return injected;
     return {
       ...{
         allow: true,
@@ -125,7 +130,7 @@ export class Gate {
         host,
         path: asked.target,
         secret,
-        injection,
+        ...injected,
       },
       ...{ agent: this.#pools.agent(networks), bodyBytesMax, approve, vault, denyJson, limits, estimate: NOTHING },
     };
@@ -139,18 +144,27 @@ export class Gate {
     return this.#prices.of(provider, name, { ...NO_USAGE, output_tokens: ESTIMATED_OUTPUT_TOKENS }, { up, down: 0 });
   }
 
-  /** The secret to inject, null for none, or why not. */
-  #inject(secret: string | null, form: HeaderForm): Injection | Refusal | null {
-    if (secret === null) return null;
+  /** What to inject into a request for `target`, or why it does not go at all. */
+  #inject(secret: string | null, to: Destination, target: string): Pick<Admission, 'injection' | 'fetch'> | Refusal {
+    let prepared: Prepared | null;
     try {
-      const prepared = this.#injector.prepare(secret, form);
-      return typeof prepared === 'string' ? refusal(403, 'secret', prepared, `glass secret set ${secret}`) : prepared;
+      if (this.#injector.isTokenPlace(to.host, target)) return TOKEN_PLACE;
+      prepared = secret === null ? null : this.#injector.prepare(secret, to);
     } catch (error) {
       this.#failed(error);
       return refusal(503, 'secret', `secret "${secret}" cannot be opened`, `glass secret set ${secret}`);
     }
+    if (prepared === null) return { injection: null, fetch: null };
+    if ('status' in prepared) return prepared;
+    if ('fetch' in prepared) return { injection: null, fetch: prepared.fetch };
+    const { query } = prepared;
+    if (query !== null && namesParameter(target, query.name))
+      return refusal(400, 'query', `the query has ${query.name}, which is the operator's`, 'leave it out');
+    return { injection: prepared, fetch: null };
   }
 }
+
+const TOKEN_PLACE = refusal(403, 'token host', 'tokens are got there, by the gateway alone', 'ask the service itself');
 
 /** Counting the tokens of a request costs nothing. */
 export function isFree(path: string): boolean {

@@ -46,6 +46,12 @@ export function forward(exchange: Exchange): void {
   new Forwarder(exchange).start();
 }
 
+/** Behind what was matched, and only on its way out: no row and no answer has it. */
+function withParameter(path: string, injection: Injection | null): string {
+  if (injection === null || injection.query === null) return path;
+  return `${path}${path.includes('?') ? '&' : '?'}${injection.query.text}`;
+}
+
 class Forwarder implements Dispatcher.DispatchHandler {
   readonly #exchange: Exchange;
   readonly #body: CappedBody | null;
@@ -67,7 +73,9 @@ class Forwarder implements Dispatcher.DispatchHandler {
 
   start(): void {
     const { request, response, agent, host, origin, path, body, injection, deadlines, faults } = this.#exchange;
-    const headers = requestHeaders(request.rawHeaders, request.headers.connection, injection !== null);
+    // The agent's own header of that name goes, as those do that its connection header lists.
+    const named = [request.headers.connection, injection?.header[0]].join(',');
+    const headers = requestHeaders(request.rawHeaders, named, injection !== null);
     if (injection !== null) headers.push(...injection.header);
     const length = request.headers['content-length'];
     if (length !== undefined && this.#body !== null) headers.push('content-length', length);
@@ -75,7 +83,7 @@ class Forwarder implements Dispatcher.DispatchHandler {
     this.#timer = setTimeout(() => this.#late('sent no reply in time'), deadlines.first_byte_ms);
     const options = {
       origin,
-      path,
+      path: withParameter(path, injection),
       method: request.method as Dispatcher.HttpMethod, // a route has matched it
       headers,
       body: body ?? this.#body,
@@ -101,6 +109,7 @@ class Forwarder implements Dispatcher.DispatchHandler {
       if (this.#informational > MODEL_INFORMATIONAL_MAX) this.#broken('sends informational replies without end');
       return;
     }
+    if (status === 401 && this.#renews(controller)) return;
     if ((kind === 'model' || injection !== null) && isEncoded(headers)) {
       this.#broken('answered compressed although plain was asked for');
       return;
@@ -149,6 +158,24 @@ class Forwarder implements Dispatcher.DispatchHandler {
     if (this.#done) return;
     const why = upstreamRefusal(error, this.#exchange.host);
     this.#fail(why, why.status === 403 || why.status === 413 ? 'deny' : 'error');
+  }
+
+  /** A token that may have been taken back is got anew, once, where the same request can be sent again. */
+  #renews(controller: Dispatcher.DispatchController): boolean {
+    const { injection, response } = this.#exchange;
+    const renewing = injection?.renew?.() ?? null;
+    // A body that has streamed by is gone: the next request has the new token.
+    if (renewing === null || this.#body !== null) return false;
+    this.#done = true;
+    clearTimeout(this.#timer);
+    controller.abort(new Error('it is asked again with another token'));
+    void renewing.then((next) => {
+      if (response.destroyed) return this.#end('allow', null, null);
+      if (!('status' in next)) return forward({ ...this.#exchange, injection: { ...next, renew: null } });
+      this.#end('error', next.rule, next.status);
+      sendRefusal(response, next);
+    });
+    return true;
   }
 
   /** The endpoint answers in a way that must not go through. */

@@ -1,6 +1,7 @@
-import { unreachable } from '../base/errors.ts';
+import { OperatingError, unreachable } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import { type GatewayAnswers, type GatewayEvent, type GatewayRequest, gatewayRequest } from '../protocol/gateway.ts';
+import type { Vault } from '../vault/vault.ts';
 import type { Audit } from './audit.ts';
 import type { Holds } from './holds.ts';
 import type { EgressSessions } from './sessions.ts';
@@ -18,16 +19,16 @@ export class HostService implements LineService<GatewayRequest> {
   readonly #sessions: EgressSessions;
   readonly #audit: Audit;
   readonly #holds: Holds;
-  readonly #names: () => string[];
+  readonly #vault: Vault;
   #host: Peer | null = null;
   /** Of the last link that a host was given. */
   #anchored = 0;
 
-  constructor(sessions: EgressSessions, audit: Audit, holds: Holds, names: () => string[], log: Log) {
+  constructor(sessions: EgressSessions, audit: Audit, holds: Holds, vault: Vault, log: Log) {
     this.#sessions = sessions;
     this.#audit = audit;
     this.#holds = holds;
-    this.#names = names;
+    this.#vault = vault;
     this.log = log;
   }
 
@@ -52,7 +53,7 @@ export class HostService implements LineService<GatewayRequest> {
       old.close();
     }
     this.#host = peer;
-    this.tell({ event: 'secrets', names: this.#names() });
+    this.tell({ event: 'secrets', names: this.#vault.names() });
   };
 
   readonly disconnected = (peer: Peer): void => {
@@ -79,7 +80,7 @@ export class HostService implements LineService<GatewayRequest> {
         this.anchor();
         return {};
       case 'names':
-        return { names: this.#names() };
+        return { names: this.#vault.names() };
       case 'audit':
         return { rows: this.#audit.rows(request.session, request.from_ms, request.to_ms) };
       case 'log':
@@ -90,8 +91,26 @@ export class HostService implements LineService<GatewayRequest> {
         return { refused: this.#holds.decide(request) };
       case 'usage':
         return { rows: this.#audit.usage(request.since_ms) };
+      case 'release':
+        return { value: this.#release(request.name) };
       default:
         return unreachable(request);
     }
+  }
+
+  /** The only way by which a value leaves this process. Throws `OperatingError`: `not_found`, `refused`. */
+  #release(name: string): string {
+    const secret = this.#vault.read(name);
+    if (secret === null) throw new OperatingError('not_found', `secret "${name}" is not set`);
+    const { kind } = secret.terms.form;
+    if (kind !== 'channel') {
+      this.log.warn('release refused', { name, kind });
+      throw new OperatingError(
+        'refused',
+        `secret "${name}" is of kind ${kind}, and only a channel's token is released`,
+      );
+    }
+    this.log.info('channel token released', { name });
+    return secret.value.toString();
   }
 }

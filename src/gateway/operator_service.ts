@@ -1,7 +1,8 @@
-import { unreachable } from '../base/errors.ts';
+import { OperatingError, unreachable } from '../base/errors.ts';
 import { VAULT_CONNECTIONS_MAX } from '../base/limits.ts';
 import type { Log } from '../base/log.ts';
 import { type VaultAnswers, type VaultRequest, vaultRequest } from '../protocol/gateway.ts';
+import { oauthCredentials } from '../protocol/secrets.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { Audit } from './audit.ts';
 import type { LineService } from './sockets.ts';
@@ -22,17 +23,27 @@ export class OperatorService implements LineService<VaultRequest> {
     this.log = log;
   }
 
-  readonly handle = (request: VaultRequest): VaultAnswers[VaultRequest['op']] => {
+  readonly handle = async (request: VaultRequest): Promise<VaultAnswers[VaultRequest['op']]> => {
     switch (request.op) {
       case 'set':
-        return this.#set(request.name, request.value);
+        return this.#set(request);
       case 'list':
         return this.#list();
+      case 'promote':
+        this.#vault.promote(request.name);
+        this.log.info('secret promoted', { name: request.name });
+        return {};
       case 'remove': {
-        const removed = this.#vault.remove(request.name);
-        if (removed) this.log.info('secret removed', { name: request.name });
+        const { name, next } = request;
+        const removed = next ? this.#vault.removeNext(name) : this.#vault.remove(name);
+        if (removed) this.log.info('secret removed', { name, next });
         this.#changed();
         return { removed };
+      }
+      case 'rotate': {
+        const { rewrapped, damaged, left } = await this.#vault.rotate();
+        this.log.info('vault rotated', { rewrapped, damaged });
+        return { rewrapped, damaged, left };
       }
       default:
         return unreachable(request);
@@ -44,15 +55,31 @@ export class OperatorService implements LineService<VaultRequest> {
     return { secrets: this.#vault.list().map((row) => ({ ...row, last_used_ms: used.get(row.name) ?? null })) };
   }
 
-  #set(name: string, value: string): VaultAnswers['set'] {
+  #set({ name, value, terms, next }: Extract<VaultRequest, { op: 'set' }>): VaultAnswers['set'] {
+    if (next && terms !== undefined)
+      throw new OperatingError('usage', 'a next value has the kind and the hosts that the secret has');
+    const kind = terms?.form.kind ?? this.#vault.list().find((row) => row.name === name)?.form.kind;
+    if (kind === 'oauth2') checkCredentials(value);
     const bytes = Buffer.from(value, 'utf8');
     try {
-      const created = this.#vault.set(name, bytes);
-      this.log.info('secret set', { name, created });
+      const created = next ? false : this.#vault.set(name, bytes, terms);
+      if (next) this.#vault.setNext(name, bytes);
+      this.log.info('secret set', { name, created, next });
       this.#changed();
       return { created };
     } finally {
       bytes.fill(0);
     }
+  }
+}
+
+function checkCredentials(value: string): void {
+  try {
+    oauthCredentials.parse(JSON.parse(value));
+  } catch {
+    throw new OperatingError(
+      'usage',
+      'the value of a secret of kind oauth2 is JSON: {"client_id", "client_secret", "refresh_token", "token_url"}',
+    );
   }
 }

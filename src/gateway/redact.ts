@@ -12,12 +12,12 @@ interface Pattern {
   fail: Int32Array;
 }
 
-/** Prepared once per secret, shared by all replies. */
+/** Prepared once per secret, shared by all replies. Several: its two values, and what is made of them. */
 export class Patterns {
   readonly list: readonly Pattern[];
 
-  constructor(secret: Buffer) {
-    this.list = encodings(secret).map((bytes) => ({ bytes, fail: failures(bytes) }));
+  constructor(...secrets: readonly Buffer[]) {
+    this.list = secrets.flatMap(encodings).map((bytes) => ({ bytes, fail: failures(bytes) }));
   }
 
   /** For headers, none of which has a line break: one search over all of them, which hardly ever finds anything. */

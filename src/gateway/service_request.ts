@@ -143,6 +143,14 @@ function queryProblem(target: string, credentialed: boolean, listed: readonly st
   return null;
 }
 
+/** Whether a query has a parameter, however its name is written. */
+export function namesParameter(target: string, parameter: string): boolean {
+  const mark = target.indexOf('?');
+  const name = plainKey(parameter);
+  const keys = mark === -1 ? [] : target.slice(mark + 1).split(/[&;]/);
+  return keys.some((part) => plainKey(part.split('=')[0]!) === name);
+}
+
 function plainKey(key: string): string | null {
   try {
     return decodeURIComponent(key.replaceAll('+', ' ')).replace(/\[.*$/s, '').trim().toLowerCase().replaceAll('-', '_');

@@ -130,6 +130,23 @@ export class EgressSession {
     if (!admitted.allow) return void this.#refuse({ request, response, asked }, admitted);
     const { host, path, rule, service } = admitted;
     const exchange = { request, response, asked: { ...asked, host, path, rule, service } };
+    if (admitted.fetch === null) this.#proceed(exchange, admitted);
+    else void this.#fetchThenProceed(exchange, admitted, admitted.fetch);
+  }
+
+  /** The secret's token has to be got first. Never rejects. */
+  async #fetchThenProceed(exchange: Exchange, admitted: Admission, fetch: Fetch): Promise<void> {
+    this.#running += 1;
+    const injection = await fetch();
+    this.#running -= 1;
+    if (this.#closed || exchange.response.destroyed) return;
+    if ('status' in injection) this.#refuse(exchange, injection);
+    // A token that was got may have changed what the vault holds.
+    else this.#proceed(exchange, { ...admitted, injection, vault: this.#context.injector.generation });
+  }
+
+  #proceed(exchange: Exchange, admitted: Admission): void {
+    const { request } = exchange;
     const reads = admitted.approve || (hasBody(request) && (admitted.denyJson.length > 0 || isSmall(request)));
     if (reads) void this.#readThenSend(exchange, admitted);
     else this.#send(exchange, admitted, null);
@@ -263,6 +280,8 @@ interface Exchange {
   response: ServerResponse;
   asked: Asked;
 }
+
+type Fetch = NonNullable<Admission['fetch']>;
 
 const NO_NESTING = refusal(405, 'default deny', 'a tunnel leads to one place only', 'open another tunnel');
 const TOO_SOON = refusal(400, 'malformed request', 'CONNECT came before the last answer', 'wait for the answer');

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { nameSchema } from '../base/config.ts';
 import { AUDIT_ANCHORS_MAX, AUDIT_ROWS_MAX } from '../base/limits.ts';
+import { formSchema, termsSchema } from './secrets.ts';
 
 /**
  * What is spoken on `gateway.sock` (host only) and `vault.sock` (operator only): one JSON object a line.
@@ -58,6 +59,8 @@ export const gatewayRequest = z.discriminatedUnion('op', [
   z.strictObject({ id: z.int(), op: z.literal('decide'), ...decision }),
   /** Use of models per group since a time; for status. */
   z.strictObject({ id: z.int(), op: z.literal('usage'), since_ms: z.int() }),
+  /** The one operation that gives a value away: the token of a channel. A secret of any other kind is refused. */
+  z.strictObject({ id: z.int(), op: z.literal('release'), name: nameSchema }),
 ]);
 export type GatewayRequest = z.infer<typeof gatewayRequest>;
 
@@ -111,6 +114,7 @@ export interface GatewayAnswers {
   check: ChainState;
   usage: { rows: UsageRow[] };
   decide: { refused: string | null };
+  release: { value: string };
 }
 
 /** A request that waits for a person: what is shown of it, and what a decision is bound to. */
@@ -150,14 +154,27 @@ export type GatewayEvent = z.infer<typeof gatewayEvent>;
 
 /** The operator's CLI asks. The only path on which a plaintext travels, and it never enters the host. */
 export const vaultRequest = z.discriminatedUnion('op', [
-  z.strictObject({ id: z.int(), op: z.literal('set'), name: nameSchema, value: z.string().min(1) }),
+  z.strictObject({
+    ...{ id: z.int(), op: z.literal('set'), name: nameSchema, value: z.string().min(1) },
+    /** Absent: those that it has; of a new secret, a model's. */
+    terms: termsSchema.optional(),
+    /** Stores the value beside the current one. */
+    next: z.boolean().default(false),
+  }),
   z.strictObject({ id: z.int(), op: z.literal('list') }),
-  z.strictObject({ id: z.int(), op: z.literal('remove'), name: nameSchema }),
+  z.strictObject({ id: z.int(), op: z.literal('promote'), name: nameSchema }),
+  /** `next`: of its two values only that one. */
+  z.strictObject({ id: z.int(), op: z.literal('remove'), name: nameSchema, next: z.boolean().default(false) }),
+  /** A new key for the vault. */
+  z.strictObject({ id: z.int(), op: z.literal('rotate') }),
 ]);
 export type VaultRequest = z.infer<typeof vaultRequest>;
 
 export const secretRow = z.strictObject({
   name: z.string(),
+  form: formSchema,
+  hosts: z.array(z.string()),
+  next: z.boolean(),
   created_ms: z.int(),
   updated_ms: z.int(),
   last_used_ms: z.int().nullable(),
@@ -167,7 +184,9 @@ export type SecretRow = z.infer<typeof secretRow>;
 export interface VaultAnswers {
   set: { created: boolean };
   list: { secrets: SecretRow[] };
+  promote: Record<string, never>;
   remove: { removed: boolean };
+  rotate: { rewrapped: number; damaged: number; left: string | null };
 }
 
 export const answer = z.union([

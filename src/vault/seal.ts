@@ -6,7 +6,7 @@ import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:
  *   version (1) | key id (8) | iv (12) | wrapped DEK (32) + tag (16) | iv (12) | ciphertext | tag (16)
  *
  * A fresh data key (DEK) encrypts the value; the key-encryption key (KEK) wraps the DEK. The associated data binds an
- * envelope to its row: version, secret id, owner scope, and for the wrap also the key id. The inner part does not name
+ * envelope to its row: version, secret id, owner scope, terms, and for the wrap also the key id. The inner part does not name
  * the KEK, so that a rotation re-wraps 48 bytes and never sees a value.
  */
 
@@ -17,7 +17,9 @@ const KEY_ID_BYTES = 8;
 const IV_BYTES = 12;
 const TAG_BYTES = 16;
 const WRAPPED_BYTES = KEY_BYTES + TAG_BYTES;
-const HEAD_BYTES = 1 + KEY_ID_BYTES + IV_BYTES + WRAPPED_BYTES + IV_BYTES;
+const WRAP_AT = 1 + KEY_ID_BYTES;
+const INNER_AT = WRAP_AT + IV_BYTES + WRAPPED_BYTES;
+const HEAD_BYTES = INNER_AT + IV_BYTES;
 
 /** A key-encryption key and its public short name. */
 export interface Kek {
@@ -30,6 +32,8 @@ export interface Scope {
   /** The secret's name: its id in the vault. */
   readonly secret: string;
   readonly owner: string;
+  /** The text of its kind and hosts; '' for rows from before there were any. */
+  readonly terms: string;
 }
 
 /** `other_key`: sealed under another KEK. `damaged`: not an envelope, not of this row, or changed. */
@@ -53,17 +57,33 @@ export function seal(kek: Kek, scope: Scope, value: Buffer): Buffer {
 /** Must not throw: what it reads comes from a file that anybody may have changed. */
 export function open(kek: Kek, scope: Scope, envelope: Buffer): Opened {
   if (envelope.length < HEAD_BYTES + TAG_BYTES || envelope[0] !== VERSION) return { ok: false, reason: 'damaged' };
-  const wrapAt = 1 + KEY_ID_BYTES;
-  if (!envelope.subarray(1, wrapAt).equals(kek.id)) return { ok: false, reason: 'other_key' };
-  const innerAt = wrapAt + IV_BYTES + WRAPPED_BYTES;
+  if (!isUnder(kek, envelope)) return { ok: false, reason: 'other_key' };
   try {
-    const dek = decrypt(kek.key, envelope.subarray(wrapAt, innerAt), wrapData(kek, scope));
-    const value = decrypt(dek, envelope.subarray(innerAt), innerData(scope));
+    const dek = decrypt(kek.key, envelope.subarray(WRAP_AT, INNER_AT), wrapData(kek, scope));
+    const value = decrypt(dek, envelope.subarray(INNER_AT), innerData(scope));
     dek.fill(0);
     return { ok: true, value };
   } catch {
     return { ok: false, reason: 'damaged' };
   }
+}
+
+/** The same envelope under another KEK, or null for one that `from` does not open. The value is not touched. */
+export function rewrap(from: Kek, to: Kek, scope: Scope, envelope: Buffer): Buffer | null {
+  if (!isUnder(from, envelope)) return null;
+  try {
+    const dek = decrypt(from.key, envelope.subarray(WRAP_AT, INNER_AT), wrapData(from, scope));
+    const wrapped = encrypt(to.key, dek, wrapData(to, scope));
+    dek.fill(0);
+    return Buffer.concat([Buffer.of(VERSION), to.id, wrapped, envelope.subarray(INNER_AT)]);
+  } catch {
+    return null;
+  }
+}
+
+/** Whether an envelope says that it was sealed under a KEK. */
+export function isUnder(kek: Kek, envelope: Buffer): boolean {
+  return envelope[0] === VERSION && envelope.subarray(1, WRAP_AT).equals(kek.id);
 }
 
 /** Returns iv | ciphertext | tag. */
@@ -92,5 +112,6 @@ function innerData(scope: Scope): Buffer {
 
 /** JSON, because it cannot be read in two ways: no field can spill into its neighbour. */
 function associated(purpose: 'dek' | 'value', scope: Scope, keyId: string): Buffer {
-  return Buffer.from(JSON.stringify([VERSION, purpose, scope.secret, keyId, scope.owner]));
+  const terms = scope.terms === '' ? [] : [scope.terms];
+  return Buffer.from(JSON.stringify([VERSION, purpose, scope.secret, keyId, scope.owner, ...terms]));
 }

@@ -3,13 +3,16 @@ import type { Clock } from '../base/clock.ts';
 import { OperatingError } from '../base/errors.ts';
 import { type Faults, guarded } from '../base/faults.ts';
 import { SECRET_BYTES_MAX, SECRET_BYTES_MIN, SECRETS_MAX } from '../base/limits.ts';
-import type { KeySource } from './keys.ts';
+import { MODEL_TERMS, type SecretTerms, termsSchema } from '../protocol/secrets.ts';
+import type { KeySource } from './key_source.ts';
 import { openDatabase } from './schema.ts';
-import { type Kek, open, type Scope, seal } from './seal.ts';
+import { kekOf, open, seal } from './seal.ts';
+import { type Keks, OWNER, type Rewrapped, rewrapAll, unlock } from './unlock.ts';
 
 /**
- * `vault.db`: one sealed row per secret. Only the gateway opens it, and the kernel keeps it so: the file stays locked.
- * A canary is opened at start; if it does not open, the process refuses to start instead of failing at the first use.
+ * `vault.db`: one row per secret, with its terms (kind and hosts) in the clear, its value sealed, and beside it a next value where
+ * the operator prepares a change. A seal holds for its row and its terms only. Only the gateway opens the file, and the kernel
+ * keeps it so: it stays locked.
  */
 
 const MIGRATIONS = [
@@ -24,44 +27,78 @@ const MIGRATIONS = [
      created_ms INTEGER NOT NULL,
      updated_ms INTEGER NOT NULL
    ) STRICT, WITHOUT ROWID;`,
+  `ALTER TABLE secrets ADD COLUMN terms TEXT NOT NULL DEFAULT '';
+   ALTER TABLE secrets ADD COLUMN next BLOB;`,
 ];
 
-/** Every secret belongs to the install; a group names it in its `group.yaml`. */
-const OWNER = 'install';
-const CANARY: Scope = { secret: '.canary', owner: OWNER };
-const CANARY_VALUE = Buffer.from('glassclaw vault canary');
-
-export interface SecretInfo {
+export interface SecretInfo extends SecretTerms {
   name: string;
+  /** Whether a next value is stored. */
+  next: boolean;
   created_ms: number;
   updated_ms: number;
 }
 
+export interface Secret {
+  terms: SecretTerms;
+  value: Buffer;
+  next: Buffer | null;
+}
+
+export interface Rotated extends Rewrapped {
+  /** What is left to the operator, in a sentence. */
+  left: string | null;
+}
+
+interface Row {
+  owner: string;
+  terms: string;
+  envelope: Uint8Array;
+  next: Uint8Array | null;
+}
+
 export class Vault {
   readonly #db: DatabaseSync;
-  readonly #kek: Kek;
+  readonly #source: KeySource;
   readonly #clock: Clock;
   readonly #faults: Faults;
   readonly #get: StatementSync;
   readonly #put: StatementSync;
+  #keks: Keks;
+  #rotating: Promise<Rotated> | null = null;
   #generation = 0;
 
-  /** Opens or creates the vault. Throws `OperatingError` with one sentence when it must not be used. */
-  constructor(path: string, source: KeySource, clock: Clock, faults: Faults) {
-    this.#clock = clock;
-    this.#faults = faults;
-    this.#db = guarded(faults, 'vault.open', () => openDatabase(path, { synchronous: 'FULL', migrations: MIGRATIONS }));
-    this.#db.exec('PRAGMA secure_delete = ON');
+  /**
+   * Opens or creates the vault, and ends a rotation that was cut short. Rejects with an `OperatingError` of one sentence when it
+   * must not be used.
+   */
+  static async unlock(path: string, source: KeySource, clock: Clock, faults: Faults): Promise<Vault> {
+    const db = guarded(faults, 'vault.open', () => openDatabase(path, { synchronous: 'FULL', migrations: MIGRATIONS }));
     try {
-      this.#kek = this.#unlock(path, source);
+      db.exec('PRAGMA secure_delete = ON');
+      const vault = new Vault(db, await unlock(db, path, source, faults), { source, clock, faults });
+      if (vault.#keks.older !== null) await vault.rotate();
+      return vault;
     } catch (error) {
-      this.#db.close();
+      db.close();
       throw error;
     }
-    this.#get = this.#db.prepare('SELECT owner, envelope FROM secrets WHERE name = ?');
-    this.#put = this.#db.prepare(
-      `INSERT INTO secrets (name, owner, envelope, created_ms, updated_ms) VALUES (?1, ?2, ?3, ?4, ?4)
-       ON CONFLICT (name) DO UPDATE SET owner = ?2, envelope = ?3, updated_ms = ?4`,
+  }
+
+  private constructor(
+    db: DatabaseSync,
+    keks: Keks,
+    { source, clock, faults }: { source: KeySource; clock: Clock; faults: Faults },
+  ) {
+    this.#db = db;
+    this.#keks = keks;
+    this.#source = source;
+    this.#clock = clock;
+    this.#faults = faults;
+    this.#get = db.prepare('SELECT owner, terms, envelope, next FROM secrets WHERE name = ?');
+    this.#put = db.prepare(
+      `INSERT INTO secrets (name, owner, terms, envelope, created_ms, updated_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?5)
+       ON CONFLICT (name) DO UPDATE SET owner = ?2, terms = ?3, envelope = ?4, updated_ms = ?5`,
     );
   }
 
@@ -70,23 +107,52 @@ export class Vault {
     return this.#generation;
   }
 
-  /** Stores or replaces. Returns true when the name is new. Throws `OperatingError('usage')` for a value out of bounds. */
-  set(name: string, value: Buffer): boolean {
-    if (value.length > SECRET_BYTES_MAX)
-      throw new OperatingError('usage', `the value has more than ${SECRET_BYTES_MAX} bytes`);
-    if (value.length < SECRET_BYTES_MIN) {
-      throw new OperatingError(
-        'usage',
-        `the value has fewer than ${SECRET_BYTES_MIN} bytes: it could not be told apart in a reply`,
-      );
-    }
-    const created = this.#get.get(name) === undefined;
-    if (created && this.names().length >= SECRETS_MAX)
+  /**
+   * Stores or replaces the value; without `terms` those that it has are kept. Returns true when the name is new. Throws
+   * `OperatingError`: `usage` for a value out of bounds, `conflict` for new terms beside a next value.
+   */
+  set(name: string, value: Buffer, terms?: SecretTerms): boolean {
+    checkSize(value);
+    const row = this.#row(name);
+    if (row === undefined && this.names().length >= SECRETS_MAX)
       throw new OperatingError('conflict', `the vault holds ${SECRETS_MAX} secrets: remove one first`);
-    const envelope = seal(this.#kek, { secret: name, owner: OWNER }, value);
-    guarded(this.#faults, 'vault.set', () => this.#put.run(name, OWNER, envelope, this.#clock.now()));
+    const text = terms === undefined ? (row?.terms ?? '') : JSON.stringify(terms);
+    if (row !== undefined && row.next !== null && row.terms !== text)
+      throw new OperatingError(
+        'conflict',
+        `"${name}" has a next value, which is sealed for the kind and hosts that it has`,
+        `glass secret promote ${name}, or glass secret remove ${name} --next`,
+      );
+    const envelope = seal(this.#keks.newest, { secret: name, owner: OWNER, terms: text }, value);
+    guarded(this.#faults, 'vault.set', () => this.#put.run(name, OWNER, text, envelope, this.#clock.now()));
     this.#generation += 1;
-    return created;
+    return row === undefined;
+  }
+
+  /** Replaces the value if it is still the one that the caller has seen. Returns whether it was. Throws as `set`. */
+  replace(name: string, seen: Buffer, value: Buffer): boolean {
+    if (this.read(name)?.value.equals(seen) !== true) return false;
+    this.set(name, value);
+    return true;
+  }
+
+  /** Stores a value beside the current one, in place of an earlier next one. Throws as `set`, and `not_found`. */
+  setNext(name: string, value: Buffer): void {
+    checkSize(value);
+    const { owner, terms } = this.#known(name);
+    const envelope = seal(this.#keks.newest, { secret: name, owner, terms }, value);
+    const statement = this.#db.prepare('UPDATE secrets SET next = ? WHERE name = ?');
+    guarded(this.#faults, 'vault.set_next', () => statement.run(envelope, name));
+    this.#generation += 1;
+  }
+
+  /** The next value becomes the current one, and the other way round. Throws `OperatingError`: `not_found`, `conflict`. */
+  promote(name: string): void {
+    if (this.#known(name).next === null)
+      throw new OperatingError('conflict', `"${name}" has no next value`, `glass secret set ${name} --next`);
+    const swap = this.#db.prepare('UPDATE secrets SET envelope = next, next = envelope, updated_ms = ? WHERE name = ?');
+    guarded(this.#faults, 'vault.promote', () => swap.run(this.#clock.now(), name));
+    this.#generation += 1;
   }
 
   /** Returns false when there is no such secret. */
@@ -97,48 +163,104 @@ export class Vault {
     return Number(changes) > 0;
   }
 
+  /** Returns false when it has none. */
+  removeNext(name: string): boolean {
+    const statement = this.#db.prepare('UPDATE secrets SET next = NULL WHERE name = ? AND next IS NOT NULL');
+    const { changes } = guarded(this.#faults, 'vault.remove_next', () => statement.run(name));
+    this.#generation += 1;
+    return Number(changes) > 0;
+  }
+
   list(): SecretInfo[] {
-    const rows = this.#db.prepare('SELECT name, created_ms, updated_ms FROM secrets ORDER BY name').all();
-    return rows as unknown as SecretInfo[];
+    const rows = this.#db
+      .prepare('SELECT name, terms, next IS NOT NULL AS has_next, created_ms, updated_ms FROM secrets ORDER BY name')
+      .all() as unknown as (Omit<SecretInfo, 'form' | 'hosts' | 'next'> & { terms: string; has_next: number })[];
+    return rows.map(({ terms, has_next, ...row }) => ({ ...row, ...termsOf(row.name, terms), next: has_next === 1 }));
   }
 
   names(): string[] {
-    return this.list().map((row) => row.name);
+    return this.#db
+      .prepare('SELECT name FROM secrets ORDER BY name')
+      .all()
+      .map((row) => row['name'] as string);
   }
 
-  /** The value, or null when the name is not set. Throws `OperatingError('storage')` for a row that does not open. */
-  open(name: string): Buffer | null {
-    const row = this.#get.get(name) as { owner: string; envelope: Uint8Array } | undefined;
+  /** The secret, or null when the name is not set. Throws `OperatingError('storage')` for a row that does not open. */
+  read(name: string): Secret | null {
+    const row = this.#row(name);
     if (row === undefined) return null;
-    const opened = open(this.#kek, { secret: name, owner: row.owner }, Buffer.from(row.envelope));
-    if (opened.ok) return opened.value;
-    throw new OperatingError(
-      'storage',
-      `the secret "${name}" cannot be opened: its row was changed outside the gateway`,
-      `set it again: glass secret set ${name}`,
-    );
+    const terms = termsOf(name, row.terms);
+    const next = row.next === null ? null : this.#open(name, row, row.next);
+    return { terms, value: this.#open(name, row, row.envelope), next };
+  }
+
+  /** Puts everything under a new key; the old one is gone at its end. Goes on where an earlier rotation was cut short. */
+  rotate(): Promise<Rotated> {
+    this.#rotating ??= this.#rotate().finally(() => {
+      this.#rotating = null;
+    });
+    return this.#rotating;
   }
 
   close(): void {
     this.#db.close();
   }
 
-  #unlock(path: string, source: KeySource): Kek {
-    const row = this.#db.prepare('SELECT envelope FROM canary').get() as { envelope: Uint8Array } | undefined;
-    const kek = source.load(row === undefined);
-    if (row === undefined) {
-      const envelope = seal(kek, CANARY, CANARY_VALUE);
-      const statement = this.#db.prepare('INSERT INTO canary (one, envelope) VALUES (1, ?)');
-      guarded(this.#faults, 'vault.canary', () => statement.run(envelope));
-      return kek;
+  async #rotate(): Promise<Rotated> {
+    const source = this.#source;
+    if (this.#keks.older === null) {
+      const found = await source.read('next');
+      const next = kekOf(found ?? (await guarded(this.#faults, 'vault.next_key', () => source.make('next'))));
+      this.#keks = { newest: next, older: this.#keks.newest };
     }
-    const opened = open(kek, CANARY, Buffer.from(row.envelope));
-    if (opened.ok && opened.value.equals(CANARY_VALUE)) return kek;
-    const other = !opened.ok && opened.reason === 'other_key';
-    throw new OperatingError(
-      'config',
-      other ? `the key file belongs to another vault than ${path}` : `${path} is damaged: its canary does not open`,
-      other ? 'put the key file of this vault back' : 'restore it from your backup',
-    );
+    const { newest, older } = this.#keks;
+    const done = await rewrapAll(this.#db, newest, older!, this.#faults);
+    const left = await guarded(this.#faults, 'vault.settle_key', () => source.settle());
+    this.#keks = { newest, older: null };
+    return { ...done, left };
   }
+
+  #row(name: string): Row | undefined {
+    return this.#get.get(name) as Row | undefined;
+  }
+
+  #known(name: string): Row {
+    const row = this.#row(name);
+    if (row === undefined) throw new OperatingError('not_found', `there is no secret "${name}"`);
+    return row;
+  }
+
+  #open(name: string, { owner, terms }: Row, envelope: Uint8Array): Buffer {
+    const { newest, older } = this.#keks;
+    for (const kek of older === null ? [newest] : [newest, older]) {
+      const opened = open(kek, { secret: name, owner, terms }, Buffer.from(envelope));
+      if (opened.ok) return opened.value;
+    }
+    throw changedOutside(name);
+  }
+}
+
+function checkSize(value: Buffer): void {
+  if (value.length > SECRET_BYTES_MAX)
+    throw new OperatingError('usage', `the value has more than ${SECRET_BYTES_MAX} bytes`);
+  if (value.length >= SECRET_BYTES_MIN) return;
+  const what = `the value has fewer than ${SECRET_BYTES_MIN} bytes: it could not be told apart in a reply`;
+  throw new OperatingError('usage', what);
+}
+
+function termsOf(name: string, text: string): SecretTerms {
+  if (text === '') return MODEL_TERMS;
+  try {
+    return termsSchema.parse(JSON.parse(text));
+  } catch {
+    throw changedOutside(name);
+  }
+}
+
+function changedOutside(name: string): OperatingError {
+  return new OperatingError(
+    'storage',
+    `the secret "${name}" cannot be opened: its row was changed outside the gateway`,
+    `set it again: glass secret set ${name}`,
+  );
 }

@@ -64,6 +64,9 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
   await say('beta', '<b1>', 'sleep 0.5 ');
   await say('delta', '<d1>');
   await world.vault({ op: 'set', name: 'extra', value: 'fake-secret-extra' });
+  await world.vault({ op: 'set', name: 'extra', value: 'fake-secret-in-its-place', next: true });
+  await world.vault({ op: 'promote', name: 'extra' });
+  await world.vault({ op: 'rotate' });
   await say('alpha', '<s1>', 'send ', 'send');
   await say('gamma', '<g1>');
   // What comes while the first one sleeps joins its turn.
@@ -99,6 +102,7 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
   await liveSession(world, 'assistant')
     .then((session) => world.heldRequest(session))
     .catch(() => {});
+  await world.vault({ op: 'remove', name: 'extra', next: true });
   await world.vault({ op: 'remove', name: 'extra' });
   if (options.plannedRestart) {
     await say('beta', '<b5>', 'sleep 12 ');

@@ -6,7 +6,7 @@ import type { LineClient } from '../../src/protocol/lines_client.ts';
 import { ask, GatewayProcess } from '../fakes/gateway_process.ts';
 import { until } from '../fakes/install.ts';
 import { type AskOptions, askService, openTunnel } from '../fakes/tunnel.ts';
-import { namesEnv, TestAuthority, Upstream } from '../fakes/upstream.ts';
+import { bearerFor, namesEnv, TestAuthority, Upstream } from '../fakes/upstream.ts';
 
 /** Services through a real gateway process: what the agent gets, what the service received, and the row. */
 
@@ -28,7 +28,7 @@ before(async () => {
   await Promise.all([api.listen(), plain.listen()]);
   writeFileSync(gateway.paths.config, `upstream_ca: ${authority.write(gateway.paths.home)}\n`);
   await gateway.start();
-  await gateway.setSecret('api-token', SECRET);
+  await gateway.setSecret('api-token', SECRET, bearerFor(api.place));
   host = await gateway.host();
   policy = gateway.group('assistant', GROUP());
 });

@@ -11,7 +11,7 @@ import { Install } from '../fakes/install.ts';
 import { type FakeModel, startModel } from '../fakes/model.ts';
 import { ask, shell } from '../fakes/scripted_group.ts';
 import { Terminal } from '../fakes/terminal.ts';
-import { namesEnv, TestAuthority, Upstream } from '../fakes/upstream.ts';
+import { bearerFor, namesEnv, TestAuthority, Upstream } from '../fakes/upstream.ts';
 import { requireHarness } from '../kits/harness_bench.ts';
 
 /**
@@ -37,7 +37,8 @@ before(async () => {
   install.group('assistant', group('native'));
   await install.start();
   await install.secret('anthropic', 'sk-scripted-0123456789');
-  await install.secret('api-token', SECRET);
+  await install.secret('api-token', SECRET, bearerFor(api.place));
+  await install.secret('git-token', SECRET, { form: { kind: 'basic', user: 'x-access-token' }, hosts: [code.place] });
 });
 afterEach((context) => install.explain(context));
 beforeEach(() => {
@@ -58,7 +59,7 @@ after(async () => {
 function group(harness: string): string {
   return `harness: ${harness}
 model: {upstream: "${model.origin}"}
-secrets: [api-token]
+secrets: [api-token, git-token]
 egress:
   api:
     host: api.example.com
@@ -70,7 +71,7 @@ egress:
     host: code.example.com
     port: ${code.port}
     private: [127.0.0.0/8]
-    use: api-token
+    use: git-token
     allow: [GET /app.git/info/refs, POST /app.git/git-upload-pack]
     query: [service=git-upload-pack]
 `;
@@ -162,7 +163,9 @@ git -c user.name=a -c user.email=a@example.com commit -q --allow-empty -m x && g
       'POST /app.git/git-upload-pack',
     ],
   );
-  assert.deepEqual(code.values('authorization'), [`Bearer ${SECRET}`]);
+  assert.deepEqual(code.values('authorization'), [
+    `Basic ${Buffer.from(`x-access-token:${SECRET}`).toString('base64')}`,
+  ]);
   const found = (await requests()) as [string, number, string][];
   assert.deepEqual(
     found.map(([decision, status]) => `${decision} ${status}`),

@@ -35,6 +35,10 @@ async function live(gateway: GatewayProcess, policy: string): Promise<Done> {
     done.confirmed = true;
     await gateway.setSecret('spare', SECRET);
     const operator = await gateway.operator();
+    await operator.request({ op: 'set', name: 'spare', value: 'fake-secret-in-its-place', next: true }, WAIT_MS);
+    await operator.request({ op: 'promote', name: 'spare' }, WAIT_MS);
+    await operator.request({ op: 'remove', name: 'spare', next: true }, WAIT_MS);
+    await operator.request({ op: 'rotate' }, WAIT_MS);
     await operator.request({ op: 'remove', name: 'spare' }, WAIT_MS);
     done.removed = true;
     const host = await gateway.host();

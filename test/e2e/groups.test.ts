@@ -69,8 +69,8 @@ test('an edited file is shown as such, and is not in force until it is applied; 
   );
   const plan = await applyGroup(install.control, 'assistant');
   assert.deepEqual(plan.changes, [
-    { kind: 'loses', words: 'tool history_search' },
-    { kind: 'loses', words: 'tool list_destinations' },
+    { name: 'tool', kind: 'loses', words: 'tool history_search' },
+    { name: 'tool', kind: 'loses', words: 'tool list_destinations' },
   ]);
   const running = (await install.ready()).sessions.filter((session) => session.state === 'running');
   assert.deepEqual(

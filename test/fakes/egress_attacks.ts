@@ -5,7 +5,7 @@ import type { LineClient } from '../../src/protocol/lines_client.ts';
 import { GatewayProcess, raw } from './gateway_process.ts';
 import { until } from './install.ts';
 import { openTunnel, rawInTunnel } from './tunnel.ts';
-import { namesEnv, TestAuthority, Upstream } from './upstream.ts';
+import { bearerFor, namesEnv, TestAuthority, Upstream } from './upstream.ts';
 
 /**
  * Hostile bytes on a session's egress socket and in its tunnels, as data: what is sent, and the correct outcome. The same
@@ -291,7 +291,7 @@ export class AttackBench {
     const { paths } = this.gateway;
     writeFileSync(paths.config, `upstream_ca: ${this.#authority.write(paths.home)}\n`);
     await this.gateway.start();
-    await this.gateway.setSecret('api-token', SECRET);
+    await this.gateway.setSecret('api-token', SECRET, bearerFor(this.api.place));
     await this.restartHost();
     const at = (port: number) => `port: ${port}, private: [127.0.0.0/8]`;
     this.#policy = this.gateway.group(

@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline';
 import { type Paths, pathsOf, ROOT } from '../../src/base/paths.ts';
 import type { AuditRow } from '../../src/protocol/gateway.ts';
 import { LineClient } from '../../src/protocol/lines_client.ts';
+import type { SecretTerms } from '../../src/protocol/secrets.ts';
 import { keptGroup } from './authorities.ts';
 import { remove } from './remove.ts';
 
@@ -81,9 +82,10 @@ export class GatewayProcess {
     return this.#keep(LineClient.connect(this.paths.vaultSocket, WAIT_MS, { peer: 'the gateway' }));
   }
 
-  async setSecret(name: string, value: string): Promise<void> {
+  /** Without `terms`: a model's. */
+  async setSecret(name: string, value: string, terms?: SecretTerms): Promise<void> {
     const operator = await this.operator();
-    await operator.request({ op: 'set', name, value }, WAIT_MS);
+    await operator.request({ op: 'set', name, value, terms }, WAIT_MS);
     operator.close();
   }
 

@@ -7,6 +7,7 @@ import { type Paths, pathsOf, ROOT } from '../../src/base/paths.ts';
 import { ControlClient } from '../../src/cli/control_client.ts';
 import type { Status } from '../../src/evidence/status.ts';
 import { LineClient } from '../../src/protocol/lines_client.ts';
+import type { SecretTerms } from '../../src/protocol/secrets.ts';
 import { applyGroup } from './authorities.ts';
 import { remove } from './remove.ts';
 
@@ -89,9 +90,10 @@ export class Install {
     await this.start();
   }
 
-  async secret(name: string, value: string): Promise<void> {
+  /** Without `terms`: a model's. */
+  async secret(name: string, value: string, terms?: SecretTerms): Promise<void> {
     const client = await LineClient.connect(this.paths.vaultSocket, 5000, { peer: 'the gateway' });
-    await client.request({ op: 'set', name, value }, 5000);
+    await client.request({ op: 'set', name, value, terms }, 5000);
     client.close();
   }
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ROOT } from '../../src/base/paths.ts';
 import { authorityCertificate, leafCertificate } from '../../src/gateway/certificates.ts';
+import type { SecretTerms } from '../../src/protocol/secrets.ts';
 
 /** Services on the internet, as a test wants them: TLS on loopback, certified by an authority of the test's own. */
 
@@ -99,6 +100,11 @@ export class Upstream {
     this.received.push(received);
     this.handler(request, response, received);
   }
+}
+
+/** The terms of a token for one of them. */
+export function bearerFor(...hosts: string[]): SecretTerms {
+  return { form: { kind: 'bearer' }, hosts };
 }
 
 /** Environment of a process for which the internet has these names, and no others. */

@@ -16,7 +16,8 @@ import { Injector } from '../../src/gateway/inject.ts';
 import { Prices } from '../../src/gateway/prices.ts';
 import { Rates } from '../../src/gateway/rates.ts';
 import { EgressSessions } from '../../src/gateway/sessions.ts';
-import { fileKeySource } from '../../src/vault/keys.ts';
+import { Tokens } from '../../src/gateway/tokens.ts';
+import { fileKeySource, PLAIN } from '../../src/vault/key_file.ts';
 import { Vault } from '../../src/vault/vault.ts';
 import { keptGroup } from '../fakes/authorities.ts';
 import { ask, raw } from '../fakes/gateway_process.ts';
@@ -41,9 +42,10 @@ let failing = '';
 
 before(async () => {
   model = await startModel();
-  vault = new Vault(paths.vault, fileKeySource(paths.vaultKey, noFaults), systemClock, noFaults);
+  vault = await Vault.unlock(paths.vault, fileKeySource(paths.vaultKey, PLAIN), systemClock, noFaults);
   vault.set('anthropic', Buffer.from('fake-secret-value'));
   authority = new CertificateAuthority(paths, systemClock, noFaults);
+  vault.set('token', Buffer.from('fake-secret-value'), { form: { kind: 'bearer' }, hosts: ['api.example.com'] });
   vault.set('strange', Buffer.from('fake\nsecret\nvalue'));
 });
 
@@ -68,7 +70,7 @@ beforeEach(() => {
     paths,
     {
       audit,
-      injector: new Injector(vault),
+      injector: new Injector(vault, new Tokens(vault, systemClock, null, silentLog)),
       holds: new Holds(systemClock, () => {}),
       authority,
       rates: new Rates(systemClock, (...words) => audit.countSince(...words)),
@@ -163,8 +165,8 @@ test('a path of the agent is kept short and without what looks like a key', asyn
   assert.ok(!row!.path.includes('fakefake'));
 });
 
-const SERVICE = `secrets: [anthropic]
-egress: {api: {host: api.example.com, use: anthropic, rate: 9/min, allow: [GET /**], deny_json: [a]}}
+const SERVICE = `secrets: [token]
+egress: {api: {host: api.example.com, use: token, rate: 9/min, allow: [GET /**], deny_json: [a]}}
 `;
 
 async function openService(): Promise<string> {

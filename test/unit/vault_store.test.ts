@@ -17,75 +17,77 @@ import { after, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { noFaults } from '../../src/base/faults.ts';
 import { SECRET_BYTES_MAX } from '../../src/base/limits.ts';
-import { fileKeySource } from '../../src/vault/keys.ts';
+import type { SecretTerms } from '../../src/protocol/secrets.ts';
+import { fileKeySource, PLAIN } from '../../src/vault/key_file.ts';
+import { kekOf, seal } from '../../src/vault/seal.ts';
 import { Vault } from '../../src/vault/vault.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'vault-'));
 after(() => rmSync(root, { recursive: true }));
 const VALUE = Buffer.from('fake-secret-value');
 
-function place(): { db: string; key: string; start: () => Vault } {
+function place(): { db: string; key: string; start: () => Promise<Vault> } {
   const folder = mkdtempSync(join(root, 'v'));
   const db = join(folder, 'vault.db');
   const key = join(folder, 'vault.key');
-  return { db, key, start: () => new Vault(db, fileKeySource(key, noFaults), systemClock, noFaults) };
+  return { db, key, start: () => Vault.unlock(db, fileKeySource(key, PLAIN), systemClock, noFaults) };
 }
 
-test('a secret is set, listed, opened, replaced and removed', () => {
-  const vault = place().start();
-  assert.equal(vault.open('anthropic'), null);
+test('a secret is set, listed, opened, replaced and removed', async () => {
+  const vault = await place().start();
+  assert.equal(vault.read('anthropic'), null);
   assert.equal(vault.set('anthropic', VALUE), true);
   assert.equal(vault.set('anthropic', Buffer.from('fake-secret-second')), false);
   assert.deepEqual(vault.names(), ['anthropic']);
-  assert.equal(vault.open('anthropic')?.toString(), 'fake-secret-second');
+  assert.equal(vault.read('anthropic')?.value.toString(), 'fake-secret-second');
   assert.equal(vault.remove('anthropic'), true);
   assert.equal(vault.remove('anthropic'), false);
-  assert.equal(vault.open('anthropic'), null);
+  assert.equal(vault.read('anthropic'), null);
   vault.close();
 });
 
-test('secrets survive a restart, and no file holds one in the clear', () => {
+test('secrets survive a restart, and no file holds one in the clear', async () => {
   const { db, key, start } = place();
-  const first = start();
+  const first = await start();
   first.set('anthropic', VALUE);
   for (const file of [db, `${db}-wal`, key]) {
     assert.equal(statSync(file).mode & 0o777, 0o600, file);
     assert.ok(!readFileSync(file).includes(VALUE), file);
   }
   first.close();
-  const second = start();
-  assert.deepEqual(second.open('anthropic'), VALUE);
+  const second = await start();
+  assert.deepEqual(second.read('anthropic')?.value, VALUE);
   second.close();
 });
 
-test('a second opener is refused while the first lives', () => {
+test('a second opener is refused while the first lives', async () => {
   const { start } = place();
-  const first = start();
-  assert.throws(start, { code: 'conflict', message: /already running/ });
+  const first = await start();
+  await assert.rejects(start, { code: 'conflict', message: /already running/ });
   first.close();
-  start().close();
+  (await start()).close();
 });
 
-test('values out of bounds are refused', () => {
-  const vault = place().start();
+test('values out of bounds are refused', async () => {
+  const vault = await place().start();
   assert.throws(() => vault.set('a', Buffer.from('short')), { code: 'usage' });
   assert.throws(() => vault.set('a', Buffer.alloc(SECRET_BYTES_MAX + 1, 'x')), { code: 'usage' });
   vault.set('a', Buffer.alloc(SECRET_BYTES_MAX, 'x'));
   vault.close();
 });
 
-test('rows that were swapped outside do not open', () => {
+test('rows that were swapped outside do not open', async () => {
   const { db, start } = place();
-  const vault = start();
+  const vault = await start();
   vault.set('first', VALUE);
   vault.set('second', Buffer.from('fake-secret-other'));
   vault.close();
   const raw = new DatabaseSync(db);
   raw.exec(`UPDATE secrets SET envelope = (SELECT envelope FROM secrets WHERE name = 'second') WHERE name = 'first'`);
   raw.close();
-  const again = start();
-  assert.throws(() => again.open('first'), { code: 'storage', message: /changed outside/ });
-  assert.equal(again.open('second')?.toString(), 'fake-secret-other');
+  const again = await start();
+  assert.throws(() => again.read('first'), { code: 'storage', message: /changed outside/ });
+  assert.equal(again.read('second')?.value.toString(), 'fake-secret-other');
   again.close();
 });
 
@@ -125,11 +127,136 @@ const REFUSALS: [name: string, damage: (key: string, db: string) => void, messag
 ];
 
 for (const [name, damage, message] of REFUSALS) {
-  test(`${name}: the vault refuses to start and says why`, () => {
+  test(`${name}: the vault refuses to start and says why`, async () => {
     const { db, key, start } = place();
-    start().close();
+    (await start()).close();
     damage(key, db);
-    assert.throws(start, { name: 'OperatingError', message });
+    await assert.rejects(start, { name: 'OperatingError', message });
     assert.ok(!existsSync(`${key}.new`));
   });
 }
+
+const BEARER: SecretTerms = { form: { kind: 'bearer' }, hosts: ['api.example.com'] };
+
+/** What somebody does to the file while nobody has it. */
+function change(db: string, sql: string): void {
+  const raw = new DatabaseSync(db);
+  raw.exec(sql);
+  raw.close();
+}
+
+test('a value is kept with its kind and hosts, and a new value keeps them', async () => {
+  const vault = await place().start();
+  vault.set('token', VALUE, BEARER);
+  vault.set('token', Buffer.from('fake-secret-second'));
+  assert.deepEqual(vault.read('token')!.terms, BEARER);
+  assert.deepEqual(vault.list()[0]!.hosts, ['api.example.com']);
+  vault.close();
+});
+
+for (const terms of [
+  '{"form":{"kind":"bearer"},"hosts":["evil.example.com"]}',
+  '',
+  '{"form":{"kind":"channel"},"hosts":[]}',
+]) {
+  test(`a secret whose terms were changed outside to ${terms || 'none'} does not open`, async () => {
+    const { db, start } = place();
+    const vault = await start();
+    vault.set('token', VALUE, BEARER);
+    vault.setNext('token', Buffer.from('fake-secret-next'));
+    vault.close();
+    change(db, `UPDATE secrets SET terms = '${terms}'`);
+    const again = await start();
+    assert.throws(() => again.read('token'), { code: 'storage', message: /changed outside/ });
+    again.promote('token');
+    assert.throws(() => again.read('token'), { code: 'storage' }, 'nor does its next value');
+    again.close();
+  });
+}
+
+test('a vault from before there were kinds opens, and its secrets are for models only', async () => {
+  const { db, key, start } = place();
+  const kek = kekOf(randomBytes(32));
+  writeFileSync(key, kek.key, { mode: 0o600 });
+  const scope = (secret: string) => ({ secret, owner: 'install', terms: '' });
+  const sealed = (name: string, value: string): string =>
+    `x'${seal(kek, scope(name), Buffer.from(value)).toString('hex')}'`;
+  change(
+    db,
+    `CREATE TABLE canary (one INTEGER PRIMARY KEY CHECK (one = 1), envelope BLOB NOT NULL) STRICT;
+     CREATE TABLE secrets (name TEXT PRIMARY KEY, owner TEXT NOT NULL, envelope BLOB NOT NULL,
+       created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+     INSERT INTO canary VALUES (1, ${sealed('.canary', 'glassclaw vault canary')});
+     INSERT INTO secrets VALUES ('anthropic', 'install', ${sealed('anthropic', VALUE.toString())}, 1, 1);
+     PRAGMA user_version = 1`,
+  );
+  const vault = await start();
+  assert.deepEqual(vault.read('anthropic'), {
+    terms: { form: { kind: 'model' }, hosts: [] },
+    value: VALUE,
+    next: null,
+  });
+  vault.close();
+});
+
+test('a next value waits beside the current one, is swapped with it, and back, and removed', async () => {
+  const vault = await place().start();
+  const next = Buffer.from('fake-secret-next');
+  assert.throws(() => vault.setNext('token', next), { code: 'not_found' });
+  vault.set('token', VALUE, BEARER);
+  assert.throws(() => vault.promote('token'), { code: 'conflict' });
+  assert.throws(() => vault.setNext('token', Buffer.from('short')), { code: 'usage' });
+  vault.setNext('token', next);
+  assert.deepEqual([vault.read('token')!.value, vault.read('token')!.next], [VALUE, next]);
+  assert.equal(vault.list()[0]!.next, true);
+  vault.promote('token');
+  assert.deepEqual([vault.read('token')!.value, vault.read('token')!.next], [next, VALUE]);
+  vault.promote('token');
+  assert.equal(vault.removeNext('token'), true);
+  assert.equal(vault.removeNext('token'), false);
+  assert.deepEqual(vault.read('token'), { terms: BEARER, value: VALUE, next: null });
+  vault.close();
+});
+
+test('a value is replaced only where it is still the one that was seen', async () => {
+  const vault = await place().start();
+  vault.set('token', VALUE, BEARER);
+  const other = Buffer.from('fake-secret-other');
+  assert.equal(vault.replace('token', other, other), false);
+  assert.equal(vault.replace('token', VALUE, other), true);
+  assert.equal(vault.replace('nothing', VALUE, other), false);
+  assert.deepEqual(vault.read('token')!.value, other);
+  vault.close();
+});
+
+test('a row that does not open is left as it is by a rotation, and told', async () => {
+  const { db, start } = place();
+  const vault = await start();
+  vault.set('first', VALUE);
+  vault.set('second', VALUE);
+  vault.close();
+  change(db, "UPDATE secrets SET owner = 'somebody' WHERE name = 'first'");
+  const again = await start();
+  assert.deepEqual(await again.rotate(), { rewrapped: 1, damaged: 1, left: null });
+  assert.deepEqual(again.read('second')!.value, VALUE);
+  assert.throws(() => again.read('first'), { code: 'storage' });
+  again.close();
+});
+
+test('a rotation whose key cannot be put in place stays open, and is ended by the next one', async () => {
+  const { db, key } = place();
+  const file = fileKeySource(key, PLAIN);
+  let broken = true;
+  const source = { ...file, settle: async () => (broken ? Promise.reject(new Error('the disk')) : file.settle()) };
+  const vault = await Vault.unlock(db, source, systemClock, noFaults);
+  vault.set('first', VALUE);
+  await assert.rejects(vault.rotate(), { message: 'the disk' });
+  vault.set('second', VALUE);
+  assert.deepEqual([vault.read('first')!.value, vault.read('second')!.value], [VALUE, VALUE]);
+  broken = false;
+  assert.deepEqual(await vault.rotate(), { rewrapped: 0, damaged: 0, left: null });
+  vault.close();
+  const again = await Vault.unlock(db, file, systemClock, noFaults);
+  assert.deepEqual([again.read('first')!.value, again.read('second')!.value], [VALUE, VALUE]);
+  again.close();
+});
