@@ -70,7 +70,6 @@ export function open(kek: Kek, scope: Scope, envelope: Buffer): Opened {
 
 /** The same envelope under another KEK, or null for one that `from` does not open. The value is not touched. */
 export function rewrap(from: Kek, to: Kek, scope: Scope, envelope: Buffer): Buffer | null {
-  if (!isUnder(from, envelope)) return null;
   try {
     const dek = decrypt(from.key, envelope.subarray(WRAP_AT, INNER_AT), wrapData(from, scope));
     const wrapped = encrypt(to.key, dek, wrapData(to, scope));

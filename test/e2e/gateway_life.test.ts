@@ -193,5 +193,5 @@ test('with the key of another vault it refuses to start and says so', async () =
   const { gateway } = await start();
   await gateway.end('SIGTERM');
   writeFileSync(gateway.paths.vaultKey, Buffer.alloc(32, 1));
-  await assert.rejects(gateway.start(), /ended with 3.*key file belongs to another vault/s);
+  await assert.rejects(gateway.start(), /ended with 3.*vault\.key belongs to another vault/s);
 });

@@ -19,7 +19,6 @@ import { noFaults } from '../../src/base/faults.ts';
 import { SECRET_BYTES_MAX } from '../../src/base/limits.ts';
 import type { SecretTerms } from '../../src/protocol/secrets.ts';
 import { fileKeySource, PLAIN } from '../../src/vault/key_file.ts';
-import { kekOf, seal } from '../../src/vault/seal.ts';
 import { Vault } from '../../src/vault/vault.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'vault-'));
@@ -174,20 +173,25 @@ for (const terms of [
   });
 }
 
+/** Envelopes of the first version of this vault, under a key of 32 sevens. */
+const BEFORE_KINDS = {
+  canary:
+    'AfdtZ7lxnIptWj8rfJV2ASf5QUaW/VZ19vfgxhxfMSlER3LdPqc+fZrZia3qhGhjmO7MTxNZ4TGVprQZ7x/WoFmVuO242GwZP9yQklJifXQPkqg+IxqXMJv69RYTUxwm580TZ32Dyf56V2Ng28oJcqo9857ttxs=',
+  anthropic:
+    'AfdtZ7lxnIpta1GzScyJ92MnSx8UGzzxE99X+LkXhvIfMGAcEGcZK5c5ZDSerGvlOJsNcIEWSHGh9EC7x8yT9zIUMbKu7UEfhBYIOfTJj8ILRVvFrhnVKXMOmfzgrjWb++O4jsrK3yFix6c+RUM7GcPm',
+};
+
 test('a vault from before there were kinds opens, and its secrets are for models only', async () => {
   const { db, key, start } = place();
-  const kek = kekOf(randomBytes(32));
-  writeFileSync(key, kek.key, { mode: 0o600 });
-  const scope = (secret: string) => ({ secret, owner: 'install', terms: '' });
-  const sealed = (name: string, value: string): string =>
-    `x'${seal(kek, scope(name), Buffer.from(value)).toString('hex')}'`;
+  writeFileSync(key, Buffer.alloc(32, 7), { mode: 0o600 });
+  const sealed = (envelope: string): string => `x'${Buffer.from(envelope, 'base64').toString('hex')}'`;
   change(
     db,
     `CREATE TABLE canary (one INTEGER PRIMARY KEY CHECK (one = 1), envelope BLOB NOT NULL) STRICT;
      CREATE TABLE secrets (name TEXT PRIMARY KEY, owner TEXT NOT NULL, envelope BLOB NOT NULL,
        created_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-     INSERT INTO canary VALUES (1, ${sealed('.canary', 'glassclaw vault canary')});
-     INSERT INTO secrets VALUES ('anthropic', 'install', ${sealed('anthropic', VALUE.toString())}, 1, 1);
+     INSERT INTO canary VALUES (1, ${sealed(BEFORE_KINDS.canary)});
+     INSERT INTO secrets VALUES ('anthropic', 'install', ${sealed(BEFORE_KINDS.anthropic)}, 1, 1);
      PRAGMA user_version = 1`,
   );
   const vault = await start();
