@@ -303,7 +303,7 @@ async function readBody({ request, response }: Exchange, bytesMax: number): Prom
 }
 
 function bodyProblem(body: Buffer | null, denyJson: readonly string[]): Refusal | null {
-  if (body === null || denyJson.length === 0) return null;
+  if (body === null) return null;
   const verdict = judgeJson(body, denyJson);
   if (verdict.kind === 'fine') return null;
   if (verdict.kind === 'malformed') return refusal(400, 'malformed request', verdict.reason, 'send plain JSON');

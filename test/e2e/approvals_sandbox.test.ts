@@ -14,7 +14,7 @@ import { Install, until } from '../fakes/install.ts';
 import { type FakeModel, startModel } from '../fakes/model.ts';
 import { shell } from '../fakes/scripted_group.ts';
 import { Terminal } from '../fakes/terminal.ts';
-import { namesEnv, TestAuthority, Upstream } from '../fakes/upstream.ts';
+import { bearerFor, namesEnv, TestAuthority, Upstream } from '../fakes/upstream.ts';
 import { requireHarness } from '../kits/harness_bench.ts';
 
 /** curl in a real sandbox asks for what a person must allow; the operator decides on the command line. */
@@ -36,7 +36,7 @@ before(async () => {
   install.group('assistant', group());
   await install.start();
   await install.secret('anthropic', 'sk-scripted-0123456789');
-  await install.secret('api-token', SECRET);
+  await install.secret('api-token', SECRET, bearerFor(api.place));
 });
 afterEach((context) => install.explain(context));
 beforeEach(() => {
@@ -177,7 +177,7 @@ test('rules or secrets that change meanwhile take the approval back', { skip }, 
   install.group('assistant', group());
   await applyGroup(install.control, 'assistant');
   const two = await asked('secrets');
-  await install.secret('api-token', SECRET);
+  await install.secret('api-token', SECRET, bearerFor(api.place));
   assert.equal(install.glass('approval', 'approve', two.waits.id).status, 5);
   assert.match(await two.said, /the secrets changed/);
   assert.deepEqual(await ends(two.waits.id), ['expired', 'while it waited for approval, the secrets changed']);

@@ -223,7 +223,7 @@ const SABOTAGES: readonly Sabotage[] = [
   },
   {
     without: 'the look into bodies',
-    patch: [SESSION, 'judgeJson(body, admitted.denyJson)', 'judgeJson(body, [])'],
+    patch: [SESSION, 'bodyProblem(body, admitted.denyJson)', 'bodyProblem(body, [])'],
     attack: 'a forbidden key in the body',
   },
   {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type Attack, type Held, REQUEST_ATTACKS, SECRET } from './egress_attacks.ts';
 import { until } from './install.ts';
+import { bearerFor } from './upstream.ts';
 
 /** Hostile bytes, and hostile moments, around a request that waits for a person; in the form of the other attacks. */
 
@@ -80,7 +81,7 @@ const EXACT: Attack[] = [
     'secrets changed',
     async ({ decide, event, bench }) => {
       await event();
-      await bench.gateway.setSecret('api-token', SECRET);
+      await bench.gateway.setSecret('api-token', SECRET, bearerFor(bench.api.place));
       assert.match((await decide()) ?? '', /the secrets changed/);
     },
     { on: 'api', bytes: heldOnApi('{}'), rules: ['api: POST /held: secrets changed'] },

@@ -310,7 +310,11 @@ egress:
 
   /** After another connection has taken the place of this one, and with it all sessions. */
   async restartHost(): Promise<void> {
-    this.#host = await this.gateway.host((event) => this.events.push(event as GatewayEvent));
+    this.#host = await this.gateway.host((heard) => {
+      const event = heard as GatewayEvent;
+      // Every session's beginning and end brings one.
+      if (event.event !== 'anchor') this.events.push(event);
+    });
   }
 
   get host(): LineClient {
