@@ -3,6 +3,10 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestAuthority, Upstream } from './upstream.ts';
 
+/** Where a token is to be had, as Azure's own libraries ask first. */
+const CHALLENGE =
+  'Bearer authorization="https://login.microsoftonline.com/00000000-0000-4000-8000-000000000002", resource="https://vault.azure.net"';
+
 /** What Azure offers to a machine with a managed identity: a metadata service, and a Key Vault with one RSA key. */
 export class FakeAzure {
   readonly vault: Upstream;
@@ -22,7 +26,7 @@ export class FakeAzure {
     this.vault.handler = (_request, response, { target, rawHeaders, body }) => {
       if (this.silent) return;
       const [status, answer] = this.#answer(target, rawHeaders, body);
-      response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' });
+      response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', 'www-authenticate': CHALLENGE });
       response.end(JSON.stringify(answer));
     };
     this.#server = createServer((request, response) => {
@@ -52,11 +56,17 @@ export class FakeAzure {
     await Promise.all([this.vault.close(), new Promise((resolve) => this.#server.close(resolve))]);
   }
 
+  #publicKey(): object {
+    const { kty, n, e } = this.#key.publicKey.export({ format: 'jwk' });
+    return { key: { kid: `${this.url}/keys/glassclaw/${this.version}`, kty, n, e, key_ops: ['wrapKey', 'unwrapKey'] } };
+  }
+
   #answer(target: string, headers: string[], body: Buffer): [number, object] {
     const given = headers[headers.findIndex((name) => name.toLowerCase() === 'authorization') + 1];
     if (given !== `Bearer ${this.token}`) return [401, { error: { code: 'Unauthorized' } }];
     if (this.failing !== null) return [this.failing, { error: { code: 'Forbidden', message: 'not you' } }];
-    const path = /^\/keys\/glassclaw(?:\/(v\d))?\/(wrapkey|unwrapkey)\?api-version=7\.4$/.exec(target);
+    if (/^\/keys\/glassclaw\/v\d\?/.test(target)) return [200, this.#publicKey()];
+    const path = /^\/keys\/glassclaw(?:\/(v\d))?\/(wrapkey|unwrapkey)\?api(?:-|%2D)version=[\d.-]+$/.exec(target);
     const { alg, value } = JSON.parse(body.toString()) as { alg: string; value: string };
     if (path === null || alg !== 'RSA-OAEP-256') return [400, { error: { code: 'BadParameter' } }];
     const options = { padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' };
