@@ -289,6 +289,8 @@ export const SESSION_REFUSALS_PER_MINUTE = 300;
 export const AGENT_HEADERS_MS = 15 * SECOND_MS;
 /** From the first to the last byte of a request: the largest body over a local socket takes below a second. */
 export const AGENT_REQUEST_MS = 2 * MINUTE_MS;
+/** How often an agent's connections are looked at for these: Node's own 30 s would make 15 into 45. */
+export const AGENT_CHECK_MS = SECOND_MS;
 /** An idle connection of an agent: longer than the pauses between two requests of a turn. */
 export const AGENT_KEEP_ALIVE_MS = MINUTE_MS;
 /** An idle connection to a model endpoint: below the idle limits of the large providers. */

@@ -1,6 +1,7 @@
 import type { Server } from 'node:http';
 import { createServer } from '../base/http.ts';
 import {
+  AGENT_CHECK_MS,
   AGENT_HEADERS_MS,
   AGENT_KEEP_ALIVE_MS,
   AGENT_REQUEST_MS,
@@ -24,6 +25,7 @@ export function listenEgress(path: string, serve: (server: Server) => void): Lis
     maxHeaderSize: HEADER_BYTES_MAX,
     headersTimeout: AGENT_HEADERS_MS,
     requestTimeout: AGENT_REQUEST_MS,
+    connectionsCheckingInterval: AGENT_CHECK_MS,
     keepAliveTimeout: AGENT_KEEP_ALIVE_MS,
     requireHostHeader: false, // Counted with the duplicates, so that the refusal is recorded like the others.
   });
