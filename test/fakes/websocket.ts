@@ -38,6 +38,7 @@ function unmask(bytes: Buffer, mask: Buffer): Buffer {
 
 export interface Frame {
   opcode: number;
+  final: boolean;
   payload: Buffer;
 }
 
@@ -56,6 +57,7 @@ export function framesIn(bytes: Buffer): { frames: Frame[]; rest: Buffer } {
     const payload = rest.subarray(begin, begin + length);
     frames.push({
       opcode: rest[0]! & 0x0f,
+      final: rest[0]! >= 0x80,
       payload: masked ? unmask(payload, rest.subarray(begin - 4, begin)) : payload,
     });
     rest = rest.subarray(begin + length);
@@ -115,11 +117,11 @@ export const echoUpgrade: Upgrade = (received, socket) => {
   });
 };
 
-function answerFrame({ opcode, payload }: Frame, received: Received, socket: TLSSocket): void {
+function answerFrame({ opcode, final, payload }: Frame, received: Received, socket: TLSSocket): void {
   if (opcode <= 2) received.body = Buffer.concat([received.body, payload]);
   const authorization = received.rawHeaders[received.rawHeaders.indexOf('authorization') + 1] ?? '';
   const asked = opcode === 1 && payload.toString() === 'authorization';
-  const out = frame(asked ? authorization : payload, { opcode: opcode === 9 ? 10 : opcode, masked: false });
+  const out = frame(asked ? authorization : payload, { opcode: opcode === 9 ? 10 : opcode, final, masked: false });
   if (opcode === 8) socket.end(out);
   else socket.write(out);
 }
