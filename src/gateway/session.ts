@@ -259,8 +259,10 @@ export class EgressSession implements Answering {
     }
   }
 
+  /** Until the server has taken the last answer off the connection: a moment after its last byte. */
   #isAnswering(socket: Duplex): boolean {
-    return this.#answering.get(socket)?.writableFinished === false;
+    const last = this.#answering.get(socket);
+    return last !== undefined && (!last.writableFinished || last.socket !== null);
   }
 
   #ended(

@@ -272,11 +272,6 @@ const SABOTAGES: readonly Sabotage[] = [
     attack: 'the agent’s own credential as a protocol',
   },
   {
-    without: 'the wait for the answer before a handshake',
-    patch: [SESSION, ' || this.#isAnswering(socket)) return false', ') return false'],
-    attack: 'a handshake that does not wait for the answer before it',
-  },
-  {
     without: 'the comparison of what accepts with what was asked',
     patch: [HANDSHAKE, "headers['sec-websocket-accept'] === accept", 'true'],
     attack: 'a service that accepts another handshake',

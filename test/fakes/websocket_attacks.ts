@@ -74,8 +74,13 @@ const HANDSHAKES: Attack[] = [
   },
   {
     ...{ name: 'a handshake that does not wait for the answer before it', on: 'live' },
-    bytes: ({ live }) => `GET /ws/plain HTTP/1.1\r\nHost: ${live}\r\n\r\n${but('', '')({ live } as never)}`,
+    bytes: (places) => `GET /ws/plain HTTP/1.1\r\nHost: ${places.live}\r\n\r\n${but('', '')(places)}`,
     ...{ statuses: [200, 403], received: ['GET /ws/plain'], rows: ['allow 200', 'deny 403'] },
+  },
+  {
+    ...{ name: 'a handshake right behind what is refused', on: 'live' },
+    bytes: (places) => `GET /other HTTP/1.1\r\nHost: ${places.live}\r\n\r\n${but('', '')(places)}`,
+    ...{ statuses: [403, 403], rows: ['deny 403', 'deny 403'] },
   },
   answered('a service that refuses a WebSocket', '/ws/refused', 401, 'allow 401'),
   answered('a service that answers a handshake with a page', '/ws/plain', 502, 'error 502'),
