@@ -146,17 +146,16 @@ class Forwarder implements Dispatcher.DispatchHandler {
     this.#controller = null;
     upstream.on('error', () => upstream.destroy());
     const { request, response, count, deadlines } = this.#exchange;
-    const { socket } = response;
-    const isOurs = isAccepted(headers, request.headers['sec-websocket-key'] ?? '');
-    if (!this.#done && !isOurs) this.#broken(NO_WEBSOCKET);
+    if (!isAccepted(headers, request.headers['sec-websocket-key'] ?? '')) this.#broken(NO_WEBSOCKET);
     const kept = ['connection', 'upgrade', 'upgrade', 'websocket', ...replyHeaders(headers)];
-    if (this.#done || socket === null || !this.#begin(101, kept)) return void upstream.destroy();
+    if (this.#done || !this.#begin(101, kept)) return void upstream.destroy();
     clearTimeout(this.#timer);
     response.flushHeaders();
-    response.detachSocket(socket);
+    response.detachSocket(request.socket);
     this.#webSocket = new WebSocketRelay({
-      ...{ agent: socket, upstream, redactor: this.#redactor, idle_ms: deadlines.ws_idle_ms, count },
-      ended: (decision, rule) => this.#end(decision, rule, 101),
+      ...{ agent: request.socket, upstream, redactor: this.#redactor, idle_ms: deadlines.ws_idle_ms, count },
+      // Never `deny`: it has left, and counts.
+      ended: (why) => this.#end(why === null ? 'allow' : 'error', why, 101),
     });
   }
 

@@ -1,6 +1,5 @@
 import type { Duplex } from 'node:stream';
 import { WEBSOCKET_AGE_MS, WEBSOCKET_BYTES_MAX, WEBSOCKET_CLOSE_MS } from '../base/limits.ts';
-import type { Outcome } from './audit.ts';
 import { FrameReader, type Piece } from './frames.ts';
 import type { Redactor } from './redact.ts';
 import type { Refusal } from './route.ts';
@@ -18,14 +17,8 @@ export interface WebSocketInput {
   idle_ms: number;
   /** Counts one frame of a message; why there may be no more, or null. Must not throw. */
   count: () => Refusal | null;
-  /** Called once. `rule` null: it was closed. Must not throw. */
-  ended: (decision: Outcome['decision'], rule: string | null) => void;
-}
-
-/** Why it is cut. */
-interface Cut {
-  decision: Outcome['decision'];
-  rule: string;
+  /** Called once. `why` null: one of the two has closed it; else it was cut, for the row's rule. Must not throw. */
+  ended: (why: string | null) => void;
 }
 
 export class WebSocketRelay {
@@ -40,19 +33,19 @@ export class WebSocketRelay {
 
   constructor(input: WebSocketInput) {
     this.#input = input;
-    const late = (rule: string) => (): void => this.#cut({ decision: 'error', rule });
-    this.#idle = setTimeout(late('websocket: idle'), input.idle_ms);
-    this.#age = setTimeout(late('websocket: age'), WEBSOCKET_AGE_MS);
+    this.#idle = setTimeout(() => this.#cut('websocket: idle'), input.idle_ms);
+    this.#age = setTimeout(() => this.#cut('websocket: age'), WEBSOCKET_AGE_MS);
     this.#pipe(input.agent, input.upstream, (chunk) => this.#fromAgent(chunk));
     this.#pipe(input.upstream, input.agent, (chunk) => this.#fromUpstream(chunk));
   }
 
-  #pipe(from: Duplex, to: Duplex, read: (chunk: Buffer) => Buffer | Cut): void {
+  /** `read`: what goes on, or why nothing more does. */
+  #pipe(from: Duplex, to: Duplex, read: (chunk: Buffer) => Buffer | string): void {
     from.on('data', (chunk: Buffer) => {
       if (this.#done) return;
       this.#idle.refresh();
       const out = read(chunk);
-      if (!Buffer.isBuffer(out)) return this.#cut(out);
+      if (typeof out === 'string') return this.#cut(out);
       if (out.length === 0 || to.write(out)) return;
       from.pause();
       to.once('drain', () => from.resume());
@@ -65,23 +58,23 @@ export class WebSocketRelay {
     });
   }
 
-  #fromAgent(chunk: Buffer): Buffer | Cut {
+  #fromAgent(chunk: Buffer): Buffer | string {
     this.bytesUp += chunk.length;
-    if (this.bytesUp > WEBSOCKET_BYTES_MAX) return { decision: 'deny', rule: 'websocket: bytes' };
+    if (this.bytesUp > WEBSOCKET_BYTES_MAX) return 'websocket: bytes';
     const pieces = this.#sent.read(chunk);
-    if (typeof pieces === 'string') return { decision: 'deny', rule: `websocket: ${pieces}` };
+    if (typeof pieces === 'string') return `websocket: ${pieces}`;
     for (const { part, data } of pieces) {
       const why = part === 'head' && data ? this.#input.count() : null;
-      if (why !== null) return { decision: 'deny', rule: why.rule };
+      if (why !== null) return why.rule;
     }
     return Buffer.concat(pieces.map(({ bytes }) => bytes));
   }
 
-  #fromUpstream(chunk: Buffer): Buffer | Cut {
+  #fromUpstream(chunk: Buffer): Buffer | string {
     this.bytesDown += chunk.length;
-    if (this.bytesDown > WEBSOCKET_BYTES_MAX) return { decision: 'error', rule: 'websocket: bytes' };
+    if (this.bytesDown > WEBSOCKET_BYTES_MAX) return 'upstream websocket: bytes';
     const pieces = this.#received.read(chunk);
-    if (typeof pieces === 'string') return { decision: 'error', rule: `upstream websocket: ${pieces}` };
+    if (typeof pieces === 'string') return `upstream websocket: ${pieces}`;
     return Buffer.concat(pieces.flatMap((piece) => this.#masked(piece)));
   }
 
@@ -94,7 +87,7 @@ export class WebSocketRelay {
 
   /** Nothing more is read; what was written may still arrive. */
   #end(): void {
-    if (!this.#finish('allow', null)) return;
+    if (!this.#finish(null)) return;
     for (const socket of [this.#input.agent, this.#input.upstream]) {
       const late = setTimeout(() => socket.destroy(), WEBSOCKET_CLOSE_MS);
       socket.on('close', () => clearTimeout(late));
@@ -102,18 +95,18 @@ export class WebSocketRelay {
     }
   }
 
-  #cut({ decision, rule }: Cut): void {
-    if (!this.#finish(decision, rule)) return;
+  #cut(why: string): void {
+    if (!this.#finish(why)) return;
     this.#input.agent.destroy();
     this.#input.upstream.destroy();
   }
 
-  #finish(decision: Outcome['decision'], rule: string | null): boolean {
+  #finish(why: string | null): boolean {
     if (this.#done) return false;
     this.#done = true;
     clearTimeout(this.#idle);
     clearTimeout(this.#age);
-    this.#input.ended(decision, rule);
+    this.#input.ended(why);
     return true;
   }
 }

@@ -205,16 +205,17 @@ test('each message costs what a request does: one more than the rate has is not 
   }
   await agent.closed;
   assert.equal(bench.live.received.at(-1)!.body.toString(), 'onetwo');
-  assert.deepEqual(await rows(), ['deny 101 paced: rate 3/hour']);
+  assert.deepEqual(await rows(), ['error 101 paced: rate 3/hour']);
   const again = await open('/paced');
   assert.match(again.head, /^HTTP\/1\.1 429 /);
   assert.equal((await bench.rows(id)).length, 2);
 });
 
-test('what is too much, idle or too old is cut, and its row says which', async () => {
+test('what is too much, silent, idle or too old is cut, and its row says which', async () => {
   using tree = new PatchedTree([
     ['src/base/limits.ts', 'WEBSOCKET_BYTES_MAX = 512 * MIB', 'WEBSOCKET_BYTES_MAX = 64 * KIB'],
     ['src/base/limits.ts', 'WEBSOCKET_IDLE_MS = 10 * MINUTE_MS', 'WEBSOCKET_IDLE_MS = SECOND_MS / 4'],
+    ['src/base/limits.ts', 'MODEL_FIRST_BYTE_MS = 5 * MINUTE_MS', 'MODEL_FIRST_BYTE_MS = SECOND_MS'],
     ['src/base/limits.ts', 'WEBSOCKET_AGE_MS = 120 * MINUTE_MS', 'WEBSOCKET_AGE_MS = SECOND_MS'],
   ]);
   const impatient = new AttackBench(tree.root);
@@ -222,13 +223,16 @@ test('what is too much, idle or too old is cut, and its row says which', async (
     await impatient.start();
     const up = await session(echoUpgrade, impatient);
     (await up.open()).send('x'.repeat(70_000));
-    assert.deepEqual(await up.rows(), ['deny 101 websocket: bytes']);
+    assert.deepEqual(await up.rows(), ['error 101 websocket: bytes']);
     const down = await session(sending(text('y'.repeat(70_000))), impatient);
     (await down.open()).send('go');
-    assert.deepEqual(await down.rows(), ['error 101 websocket: bytes']);
+    assert.deepEqual(await down.rows(), ['error 101 upstream websocket: bytes']);
     const idle = await session(echoUpgrade, impatient);
     await (await idle.open()).closed;
     assert.deepEqual(await idle.rows(), ['error 101 websocket: idle']);
+    const silent = await session(echoUpgrade, impatient);
+    assert.match((await silent.open('/ws/silent')).head, /^HTTP\/1\.1 504 /);
+    assert.deepEqual(await silent.rows(), ['error 504 upstream deadline']);
     const old = await session(echoUpgrade, impatient);
     const agent = await old.open();
     const talk = setInterval(() => agent.send('still here'), 50);

@@ -27,7 +27,7 @@ function sent(target: string, ...frames: (string | Buffer)[]): Attack['bytes'] {
 function cut(name: string, what: string, ...frames: (string | Buffer)[]): Attack {
   return {
     ...{ name, on: 'live', bytes: sent('/ws/a', ...frames), statuses: [101], received: ['GET /ws/a'] },
-    ...{ rows: ['deny 101'], rules: [`websocket: ${what}`], bodies: [''], frames: [] },
+    ...{ rows: ['error 101'], rules: [`websocket: ${what}`], bodies: [''], frames: [] },
   };
 }
 
@@ -117,7 +117,7 @@ const FRAMES: Attack[] = [
   cut('a frame after the last one', 'a frame after the last one', CLOSE, odd({})),
   {
     ...{ name: 'more messages than the rate has', on: 'live', statuses: [101], received: ['GET /paced'] },
-    ...{ bytes: sent('/paced', ...Array(3).fill(frame('one'))), rows: ['deny 101'], rules: ['paced: rate 3/hour'] },
+    ...{ bytes: sent('/paced', ...Array(3).fill(frame('one'))), rows: ['error 101'], rules: ['paced: rate 3/hour'] },
     ...{ bodies: [''], frames: [] },
   },
   ...(['noise', 'masked', 'deflate'] as const).map((kind): Attack => {
