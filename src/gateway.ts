@@ -7,7 +7,7 @@ import { systemClock } from './base/clock.ts';
 import { readInstall } from './base/config.ts';
 import { exitCodeOf, messageOf, OperatingError } from './base/errors.ts';
 import { faultsFrom } from './base/faults.ts';
-import { AGENT_TLS_MS, AUDIT_ANCHOR_MS, MODEL_FIRST_BYTE_MS, MODEL_IDLE_MS } from './base/limits.ts';
+import { AGENT_TLS_MS, AUDIT_ANCHOR_MS, MODEL_FIRST_BYTE_MS, MODEL_IDLE_MS, WEBSOCKET_IDLE_MS } from './base/limits.ts';
 import { type Log, openLog } from './base/log.ts';
 import { dropStartGarbage } from './base/memory.ts';
 import { homeFrom, type Paths, pathsOf, prepareHome } from './base/paths.ts';
@@ -91,7 +91,12 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
     clock: systemClock,
     faults,
     log,
-    deadlines: { tls_ms: AGENT_TLS_MS, first_byte_ms: MODEL_FIRST_BYTE_MS, idle_ms: MODEL_IDLE_MS },
+    deadlines: {
+      tls_ms: AGENT_TLS_MS,
+      first_byte_ms: MODEL_FIRST_BYTE_MS,
+      idle_ms: MODEL_IDLE_MS,
+      ws_idle_ms: WEBSOCKET_IDLE_MS,
+    },
     alert,
   };
   const sessions = new EgressSessions(paths, context, trust);

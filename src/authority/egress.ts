@@ -76,6 +76,8 @@ const serviceSchema = z
     const starred = service.host.startsWith('*.');
     if (starred !== service.wildcard) refuse(`the host ${service.host} and wildcard: ${service.wildcard} do not fit`);
     if (starred && service.use !== undefined) refuse('a wildcard host never gets a secret');
+    if (service.ws && service.deny_json.length + service.approve.length > 0)
+      refuse('ws: true goes with neither deny_json nor approve: nobody looks into what a WebSocket carries');
     if (service.allow.length + service.approve.length === 0) refuse('nothing is allowed: leave the service out');
   });
 export type EgressService = z.infer<typeof serviceSchema>;

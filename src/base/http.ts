@@ -4,6 +4,6 @@
  */
 const builtin = process.getBuiltinModule('node:http');
 
-export const { createServer, request, STATUS_CODES } = builtin;
+export const { createServer, request, ServerResponse, STATUS_CODES } = builtin;
 /** Keeps connections of a client; `InstanceType<typeof HttpAgent>` is its type. */
 export const HttpAgent = builtin.Agent;

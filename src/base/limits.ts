@@ -324,6 +324,16 @@ export const AUDIT_OPEN_MS = 24 * 60 * MINUTE_MS;
 
 /** Request body towards a service: a push of a large repository. It streams, so that it costs no memory. */
 export const EGRESS_BODY_BYTES_MAX = 512 * MIB;
+/** Bytes of a WebSocket in each direction: as much as of a body. */
+export const WEBSOCKET_BYTES_MAX = 512 * MIB;
+/** Bytes that a control frame carries at most, by RFC 6455. */
+export const WEBSOCKET_CONTROL_BYTES_MAX = 125;
+/** A WebSocket on which nothing is sent either way for this long is closed: the large providers' own figure. */
+export const WEBSOCKET_IDLE_MS = 10 * MINUTE_MS;
+/** A WebSocket is closed after this, and its client connects again: with its secret of today, and within `AUDIT_OPEN_MS`. */
+export const WEBSOCKET_AGE_MS = 120 * MINUTE_MS;
+/** From the end of one side to the end of the other, which may still have to read. */
+export const WEBSOCKET_CLOSE_MS = 5 * SECOND_MS;
 /** A body that has to be read before it leaves (`deny_json`): sixteen of them wait in memory for one session. */
 export const EGRESS_JSON_BYTES_MAX = 4 * MIB;
 /** A body that waits for a person's decision, whole and in memory: what a person can still judge by its beginning. */

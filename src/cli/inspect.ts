@@ -49,9 +49,6 @@ async function markdown(found: InspectAnswer): Promise<string> {
   });
 }
 
-/** What a group.yaml may already say, and nothing acts on yet. */
-const NOT_BUILT: [label: string, words: string][] = [['WebSocket', 'not built: refused, also where a service says ws']];
-
 function declaredLines({ declared, authority }: InspectAnswer): [label: string, words: string][] {
   const account =
     declared.uid === null ? 'the operator’s own, in a user namespace' : `uid ${declared.uid}, of this group only`;
@@ -61,7 +58,6 @@ function declaredLines({ declared, authority }: InspectAnswer): [label: string, 
     ['account on the host', account],
     ['programs from', declared.image ?? 'the host’s own /usr, read-only'],
     ...declared.capabilities.map(({ name, words }): [string, string] => [name, words]),
-    ...NOT_BUILT,
     ...declared.controls.map(({ name, state, reason }): [string, string] => [`limit ${name}`, `${state}: ${reason}`]),
   ];
 }

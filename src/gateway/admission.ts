@@ -9,6 +9,7 @@ import {
   MODEL_BODY_BYTES_MAX,
 } from '../base/limits.ts';
 import { NOTHING } from './audit.ts';
+import { isHandshake } from './handshake.ts';
 import { headerProblem } from './headers.ts';
 import type { Destination, Injection, Injector, Prepared } from './inject.ts';
 import type { SessionPolicy } from './policy.ts';
@@ -16,7 +17,7 @@ import type { Amount, Prices } from './prices.ts';
 import type { Limit } from './rates.ts';
 import { refusal } from './refuse.ts';
 import { type Refusal, route } from './route.ts';
-import { judgeRequest, namesParameter, type Place } from './service_request.ts';
+import { judgeRequest, namesParameter, opensWebSocket, type Place } from './service_request.ts';
 import type { Pools } from './upstreams.ts';
 import { NO_USAGE } from './usage.ts';
 
@@ -49,6 +50,8 @@ export interface Admission {
   /** What must not stand in its body, which is read for that. */
   denyJson: readonly string[];
   limits: readonly Limit[];
+  /** It becomes a WebSocket. */
+  ws: boolean;
   /** What it may use; nothing where it is no model's, or free. */
   estimate: Amount;
 }
@@ -101,17 +104,25 @@ export class Gate {
         vault: null,
         denyJson: [],
         limits: [],
+        ws: false,
         estimate: this.#estimate(request, routed.rest),
       },
     };
   }
 
-  /** A request in a tunnel. */
-  service(request: IncomingMessage, place: Place, busy: Refusal | null): Admission | Refusal {
-    const asked = { method: request.method ?? '', target: request.url ?? '', raw: request.rawHeaders };
+  /** Whether a request may leave HTTP: for a WebSocket, where a service opens it. */
+  upgrades(request: IncomingMessage, { host, port }: Place): boolean {
+    const asked = { method: request.method ?? '', target: request.url ?? '', host, port };
+    return isHandshake(request) && opensWebSocket(asked, this.#policy.egress);
+  }
+
+  /** A request in a tunnel. `upgraded`: it has left HTTP. */
+  service(request: IncomingMessage, place: Place, busy: Refusal | null, upgraded: boolean): Admission | Refusal {
+    const handshake = upgraded && isHandshake(request);
+    const asked = { method: request.method ?? '', target: request.url ?? '', raw: request.rawHeaders, handshake };
     const judged = judgeRequest(place, asked, this.#policy.egress);
     if (!judged.allow) return judged;
-    const { rule, service, secret, approve, networks, denyJson, limits } = judged;
+    const { rule, service, secret, approve, networks, denyJson, limits, ws } = judged;
     const unheld = denyJson.length === 0 ? EGRESS_BODY_BYTES_MAX : EGRESS_JSON_BYTES_MAX;
     const bodyBytesMax = approve ? APPROVAL_BODY_BYTES_MAX : unheld;
     const problem = busy ?? tooLarge(request, { bodyBytesMax, approve });
@@ -132,7 +143,7 @@ export class Gate {
         secret,
         ...injected,
       },
-      ...{ agent: this.#pools.agent(networks), bodyBytesMax, approve, vault, denyJson, limits, estimate: NOTHING },
+      ...{ agent: this.#pools.agent(networks), bodyBytesMax, approve, vault, denyJson, limits, ws, estimate: NOTHING },
     };
   }
 

@@ -1,21 +1,25 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { Agent, Dispatcher } from 'undici';
 import { type Faults, guarded } from '../base/faults.ts';
 import { MODEL_INFORMATIONAL_MAX } from '../base/limits.ts';
 import type { Outcome } from './audit.ts';
 import { CappedBody, hasBody } from './body.ts';
+import { isAccepted } from './handshake.ts';
 import { isEncoded, replyHeaders, requestHeaders } from './headers.ts';
 import type { Injection } from './inject.ts';
 import { Redactor } from './redact.ts';
 import { refusal, sendRefusal, upstreamRefusal } from './refuse.ts';
 import type { Refusal } from './route.ts';
 import { NO_USAGE, UsageReader } from './usage.ts';
+import { WebSocketRelay } from './websocket.ts';
 
 /** How long an endpoint may be silent, and an agent take for TLS. */
 export interface Deadlines {
   tls_ms: number;
   first_byte_ms: number;
   idle_ms: number;
+  ws_idle_ms: number;
 }
 
 /** One request that was allowed and recorded, and where its end is told. */
@@ -35,6 +39,10 @@ export interface Exchange {
   body: Buffer | null;
   bodyBytesMax: number;
   injection: Injection | null;
+  /** It asks for a WebSocket: the response has the agent's connection for itself. */
+  ws: boolean;
+  /** Counts one frame of a WebSocket's messages; why there may be no more, or null. Must not throw. */
+  count: () => Refusal | null;
   deadlines: Deadlines;
   faults: Faults;
   /** Called once, after the last byte. Must not throw. */
@@ -52,6 +60,8 @@ function withParameter(path: string, injection: Injection | null): string {
   return `${path}${path.includes('?') ? '&' : '?'}${injection.query.text}`;
 }
 
+const NO_WEBSOCKET = 'answered the handshake of a WebSocket with something else';
+
 class Forwarder implements Dispatcher.DispatchHandler {
   readonly #exchange: Exchange;
   readonly #body: CappedBody | null;
@@ -59,6 +69,7 @@ class Forwarder implements Dispatcher.DispatchHandler {
   #timer: NodeJS.Timeout | undefined;
   #redactor: Redactor | null = null;
   #usage: UsageReader | null = null;
+  #webSocket: WebSocketRelay | null = null;
   #status: number | null = null;
   #informational = 0;
   #bytesDown = 0;
@@ -72,7 +83,7 @@ class Forwarder implements Dispatcher.DispatchHandler {
   }
 
   start(): void {
-    const { request, response, agent, host, origin, path, body, injection, deadlines, faults } = this.#exchange;
+    const { request, response, agent, host, origin, path, body, injection, ws, deadlines, faults } = this.#exchange;
     // The agent's own header of that name goes, as those do that its connection header lists.
     const named = [request.headers.connection, injection?.header[0]].join(',');
     const headers = requestHeaders(request.rawHeaders, named, injection !== null);
@@ -87,6 +98,7 @@ class Forwarder implements Dispatcher.DispatchHandler {
       method: request.method as Dispatcher.HttpMethod, // a route has matched it
       headers,
       body: body ?? this.#body,
+      upgrade: ws ? 'websocket' : null,
     };
     try {
       guarded(faults, 'model.request', () => agent.dispatch(options, this));
@@ -103,7 +115,8 @@ class Forwarder implements Dispatcher.DispatchHandler {
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
     if (this.#done) return;
-    const { response, kind, injection, deadlines, faults } = this.#exchange;
+    const { response, kind, injection, ws, deadlines } = this.#exchange;
+    if (ws && (status === 101 || (status >= 200 && status < 300))) return this.#broken(NO_WEBSOCKET);
     if (status < 200) {
       this.#informational += 1;
       if (this.#informational > MODEL_INFORMATIONAL_MAX) this.#broken('sends informational replies without end');
@@ -114,23 +127,35 @@ class Forwarder implements Dispatcher.DispatchHandler {
       this.#broken('answered compressed although plain was asked for');
       return;
     }
-    const patterns = injection?.patterns ?? null;
-    if (patterns !== null) this.#redactor = new Redactor(patterns);
     if (kind === 'model') this.#usage = new UsageReader(headers['content-type']);
-    const kept = replyHeaders(headers);
-    const masked = patterns?.mask(kept) ?? { lines: kept, count: 0 };
-    this.#maskedInHead = masked.count;
-    try {
-      guarded(faults, 'model.reply', () => response.writeHead(status, masked.lines));
-    } catch {
-      this.#broken('sent a malformed header');
-      return;
-    }
-    this.#status = status;
+    if (!this.#begin(status, replyHeaders(headers))) return;
     this.#arm(deadlines.idle_ms);
     // With the first bytes of the body if they are there already, else alone: a stream may begin with a pause.
     queueMicrotask(() => {
       if (this.#bytesDown === 0 && !this.#done && !controller.aborted) response.flushHeaders();
+    });
+  }
+
+  /** The service has left HTTP, and its connection is nobody's but ours. */
+  onRequestUpgrade(
+    _controller: Dispatcher.DispatchController,
+    _status: number,
+    headers: IncomingHttpHeaders,
+    upstream: Duplex,
+  ): void {
+    this.#controller = null;
+    upstream.on('error', () => upstream.destroy());
+    const { request, response, count, deadlines } = this.#exchange;
+    if (!isAccepted(headers, request.headers['sec-websocket-key'] ?? '')) this.#broken(NO_WEBSOCKET);
+    const kept = ['connection', 'upgrade', 'upgrade', 'websocket', ...replyHeaders(headers)];
+    if (this.#done || !this.#begin(101, kept)) return void upstream.destroy();
+    clearTimeout(this.#timer);
+    response.flushHeaders();
+    response.detachSocket(request.socket);
+    this.#webSocket = new WebSocketRelay({
+      ...{ agent: request.socket, upstream, redactor: this.#redactor, idle_ms: deadlines.ws_idle_ms, count },
+      // Never `deny`: it has left, and counts.
+      ended: (why) => this.#end(why === null ? 'allow' : 'error', why, 101),
     });
   }
 
@@ -158,6 +183,23 @@ class Forwarder implements Dispatcher.DispatchHandler {
     if (this.#done) return;
     const why = upstreamRefusal(error, this.#exchange.host);
     this.#fail(why, why.status === 403 || why.status === 413 ? 'deny' : 'error');
+  }
+
+  /** Answers the agent with the head of a reply, masked. False: it is none. */
+  #begin(status: number, kept: string[]): boolean {
+    const { response, injection, faults } = this.#exchange;
+    const patterns = injection?.patterns ?? null;
+    if (patterns !== null) this.#redactor = new Redactor(patterns);
+    const masked = patterns?.mask(kept) ?? { lines: kept, count: 0 };
+    this.#maskedInHead = masked.count;
+    try {
+      guarded(faults, 'model.reply', () => response.writeHead(status, masked.lines));
+    } catch {
+      this.#broken('sent a malformed header');
+      return false;
+    }
+    this.#status = status;
+    return true;
   }
 
   /** A token that may have been taken back is got anew, once, where the same request can be sent again. */
@@ -221,8 +263,8 @@ class Forwarder implements Dispatcher.DispatchHandler {
       decision,
       rule,
       status,
-      request_bytes: this.#exchange.body?.length ?? this.#body?.bytes ?? 0,
-      response_bytes: this.#bytesDown,
+      request_bytes: this.#exchange.body?.length ?? this.#body?.bytes ?? this.#webSocket?.bytesUp ?? 0,
+      response_bytes: this.#webSocket?.bytesDown ?? this.#bytesDown,
       redacted: this.#maskedInHead + (this.#redactor?.count ?? 0),
     });
   }

@@ -31,6 +31,7 @@ const HOP_BY_HOP = new Set([
   'expect', // undici 8 hangs every later request to a cold origin after one with it
   'content-length', // set again from the value that Node's parser has checked
   'accept-encoding', // a compressed reply could not be searched for the secret
+  'sec-websocket-extensions', // nor a compressed frame
 ]);
 
 const REPLY_DROPPED = new Set([
@@ -93,18 +94,18 @@ export function isEncoded(headers: IncomingHttpHeaders): boolean {
 
 /**
  * What makes a request suspect before its route is even looked at, or null. `compressed`: whether its body may be, which
- * then nobody looks into.
+ * then nobody looks into. `upgrade`: whether it asks for a WebSocket that its service opens.
  */
-export function headerProblem(raw: readonly string[], compressed = false): Refusal | null {
+export function headerProblem(raw: readonly string[], compressed = false, upgrade = false): Refusal | null {
   let hosts = 0;
   for (let at = 0; at < raw.length; at += 2) {
     const name = raw[at]!.toLowerCase();
     if (name === 'host') hosts += 1;
-    if (name === 'upgrade') {
+    if (!upgrade && name === 'upgrade') {
       return refuse(
         403,
         'default deny',
-        'upgrades (WebSocket, HTTP/2) are not open yet',
+        'no upgrade goes through but a plain WebSocket to a service that has ws: true',
         'send a plain HTTP/1.1 request',
       );
     }

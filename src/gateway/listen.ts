@@ -1,4 +1,4 @@
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server } from 'node:http';
 import { createServer } from '../base/http.ts';
 import {
   AGENT_CHECK_MS,
@@ -19,7 +19,14 @@ export interface Listener {
   close(): void;
 }
 
-export function listenEgress(path: string, serve: (server: Server) => void): Listener {
+/** What answers on it. */
+export interface Answering {
+  serve(server: Server): void;
+  /** Whether a request with an upgrade is to leave HTTP; if not, it is answered like any other. Must not throw. */
+  upgrades(request: IncomingMessage): boolean;
+}
+
+export function listenEgress(path: string, answering: Answering): Listener {
   const server = createServer({
     insecureHTTPParser: false,
     maxHeaderSize: HEADER_BYTES_MAX,
@@ -28,10 +35,11 @@ export function listenEgress(path: string, serve: (server: Server) => void): Lis
     connectionsCheckingInterval: AGENT_CHECK_MS,
     keepAliveTimeout: AGENT_KEEP_ALIVE_MS,
     requireHostHeader: false, // Counted with the duplicates, so that the refusal is recorded like the others.
+    shouldUpgradeCallback: (request) => answering.upgrades(request),
   });
   server.maxHeadersCount = HEADERS_MAX;
   server.maxConnections = SESSION_CONNECTIONS_MAX;
-  serve(server);
+  answering.serve(server);
   // A sandbox has another uid; that it can reach no socket but its own is the business of the folder.
   const ready = listenUnix(server, path, 0o666);
   return {

@@ -1,4 +1,4 @@
-import { decide, servicesAt, servicesFor } from '../authority/decide.ts';
+import { decide, type EgressRequest, servicesAt, servicesFor } from '../authority/decide.ts';
 import type { EgressService } from '../authority/egress.ts';
 import { EGRESS_TARGET_BYTES_MAX } from '../base/limits.ts';
 import { isMetadata } from './addresses.ts';
@@ -33,6 +33,8 @@ export interface ServiceAllowed {
   networks: readonly string[];
   denyJson: readonly string[];
   limits: readonly Limit[];
+  /** It asks for a WebSocket. */
+  ws: boolean;
 }
 
 type Egress = Record<string, EgressService>;
@@ -63,16 +65,34 @@ function notHere(what: string, egress: Egress): Refusal {
   return refusal(403, 'default deny', `no service of this group is at ${what}`, hint);
 }
 
-/** `raw`: the request's headers as they came. `target`: byte for byte. */
+/** Whether a WebSocket may be asked for there: not where a body would be looked into, as nobody looks into frames. */
+export function opensWebSocket(request: EgressRequest, egress: Egress): boolean {
+  const services = servicesFor(egress, request).map(([, service]) => service);
+  if (services.some(({ deny_json }) => deny_json.length > 0)) return false;
+  return services.some(({ ws }) => ws) && decide(egress, request).decision === 'allow';
+}
+
+/** A request as it came. */
+export interface RawRequest {
+  method: string;
+  /** Byte for byte. */
+  target: string;
+  /** Names and values of its headers. */
+  raw: readonly string[];
+  /** Whether it is the handshake of a WebSocket. */
+  handshake: boolean;
+}
+
 export function judgeRequest(
   { host, port }: HostAndPort,
-  { method, target, raw }: { method: string; target: string; raw: readonly string[] },
+  { method, target, raw, handshake }: RawRequest,
   egress: Egress,
 ): ServiceAllowed | Refusal {
   const request = { method, host, port, target };
   const services = servicesFor(egress, request);
   const denyJson = services.flatMap(([, service]) => service.deny_json);
-  const problem = headerProblem(raw, denyJson.length === 0) ?? hostProblem(raw, { host, port });
+  const ws = handshake && opensWebSocket(request, egress);
+  const problem = headerProblem(raw, denyJson.length === 0, ws) ?? hostProblem(raw, { host, port });
   if (problem !== null) return problem;
   if (target.length > EGRESS_TARGET_BYTES_MAX)
     return refusal(414, 'malformed request', 'the request target is too long', 'send a shorter one');
@@ -99,6 +119,7 @@ export function judgeRequest(
       networks,
       denyJson,
       limits: services.flatMap(([name, { rate }]) => (rate === undefined ? [] : [{ service: name, rate }])),
+      ws,
     }
   );
 }

@@ -1,6 +1,8 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Faults } from '../base/faults.ts';
+import { ServerResponse as Answer } from '../base/http.ts';
 import { SESSION_REQUESTS_MAX } from '../base/limits.ts';
 import { type Admission, bodyTooLarge, Gate, isFree, nameOf } from './admission.ts';
 import { type Asked, NOTHING, type Outcome, type Running } from './audit.ts';
@@ -12,6 +14,7 @@ import { requestHeaders } from './headers.ts';
 import { type Holds, withheld } from './holds.ts';
 import type { Injector } from './inject.ts';
 import { judgeJson } from './json_rules.ts';
+import type { Answering } from './listen.ts';
 import type { SessionPolicy } from './policy.ts';
 import type { Amount, Prices } from './prices.ts';
 import type { Rates } from './rates.ts';
@@ -41,7 +44,7 @@ export interface EgressContext extends RefusalContext {
   deadlines: Deadlines;
 }
 
-export class EgressSession {
+export class EgressSession implements Answering {
   readonly #context: EgressContext;
   readonly #session: string;
   readonly #group: string;
@@ -75,7 +78,16 @@ export class EgressSession {
     // Refused before the body is sent; an allowed one is told to go on.
     server.on('checkContinue', (request, response) => this.#handle(request, response));
     server.on('connect', (request, socket, head) => this.#connect(server, request, { socket, head }));
+    server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket as Socket, head));
     server.on('clientError', (error: NodeJS.ErrnoException, socket) => this.#unreadable(error, socket));
+  }
+
+  /** Where an answer is still to come, or nothing may follow, it is a request like any other. */
+  upgrades(request: IncomingMessage): boolean {
+    const { socket } = request;
+    const place = this.#places.get(socket);
+    if (place === undefined || this.#malformed.has(socket) || this.#isAnswering(socket)) return false;
+    return this.#gate.upgrades(request, place);
   }
 
   /** Ends its tunnels, at once; nothing that waits leaves any more. */
@@ -94,7 +106,7 @@ export class EgressSession {
       if (on !== null) endWithRefusal(on, why);
     };
     if (asked.host !== '') return refuse(NO_NESTING, socket);
-    if (this.#answering.get(socket)?.writableFinished === false) {
+    if (this.#isAnswering(socket)) {
       // The rest of that answer would be written between the bytes of TLS.
       refuse(TOO_SOON, null);
       socket.destroy();
@@ -118,7 +130,25 @@ export class EgressSession {
     });
   }
 
-  #handle(request: IncomingMessage, response: ServerResponse): void {
+  /**
+   * The server is done with the connection: it has one answer of our own, and ends with it. Whatever comes behind a handshake that
+   * is refused is read by nobody.
+   */
+  #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const response = new Answer(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket);
+    socket.on('drain', () => response.emit('drain'));
+    socket.on('end', () => socket.destroy());
+    response.on('finish', () => {
+      socket.resume();
+      socket.destroySoon();
+    });
+    if (head.length > 0) socket.unshift(head);
+    this.#handle(request, response, true);
+  }
+
+  #handle(request: IncomingMessage, response: ServerResponse, upgraded = false): void {
     if (this.#malformed.has(request.socket)) return; // Its connection is being closed.
     this.#answering.set(request.socket, response);
     const place = this.#places.get(request.socket);
@@ -126,7 +156,7 @@ export class EgressSession {
     const busy = this.#running < SESSION_REQUESTS_MAX ? null : BUSY;
     const admitted =
       versionProblem(request) ??
-      (place === undefined ? this.#gate.model(request, busy) : this.#gate.service(request, place, busy));
+      (place === undefined ? this.#gate.model(request, busy) : this.#gate.service(request, place, busy, upgraded));
     if (!admitted.allow) return void this.#refuse({ request, response, asked }, admitted);
     const { host, path, rule, service } = admitted;
     const exchange = { request, response, asked: { ...asked, host, path, rule, service } };
@@ -212,9 +242,27 @@ export class EgressSession {
     forward({
       ...admitted,
       ...{ request, response, body, deadlines, faults },
+      count: () => this.#count(admitted),
       ended: (outcome) => this.#ended({ row, reservation: reservation! }, admitted, outcome),
     });
     return null;
+  }
+
+  /** Another frame of a WebSocket's messages costs what its handshake did. */
+  #count({ limits }: Admission): Refusal | null {
+    try {
+      const used = this.#context.rates.take(this.#group, limits);
+      return used === null ? null : tooOften(used);
+    } catch (error) {
+      this.#refusals.storageFailed(error);
+      return NO_RECORD;
+    }
+  }
+
+  /** Until the server has taken the last answer off the connection: a moment after its last byte. */
+  #isAnswering(socket: Duplex): boolean {
+    const last = this.#answering.get(socket);
+    return last !== undefined && (!last.writableFinished || last.socket !== null);
   }
 
   #ended(

@@ -37,7 +37,7 @@ export class EgressSessions {
     this.close(session);
     const egress = new EgressSession(this.#context, session, group, policy, this.#upstreams.acquire(group));
     const { faults } = this.#context;
-    const listener = guarded(faults, 'egress.listen', () => listenEgress(socket, (server) => egress.serve(server)));
+    const listener = guarded(faults, 'egress.listen', () => listenEgress(socket, egress));
     this.#open.set(session, { group, egress, listener });
     try {
       await listener.ready;

@@ -3,9 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { createConnection } from 'node:net';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { ATTACKS } from '../fakes/approval_attacks.ts';
+import { ATTACKS as HTTP_ATTACKS } from '../fakes/approval_attacks.ts';
 import { AttackBench, expectedOf, SECRET } from '../fakes/egress_attacks.ts';
 import { askService, connectTo, openTunnel, rawInTunnel } from '../fakes/tunnel.ts';
+import { WEBSOCKET_ATTACKS } from '../fakes/websocket_attacks.ts';
 
 /** Hostile bytes: the status, what the services received, and the rows. */
 
@@ -13,11 +14,11 @@ const bench = new AttackBench();
 before(() => bench.start());
 after(() => bench.dispose());
 
-for (const attack of ATTACKS) {
+for (const attack of [...HTTP_ATTACKS, ...WEBSOCKET_ATTACKS]) {
   test(`${attack.name} gets ${attack.statuses.join(' and ') || 'no answer'}`, async () => {
     assert.deepEqual(await bench.outcome(attack), expectedOf(attack));
     if (attack.received === undefined || attack.received.length === 0)
-      assert.equal(bench.api.connections + bench.plain.connections, 0, 'nobody was dialled');
+      assert.equal(bench.api.connections + bench.plain.connections + bench.live.connections, 0, 'nobody was dialled');
   });
 }
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ATTACKS } from '../fakes/approval_attacks.ts';
+import { ATTACKS as HTTP_ATTACKS } from '../fakes/approval_attacks.ts';
 import { type Attack, AttackBench, expectedOf } from '../fakes/egress_attacks.ts';
 import { type Patch, PatchedTree } from '../fakes/patched_tree.ts';
+import { WEBSOCKET_ATTACKS } from '../fakes/websocket_attacks.ts';
 
 /** Each guard is taken out of a copy of the code: the attack that it is there for must then come out differently. */
 
@@ -12,11 +13,15 @@ interface Sabotage {
   attack: string;
 }
 
+const ATTACKS = [...HTTP_ATTACKS, ...WEBSOCKET_ATTACKS];
 const HEADERS = 'src/gateway/headers.ts';
 const REQUEST = 'src/gateway/service_request.ts';
 const SESSION = 'src/gateway/session.ts';
 const ADMISSION = 'src/gateway/admission.ts';
 const HOLDS = 'src/gateway/holds.ts';
+const HANDSHAKE = 'src/gateway/handshake.ts';
+const FRAMES = 'src/gateway/frames.ts';
+const RELAY = 'src/gateway/websocket.ts';
 
 const SABOTAGES: readonly Sabotage[] = [
   {
@@ -51,7 +56,7 @@ const SABOTAGES: readonly Sabotage[] = [
   },
   {
     without: 'the guard against upgrades',
-    patch: [HEADERS, "if (name === 'upgrade') {", 'if (false) {'],
+    patch: [HEADERS, "if (!upgrade && name === 'upgrade') {", 'if (false) {'],
     attack: 'a WebSocket',
   },
   {
@@ -231,22 +236,115 @@ const SABOTAGES: readonly Sabotage[] = [
     patch: ['src/gateway/json_rules.ts', 'if (keys.has(key)) return', 'if (false) return'],
     attack: 'a key twice in the body',
   },
+  {
+    without: 'the word of its service that opens a WebSocket',
+    patch: [REQUEST, 'services.some(({ ws }) => ws)', 'true'],
+    attack: 'a WebSocket where the path has none',
+  },
+  {
+    without: 'the one name that an upgrade may have',
+    patch: [HANDSHAKE, "upgrade?.toLowerCase() === 'websocket'", 'true'],
+    attack: 'an upgrade to something else',
+  },
+  {
+    without: 'the method of a handshake',
+    patch: [HANDSHAKE, "method === 'GET'", 'true'],
+    attack: 'a handshake by POST',
+  },
+  {
+    without: 'the form of a key',
+    patch: [HANDSHAKE, "KEY.test(headers['sec-websocket-key'] ?? '')", 'true'],
+    attack: 'a key that is too short',
+  },
+  {
+    without: 'the version of a handshake',
+    patch: [HANDSHAKE, "headers['sec-websocket-version'] === '13'", 'true'],
+    attack: 'another version of WebSocket',
+  },
+  {
+    without: 'the refusal of a handshake with a body',
+    patch: [HANDSHAKE, '!hasBody(request)', 'true'],
+    attack: 'a handshake with a body',
+  },
+  {
+    without: 'the refusal of credentials as protocols',
+    patch: [HANDSHAKE, "!CREDENTIAL.test(headers['sec-websocket-protocol'] ?? '')", 'true'],
+    attack: 'the agent’s own credential as a protocol',
+  },
+  {
+    without: 'the comparison of what accepts with what was asked',
+    patch: [HANDSHAKE, "headers['sec-websocket-accept'] === accept", 'true'],
+    attack: 'a service that accepts another handshake',
+  },
+  {
+    without: 'the refusal of a page for a handshake',
+    patch: ['src/gateway/forward.ts', 'if (ws && (status === 101', 'if (false && (status === 101'],
+    attack: 'a service that answers a handshake with a page',
+  },
+  {
+    without: 'the drop of extensions',
+    patch: [HEADERS, "  'sec-websocket-extensions',", ''],
+    attack: 'a wish for compressed frames',
+  },
+  {
+    without: 'the masks in frames',
+    patch: [RELAY, "redactor === null || part === 'head'", 'true'],
+    attack: 'a secret that comes back in a frame',
+  },
+  {
+    without: 'the look for reserved bits',
+    patch: [FRAMES, '(first & 0x70) !== 0', 'false'],
+    attack: 'a frame with a reserved bit',
+  },
+  {
+    without: 'the look for masks',
+    patch: [FRAMES, 'second >= 0x80 !== this.#masked', 'false'],
+    attack: 'a frame without a mask',
+  },
+  {
+    without: 'the list of kinds of frames',
+    patch: [FRAMES, '!OPCODES.has(opcode)', 'false'],
+    attack: 'a frame of no known kind',
+  },
+  {
+    without: 'the bounds of control frames',
+    patch: [FRAMES, 'control && (!final ||', 'false && (!final ||'],
+    attack: 'a ping that is too long',
+  },
+  {
+    without: 'the order of frames',
+    patch: [FRAMES, '!control && this.#open !== (opcode === CONTINUATION)', 'false'],
+    attack: 'the rest of a message that never began',
+  },
+  {
+    without: 'the end after the last frame',
+    patch: [FRAMES, 'if (this.#closed)', 'if (false)'],
+    attack: 'a frame after the last one',
+  },
+  {
+    without: 'the count of messages',
+    patch: [RELAY, "part === 'head' && data ? this.#input.count() : null", 'null'],
+    attack: 'more messages than the rate has',
+  },
 ];
 
-/** An attack that gets its tunnel waits for the handshake that it never begins. */
-const IMPATIENT: Patch = ['src/base/limits.ts', 'AGENT_TLS_MS = 10 * SECOND_MS', 'AGENT_TLS_MS = SECOND_MS / 2'];
+/** An attack that gets its tunnel waits for the handshake that it never begins, one that gets a WebSocket for frames. */
+const IMPATIENT: readonly Patch[] = [
+  ['src/base/limits.ts', 'AGENT_TLS_MS = 10 * SECOND_MS', 'AGENT_TLS_MS = SECOND_MS / 2'],
+  ['src/base/limits.ts', 'WEBSOCKET_IDLE_MS = 10 * MINUTE_MS', 'WEBSOCKET_IDLE_MS = SECOND_MS / 2'],
+];
 
 for (const { without, patch, attack } of SABOTAGES) {
   test(`without ${without}, "${attack}" comes out differently`, async () => {
     const found = ATTACKS.find(({ name }) => name === attack);
     assert.ok(found !== undefined, `there is no attack "${attack}"`);
-    assert.notDeepEqual(await outcomeWith([patch, IMPATIENT], found), expectedOf(found));
+    assert.notDeepEqual(await outcomeWith([patch, ...IMPATIENT], found), expectedOf(found));
   });
 }
 
 test('with every guard in place the same bench gives the expected outcome', async () => {
   const found = ATTACKS.find(({ name }) => name === 'credentials under other names')!;
-  assert.deepEqual(await outcomeWith([IMPATIENT], found), expectedOf(found));
+  assert.deepEqual(await outcomeWith([...IMPATIENT], found), expectedOf(found));
 });
 
 async function outcomeWith(patches: Patch[], attack: Attack) {

@@ -12,6 +12,7 @@ import { type FakeModel, startModel } from '../fakes/model.ts';
 import { ask, shell } from '../fakes/scripted_group.ts';
 import { Terminal } from '../fakes/terminal.ts';
 import { bearerFor, namesEnv, TestAuthority, Upstream } from '../fakes/upstream.ts';
+import { echoUpgrade } from '../fakes/websocket.ts';
 import { requireHarness } from '../kits/harness_bench.ts';
 
 /**
@@ -67,6 +68,13 @@ egress:
     private: [127.0.0.0/8]
     use: api-token
     allow: [GET /items/**, POST /items, GET /is-number]
+  live:
+    host: api.example.com
+    port: ${api.port}
+    private: [127.0.0.0/8]
+    use: api-token
+    ws: true
+    allow: [GET /live/**]
   code:
     host: code.example.com
     port: ${code.port}
@@ -187,6 +195,29 @@ https.get('https://${api.place}/users', (response) => response.resume().on('end'
     api.received.map(({ target }) => target),
     ['/items/2'],
   );
+});
+
+test('Node’s own WebSocket goes the same way, and what it may not open fails for it', async () => {
+  api.upgrade = echoUpgrade;
+  const agent = await Terminal.open(install.control, 'websocket');
+  const script = `
+const ask = (path, message) => new Promise((resolve) => {
+  const socket = new WebSocket('wss://${api.place}' + path);
+  socket.onopen = () => socket.send(message);
+  socket.onmessage = ({ data }) => { resolve(data); socket.close(); };
+  socket.onerror = () => resolve('refused');
+});
+for (const [path, message] of [['/live/a', 'hello'], ['/live/a', 'authorization'], ['/items/1', 'hello']])
+  console.log('got', await ask(path, message));
+`;
+  const said = await shell(agent, `cat > w.mjs <<'END'\n${script}\nEND\nnode w.mjs`);
+  assert.match(said, /got hello\ngot Bearer \*{26}\ngot refused/);
+  assert.deepEqual(api.values('authorization'), [`Bearer ${SECRET}`]);
+  assert.deepEqual(await requests(), [
+    ['allow', 101, `GET ${api.place}/live/a`, 'api-token'],
+    ['allow', 101, `GET ${api.place}/live/a`, 'api-token'],
+    ['deny', 403, `GET ${api.place}/items/1`, null],
+  ]);
 });
 
 test('Python’s own client goes the same way', {

@@ -81,7 +81,7 @@ const EXACT: Attack[] = [
     'secrets changed',
     async ({ decide, event, bench }) => {
       await event();
-      await bench.gateway.setSecret('api-token', SECRET, bearerFor(bench.api.place));
+      await bench.gateway.setSecret('api-token', SECRET, bearerFor(bench.api.place, bench.live.place));
       assert.match((await decide()) ?? '', /the secrets changed/);
     },
     { on: 'api', bytes: heldOnApi('{}'), rules: ['api: POST /held: secrets changed'] },

@@ -6,6 +6,7 @@ import { GatewayProcess, raw } from './gateway_process.ts';
 import { until } from './install.ts';
 import { openTunnel, rawInTunnel } from './tunnel.ts';
 import { bearerFor, namesEnv, TestAuthority, Upstream } from './upstream.ts';
+import { echoUpgrade, framesIn } from './websocket.ts';
 
 /**
  * Hostile bytes on a session's egress socket and in its tunnels, as data: what is sent, and the correct outcome. The same
@@ -14,7 +15,7 @@ import { bearerFor, namesEnv, TestAuthority, Upstream } from './upstream.ts';
 export interface Attack {
   name: string;
   /** Bytes on the socket itself, or in a tunnel to one of the services. */
-  on: 'socket' | 'api' | 'plain' | 'closed';
+  on: 'socket' | 'api' | 'plain' | 'live' | 'closed';
   bytes: (places: Places) => string;
   /** Name in TLS; '' none. */
   sni?: string;
@@ -34,6 +35,8 @@ export interface Attack {
   bodies?: string[];
   previews?: string[];
   rules?: string[];
+  /** What the frames carry that the agent gets in a WebSocket. */
+  frames?: string[];
 }
 
 /** A request that waits, seen by everybody who takes part. */
@@ -51,6 +54,8 @@ export interface Places {
   /** With a secret. */
   api: string;
   plain: string;
+  /** With a secret, and WebSockets. */
+  live: string;
   /** A name of the same address, which its service does not open. */
   closed: string;
 }
@@ -253,15 +258,28 @@ function bodyOf(body: string, more = ''): Attack['bytes'] {
 export const REQUEST_ATTACKS: readonly Attack[] = [...TUNNEL, ...HTTP, ...TARGETS, ...HEADERS];
 
 /** A gateway, its two services and a group that may use them. */
-export type Outcome = Pick<Attack, 'statuses' | 'received' | 'headers' | 'rows' | 'bodies' | 'previews' | 'rules'>;
+export type Outcome = Pick<
+  Attack,
+  'statuses' | 'received' | 'headers' | 'rows' | 'bodies' | 'previews' | 'rules' | 'frames'
+>;
 
 /** What the outcome of an attack must be. */
-export function expectedOf({ statuses, received = [], headers, rows, bodies, previews, rules }: Attack): Outcome {
+export function expectedOf({
+  statuses,
+  received = [],
+  headers,
+  rows,
+  bodies,
+  previews,
+  rules,
+  frames,
+}: Attack): Outcome {
   return {
     ...{ statuses, received, ...(headers === undefined ? {} : { headers }), rows },
     ...(bodies === undefined ? {} : { bodies }),
     ...(previews === undefined ? {} : { previews }),
     ...(rules === undefined ? {} : { rules }),
+    ...(frames === undefined ? {} : { frames }),
   };
 }
 
@@ -272,6 +290,7 @@ export class AttackBench {
   readonly #authority = new TestAuthority();
   readonly api = new Upstream('api.example.com', this.#authority);
   readonly plain = new Upstream('plain.example.com', this.#authority);
+  readonly live = new Upstream('live.example.com', this.#authority);
   readonly gateway: GatewayProcess;
   #host: LineClient | null = null;
   readonly events: GatewayEvent[] = [];
@@ -281,17 +300,18 @@ export class AttackBench {
   /** `root`: the checkout that runs. */
   constructor(root?: string) {
     const loopback = ['127.0.0.1'];
-    const hosts = ['api.example.com', 'plain.example.com', 'closed.example.com', 'metadata.google.internal'];
-    const names = Object.fromEntries(hosts.map((host) => [host, loopback]));
-    this.gateway = new GatewayProcess(namesEnv(names), root);
+    const names = ['api', 'plain', 'live', 'closed'].map((name) => `${name}.example.com`);
+    const hosts = [...names, 'metadata.google.internal'];
+    this.gateway = new GatewayProcess(namesEnv(Object.fromEntries(hosts.map((host) => [host, loopback]))), root);
   }
 
   async start(): Promise<void> {
-    await Promise.all([this.api.listen(), this.plain.listen()]);
+    this.live.upgrade = echoUpgrade;
+    await Promise.all(this.#upstreams.map((upstream) => upstream.listen()));
     const { paths } = this.gateway;
     writeFileSync(paths.config, `upstream_ca: ${this.#authority.write(paths.home)}\n`);
     await this.gateway.start();
-    await this.gateway.setSecret('api-token', SECRET, bearerFor(this.api.place));
+    await this.gateway.setSecret('api-token', SECRET, bearerFor(this.api.place, this.live.place));
     await this.restartHost();
     const at = (port: number) => `port: ${port}, private: [127.0.0.0/8]`;
     this.#policy = this.gateway.group(
@@ -302,6 +322,9 @@ egress:
     {host: api.example.com, ${at(this.api.port)}, use: api-token, allow: [GET /items/**, POST /items],
      approve: [DELETE /items/**, POST /held], deny: [GET /items/hidden, DELETE /items/kept], deny_json: [mcp_servers]}
   plain: {host: plain.example.com, ${at(this.plain.port)}, allow: ["* /**"], approve: [POST /held], deny: ["* /hidden"]}
+  live: {host: live.example.com, ${at(this.live.port)}, use: api-token, ws: true, allow: [GET /ws/**, POST /ws/**]}
+  still: {host: live.example.com, ${at(this.live.port)}, use: api-token, allow: [GET /still]}
+  paced: {host: live.example.com, ${at(this.live.port)}, ws: true, rate: 3/hour, allow: [GET /paced]}
   closed: {host: closed.example.com, port: ${this.plain.port}, allow: [GET /**]}
   meta: {host: metadata.google.internal, private: [0.0.0.0/0], allow: [GET /**]}
 `,
@@ -327,7 +350,12 @@ egress:
   }
 
   get places(): Places {
-    return { api: this.api.place, plain: this.plain.place, closed: `closed.example.com:${this.plain.port}` };
+    return {
+      api: this.api.place,
+      plain: this.plain.place,
+      live: this.live.place,
+      closed: `closed.example.com:${this.plain.port}`,
+    };
   }
 
   get ca(): string {
@@ -348,24 +376,28 @@ egress:
   /** What really happens, in the words of the table. */
   async outcome(attack: Attack): Promise<Outcome> {
     this.events.length = 0;
-    for (const upstream of [this.api, this.plain]) {
+    for (const upstream of this.#upstreams) {
       upstream.received.length = 0;
       upstream.connections = 0;
     }
     const { id, socket } = await this.session();
     const answer = await this.#send(attack, id, socket);
-    const [service, other] = attack.on === 'plain' ? [this.plain, this.api] : [this.api, this.plain];
+    const service = attack.on === 'plain' || attack.on === 'live' ? this[attack.on] : this.api;
+    const others = this.#upstreams.filter((upstream) => upstream !== service);
     const rows = await this.rows(id);
     const holds = this.events.filter((event) => event.event === 'hold');
     const headers = Object.keys(attack.headers ?? {}).map((name) => [name, service.values(name).sort()]);
     return {
       statuses: [...answer.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => Number(status)),
-      received: [...service.received, ...other.received].map(({ method, target }) => `${method} ${target}`),
+      received: [service, ...others]
+        .flatMap(({ received }) => received)
+        .map(({ method, target }) => `${method} ${target}`),
       ...(attack.headers === undefined ? {} : { headers: Object.fromEntries(headers) }),
       rows: rows.map(({ decision, status }) => `${decision} ${status}`),
       ...(attack.bodies === undefined ? {} : { bodies: service.received.map(({ body }) => body.toString()) }),
       ...(attack.previews === undefined ? {} : { previews: holds.map(({ preview }) => preview) }),
       ...(attack.rules === undefined ? {} : { rules: rows.map(({ rule }) => rule) }),
+      ...(attack.frames === undefined ? {} : { frames: carriedIn(answer) }),
     };
   }
 
@@ -413,6 +445,16 @@ egress:
 
   async dispose(): Promise<void> {
     await this.gateway.dispose();
-    await Promise.all([this.api.close(), this.plain.close()]);
+    await Promise.all(this.#upstreams.map((upstream) => upstream.close()));
   }
+
+  get #upstreams(): Upstream[] {
+    return [this.api, this.plain, this.live];
+  }
+}
+
+/** What the frames behind the head of an answer carry. */
+function carriedIn(answer: string): string[] {
+  const bytes = Buffer.from(answer.slice(answer.indexOf('\r\n\r\n') + 4), 'latin1');
+  return framesIn(bytes).frames.map(({ payload }) => payload.toString());
 }

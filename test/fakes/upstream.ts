@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
 import { pathToFileURL } from 'node:url';
 import { ROOT } from '../../src/base/paths.ts';
 import { authorityCertificate, leafCertificate } from '../../src/gateway/certificates.ts';
@@ -20,6 +21,9 @@ export interface Received {
 }
 
 export type Handler = (request: IncomingMessage, response: ServerResponse, received: Received) => void;
+
+/** Has the connection to itself. */
+export type Upgrade = (received: Received, socket: TLSSocket) => void;
 
 const DAY_MS = 86_400_000;
 
@@ -48,13 +52,24 @@ export class Upstream {
   /** Connections so far. */
   connections = 0;
   handler: Handler = (_request, response) => void response.end('ok');
+  /** Null: a request with an upgrade is one like any other. */
+  upgrade: Upgrade | null = null;
   #port = 0;
   readonly #server;
   readonly #sockets = new Set<Socket>();
 
   constructor(host: string, authority: TestAuthority) {
     this.host = host;
-    this.#server = createServer(authority.for(host), (request, response) => void this.#serve(request, response));
+    const options = { ...authority.for(host), shouldUpgradeCallback: () => this.upgrade !== null };
+    this.#server = createServer(options, (request, response) => void this.#serve(request, response));
+    this.#server.on('upgrade', (request: IncomingMessage, socket: TLSSocket, head: Buffer) => {
+      const { method = '', url = '', rawHeaders } = request;
+      const received = { method, target: url, rawHeaders, body: Buffer.alloc(0) };
+      this.received.push(received);
+      socket.on('error', () => {});
+      if (head.length > 0) socket.unshift(head);
+      this.upgrade!(received, socket);
+    });
     this.#server.on('connection', (socket: Socket) => {
       this.connections += 1;
       this.#sockets.add(socket);

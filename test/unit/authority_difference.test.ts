@@ -131,6 +131,9 @@ const SERVICES: [name: string, service: string, reason: RegExp | null][] = [
   ['stars in the middle', 'host: api.example.com, allow: ["GET /**/b"]', /before its end/],
   ['a star in a segment', 'host: api.example.com, allow: ["GET /a*"]', /inside a segment/],
   ['a rate of nothing', 'host: api.example.com, allow: [GET /], rate: 0/min', /rate: must be a rate/],
+  ['WebSockets', 'host: api.example.com, allow: [GET /], ws: true', null],
+  ['WebSockets after approval', 'host: a.example.com, allow: [GET /], approve: [GET /a], ws: true', /ws: true goes/],
+  ['WebSockets beside deny_json', 'host: a.example.com, allow: [GET /], deny_json: [a], ws: true', /ws: true goes/],
   ['a private network that is none', 'host: api.example.com, allow: [GET /], private: [10.0.0.0]', /private/],
 ];
 

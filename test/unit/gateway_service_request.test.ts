@@ -15,6 +15,9 @@ const EGRESS: Record<string, EgressService> = egressSchema.parse({
   },
   both: { host: 'api.example.com', allow: ['POST /items', 'POST /raw'], rate: '5/min', private: ['10.0.0.0/8'] },
   odd: { host: 'odd.example.com', port: 8443, allow: ['GET /**'], query: ['token', 'page=1'] },
+  live: { host: 'live.example.com', allow: ['GET /**'], deny: ['GET /hidden'], ws: true },
+  read: { host: 'live.example.com', allow: ['GET /items/**'], deny_json: ['secret'] },
+  asked: { host: 'live.example.com', approve: ['GET /asked'] },
   star: { host: '*.pages.example.com', wildcard: true, allow: ['GET /**'] },
 });
 
@@ -70,11 +73,11 @@ test('a metadata service is never a place, whatever the rules say', () => {
   assert.equal(judgeConnect('metadata.google.internal:443', [], egressSchema.parse(rules)).allow, false);
 });
 
-function request(line: string, headers: string[] = [], place = 'api.example.com:443') {
+function request(line: string, headers: string[] = [], place = 'api.example.com:443', handshake = false) {
   const [host, port] = place.split(':') as [string, string];
   const [method, target] = line.split(' ') as [string, string];
   const raw = headers.length === 0 ? ['Host', host] : headers;
-  return judgeRequest({ host, port: Number(port) }, { method, target, raw }, EGRESS);
+  return judgeRequest({ host, port: Number(port) }, { method, target, raw, handshake }, EGRESS);
 }
 
 function outcome(...words: Parameters<typeof request>): string {
@@ -156,6 +159,21 @@ test('the conditions of every service that lets a request out hold, and the secr
   assert.ok(raw.allow);
   assert.deepEqual([raw.secret, raw.networks, raw.denyJson], [null, ['10.0.0.0/8'], []]);
 });
+
+for (const [line, handshake, expected] of [
+  ['GET /stream/a', true, 'live: GET /**'],
+  ['GET /stream/a', false, '403 default deny'],
+  ['GET /items/3', true, '403 default deny'],
+  ['GET /asked', true, '403 default deny'],
+  ['GET /hidden', true, '403 default deny'],
+  ['GET /../a', true, '403 default deny'],
+] as const) {
+  test(`${line} with${handshake ? '' : 'out'} the handshake of a WebSocket is ${expected}`, () => {
+    const place = 'live.example.com:443';
+    const headers = ['Host', 'live.example.com', 'Upgrade', 'websocket'];
+    assert.equal(outcome(line, headers, place, handshake), expected);
+  });
+}
 
 test('a compressed body passes only where nobody has to look into it', () => {
   const headers = ['Host', 'api.example.com', 'Content-Encoding', 'gzip'];

@@ -83,7 +83,7 @@ beforeEach(() => {
       clock: systemClock,
       faults: noFaults,
       log: silentLog,
-      deadlines: { tls_ms: 500, first_byte_ms: 1000, idle_ms: 1000 },
+      deadlines: { tls_ms: 500, first_byte_ms: 1000, idle_ms: 1000, ws_idle_ms: 1000 },
       alert: (kind) => alerts.push(kind),
     },
     null,
