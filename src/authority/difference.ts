@@ -93,14 +93,8 @@ function egressWords(service: EgressService): string[] {
 }
 
 /** What an authority asks for and nothing acts on yet: it can be written down, and must not be relied on. */
-export function notBuilt({ egress, budget }: Authority): string[] {
-  const services = Object.values(egress);
-  return [
-    ...(services.some(({ ws }) => ws) ? ['egress by WebSocket: upgrades are refused'] : []),
-    ...(budget.usd_per_idle_hour === undefined
-      ? []
-      : ['budget.usd_per_idle_hour: nothing is refused for it; the budgets of a day are kept']),
-  ];
+export function notBuilt({ egress }: Authority): string[] {
+  return Object.values(egress).some(({ ws }) => ws) ? ['egress by WebSocket: upgrades are refused'] : [];
 }
 
 /** What `next` changes of what is in force; `before` null: everything is new. Empty: the same. */
