@@ -100,7 +100,7 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
     alert,
   };
   const sessions = new EgressSessions(paths, context, trust);
-  const host = new HostService(sessions, audit, context.holds, vault, log);
+  const host = new HostService(sessions, context, vault);
   setInterval(() => host.anchor(), AUDIT_ANCHOR_MS).unref();
   const operator = new OperatorService(vault, audit, () => host.tell({ event: 'secrets', names: vault.names() }), log);
   const servers: Server[] = [

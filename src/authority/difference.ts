@@ -92,13 +92,6 @@ function egressWords(service: EgressService): string[] {
   ];
 }
 
-/** What an authority asks for and nothing acts on yet: it can be written down, and must not be relied on. */
-export function notBuilt({ budget }: Authority): string[] {
-  return budget.usd_per_idle_hour === undefined
-    ? []
-    : ['budget.usd_per_idle_hour: nothing is refused for it; the budgets of a day are kept'];
-}
-
 /** What `next` changes of what is in force; `before` null: everything is new. Empty: the same. */
 export function difference(before: Authority | null, next: Authority): Change[] {
   const [old, wanted] = [before === null ? [] : capabilitiesOf(before), capabilitiesOf(next)];

@@ -69,7 +69,7 @@ const budgetSchema = z.strictObject({
   usd_per_day: z.number().min(0).max(100_000).optional(),
   tokens_per_day: z.int().min(0).optional(),
   requests_per_day: z.int().min(0).optional(),
-  /** While no person has written for an hour. */
+  /** Of models, in any hour in which no person has spoken to the group. */
   usd_per_idle_hour: z.number().min(0).max(100_000).optional(),
 });
 

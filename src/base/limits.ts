@@ -322,6 +322,11 @@ export const AUDIT_ANCHORS_MAX = 200;
 /** A request that began longer before the newest one cannot have been running at a crash: no turn is near as long. */
 export const AUDIT_OPEN_MS = 24 * 60 * MINUTE_MS;
 
+/** What `usd_per_idle_hour` means by an hour. */
+export const IDLE_HOUR_MS = 60 * MINUTE_MS;
+/** That people speak to a group is told to the gateway this often: once for a talk of many messages. */
+export const SPOKEN_TOLD_MS = MINUTE_MS;
+
 /** Request body towards a service: a push of a large repository. It streams, so that it costs no memory. */
 export const EGRESS_BODY_BYTES_MAX = 512 * MIB;
 /** Bytes of a WebSocket in each direction: as much as of a body. */

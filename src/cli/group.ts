@@ -96,7 +96,6 @@ function describe(plan: Plan, io: Io): void {
   if (plan.changes.length === 0) io.out(`${plan.group}: nothing would change`);
   else io.out(bold(io, `${plan.group}: ${plan.in_force === null ? 'nothing is in force yet' : 'what would change'}`));
   for (const change of plan.changes) io.out(`  ${changeLine(change, io)}`);
-  for (const words of plan.not_built) io.out(`  ${'not built yet'.padEnd(18)}  ${words}`);
   printControls(plan.controls, io);
   io.out(dim(io, `  hash ${plan.hash}`));
 }

@@ -1,16 +1,18 @@
 import type { Authority } from '../authority/authority.ts';
 import type { Clock } from '../base/clock.ts';
+import { IdleHours } from './idle_hour.ts';
 import type { Amount } from './prices.ts';
 import { refusal } from './refuse.ts';
 import type { Refusal } from './route.ts';
 
 /**
- * `budget` of a group: dollars, tokens and requests of a day, of all its sessions together. An estimate is reserved before a
- * request leaves and replaced by what it used when it ends. The audit holds both, so a restart changes nothing: what was
- * running then counts as estimated. The day is the machine's own, from midnight on.
+ * `budget` of a group: dollars, tokens and requests of a day, and dollars of an hour in which nobody speaks to it, of all
+ * its sessions together. An estimate is reserved before a request leaves and replaced by what it used when it ends. The
+ * audit holds both, so a restart changes nothing: what was running then counts as estimated. The day is the machine's own,
+ * from midnight on.
  *
- * What is used up refuses. What would not fit beside others that are running refuses too; alone it may go, so a day can
- * end over its budget by one request and no more.
+ * What is used up refuses. What would not fit beside others that are running refuses too; alone it may go, so a day
+ * or an hour can end over its budget by one request and no more.
  */
 export interface Used extends Amount {
   requests: number;
@@ -24,6 +26,7 @@ export interface Reservation {
   group: string;
   budget: Budget;
   day_ms: number;
+  at_ms: number;
   amount: Amount;
 }
 
@@ -50,12 +53,22 @@ export class Budgets {
   readonly #usedSince: UsedSince;
   readonly #warn: (subject: string, text: string) => void;
   readonly #days = new Map<string, Day>();
+  readonly #idle: IdleHours;
+  /** Groups whose owner knows that their idle hour is used up. */
+  readonly #told = new Set<string>();
 
   /** `warn` is called once for each share of a group's day that is passed; `subject` names group, day and share. */
   constructor(clock: Clock, usedSince: UsedSince, warn: (subject: string, text: string) => void) {
     this.#clock = clock;
     this.#usedSince = usedSince;
     this.#warn = warn;
+    this.#idle = new IdleHours(clock, usedSince);
+  }
+
+  /** Somebody spoke to the group: from then on what it may use in an idle hour is counted anew. */
+  spoken(group: string, at_ms: number): void {
+    this.#idle.spoken(group, at_ms);
+    this.#told.delete(group);
   }
 
   /** Throws when the audit cannot be read. */
@@ -69,13 +82,18 @@ export class Budgets {
         return usedUp(`the group’s ${words(most)} of today are used, or reserved by requests that run`);
       if (of(day.used) >= most) return usedUp(`the group has used its ${words(most)} of today`);
     }
+    const at_ms = this.#clock.now();
+    const idle = this.#idleProblem(group, budget.usd_per_idle_hour, amount, day.running);
+    if (idle !== null) return idle;
     day.used = next;
     day.running += 1;
-    return { group, budget, day_ms: day.day_ms, amount };
+    this.#idle.add(group, at_ms, amount.cost_micros);
+    return { group, budget, day_ms: day.day_ms, at_ms, amount };
   }
 
   /** `actual`: what it used, at its end; zero when it did not leave. */
-  settle({ group, budget, day_ms, amount }: Reservation, actual: Amount): void {
+  settle({ group, budget, day_ms, at_ms, amount }: Reservation, actual: Amount): void {
+    this.#idle.add(group, at_ms, actual.cost_micros - amount.cost_micros);
     const day = this.#days.get(group);
     // A request that ran over midnight was counted in the day that is gone.
     if (day === undefined || day.day_ms !== day_ms) return;
@@ -91,6 +109,21 @@ export class Budgets {
       `${group} ${date} ${passed.share} %`,
       `The group ${group} has used ${passed.share} % of its ${passed.words} of today. ${rest}.`,
     );
+  }
+
+  /** Null: there is room. */
+  #idleProblem(group: string, most: number | undefined, { cost_micros }: Amount, running: number): Refusal | null {
+    if (most === undefined) return null;
+    const used = this.#idle.used(group);
+    const words = `${most.toFixed(2)} US dollars of an hour in which nobody speaks to it`;
+    if (used >= most * 1e6) {
+      if (!this.#told.has(group))
+        this.#warn(`${group} idle`, `The group ${group} has used its ${words}. It goes on when somebody does.`);
+      this.#told.add(group);
+      return idleUsedUp(`the group has used its ${words}`);
+    }
+    if (running === 0 || used + cost_micros <= most * 1e6) return null;
+    return idleUsedUp(`the group’s ${words} are used, or reserved by requests that run`);
   }
 
   #dayOf(group: string, budget: Budget): Day {
@@ -122,6 +155,10 @@ function sum(a: Used, b: Used): Used {
     tokens: a.tokens + b.tokens,
     requests: a.requests + b.requests,
   };
+}
+
+function idleUsedUp(reason: string): Refusal {
+  return refusal(402, 'budget', reason, 'wait until somebody speaks to you, or ask your operator for more');
 }
 
 function usedUp(reason: string): Refusal {

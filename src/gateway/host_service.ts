@@ -3,7 +3,9 @@ import type { Log } from '../base/log.ts';
 import { type GatewayAnswers, type GatewayEvent, type GatewayRequest, gatewayRequest } from '../protocol/gateway.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { Audit } from './audit.ts';
+import type { Budgets } from './budget.ts';
 import type { Holds } from './holds.ts';
+import type { EgressContext } from './session.ts';
 import type { EgressSessions } from './sessions.ts';
 import type { LineService, Peer } from './sockets.ts';
 
@@ -18,15 +20,17 @@ export class HostService implements LineService<GatewayRequest> {
   readonly log: Log;
   readonly #sessions: EgressSessions;
   readonly #audit: Audit;
+  readonly #budgets: Budgets;
   readonly #holds: Holds;
   readonly #vault: Vault;
   #host: Peer | null = null;
   /** Of the last link that a host was given. */
   #anchored = 0;
 
-  constructor(sessions: EgressSessions, audit: Audit, holds: Holds, vault: Vault, log: Log) {
+  constructor(sessions: EgressSessions, { audit, budgets, holds, log }: EgressContext, vault: Vault) {
     this.#sessions = sessions;
     this.#audit = audit;
+    this.#budgets = budgets;
     this.#holds = holds;
     this.#vault = vault;
     this.log = log;
@@ -91,6 +95,9 @@ export class HostService implements LineService<GatewayRequest> {
         return { refused: this.#holds.decide(request) };
       case 'usage':
         return { rows: this.#audit.usage(request.since_ms) };
+      case 'spoken':
+        this.#budgets.spoken(request.group, request.at_ms);
+        return {};
       case 'release':
         return { value: this.#release(request.name) };
       default:

@@ -2,7 +2,7 @@ import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync } from 'nod
 import { join } from 'node:path';
 import { type Authority, bytesOf, hashOf, readGroup } from '../authority/authority.ts';
 import { type Decision, decide, type EgressRequest } from '../authority/decide.ts';
-import { type Change, capabilitiesOf, difference, notBuilt } from '../authority/difference.ts';
+import { type Change, capabilitiesOf, difference } from '../authority/difference.ts';
 import { type MountPlaces, placesOf } from '../authority/mounts.ts';
 import { keepAuthority } from '../authority/store.ts';
 import type { Clock } from '../base/clock.ts';
@@ -27,8 +27,6 @@ export interface Plan {
   /** Hash of what is in force; null: nothing yet. */
   in_force: string | null;
   changes: Change[];
-  /** What of it nothing acts on yet. */
-  not_built: string[];
   /** How each limit would hold on this machine. */
   controls: LimitState[];
   /** Whether its programs come from an image, which `apply` makes where it is missing. */
@@ -118,7 +116,6 @@ export class Groups {
       hash: hashOf(bytesOf(authority)),
       in_force: row?.hash ?? null,
       changes: difference(row === undefined ? null : objectOf(row), authority),
-      not_built: notBuilt(authority),
       controls: await this.#controls(authority),
       image: authority.userland === 'image',
     };

@@ -59,6 +59,8 @@ export const gatewayRequest = z.discriminatedUnion('op', [
   z.strictObject({ id: z.int(), op: z.literal('decide'), ...decision }),
   /** Use of models per group since a time; for status. */
   z.strictObject({ id: z.int(), op: z.literal('usage'), since_ms: z.int() }),
+  /** When somebody last spoke to a group: until it is told, the gateway takes it for idle. */
+  z.strictObject({ id: z.int(), op: z.literal('spoken'), group: nameSchema, at_ms: z.int().min(0) }),
   /** The one operation that gives a value away: the token of a channel. A secret of any other kind is refused. */
   z.strictObject({ id: z.int(), op: z.literal('release'), name: nameSchema }),
 ]);
@@ -114,6 +116,7 @@ export interface GatewayAnswers {
   check: ChainState;
   usage: { rows: UsageRow[] };
   decide: { refused: string | null };
+  spoken: Record<string, never>;
   release: { value: string };
 }
 

@@ -3,36 +3,39 @@ import { chatByPlatformId } from '../ledger/chats.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Router } from './router.ts';
 
+/** What comes of a message, after the commit. */
+export interface IntakeEffects {
+  wake(session: number): void;
+  deliver(chat: number): void;
+  /** Somebody who may has spoken to the group. */
+  spoken(group: string): void;
+}
+
 /** What channels see of the host: each driver gets a sink of its own. Wakes sessions and chats only after the commit. */
 export class Intake {
   readonly #ledger: Ledger;
   readonly #router: Router;
-  readonly #wakeSession: (sessionId: number) => void;
-  readonly #deliver: (chatId: number) => void;
+  readonly #effects: IntakeEffects;
 
-  constructor(
-    ledger: Ledger,
-    router: Router,
-    wakeSession: (sessionId: number) => void,
-    deliver: (chatId: number) => void,
-  ) {
+  constructor(ledger: Ledger, router: Router, effects: IntakeEffects) {
     this.#ledger = ledger;
     this.#router = router;
-    this.#wakeSession = wakeSession;
-    this.#deliver = deliver;
+    this.#effects = effects;
   }
 
   sinkOf(channel: string): Sink {
     return {
       accept: async (message) => {
         const routed = await this.#router.route(channel, message);
-        for (const session of routed.sessions) this.#wakeSession(session);
-        if (routed.notices) this.#deliver(routed.chat);
+        // First: the gateway is to know before the turn's first request.
+        for (const group of routed.groups) this.#effects.spoken(group);
+        for (const session of routed.sessions) this.#effects.wake(session);
+        if (routed.notices) this.#effects.deliver(routed.chat);
         return { message: routed.message, repeated: routed.repeated, ignored: routed.ignored };
       },
       reachable: (chatPlatformId) => {
         const chat = chatByPlatformId(this.#ledger.db, channel, chatPlatformId);
-        if (chat !== undefined) this.#deliver(chat.id);
+        if (chat !== undefined) this.#effects.deliver(chat.id);
       },
       saveCursor: async (name, value) => {
         await this.#ledger.write('cursor', (db) => {

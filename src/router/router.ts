@@ -22,6 +22,8 @@ export interface Routed extends Accepted {
   chat: number;
   /** Sessions to wake. */
   sessions: number[];
+  /** Groups that were spoken to, by somebody who may. */
+  groups: string[];
   /** Whether something was written for the chat itself (a notice). */
   notices: boolean;
 }
@@ -89,6 +91,7 @@ export class Router {
       ignored: null,
       chat,
       sessions,
+      groups: admission.wirings.map(({ group_name }) => group_name),
       notices: sessions.length < admission.wirings.length,
     };
   }
@@ -96,14 +99,14 @@ export class Router {
   #repeated(db: Db, message: number, incoming: IncomingMessage): Routed {
     recordEvent(db, this.#clock, 'message.repeated', { message }, { dedupe_key: incoming.dedupe_key });
     const ignored = inboundOf(db, message).find((row) => row.state === 'ignored')?.reason ?? null;
-    return { message, repeated: true, ignored, chat: 0, sessions: [], notices: false };
+    return { message, repeated: true, ignored, chat: 0, sessions: [], groups: [], notices: false };
   }
 
   #ignore(db: Db, chat: number, message: number, thread: string, rule: string, tell: string | null): Routed {
     insertInbound(db, this.#clock.now(), message, null, 'ignored', rule);
     recordEvent(db, this.#clock, 'message.ignored', { message }, { rule });
     if (tell !== null) insertNotice(db, this.#clock.now(), chat, thread, message, tell);
-    return { message, repeated: false, ignored: rule, chat, sessions: [], notices: tell !== null };
+    return { message, repeated: false, ignored: rule, chat, sessions: [], groups: [], notices: tell !== null };
   }
 
   /** Queues the message in one session; a full queue refuses it, and says so. */

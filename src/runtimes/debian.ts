@@ -8,7 +8,7 @@ const SUITE = 'bookworm';
 /** Of that suite. */
 export const PYTHON_VERSION = '3.11';
 /** The same as in the Dockerfile. */
-const PACKAGES = ['ca-certificates', 'curl', 'git', 'procps', 'python3-minimal'];
+const PACKAGES = ['ca-certificates', 'curl', 'git', 'procps', 'python3'];
 const SOURCES = ['/etc/apt/sources.list', '/etc/apt/sources.list.d/debian.sources'];
 
 /** Names what `makeDebian` makes, as far as this project decides it. */

@@ -16,6 +16,7 @@ import {
   usageRow,
 } from '../protocol/gateway.ts';
 import { LineClient } from '../protocol/lines_client.ts';
+import { Spoken } from './spoken.ts';
 
 /**
  * The host's side of `gateway.sock`: opens and closes the egress of sessions and asks for evidence. The connection is
@@ -57,6 +58,7 @@ export class Egress {
   readonly #log: Log;
   readonly #handlers: EgressHandlers;
   readonly #open = new Map<string, EgressSession>();
+  readonly #spoken = new Spoken((group, at_ms) => this.#tellSpoken(group, at_ms));
   #client: LineClient | null = null;
   #waiting: (() => void)[] = [];
   #stopped = false;
@@ -111,6 +113,11 @@ export class Egress {
   close(session: string): void {
     if (!this.#open.delete(session) || this.#client === null) return;
     void this.#ask('close', { session }, REQUEST_MS).catch(() => {});
+  }
+
+  /** Somebody spoke to a group. Returns at once. */
+  spoken(group: string, at_ms: number): void {
+    this.#spoken.heard(group, at_ms);
   }
 
   /** Model requests of a session that began in a window. Empty when the gateway cannot be asked. */
@@ -186,6 +193,7 @@ export class Egress {
   #connected(client: LineClient): void {
     this.#client = client;
     this.#log.info('gateway.connected', { sessions: this.#open.size });
+    this.#spoken.again();
     for (const session of this.#open.values()) void this.#reopen(client, session);
     for (const resume of this.#waiting.splice(0)) resume();
   }
@@ -199,6 +207,11 @@ export class Egress {
       this.#log.warn('gateway.reopen', { session: session.session, reason: messageOf(error) });
       this.#handlers.refused(session.session, messageOf(error));
     }
+  }
+
+  /** A gateway that is gone, or goes, is told when it is back. */
+  #tellSpoken(group: string, at_ms: number): void {
+    if (this.#client !== null) this.#ask('spoken', { group, at_ms }, REQUEST_MS).catch(() => {});
   }
 
   #lost(): void {

@@ -1,97 +1,23 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { ROOT } from '../../src/base/paths.ts';
-import type { Trace } from '../../src/evidence/trace.ts';
-import { gitHandler, makeRepository } from '../fakes/git_service.ts';
-import { Install } from '../fakes/install.ts';
-import { type FakeModel, startModel } from '../fakes/model.ts';
 import { ask, shell } from '../fakes/scripted_group.ts';
 import { Terminal } from '../fakes/terminal.ts';
-import { bearerFor, namesEnv, TestAuthority, Upstream } from '../fakes/upstream.ts';
 import { echoUpgrade } from '../fakes/websocket.ts';
 import { requireHarness } from '../kits/harness_bench.ts';
+import { SECRET, ServiceWorld } from '../kits/service_world.ts';
 
 /**
  * Ordinary programs in a real sandbox, told nothing: curl, Node, git, Python. What gets through is what the group's rules
  * let through, with a secret that the sandbox never sees; the service's own record and the trace are what is asserted.
  */
-const SECRET = 'fake-token-of-the-operator';
-const authority = new TestAuthority();
-const api = new Upstream('api.example.com', authority);
-const code = new Upstream('code.example.com', authority);
-const other = new Upstream('other.example.com', authority);
-const folder = mkdtempSync(join(tmpdir(), 'ge-'));
-const names = Object.fromEntries([api, code, other].map(({ host }) => [host, ['127.0.0.1']]));
-const install = new Install(tmpdir(), ROOT, namesEnv(names));
-let model: FakeModel;
+const world = new ServiceWorld();
+const { install, api, code, other } = world;
 
-before(async () => {
-  await requireHarness('native');
-  await Promise.all([api.listen(), code.listen(), other.listen()]);
-  makeRepository(folder, 'app.git', 3);
-  model = await startModel();
-  install.install(`upstream_ca: ${authority.write(folder)}\n`);
-  install.group('assistant', group('native'));
-  await install.start();
-  await install.secret('anthropic', 'sk-scripted-0123456789');
-  await install.secret('api-token', SECRET, bearerFor(api.place));
-  await install.secret('git-token', SECRET, { form: { kind: 'basic', user: 'x-access-token' }, hosts: [code.place] });
-});
+before(() => world.start());
 afterEach((context) => install.explain(context));
-beforeEach(() => {
-  for (const upstream of [api, code, other]) {
-    upstream.received.length = 0;
-    upstream.connections = 0;
-  }
-  api.handler = (_request, response, { body }) => void response.end(`{"items":${body.length || 3}}`);
-  code.handler = gitHandler(folder);
-});
-after(async () => {
-  await install.stop();
-  await model?.close();
-  await Promise.all([api.close(), code.close(), other.close()]);
-  rmSync(folder, { recursive: true });
-});
-
-function group(harness: string): string {
-  return `harness: ${harness}
-model: {upstream: "${model.origin}"}
-secrets: [api-token, git-token]
-egress:
-  api:
-    host: api.example.com
-    port: ${api.port}
-    private: [127.0.0.0/8]
-    use: api-token
-    allow: [GET /items/**, POST /items, GET /is-number]
-  live:
-    host: api.example.com
-    port: ${api.port}
-    private: [127.0.0.0/8]
-    use: api-token
-    ws: true
-    allow: [GET /live/**]
-  code:
-    host: code.example.com
-    port: ${code.port}
-    private: [127.0.0.0/8]
-    use: git-token
-    allow: [GET /app.git/info/refs, POST /app.git/git-upload-pack]
-    query: [service=git-upload-pack]
-`;
-}
-
-/** What the trace of the newest message says of requests to services. */
-async function requests(): Promise<unknown[]> {
-  const { steps } = await install.control.call<Trace>('trace', { message: 'latest' });
-  return steps
-    .filter(({ kind }) => kind === 'egress.request')
-    .map(({ data }) => [data['decision'], data['status'], data['to'], data['secret']]);
-}
+beforeEach(() => world.reset());
+after(() => world.stop());
 
 function has(program: string): boolean {
   return spawnSync(program, ['--version']).status === 0;
@@ -115,7 +41,7 @@ test('curl asks a service, and the secret is there that it never saw', {
     ],
   );
   assert.deepEqual(api.values('authorization'), [`Bearer ${SECRET}`]);
-  assert.deepEqual(await requests(), [
+  assert.deepEqual(await world.requests(), [
     ['allow', 200, `GET ${api.place}/items/1`, 'api-token'],
     ['allow', 200, `POST ${api.place}/items`, 'api-token'],
   ]);
@@ -139,7 +65,7 @@ curl -sS --path-as-is https://${api.place}/items/../users`,
   assert.match(said, /Could not resolve host/);
   assert.match(said, /holds a segment of dots/);
   assert.deepEqual([api.received, other.connections], [[], 0]);
-  const found = (await requests()) as [string, number, string, string | null][];
+  const found = (await world.requests()) as [string, number, string, string | null][];
   assert.ok(found.every(([decision, , , secret]) => decision === 'deny' && secret === null));
   assert.deepEqual(
     found.map(([, status, to]) => [status, to]),
@@ -174,7 +100,7 @@ git -c user.name=a -c user.email=a@example.com commit -q --allow-empty -m x && g
   assert.deepEqual(code.values('authorization'), [
     `Basic ${Buffer.from(`x-access-token:${SECRET}`).toString('base64')}`,
   ]);
-  const found = (await requests()) as [string, number, string][];
+  const found = (await world.requests()) as [string, number, string][];
   assert.deepEqual(
     found.map(([decision, status]) => `${decision} ${status}`),
     [...Array(3).fill('allow 200'), 'deny 403'],
@@ -213,7 +139,7 @@ for (const [path, message] of [['/live/a', 'hello'], ['/live/a', 'authorization'
   const said = await shell(agent, `cat > w.mjs <<'END'\n${script}\nEND\nnode w.mjs`);
   assert.match(said, /got hello\ngot Bearer \*{26}\ngot refused/);
   assert.deepEqual(api.values('authorization'), [`Bearer ${SECRET}`]);
-  assert.deepEqual(await requests(), [
+  assert.deepEqual(await world.requests(), [
     ['allow', 101, `GET ${api.place}/live/a`, 'api-token'],
     ['allow', 101, `GET ${api.place}/live/a`, 'api-token'],
     ['deny', 403, `GET ${api.place}/items/1`, null],
@@ -274,7 +200,7 @@ test('the self-check holds for a group with services, and its sandbox has the ce
 
 test('Claude’s own shell goes the same way, and its model does not go through the proxy', async () => {
   await requireHarness('claude');
-  await install.change('assistant', group('claude'));
+  await install.change('assistant', world.group('claude'));
   const agent = await Terminal.open(install.control, 'claude');
   const command = `curl -sS https://${api.place}/items/1; curl -sS https://${api.place}/users`;
   const said = await ask(agent, `tool Bash ${JSON.stringify({ command, description: 'ask' })}`);
@@ -283,7 +209,7 @@ test('Claude’s own shell goes the same way, and its model does not go through 
 });
 
 test('a group without services has neither the proxy nor the certificate', async () => {
-  await install.change('assistant', `harness: native\nmodel: {upstream: "${model.origin}"}\n`);
+  await install.change('assistant', `harness: native\nmodel: {upstream: "${world.model.origin}"}\n`);
   const agent = await Terminal.open(install.control, 'without');
   const said = await shell(agent, `env | sort; ls /opt/glass; curl -sS https://${api.place}/items/1`);
   assert.doesNotMatch(said, /proxy|ca\.pem|SSL_CERT/i);

@@ -3,8 +3,9 @@ import { after, before, beforeEach, test } from 'node:test';
 import type { LineClient } from '../../src/protocol/lines_client.ts';
 import { ask, GatewayProcess } from '../fakes/gateway_process.ts';
 import { echoScript, type FakeModel, startModel } from '../fakes/model.ts';
+import { ask as say, scriptedInstall, shell } from '../fakes/scripted_group.ts';
 
-/** A group's budget of a day: a real gateway process that is killed in between, a scripted endpoint on loopback. */
+/** A group's budgets: a real gateway process that is killed in between, a scripted endpoint on loopback. */
 
 const MESSAGES = '/model/default/v1/messages';
 const HELLO = JSON.stringify({ model: 'fake-model', max_tokens: 9, messages: [{ role: 'user', content: 'hello' }] });
@@ -100,3 +101,47 @@ test('what the endpoint refuses is not charged, and what runs is reserved', asyn
   await host.request({ op: 'close', session: `s${sessions}` }, 5000);
   await running;
 });
+
+test('an hour in which nobody speaks has its own budget; a word opens it, a restart does not', async () => {
+  model.script = () => ({ text: 'hi', usage: { input: 300_000, output: 20_000 } });
+  const budget = 'usd_per_idle_hour: 5';
+  const spoken = (at_ms: number) => host.request({ op: 'spoken', group: 'idler', at_ms }, 5000);
+  const socket = await open('idler', budget);
+  assert.deepEqual([await statusOf(socket), await statusOf(socket)], [200, 402]);
+  const reply = await ask(socket, MESSAGES, { body: HELLO });
+  assert.match(JSON.parse(reply.body).reason, /used its 5\.00 US dollars of an hour in which nobody speaks to it/);
+  assert.deepEqual(
+    events.filter(({ kind }) => kind === 'budget').map(({ subject }) => subject),
+    ['idler idle'],
+  );
+
+  await gateway.end('SIGKILL');
+  await gateway.start();
+  host = await gateway.host((event) => events.push(event as object));
+  const again = await open('idler', budget);
+  assert.equal(await statusOf(again), 402);
+  await pause();
+  await spoken(Date.now());
+  assert.deepEqual([await statusOf(again), await statusOf(again)], [200, 402]);
+});
+
+test('the host tells of every word: an agent that was refused goes on when somebody speaks', async (context) => {
+  const made = await scriptedInstall('budget: {usd_per_idle_hour: 0.000001}\n');
+  context.after(async () => {
+    made.install.explain(context);
+    await made.stop();
+  });
+  assert.match(await shell(await made.terminal('one'), 'echo first'), /budget|nobody speaks/);
+  await made.install.end('host', 'SIGTERM');
+  await pause();
+  made.install.spawn('host');
+  await made.install.ready();
+  const before = made.model.requests.length;
+  await say(await made.terminal('two'), 'hello');
+  assert.ok(made.model.requests.length > before, 'the word was told before the first request');
+});
+
+/** Seconds are what the gateway tells apart. */
+function pause(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 1100));
+}

@@ -109,12 +109,12 @@ test('a file that is refused changes nothing of what is in force, also over a re
   install.group('assistant', 'harness: probe\n');
 });
 
-test('what nothing acts on yet is planned, and said to be so', async () => {
+test('services and budgets are planned in words', async () => {
   const service = 'egress: {wiki: {host: wiki.example.com, approve: [GET /api/**]}}';
   install.group('assistant', `harness: probe\nbudget: {usd_per_day: 5, usd_per_idle_hour: 1}\n${service}\n`);
   const plan = install.glass('group', 'plan', 'assistant');
   assert.match(plan.stdout, /gains: +egress GET wiki\.example\.com\/api\/\*\*, after approval/);
-  assert.match(plan.stdout, /not built yet +budget\.usd_per_idle_hour:/);
+  assert.match(plan.stdout, /gains: +budget usd_per_idle_hour: at most 1 usd per idle hour/);
   install.group('assistant', 'harness: probe\n');
 });
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -13,12 +13,10 @@ import { remove } from '../fakes/remove.ts';
 import { InspectedHome, IS_ROOT, redLines } from './inspect_kit.ts';
 import type { Sabotage } from './inspect_sabotage.ts';
 import { judgeSabotage, sentenceOf } from './inspect_sabotage_kit.ts';
-import { type OwnEngine, ownEngine } from './runtimes_engines.ts';
+import { dockerdArgv, type OwnEngine, ownEngine, podmanArgv, RUNSC, RUNSC_ARGS } from './runtimes_engines.ts';
 
 /** The self-check under engines of a test's own. */
 
-const RUNSC = '/usr/bin/runsc';
-const HATCH = ['--network=none', '--host-uds=open'];
 const REQUEST = 'src/runtimes/docker_request.ts';
 const DIALECT = 'src/runtimes/dialect.ts';
 const LIMITS = 'src/base/limits.ts';
@@ -52,14 +50,12 @@ interface Case {
   sabotages: OciSabotage[];
 }
 
-const service = (run: string): string[] => ['system', 'service', '--time=0', `unix://${run}/engine.sock`];
-
 const CASES: Case[] = [
   {
     name: 'podman',
     dialect: PODMAN,
     oci: null,
-    argv: (_, run) => ['podman', ...service(run)],
+    argv: (_, run) => podmanArgv(run),
     passed_min: 150,
     sabotages: [
       {
@@ -112,25 +108,14 @@ const CASES: Case[] = [
     name: 'gVisor under podman',
     dialect: PODMAN,
     oci: 'runsc',
-    argv: (_, run) => {
-      const flags = HATCH.flatMap((flag) => ['--runtime-flag', flag.slice('--'.length)]);
-      return ['podman', '--runtime', 'runsc', ...flags, ...service(run)];
-    },
+    argv: (_, run) => podmanArgv(run, 'runsc'),
     passed_min: 160,
     sabotages: [],
   },
 ];
 
 function dockerd(folder: string, run: string): string[] {
-  const config = join(folder, 'daemon.json');
-  const runtimes = {
-    runsc: { path: RUNSC, runtimeArgs: HATCH },
-    [OPEN]: { path: RUNSC, runtimeArgs: ['--network=host', '--host-uds=open'] },
-  };
-  writeFileSync(config, JSON.stringify({ runtimes, bridge: 'none', iptables: false }));
-  const roots = ['--data-root', join(folder, 'docker'), '--exec-root', join(run, 'docker')];
-  const own = ['--pidfile', join(run, 'docker.pid'), '-H', `unix://${run}/engine.sock`, '--config-file', config];
-  return ['dockerd', ...roots, ...own];
+  return dockerdArgv(folder, run, { runsc: RUNSC_ARGS, [OPEN]: ['--network=host', '--host-uds=open'] });
 }
 
 async function started({ oci, argv, dialect }: Case, folder: string, run: string): Promise<OwnEngine> {

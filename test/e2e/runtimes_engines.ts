@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeError, OperatingError } from '../../src/base/errors.ts';
@@ -11,6 +11,27 @@ import { Engine, engineSocket } from '../../src/runtimes/engine.ts';
 /** Engines of a test's own: started by it, ended by it through their pid, with the image of the machine's Docker engine. */
 
 const START_MS = 20_000;
+
+export const RUNSC = '/usr/bin/runsc';
+/** What a sandbox under gVisor needs to reach its hatch, and no more. */
+export const RUNSC_ARGS = ['--network=none', '--host-uds=open'];
+
+/** A dockerd with OCI runtimes of its own, each with its arguments for runsc. `folder` may be large; `run` is for sockets. */
+export function dockerdArgv(folder: string, run: string, runtimes: Record<string, string[]>): string[] {
+  const known = Object.entries(runtimes).map(([name, runtimeArgs]) => [name, { path: RUNSC, runtimeArgs }]);
+  const config = join(folder, 'daemon.json');
+  writeFileSync(config, JSON.stringify({ runtimes: Object.fromEntries(known), bridge: 'none', iptables: false }));
+  const roots = ['--data-root', join(folder, 'docker'), '--exec-root', join(run, 'docker')];
+  const own = ['--pidfile', join(run, 'docker.pid'), '-H', `unix://${run}/engine.sock`, '--config-file', config];
+  return ['dockerd', ...roots, ...own];
+}
+
+/** Podman's service, with the OCI runtime that it uses by default or with runsc. */
+export function podmanArgv(run: string, oci: 'runsc' | null = null): string[] {
+  const flags = RUNSC_ARGS.flatMap((flag) => ['--runtime-flag', flag.slice('--'.length)]);
+  const words = oci === null ? [] : ['--runtime', oci, ...flags];
+  return ['podman', ...words, 'system', 'service', '--time=0', `unix://${run}/engine.sock`];
+}
 
 export interface OwnEngine {
   socket: string;

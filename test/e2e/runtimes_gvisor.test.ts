@@ -1,41 +1,23 @@
 import assert from 'node:assert/strict';
-import { existsSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
 import { DOCKER, PODMAN } from '../../src/runtimes/dialect.ts';
-import { ownEngine } from './runtimes_engines.ts';
+import { dockerdArgv, ownEngine, podmanArgv, RUNSC, RUNSC_ARGS } from './runtimes_engines.ts';
 import * as kit from './runtimes_kit.ts';
 
-const RUNSC = '/usr/bin/runsc';
-const HATCH = ['--network=none', '--host-uds=open'];
 const home = new kit.Home();
 
 /** An engine of the test's own: the machine's is not to be restarted for a line of its configuration. */
-async function dockerd() {
-  const { folder, run } = home;
-  const runtimes = {
-    runsc: { path: RUNSC, runtimeArgs: HATCH },
-    'runsc-shut': { path: RUNSC, runtimeArgs: ['--network=none'] },
-  };
-  const config = join(folder, 'daemon.json');
-  writeFileSync(config, JSON.stringify({ runtimes, bridge: 'none', iptables: false }));
-  const roots = ['--data-root', join(folder, 'docker'), '--exec-root', join(run, 'docker')];
-  const own = ['--pidfile', join(run, 'docker.pid'), '-H', `unix://${run}/engine.sock`, '--config-file', config];
-  return ownEngine(run, ['dockerd', ...roots, ...own], DOCKER);
-}
-
-async function podman() {
-  const flags = HATCH.flatMap((flag) => ['--runtime-flag', flag.slice('--'.length)]);
-  const socket = `unix://${podmanHome.run}/engine.sock`;
-  const argv = ['podman', '--runtime', 'runsc', ...flags, 'system', 'service', '--time=0', socket];
-  return ownEngine(podmanHome.run, argv, PODMAN);
+function dockerd() {
+  const runtimes = { runsc: RUNSC_ARGS, 'runsc-shut': ['--network=none'] };
+  return ownEngine(home.run, dockerdArgv(home.folder, home.run, runtimes), DOCKER);
 }
 
 const podmanHome = new kit.Home();
 const absent = !existsSync(RUNSC) ? 'runsc is not installed' : !kit.IS_ROOT ? 'needs root' : null;
 const none = { socket: '/no/such.sock', skip: absent ?? false, end: async () => {} };
 const engine = absent === null ? await dockerd() : none;
-const service = absent === null ? await podman() : none;
+const service = absent === null ? await ownEngine(podmanHome.run, podmanArgv(podmanHome.run, 'runsc'), PODMAN) : none;
 
 after(async () => {
   await engine.end();

@@ -4,12 +4,11 @@ import { after, test } from 'node:test';
 import { createServer } from '../../src/base/http.ts';
 import { PODMAN } from '../../src/runtimes/dialect.ts';
 import { containerTests } from './runtimes_containers.ts';
-import { ownEngine } from './runtimes_engines.ts';
+import { ownEngine, podmanArgv } from './runtimes_engines.ts';
 import * as kit from './runtimes_kit.ts';
 
 const home = new kit.Home();
-const service = ['podman', 'system', 'service', '--time=0', `unix://${home.run}/engine.sock`];
-const engine = await ownEngine(home.run, service, PODMAN);
+const engine = await ownEngine(home.run, podmanArgv(home.run), PODMAN);
 const runtime = home.runtime('podman', engine.socket);
 const problems = engine.skip === false ? await runtime.check() : [engine.skip];
 

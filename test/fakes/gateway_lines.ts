@@ -6,6 +6,8 @@ export interface Asked {
   id: number;
   op: string;
   session?: string;
+  group?: string;
+  at_ms?: number;
 }
 
 export class GatewayLines {

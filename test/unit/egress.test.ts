@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { SPOKEN_TOLD_MS } from '../../src/base/limits.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { Egress, type EgressSession } from '../../src/sessions/egress.ts';
 import { GatewayLines } from '../fakes/gateway_lines.ts';
@@ -214,3 +215,46 @@ test('after stop nothing connects again', async (context) => {
   await pause(200);
   assert.equal(gateway.connections, 0);
 });
+
+test('that somebody spoke is told at once, then once a minute with the newest time, for each group', async (context) => {
+  const { gateway, egress } = world(context);
+  await gateway.listen();
+  egress.start();
+  await until(() => egress.connected);
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  for (const at_ms of [1, 2, 3]) egress.spoken('a', at_ms);
+  egress.spoken('b', 4);
+  context.mock.timers.tick(SPOKEN_TOLD_MS - 1);
+  egress.spoken('a', 5);
+  context.mock.timers.tick(1);
+  context.mock.timers.tick(SPOKEN_TOLD_MS);
+  egress.spoken('a', 6);
+  context.mock.timers.reset();
+  await until(() => told(gateway).length >= 4);
+  assert.deepEqual(told(gateway), ['a 1', 'b 4', 'a 5', 'a 6']);
+});
+
+test('a gateway that comes back is told who spoke before it opens a session', async (context) => {
+  const { gateway, egress } = world(context);
+  await gateway.listen();
+  egress.start();
+  await egress.open(session('s1'));
+  egress.spoken('a', 1);
+  await until(() => told(gateway).length === 1);
+  await gateway.die();
+  await until(() => !egress.connected);
+  egress.spoken('a', 2);
+  egress.spoken('b', 3);
+  gateway.asked.length = 0;
+  await gateway.listen();
+  await until(() => gateway.opened().length === 1);
+  assert.deepEqual(
+    gateway.asked.map(({ op }) => op),
+    ['spoken', 'spoken', 'open'],
+  );
+  assert.deepEqual(told(gateway), ['a 2', 'b 3']);
+});
+
+function told({ asked }: GatewayLines): string[] {
+  return asked.filter(({ op }) => op === 'spoken').map(({ group, at_ms }) => `${group} ${at_ms}`);
+}

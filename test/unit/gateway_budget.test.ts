@@ -132,3 +132,145 @@ describe('the budget of a day', () => {
     assert.match(refused(reserve({ usd_per_day: 2 }, amount(0))), /has used/);
   });
 });
+
+describe('the budget of an hour in which nobody speaks', () => {
+  const ONE = { usd_per_idle_hour: 1 };
+  const amount = (dollars: number): Amount => ({ cost_micros: dollars * 1e6, tokens: 0 });
+
+  /** `before`: what the audit has of a time, in dollars. */
+  function idle(before: (since_ms: number) => number = () => 0) {
+    let now = NOON;
+    const warnings: string[] = [];
+    const kept = new Budgets(
+      { now: () => now } as never,
+      (_group, since_ms) => ({ ...amount(before(since_ms)), requests: 0 }),
+      (subject, text) => warnings.push(`${subject}: ${text}`),
+    );
+    const reserve = (asked = 0, budget: object = ONE) => kept.reserve('g', budget, amount(asked));
+    return {
+      ...{ kept, reserve, warnings },
+      run: (dollars: number, budget: object = ONE): void => {
+        const answer = reserve(5, budget);
+        assert.ok(!('reason' in answer), 'it was let out');
+        kept.settle(answer as Reservation, amount(dollars));
+      },
+      pass: (ms: number) => (now += ms),
+      spoken: (ago_ms = 0) => kept.spoken('g', now - ago_ms),
+      /** Whether a request would be; it does not leave. */
+      isRefused: (asked = 0): boolean => {
+        const answer = reserve(asked);
+        if (!('reason' in answer)) kept.settle(answer as Reservation, amount(0));
+        return 'reason' in answer;
+      },
+    };
+  }
+
+  test('refuses when it is used up, in a sentence, and tells the owner once', () => {
+    const { reserve, run, warnings } = idle();
+    run(0.6);
+    run(0.6);
+    const answer = reserve();
+    assert.deepEqual(answer, {
+      ...{
+        allow: false,
+        status: 402,
+        rule: 'budget',
+        try: 'wait until somebody speaks to you, or ask your operator for more',
+      },
+      reason: 'the group has used its 1.00 US dollars of an hour in which nobody speaks to it',
+    });
+    reserve();
+    assert.deepEqual(warnings, [
+      'g idle: The group g has used its 1.00 US dollars of an hour in which nobody speaks to it. It goes on when somebody does.',
+    ]);
+  });
+
+  test('counts what was used, not what was reserved', () => {
+    const { run, isRefused } = idle();
+    for (const dollars of [0.3, 0.3, 0.3]) run(dollars);
+    assert.ok(!isRefused());
+  });
+
+  test('holds what runs: beside it, only what fits', () => {
+    const { kept, reserve, isRefused } = idle();
+    const running = reserve(0.8) as Reservation;
+    assert.match(JSON.stringify(reserve(0.3)), /reserved by requests that run/);
+    kept.settle(running, amount(0.1));
+    assert.equal(isRefused(0.3), false);
+  });
+
+  test('goes on from the moment at which somebody speaks, and counts anew from there', () => {
+    const { run, isRefused, spoken, pass, warnings } = idle();
+    run(1);
+    assert.ok(isRefused());
+    pass(2000);
+    spoken();
+    assert.ok(!isRefused());
+    run(1);
+    assert.ok(isRefused());
+    assert.equal(warnings.length, 2, 'another silence is told again');
+  });
+
+  test('what was used before somebody spoke does not count, what was used after it does, however late it is told', () => {
+    const { run, isRefused, spoken, pass } = idle();
+    run(0.9);
+    pass(10_000);
+    run(0.9);
+    pass(5000);
+    spoken(10_000);
+    assert.ok(!isRefused());
+    run(0.1);
+    assert.ok(isRefused());
+  });
+
+  test('an older word and one of a time to come change nothing', () => {
+    const { run, isRefused, spoken, pass } = idle();
+    run(1);
+    pass(60_000);
+    spoken();
+    spoken(90_000);
+    assert.ok(!isRefused());
+    spoken(-HOUR_MS);
+    pass(1000);
+    run(1);
+    assert.ok(isRefused());
+  });
+
+  test('is the last hour where nobody speaks: what is older is forgotten', () => {
+    const { run, isRefused, pass } = idle();
+    run(0.5);
+    pass(HOUR_MS / 2);
+    run(0.5);
+    assert.ok(isRefused());
+    pass(HOUR_MS / 2);
+    assert.ok(isRefused(), 'the hour is not over to the second');
+    pass(1000);
+    assert.ok(!isRefused());
+  });
+
+  test('a restart opens no window: what the audit has of the last hour counts until somebody is known to have spoken', () => {
+    const asked: number[] = [];
+    const audit = (since_ms: number): number => {
+      asked.push(since_ms);
+      return since_ms === NOON - HOUR_MS ? 1 : 0.2;
+    };
+    assert.ok(idle(audit).isRefused());
+    const told = idle(audit);
+    told.spoken(60_000);
+    assert.ok(!told.isRefused());
+    assert.deepEqual(asked.slice(-1), [NOON - 60_000]);
+    told.run(0.8);
+    assert.ok(told.isRefused());
+  });
+
+  test('an audit that cannot be read refuses', () => {
+    const unreadable = (since_ms: number): number => (since_ms === NOON - HOUR_MS ? assert.fail('disk') : 0);
+    assert.throws(() => idle(unreadable).reserve(), /disk/);
+  });
+
+  test('a group without it is not held by it', () => {
+    const { run, reserve } = idle();
+    run(3, {});
+    assert.ok(!('reason' in reserve(1, {})));
+  });
+});

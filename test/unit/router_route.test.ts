@@ -22,6 +22,8 @@ interface Routing {
   session: SessionRow;
   /** Sessions that were woken and chats that were delivered to, in order. */
   woken: string[];
+  /** Groups that were spoken to. */
+  spoken: string[];
   intake: Intake;
   blobs: string;
 }
@@ -33,13 +35,13 @@ async function routing(context: TestContext): Promise<Routing> {
   const blobs = temporaryFolder(context);
   const router = new Router(ledger, systemClock, blobs);
   const woken: string[] = [];
-  const intake = new Intake(
-    ledger,
-    router,
-    (id) => woken.push(`session ${id}`),
-    (chat) => woken.push(`chat ${chat}`),
-  );
-  return { ledger, router, session, woken, intake, blobs };
+  const spoken: string[] = [];
+  const intake = new Intake(ledger, router, {
+    wake: (id) => woken.push(`session ${id}`),
+    deliver: (chat) => woken.push(`chat ${chat}`),
+    spoken: (group) => spoken.push(group),
+  });
+  return { ledger, router, session, woken, spoken, intake, blobs };
 }
 
 let made = 0;
@@ -245,4 +247,19 @@ test('a chat that can be reached again is delivered to; one that nobody knows is
   intake.sinkOf('other').reachable('main');
   intake.sinkOf('local').reachable('main');
   assert.deepEqual(woken, [`chat ${session.chat_id}`]);
+});
+
+test('a group is spoken to by whoever may, once for each message, and also when its queue is full', async (context) => {
+  const { ledger, intake, spoken, session } = await routing(context);
+  const sink = intake.sinkOf('local');
+  const first = message();
+  await sink.accept(first);
+  await sink.accept(first);
+  await sink.accept(message({ sender: { handle: 'mallory', name: 'Mallory' } }));
+  assert.deepEqual(spoken, ['assistant']);
+  await ledger.write('full', (db) => {
+    for (let i = 0; i < SESSION_QUEUE_MAX; i += 1) queueMessage(db, session, `text ${i}`);
+  });
+  await sink.accept(message());
+  assert.deepEqual(spoken, ['assistant', 'assistant']);
 });
