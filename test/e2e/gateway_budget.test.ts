@@ -72,13 +72,14 @@ test('tokens and dollars are counted as the reply says, and the owner hears of e
   model.script = () => ({ text: 'hi', usage: { input: 300_000, output: 20_000 } });
   const socket = await open('spender', 'usd_per_day: 12');
   assert.deepEqual([await statusOf(socket), await statusOf(socket), await statusOf(socket)], [200, 200, 402]);
+  // An answer on the socket of the events: they are all here then.
+  const rows = await gateway.audit(host, `s${sessions}`);
   assert.deepEqual(
     events
       .filter(({ kind }) => kind === 'budget')
       .map(({ subject }) => subject?.replace(/^spender \d{4}-\d\d-\d\d /, '')),
     ['50 %', '100 %'],
   );
-  const rows = await gateway.audit(host, `s${sessions}`);
   // The reply names a model that no table has: the dearest counts.
   assert.deepEqual(
     rows.map((row) => row.cost_micros),
