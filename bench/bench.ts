@@ -5,11 +5,13 @@ import { engineSocket } from '../src/runtimes/engine.ts';
 import { isInstalled } from '../src/sessions/harnesses.ts';
 import { countTrustedLines, KERNEL_LINES_MAX, TRUSTED_LINES_MAX } from '../test/count_lines.ts';
 import { abuseFigures } from './abuse.ts';
+import { auditFigures } from './audit.ts';
 import { bareClaudeMs } from './bare_claude.ts';
 import { gatewayFigures } from './gateway.ts';
 import { Install } from './install.ts';
 import { coldLatency, latencyAt, sustainedRate, warmLatency } from './messages.ts';
 import { idleMemory, modelFigures, recoveryTimes, sessionMemory } from './resources.ts';
+import { serviceFigures } from './services.ts';
 
 /**
  * `glass bench`: the numbers that this project promises, measured on this machine, in throw-away installs with real
@@ -33,6 +35,12 @@ function add(what: string, value: number, unit: string, max: number, atLeast = f
   process.stderr.write(
     `${met === null ? '?' : met ? '✓' : '✗'} ${what.padEnd(58)} ${row.value.padStart(14)}   ${row.target}\n`,
   );
+}
+
+/** A figure without a target. */
+function note(what: string, value: number, unit: string): void {
+  rows.push({ what, value: `${value} ${unit}`, target: '–', met: null });
+  process.stderr.write(`  ${what.padEnd(58)} ${`${value} ${unit}`.padStart(14)}\n`);
 }
 
 function progress(text: string): void {
@@ -99,13 +107,8 @@ async function harnessFigures(
   const figures = await modelFigures(harness, settle_ms);
   add(`bytes of the first model request for "hello", ${harness}`, figures.first_request_bytes, 'B', bytesMax);
   add(`idle session resident, ${harness}`, figures.idle_mb, 'MB', memoryMax);
-  rows.push({
-    what: `warm message → model request, ${harness}, p50`,
-    value: `${figures.warm_to_request_ms} ms`,
-    target: '–',
-    met: null,
-  });
-  rows.push({ what: `cold message → reply, ${harness}`, value: `${figures.cold_reply_ms} ms`, target: '–', met: null });
+  note(`warm message → model request, ${harness}, p50`, figures.warm_to_request_ms, 'ms');
+  note(`cold message → reply, ${harness}`, figures.cold_reply_ms, 'ms');
   if (harness === 'claude') {
     const bare = await bareClaudeMs();
     add(
@@ -115,8 +118,6 @@ async function harnessFigures(
       10,
     );
   }
-  for (const row of rows.filter((known) => known.target === '–' && known.what.includes(harness)))
-    process.stderr.write(`  ${row.what.padEnd(58)} ${row.value.padStart(14)}\n`);
 }
 
 /** A ratio within one run: what else the machine does meets both sides of it. */
@@ -125,6 +126,19 @@ async function abuseRows(): Promise<void> {
   progress('a quiet session’s replies while another one misbehaves');
   for (const { abuse, ratio } of await abuseFigures())
     add(`warm p95 beside ${abuse}, against a quiet one`, ratio, '×', 2);
+}
+
+async function serviceRows(): Promise<void> {
+  progress('a service through a tunnel against the service itself, in turns');
+  const service = await serviceFigures();
+  add('service request in a tunnel, added latency, p50', service.added_p50_ms, 'ms', 0.5);
+  add('service request in a tunnel, added latency, p99', service.added_p99_ms, 'ms', 3);
+  add('event of a service’s stream, added delay, p50', service.event_added_p50_ms, 'ms', 1);
+  add('event of a service’s stream, added delay, p95', service.event_added_p95_ms, 'ms', 1);
+  add('gateway resident at most: 16 connections, 100 MB each way', service.peak_mb, 'MB', 256);
+  const audit = await auditFigures();
+  note('record of a request, both transactions, p50', audit.normal.p50, 'ms');
+  note('  … with synchronous FULL', audit.full.p50, 'ms');
 }
 
 const began = performance.now();
@@ -144,6 +158,7 @@ add(
   '×',
   2,
 );
+await serviceRows();
 const lines = countTrustedLines();
 add('trusted code, kernel', lines.kernel, 'lines', KERNEL_LINES_MAX);
 add('trusted code, all', lines.all, 'lines', TRUSTED_LINES_MAX);

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { Agent, request } from 'node:http';
+import { Agent, type RequestOptions, request } from 'node:http';
 import { dirname, join } from 'node:path';
 import { GatewayProcess } from '../test/fakes/gateway_process.ts';
 import { startModel } from '../test/fakes/model.ts';
@@ -23,9 +23,11 @@ const WARM_REQUESTS = 2000;
 const REQUESTS = 2000;
 const BODY = JSON.stringify({ model: 'scripted', max_tokens: 100, messages: [{ role: 'user', content: 'hello' }] });
 
+type Target = RequestOptions & { headers?: Record<string, string> };
+
 /** One of the ways that a request can take. */
-interface Way {
-  target: { host?: string; port?: number; socketPath?: string; path: string };
+export interface Way {
+  target: Target;
   agent: Agent;
   times: number[];
 }
@@ -70,18 +72,18 @@ export async function gatewayFigures(): Promise<GatewayFigures> {
   }
 }
 
-function way(target: Way['target']): Way {
-  return { target, agent: new Agent({ keepAlive: true, maxSockets: 1 }), times: [] };
+export function way(target: Target, agent = new Agent({ keepAlive: true, maxSockets: 1 })): Way {
+  return { target, agent, times: [] };
 }
 
-async function inTurns(ways: Way[], requests: number): Promise<void> {
+export async function inTurns(ways: Way[], requests: number): Promise<void> {
   for (let i = 0; i < requests; i += 1) for (const each of ways) each.times.push(await timed(each));
 }
 
 function timed({ target, agent }: Way): Promise<number> {
   const began = performance.now();
   return new Promise((resolve, reject) => {
-    const headers = { 'content-type': 'application/json', 'content-length': BODY.length };
+    const headers = { ...target.headers, 'content-type': 'application/json', 'content-length': BODY.length };
     const sent = request({ ...target, agent, method: 'POST', headers }, (response) => {
       response.resume();
       response.on('end', () => resolve(performance.now() - began));
