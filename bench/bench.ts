@@ -28,6 +28,9 @@ interface Row {
 
 const rows: Row[] = [];
 
+/** Messages a second that are promised. */
+const RATE_MIN = 300;
+
 function add(what: string, value: number, unit: string, max: number, atLeast = false): void {
   const met = Number.isNaN(value) ? null : atLeast ? value >= max : value <= max;
   const row = { what, value: `${value} ${unit}`, target: `${atLeast ? '≥' : '≤'} ${max} ${unit}`, met };
@@ -67,10 +70,13 @@ async function probeFigures(): Promise<void> {
   add('cold message → reply, bubblewrap, p50', cold.p50, 'ms', 250);
   add('idle session resident, probe', await sessionMemory(install, 'memory', 500), 'MB', 60);
   const rate = await sustainedRate(install);
-  add('sustained messages per second, 20 sessions', rate.per_second, '/s', 300, true);
-  const half = await latencyAt(install, rate.per_second / 2);
-  add('warm message → reply at half that rate, p50', half.p50, 'ms', 5);
-  add('warm message → reply at half that rate, p95', half.p95, 'ms', 20);
+  add('sustained messages per second, 20 sessions', rate.per_second, '/s', RATE_MIN, true);
+  const half = await latencyAt(install, RATE_MIN / 2);
+  add('warm message → reply at half of the promised rate, p50', half.p50, 'ms', 5);
+  add('warm message → reply at half of the promised rate, p95', half.p95, 'ms', 20);
+  const busy = await latencyAt(install, rate.per_second / 2);
+  note('warm message → reply at half of the measured rate, p50', busy.p50, 'ms');
+  note('warm message → reply at half of the measured rate, p95', busy.p95, 'ms');
   const recovery = await recoveryTimes(install);
   add('host kill −9 → ready again', recovery.host_ready_ms, 'ms', 1000);
   add('sandbox kill −9 → turn running again', recovery.turn_running_again_ms, 'ms', 1000);

@@ -61,9 +61,13 @@ async function opened(
   return { hatch, ...found };
 }
 
-/** A peer on the hatch: what it heard, and its end. */
-async function peer(path: string): Promise<{ socket: Socket; heard: unknown[]; closed: Promise<void> }> {
+/** A peer on the hatch: what it heard, and its end. It ends with the test, which might fail and leave it open. */
+async function peer(
+  context: TestContext,
+  path: string,
+): Promise<{ socket: Socket; heard: unknown[]; closed: Promise<void> }> {
   const socket = connect(path);
+  context.after(() => socket.destroy());
   const heard: unknown[] = [];
   socket.on(
     'data',
@@ -75,7 +79,7 @@ async function peer(path: string): Promise<{ socket: Socket; heard: unknown[]; c
   );
   socket.on('error', () => {});
   const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
-  await new Promise<void>((resolve) => socket.once('connect', resolve));
+  await Promise.race([new Promise<void>((resolve) => socket.once('connect', resolve)), closed]);
   return { socket, heard, closed };
 }
 
@@ -92,7 +96,7 @@ function header(bytes: number): Buffer {
 
 test('hello is answered with welcome, then frames come in order', async (context) => {
   const { path, frames, hatch, ends } = await opened(context);
-  const { socket, heard } = await peer(path);
+  const { socket, heard } = await peer(context, path);
   socket.write(
     Buffer.concat(
       [HELLO, { t: 'ready', steer: true, resumed: false }, { t: 'taken', turn: 1, ids: [1] }].map(encodeFrame),
@@ -129,7 +133,7 @@ for (const [name, before, bytes, reason] of ENDED) {
     const { path, ended, ends } = await opened(context, (frame) =>
       'turn' in frame && frame.turn === 4711 ? 'a frame "done" of a turn that does not run' : null,
     );
-    const { socket, closed } = await peer(path);
+    const { socket, closed } = await peer(context, path);
     socket.write(Buffer.concat([...before.map(encodeFrame), bytes, encodeFrame(HELLO)]));
     assert.match(await ended, reason);
     await closed;
@@ -140,7 +144,7 @@ for (const [name, before, bytes, reason] of ENDED) {
 
 test('a deeply nested input ends the hatch, not the host', async (context) => {
   const { path, ended } = await opened(context);
-  const { socket } = await peer(path);
+  const { socket } = await peer(context, path);
   const depth = 300_000;
   const body = Buffer.from(
     `{"t":"call","call":1,"turn":1,"tool":"x","input":${'['.repeat(depth)}${']'.repeat(depth)}}`,
@@ -151,11 +155,11 @@ test('a deeply nested input ends the hatch, not the host', async (context) => {
 
 test('a second connection is refused and recorded, while the first goes on', async (context) => {
   const { path, refused, frames, ends } = await opened(context);
-  const first = await peer(path);
+  const first = await peer(context, path);
   first.socket.write(encodeFrame(HELLO));
   await until(() => first.heard.length === 1);
   for (let i = 0; i < 3; i += 1) {
-    const second = await peer(path);
+    const second = await peer(context, path);
     second.socket.write(encodeFrame(HELLO));
     await second.closed;
     assert.deepEqual(second.heard, []);
@@ -168,7 +172,7 @@ test('a second connection is refused and recorded, while the first goes on', asy
 
 test('a flood of frames ends the hatch after so many in a second', async (context) => {
   const { path, frames, ended } = await opened(context);
-  const { socket } = await peer(path);
+  const { socket } = await peer(context, path);
   const frame = encodeFrame({ t: 'tool', turn: 1, tool: 'x', ok: true, ms: 0, summary: '' });
   socket.write(Buffer.concat([encodeFrame(HELLO), ...Array(FRAMES_PER_SECOND_MAX + 500).fill(frame)]));
   assert.match(await ended, /more than 2000 frames a second/);
@@ -177,7 +181,7 @@ test('a flood of frames ends the hatch after so many in a second', async (contex
 
 test('a peer that does not read is ended at the backlog, and what is sent after that is dropped', async (context) => {
   const { path, hatch, ended, ends } = await opened(context);
-  const { socket, heard } = await peer(path);
+  const { socket, heard } = await peer(context, path);
   socket.write(encodeFrame(HELLO));
   await until(() => heard.length === 1);
   socket.pause();
@@ -199,7 +203,7 @@ for (const [name, leave] of [
 ] as const) {
   test(`a peer that ${name} ends the hatch`, async (context) => {
     const { path, ended, ends } = await opened(context);
-    const { socket } = await peer(path);
+    const { socket } = await peer(context, path);
     socket.write(encodeFrame(HELLO));
     leave(socket);
     assert.equal(await ended, 'the sandbox closed the hatch');
@@ -209,7 +213,7 @@ for (const [name, leave] of [
 
 test('frames behind the one that ended the hatch are not heard', async (context) => {
   const { path, frames, ended } = await opened(context, (frame) => (frame.t === 'taken' ? 'out of place' : null));
-  const { socket } = await peer(path);
+  const { socket } = await peer(context, path);
   socket.write(Buffer.concat([HELLO, { t: 'taken', turn: 1, ids: [] }, DONE, DONE].map(encodeFrame)));
   assert.equal(await ended, 'out of place');
   await new Promise((resolve) => setTimeout(resolve, 50));
