@@ -54,7 +54,7 @@ const OPS = gatewayRequest.options.map((option) => option.shape.op.value);
 test('no operation of the host’s socket gives away the value of a secret, but for the token of a channel', async () => {
   const session = 's1';
   const socket = gateway.paths.session(session).egress;
-  const fields = { session, group: 'assistant', policy, socket, from_ms: 0, to_ms: 1, since_ms: 0, limit: 1 };
+  const fields = { session, group: 'assistant', policy, socket, from_ms: 0, to_ms: 1, since_ms: 0, at_ms: 0, limit: 1 };
   const decision = { anchors: [], hold: 'none', body_sha256: policy, allow: true, reason: '' };
   for (const op of OPS.filter((one) => one !== 'release')) {
     const { shape } = gatewayRequest.options.find((option) => option.shape.op.value === op)!;
@@ -64,7 +64,7 @@ test('no operation of the host’s socket gives away the value of a secret, but 
   }
   assert.deepEqual(
     [...OPS].sort(),
-    ['audit', 'check', 'close', 'decide', 'log', 'names', 'open', 'release', 'usage'],
+    ['audit', 'check', 'close', 'decide', 'log', 'names', 'open', 'release', 'spoken', 'usage'],
     'each one is looked at here',
   );
 });
