@@ -132,7 +132,8 @@ export async function secretRotate(args: string[], paths: Paths, io: Io): Promis
   const { rewrapped, damaged, left } = await ask<VaultAnswers['rotate']>(paths, { op: 'rotate' });
   if (io.json) io.out(JSON.stringify({ rewrapped, damaged, left }));
   else {
-    io.out(`${rewrapped} values are under a new key, and the old key is out of use: a backup needs the new one`);
+    const values = rewrapped === 1 ? '1 value is' : `${rewrapped} values are`;
+    io.out(`${values} under a new key, and the old key is out of use: a backup needs the new one`);
     if (damaged > 0) io.out(`${damaged} values cannot be opened, before as after: set them again`);
     if (left !== null) io.out(`Left to you: ${left}`);
   }
