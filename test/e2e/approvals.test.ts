@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import type { GatewayEvent, HoldEvent } from '../../src/protocol/gateway.ts';
-import { AttackBench, type Held } from '../fakes/egress_attacks.ts';
+import { AttackBench, type Held } from '../fakes/attack_bench.ts';
 import { until } from '../fakes/install.ts';
 import { PatchedTree } from '../fakes/patched_tree.ts';
 import { askService } from '../fakes/tunnel.ts';

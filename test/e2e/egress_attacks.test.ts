@@ -4,7 +4,7 @@ import { createConnection } from 'node:net';
 import { after, before, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { ATTACKS as HTTP_ATTACKS } from '../fakes/approval_attacks.ts';
-import { AttackBench, expectedOf, SECRET } from '../fakes/egress_attacks.ts';
+import { AttackBench, expectedOf, SECRET } from '../fakes/attack_bench.ts';
 import { askService, connectTo, openTunnel, rawInTunnel } from '../fakes/tunnel.ts';
 import { WEBSOCKET_ATTACKS } from '../fakes/websocket_attacks.ts';
 

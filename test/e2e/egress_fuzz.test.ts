@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createConnection, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { connect as tlsConnect } from 'node:tls';
-import { AttackBench, SECRET } from '../fakes/egress_attacks.ts';
+import { AttackBench, SECRET } from '../fakes/attack_bench.ts';
 import { fuzzOf, Mutations } from '../fakes/mutations.ts';
 import { randomOf } from '../fakes/random.ts';
 import { askService, connectTo } from '../fakes/tunnel.ts';

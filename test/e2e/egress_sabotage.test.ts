@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ATTACKS as HTTP_ATTACKS } from '../fakes/approval_attacks.ts';
-import { type Attack, AttackBench, expectedOf } from '../fakes/egress_attacks.ts';
+import { type Attack, AttackBench, expectedOf } from '../fakes/attack_bench.ts';
 import { type Patch, PatchedTree } from '../fakes/patched_tree.ts';
 import { WEBSOCKET_ATTACKS } from '../fakes/websocket_attacks.ts';
 

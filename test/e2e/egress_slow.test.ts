@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createConnection, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
-import { AttackBench } from '../fakes/egress_attacks.ts';
+import { AttackBench } from '../fakes/attack_bench.ts';
 import { type Patch, PatchedTree } from '../fakes/patched_tree.ts';
 import { askService, connectTo, openTunnel } from '../fakes/tunnel.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { SESSION_REQUESTS_MAX } from '../../src/base/limits.ts';
-import { AttackBench, SECRET } from '../fakes/egress_attacks.ts';
+import { AttackBench, SECRET } from '../fakes/attack_bench.ts';
 import { until } from '../fakes/install.ts';
 import { PatchedTree } from '../fakes/patched_tree.ts';
 import { askService, openTunnel } from '../fakes/tunnel.ts';

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { type Attack, type Held, REQUEST_ATTACKS, SECRET } from './egress_attacks.ts';
+import { type Attack, type Held, SECRET } from './attack_bench.ts';
+import { REQUEST_ATTACKS } from './egress_attacks.ts';
 import { until } from './install.ts';
 import { bearerFor } from './upstream.ts';
 

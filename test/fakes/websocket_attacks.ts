@@ -1,4 +1,4 @@
-import { type Attack, SECRET } from './egress_attacks.ts';
+import { type Attack, SECRET } from './attack_bench.ts';
 import { type FrameOptions, frame, handshake, KEY } from './websocket.ts';
 
 /** Hostile handshakes and frames, in the words of the other table. */
