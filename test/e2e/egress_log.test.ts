@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import { after, afterEach, before, test } from 'node:test';
 import type { AuditChecked, LoggedRequest } from '../../src/evidence/egress_log.ts';
+import type { Anchor } from '../../src/protocol/gateway.ts';
+import { ask as askGateway, GatewayProcess } from '../fakes/gateway_process.ts';
 import { until } from '../fakes/install.ts';
+import { PatchedTree } from '../fakes/patched_tree.ts';
 import { ask, type ScriptedInstall, scriptedInstall } from '../fakes/scripted_group.ts';
 
 /** The record of what groups asked for: shown with turns, checked against the ledger, and what shows that it was changed. */
@@ -95,3 +98,24 @@ test('what an edited file would change of egress is shown, and nothing else of i
     ['gains egress GET api.example.com/items'],
   );
 });
+
+for (const [when, patches] of [
+  ['when a session opens', []],
+  ['while requests are made', [['src/base/limits.ts', 'AUDIT_ANCHOR_MS = MINUTE_MS', 'AUDIT_ANCHOR_MS = 50']]],
+] as const) {
+  test(`the head of the chain goes to the host ${when}`, async (context) => {
+    using tree = new PatchedTree(patches);
+    const gateway = new GatewayProcess({}, tree.root);
+    context.after(() => gateway.dispose());
+    await gateway.start();
+    const anchors: Anchor[] = [];
+    const host = await gateway.host((event) => {
+      if ((event as { event: string }).event === 'anchor') anchors.push(event as Anchor);
+    });
+    const policy = gateway.group('assistant', 'harness: probe\n');
+    const socket = await gateway.open(host, 's1', 'assistant', policy);
+    assert.equal((await askGateway(socket, '/nothing')).status, 403);
+    if (patches.length === 0) await gateway.open(host, 's2', 'assistant', policy);
+    await until('an anchor', async () => assert.equal(anchors.at(-1)?.seq, 2));
+  });
+}

@@ -210,6 +210,17 @@ test('an endpoint that sends the secret back does not get it to the agent, and t
   assert.ok(!JSON.stringify(events).includes(SECRET));
 });
 
+test('a secret that comes back in a header alone is counted and told as well', async () => {
+  events.length = 0;
+  answerRaw(
+    (response) => void response.writeHead(200, { 'x-echo': `k=${SECRET}`, 'content-type': 'text/plain' }).end(),
+  );
+  const reply = await ask(socket, MESSAGES, { body: HELLO });
+  assert.equal(reply.headers['x-echo'], `k=${'*'.repeat(SECRET.length)}`);
+  await gateway.audit(host, 's1');
+  assert.ok(events.some((event) => (event as { kind?: string }).kind === 'secret_echo'));
+});
+
 for (const status of ['401', '402', '429', '500'] as const) {
   test(`a ${status} of the endpoint is the agent's ${status}`, async () => {
     model.mode = status;
