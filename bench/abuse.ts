@@ -36,9 +36,10 @@ const ABUSES: Record<string, string> = {
 /** Tool reports at half of the allowed rate; each is a row of the ledger. */
 const frames = (
   turn: number,
-): string => `let left = ${Math.round(ABUSE_SECONDS * 1000)}; const each = setInterval(() => {
+): string => `const end = Date.now() + ${ABUSE_SECONDS * 1000}; const each = setInterval(() => {
+  if (Date.now() > end) return clearInterval(each);
   for (let i = 0; i < 10; i += 1) send({ t: 'tool', turn: ${turn}, tool: 'flood', ok: true, ms: 0, summary: 'x'.repeat(200) });
-  if ((left -= 10) <= 0) clearInterval(each); }, 10);`;
+}, 10);`;
 
 /** Lines on the runner's own standard output, which the host reads. */
 const OUTPUT = `const { writeSync } = process.getBuiltinModule('node:fs'); const lines = Buffer.alloc(65536, 'x'.repeat(99) + '\\n');
