@@ -1,6 +1,9 @@
 import { RESEED_BYTES_MAX, RESEED_ENTRIES_MAX } from '../base/limits.ts';
 import type { Db } from './db.ts';
 
+/** Entries that are taken into the index of words at once: one by one costs a fifth of all that a message writes. */
+export const WORDS_BATCH = 64;
+
 export type TranscriptRole = 'person' | 'agent' | 'tool' | 'notice';
 
 export interface TranscriptEntry {
@@ -20,7 +23,7 @@ export function addEntry(
   author: string,
   text: string,
 ): number {
-  return db.insert(
+  const id = db.insert(
     'INSERT INTO transcript (session_id, turn_id, role, author, text, unseen, at_ms) VALUES (?, ?, ?, ?, ?, ?, ?)',
     sessionId,
     turnId,
@@ -30,6 +33,14 @@ export function addEntry(
     role === 'notice' ? 1 : 0,
     now,
   );
+  if (id % WORDS_BATCH === 0) indexWords(db);
+  return id;
+}
+
+/** Takes what has been said since the last time into the index of words; at most about `WORDS_BATCH` entries. */
+function indexWords(db: Db): void {
+  const last = db.get<{ id: number | null }>('SELECT max(id) AS id FROM transcript_text_docsize')?.id ?? 0;
+  db.run('INSERT INTO transcript_text (rowid, text) SELECT id, text FROM transcript WHERE id > ?', last);
 }
 
 /** Notices (a rejected send, say) that the agent has not been shown by a turn that settled. */
@@ -54,7 +65,7 @@ export function recentEntries(db: Db, sessionId: number): TranscriptEntry[] {
   return withinBytes(newestFirst, RESEED_BYTES_MAX).reverse();
 }
 
-/** Full-text search over everything a group has said and heard. The words are matched literally. */
+/** Full-text search over everything a group has said and heard. The words are matched literally. Writes to the index. */
 export function searchGroup(db: Db, group: string, words: string, limit: number): TranscriptEntry[] {
   const query = words
     .split(/[\s\0]+/)
@@ -62,6 +73,7 @@ export function searchGroup(db: Db, group: string, words: string, limit: number)
     .map((word) => `"${word.replaceAll('"', '""')}"`)
     .join(' ');
   if (query === '') return [];
+  indexWords(db);
   return db.all<TranscriptEntry>(
     `SELECT t.id, t.role, t.author, t.text, t.at_ms FROM transcript_text x
        JOIN transcript t ON t.id = x.rowid JOIN sessions s ON s.id = t.session_id

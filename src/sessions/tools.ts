@@ -94,7 +94,7 @@ async function runTool(
     case 'history_search':
       return withInput(INPUTS.history_search, input, async (args) => ({
         ok: true,
-        value: history(services.ledger.db, context.session, args.words),
+        value: await services.ledger.write('search', (db) => history(db, context.session, args.words)),
       }));
     default:
       return refused(`there is no tool "${tool.slice(0, 60)}"`);

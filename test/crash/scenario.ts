@@ -121,6 +121,9 @@ async function desk(world: World): Promise<void> {
   await eventually('the operator says something', () =>
     world.control.call('say', { chat: 'desk', text: 'desk', key: 'desk-1' }),
   );
+  await eventually('the operator has something searched for', () =>
+    world.control.call('say', { chat: 'desk', text: 'search desk', key: 'desk-2' }),
+  );
   await eventually('the operator has seen the alerts', () => world.control.call('clear_alerts'));
 }
 

@@ -3,7 +3,14 @@ import { type TestContext, test } from 'node:test';
 import { RESEED_BYTES_MAX, RESEED_ENTRIES_MAX } from '../../src/base/limits.ts';
 import type { Db } from '../../src/ledger/db.ts';
 import type { SessionRow } from '../../src/ledger/sessions.ts';
-import { addEntry, markNoticesSeen, recentEntries, searchGroup, unseenNotices } from '../../src/ledger/transcript.ts';
+import {
+  addEntry,
+  markNoticesSeen,
+  recentEntries,
+  searchGroup,
+  unseenNotices,
+  WORDS_BATCH,
+} from '../../src/ledger/transcript.ts';
 import { freshLedger, seedChat } from '../fakes/ledger_kit.ts';
 
 async function seeded(context: TestContext): Promise<{ db: Db; session: SessionRow }> {
@@ -28,6 +35,18 @@ test('a search finds every word, newest first, in this group only', async (conte
   assert.deepEqual(search(db, 'fox blue'), []);
   assert.deepEqual(search(db, 'fox', 'stranger'), ['the red fox of another group']);
   assert.deepEqual(search(db, 'fox', ''), []);
+});
+
+test('a search finds what was said a moment ago and long ago, whether its words are in the index yet or not', async (context) => {
+  const { db, session } = await seeded(context);
+  const indexed = () => db.get<{ n: number }>('SELECT count(*) AS n FROM transcript_text_docsize')!.n;
+  for (let i = 1; i <= WORDS_BATCH + 10; i += 1) say(db, session, `word${i}`);
+  assert.equal(indexed(), WORDS_BATCH, 'they are taken in by batches');
+  for (const i of [1, WORDS_BATCH, WORDS_BATCH + 1, WORDS_BATCH + 10])
+    assert.deepEqual(search(db, `word${i}`), [`word${i}`]);
+  assert.equal(indexed(), WORDS_BATCH + 10);
+  say(db, session, 'the last one');
+  assert.deepEqual(search(db, 'last'), ['the last one']);
 });
 
 test('operators of the search language are words like others', async (context) => {
