@@ -199,11 +199,11 @@ function makeFlow(base: Base) {
     claim: (db, chat) => delivery.claim(db, chat),
     textMax: (session: SessionRow) => textMax(chatById(ledger.db, session.chat_id)?.channel ?? local.name),
   });
-  const intake = new Intake(ledger, new Router(ledger, clock, paths.blobs), {
-    wake: (session) => sessions.wake(session),
-    deliver,
+  const router = new Router(ledger, clock, paths.blobs, {
     spoken: (group) => egress.spoken(group, clock.now()),
+    nudge: (session) => sessions.nudge(session),
   });
+  const intake = new Intake(ledger, router, { wake: (session) => sessions.wake(session), deliver });
   const sweep = new Sweep([sessions, delivery], log);
   return { alert, warm, delivery, egress, approvals, groups, workspaces, planner, proofs, sessions, intake, sweep };
 }

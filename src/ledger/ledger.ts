@@ -23,7 +23,8 @@ type Outcome = { ok: true; value: unknown } | { ok: false; error: unknown };
 
 /**
  * The host's state. Jobs that are waiting when the event loop comes round run in one transaction (group commit): one
- * fsync serves them all, each behind its own savepoint, so that one that throws takes no other with it.
+ * fsync serves them all, each behind its own savepoint, so that one that throws takes no other with it. A job that is
+ * asked for while another runs joins its transaction: the turn that a message begins is on disk together with it.
  * A promise of `write` resolves after the commit: what it says is on disk.
  */
 export class Ledger {
@@ -118,7 +119,8 @@ export class Ledger {
     this.#scheduled = false;
     if (this.#lazy !== null) clearTimeout(this.#lazy);
     this.#lazy = null;
-    while (this.#queue.length > 0) this.#commit(this.#queue.splice(0, GROUP_COMMIT_MAX));
+    const waiting = this.#queue.splice(0);
+    while (waiting.length > 0) this.#commit(waiting.splice(0, GROUP_COMMIT_MAX));
   }
 
   #commit(jobs: Job[]): void {
@@ -127,6 +129,11 @@ export class Ledger {
     try {
       this.db.raw.exec('BEGIN IMMEDIATE');
       outcomes = jobs.map((job) => this.#runOne(job, jobs.length > 1));
+      for (let job = this.#queue.shift(); job !== undefined; job = this.#queue.shift()) {
+        this.#faults.point(`ledger.${job.name}:before`);
+        jobs.push(job);
+        outcomes.push(this.#runOne(job, true));
+      }
       if (!this.db.raw.isTransaction) throw new Error('the transaction was rolled back');
       this.db.raw.exec('COMMIT');
       this.#commits += 1;

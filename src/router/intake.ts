@@ -7,8 +7,6 @@ import type { Router } from './router.ts';
 export interface IntakeEffects {
   wake(session: number): void;
   deliver(chat: number): void;
-  /** Somebody who may has spoken to the group. */
-  spoken(group: string): void;
 }
 
 /** What channels see of the host: each driver gets a sink of its own. Wakes sessions and chats only after the commit. */
@@ -27,8 +25,6 @@ export class Intake {
     return {
       accept: async (message) => {
         const routed = await this.#router.route(channel, message);
-        // First: the gateway is to know before the turn's first request.
-        for (const group of routed.groups) this.#effects.spoken(group);
         for (const session of routed.sessions) this.#effects.wake(session);
         if (routed.notices) this.#effects.deliver(routed.chat);
         return { message: routed.message, repeated: routed.repeated, ignored: routed.ignored };

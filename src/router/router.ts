@@ -22,21 +22,29 @@ export interface Routed extends Accepted {
   chat: number;
   /** Sessions to wake. */
   sessions: number[];
-  /** Groups that were spoken to, by somebody who may. */
-  groups: string[];
   /** Whether something was written for the chat itself (a notice). */
   notices: boolean;
+}
+
+/** What is told within the transaction, before it is known whether it holds. */
+export interface RouterEffects {
+  /** Somebody who may has spoken to the group: the gateway is to know before the turn's first request. */
+  spoken(group: string): void;
+  /** A message waits in the session: if its sandbox is there, the turn begins in the same transaction. */
+  nudge(session: number): void;
 }
 
 export class Router {
   readonly #ledger: Ledger;
   readonly #clock: Clock;
   readonly #blobs: string;
+  readonly #effects: RouterEffects;
 
-  constructor(ledger: Ledger, clock: Clock, blobs: string) {
+  constructor(ledger: Ledger, clock: Clock, blobs: string, effects: RouterEffects) {
     this.#ledger = ledger;
     this.#clock = clock;
     this.#blobs = blobs;
+    this.#effects = effects;
   }
 
   async route(channel: string, incoming: IncomingMessage): Promise<Routed> {
@@ -84,6 +92,7 @@ export class Router {
     if (admission.kind === 'ignore')
       return this.#ignore(db, chat, message, incoming.thread, admission.rule, admission.tell);
     recordEvent(db, this.#clock, 'message.admitted', { message }, { rule: admission.rule });
+    for (const { group_name } of admission.wirings) this.#effects.spoken(group_name);
     const sessions = admission.wirings.flatMap((wiring) => this.#queue(db, message, wiring, incoming.thread));
     return {
       message,
@@ -91,7 +100,6 @@ export class Router {
       ignored: null,
       chat,
       sessions,
-      groups: admission.wirings.map(({ group_name }) => group_name),
       notices: sessions.length < admission.wirings.length,
     };
   }
@@ -99,14 +107,14 @@ export class Router {
   #repeated(db: Db, message: number, incoming: IncomingMessage): Routed {
     recordEvent(db, this.#clock, 'message.repeated', { message }, { dedupe_key: incoming.dedupe_key });
     const ignored = inboundOf(db, message).find((row) => row.state === 'ignored')?.reason ?? null;
-    return { message, repeated: true, ignored, chat: 0, sessions: [], groups: [], notices: false };
+    return { message, repeated: true, ignored, chat: 0, sessions: [], notices: false };
   }
 
   #ignore(db: Db, chat: number, message: number, thread: string, rule: string, tell: string | null): Routed {
     insertInbound(db, this.#clock.now(), message, null, 'ignored', rule);
     recordEvent(db, this.#clock, 'message.ignored', { message }, { rule });
     if (tell !== null) insertNotice(db, this.#clock.now(), chat, thread, message, tell);
-    return { message, repeated: false, ignored: rule, chat, sessions: [], groups: [], notices: tell !== null };
+    return { message, repeated: false, ignored: rule, chat, sessions: [], notices: tell !== null };
   }
 
   /** Queues the message in one session; a full queue refuses it, and says so. */
@@ -131,6 +139,7 @@ export class Router {
     }
     insertInbound(db, now, message, session.id, 'queued', '');
     recordEvent(db, this.#clock, 'message.queued', { message, session: session.id }, { ahead });
+    this.#effects.nudge(session.id);
     return [session.id];
   }
 }

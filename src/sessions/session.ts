@@ -217,16 +217,16 @@ export class Session {
   /** Hands waiting messages to the running turn, where the harness can report what it takes. */
   async #join(): Promise<void> {
     const run = this.#run;
-    if (!this.#steerable || this.#joining || !run?.open) return;
-    this.#joining = true;
     const { clock, ledger } = this.#services;
+    if (!this.#steerable || this.#joining || !run?.open || queuedIn(ledger.db, this.id) === 0) return;
+    this.#joining = true;
     const joined = await this.#insist('join', (db) => (run.running ? joinTurn(db, clock, this.id, run.id) : []));
     this.#joining = false;
     if (joined.length === 0) return;
     run.join(joined);
     const messages = joined.map((message) => frameMessage(message, this.#inbox));
     if (run.running) this.#live?.send({ t: 'steer', turn: run.id, messages });
-    if (queuedIn(ledger.db, this.id) > 0) void this.#join();
+    void this.#join();
   }
 
   #frame(frame: RunnerFrame, began: number): string | null {

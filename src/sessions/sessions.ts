@@ -73,6 +73,12 @@ export class Sessions {
     session.wake();
   }
 
+  /** As `wake`, for a message whose transaction still runs: only a session that has a sandbox takes it up already. */
+  nudge(sessionId: number): void {
+    const session = this.#awake.get(sessionId);
+    if (session !== undefined && session.state !== 'cold') session.wake();
+  }
+
   /** Sessions with waiting messages that nobody has woken; the sweep counts them. */
   forgotten(): number[] {
     return sessionsWithWork(this.#services.ledger.db).filter((id) => {

@@ -49,6 +49,36 @@ test(`a commit takes at most ${GROUP_COMMIT_MAX} jobs, the rest follow at once`,
   assert.equal(ledger.commits - before, 2);
 });
 
+test('what a job asks for joins its transaction, also behind a job that throws', async (context) => {
+  const ledger = await freshLedger(context);
+  const before = ledger.commits;
+  let asked: Promise<unknown>[] = [];
+  await ledger.write('test', (db) => {
+    addGroup(db, 'first');
+    asked = [
+      ledger.write('test', (own) => addGroup(own, 'first')), // breaks a constraint
+      ledger.write('test', (own) => addGroup(own, 'second')),
+    ];
+  });
+  assert.equal(ledger.commits - before, 1);
+  assert.deepEqual(await outcomes(asked), ['rejected', 'fulfilled']);
+  assert.deepEqual(groups(ledger), ['first', 'second']);
+});
+
+test('what a job asks for is lost with its transaction', async (context) => {
+  const ledger = await freshLedger(context);
+  const space = fillDisk(ledger);
+  let asked: Promise<unknown>[] = [];
+  const first = ledger.write('test', (db) => {
+    asked = [ledger.write('test', (own) => addGroup(own, BIG))];
+    addGroup(db, 'first');
+  });
+  assert.deepEqual(await outcomes([first]), ['rejected']);
+  assert.deepEqual(await outcomes(asked), ['rejected']);
+  space();
+  assert.deepEqual(groups(ledger), []);
+});
+
 test('one job that throws takes no other with it, and leaves nothing of itself', async (context) => {
   const ledger = await freshLedger(context);
   const results = await outcomes([

@@ -30,7 +30,7 @@ test('what a message costs does not grow with what was said before it', async (c
     return prepare(sql);
   };
   const delivery = new Delivery(ledger, systemClock, new Map(), noFaults, { alert: () => {}, trouble: () => {} });
-  const router = new Router(ledger, systemClock, temporaryFolder(context));
+  const router = new Router(ledger, systemClock, temporaryFolder(context), { spoken: () => {}, nudge: () => {} });
   const say = (key: string) =>
     router.route('local', {
       dedupe_key: key,

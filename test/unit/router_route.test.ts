@@ -33,13 +33,12 @@ async function routing(context: TestContext): Promise<Routing> {
   const ledger = await freshLedger(context);
   const session = await ledger.write('seed', (db) => seedChat(db));
   const blobs = temporaryFolder(context);
-  const router = new Router(ledger, systemClock, blobs);
   const woken: string[] = [];
   const spoken: string[] = [];
+  const router = new Router(ledger, systemClock, blobs, { spoken: (group) => spoken.push(group), nudge: () => {} });
   const intake = new Intake(ledger, router, {
     wake: (id) => woken.push(`session ${id}`),
     deliver: (chat) => woken.push(`chat ${chat}`),
-    spoken: (group) => spoken.push(group),
   });
   return { ledger, router, session, woken, spoken, intake, blobs };
 }

@@ -26,6 +26,10 @@ async function running(context: TestContext): Promise<Running> {
   return { ...world, sandbox1, turn: sandbox1.turn()!.turn, id, stranger };
 }
 
+function turnsOf(sandbox: FakeSandbox): number[] {
+  return sandbox.heard.flatMap((frame) => (frame.t === 'turn' ? [frame.turn] : []));
+}
+
 function done(turn: number, part: object = {}): object {
   return { t: 'done', turn, outcome: 'answered', text: 'the answer', resume: 'r1', ...part };
 }
@@ -55,6 +59,44 @@ test('an honest turn: taken, done, settled, and the resume point is kept', async
     { ...world.ledger.db.get<object>('SELECT harness, resume FROM sessions WHERE id = ?', world.row.id) },
     { harness: 'probe', resume: 'r1' },
   );
+});
+
+/** A session whose sandbox is there and has nothing to do. */
+async function idle(context: TestContext): Promise<Running> {
+  const world = await running(context);
+  world.sandbox1.send({ t: 'taken', turn: world.turn, ids: [world.id] }, done(world.turn));
+  await eventually(() => world.session.state === 'idle');
+  return world;
+}
+
+test('a message and the turn that it begins in a sandbox that is there are one commit', async (context) => {
+  const { ledger, session, row, sandbox1, turn } = await idle(context);
+  const before = ledger.commits;
+  await ledger.write('accept', (db) => {
+    queueMessage(db, row, 'and now?');
+    session.wake();
+  });
+  assert.equal(ledger.commits - before, 1);
+  assert.deepEqual({ ...ledger.db.get<object>("SELECT id FROM turns WHERE state = 'running'") }, { id: turn + 1 });
+  await eventually(() => turnsOf(sandbox1).length === 2);
+  assert.deepEqual(turnsOf(sandbox1), [turn, turn + 1]);
+});
+
+test('a turn whose message could not be stored never was, and the next message is served', async (context) => {
+  const world = await idle(context);
+  const { ledger, session, row, sandbox1, turn } = world;
+  const pages = Number(Object.values(ledger.db.raw.prepare('PRAGMA page_count').get()!)[0]);
+  ledger.db.raw.exec(`PRAGMA max_page_count = ${pages}`);
+  const refused = ledger.write('accept', (db) => {
+    session.wake();
+    queueMessage(db, row, 'x'.repeat(100_000));
+  });
+  await assert.rejects(refused, { code: 'storage' });
+  ledger.db.raw.exec('PRAGMA max_page_count = 1000000');
+  await eventually(() => session.state === 'idle');
+  assert.deepEqual(turnsOf(sandbox1), [turn], 'the sandbox heard nothing of it');
+  world.say('again');
+  await eventually(() => turnsOf(sandbox1).length === 2);
 });
 
 const FORGED: [name: string, frames: (world: Running) => object[], reason: RegExp][] = [
