@@ -7,7 +7,7 @@ import { join } from 'node:path';
  * Without `GLASS_FAULT` this is one comparison with null.
  *
  * GLASS_FAULT      JSON: {"point":"ledger.settle:before","hit":2,"kill":["host","sandbox"]}
- * GLASS_FAULT_LOG  file that gets the name of each point at its first hit
+ * GLASS_FAULT_LOG  file that gets a line for each kill
  */
 export interface Faults {
   point(name: string): void;
@@ -43,17 +43,12 @@ export function guarded<T>(faults: Faults, name: string, run: () => T): T {
 export function faultsFrom(env: NodeJS.ProcessEnv, pidFolder: string): Faults {
   const text = env['GLASS_FAULT'];
   const logFile = env['GLASS_FAULT_LOG'];
-  if (text === undefined && logFile === undefined) return noFaults;
-  const plan: Plan | null = text === undefined ? null : JSON.parse(text);
-  const seen = new Set<string>();
+  if (text === undefined) return noFaults;
+  const plan: Plan = JSON.parse(text);
   let hits = 0;
   return {
     point(name) {
-      if (logFile !== undefined && !seen.has(name)) {
-        seen.add(name);
-        appendFileSync(logFile, `${name}\n`);
-      }
-      if (plan === null || plan.point !== name) return;
+      if (plan.point !== name) return;
       hits += 1;
       if (hits !== plan.hit) return;
       if (logFile !== undefined) appendFileSync(logFile, `killed ${plan.kill.join('+')} at ${name}\n`);

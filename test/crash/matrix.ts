@@ -7,16 +7,22 @@ import { play, seedLedger } from './scenario.ts';
 import { type FaultPlan, World } from './world.ts';
 
 /**
- * The crash matrix: each run starts a world, plays the scenario, kills what its seed says at the fault point that its
- * seed says, waits until everything has come back by itself, and lets the journal of the platform judge.
+ * The crash matrix: each run starts a world, plays the scenario, kills what its plan says at the fault points that its
+ * plan says, waits until everything has come back by itself, and lets the journal of the platform judge.
  */
 export interface RunPlan {
   seed: number;
-  point: FaultPoint;
-  hit: number;
-  victims: string[];
+  /** Each in a life of its own of the process that passes the point. */
+  faults: Fault[];
   thinker: 'probe' | 'native' | 'claude';
   runtime: 'bubblewrap' | 'docker';
+}
+
+export interface Fault {
+  point: FaultPoint;
+  /** At which pass of the point, of that life. */
+  hit: number;
+  victims: string[];
 }
 
 export interface RunResult {
@@ -24,8 +30,7 @@ export interface RunResult {
   verdict: Verdict | null;
   /** Why the run itself failed: it never came to rest, say. */
   failure: string | null;
-  /** Points that were passed, and kills that happened. */
-  hits: string[];
+  /** Those that happened. */
   kills: string[];
   ms: number;
   home: string;
@@ -42,56 +47,85 @@ const PLANNED = new Set(['ledger.return', 'ledger.stopped']);
 /** Points of which a second hit is rare. */
 const MAX_HIT = 3;
 
-export function planRuns(
-  count: number,
-  options: { claudeShare: number; docker: boolean; doubleShare: number; seed: number },
-): RunPlan[] {
+export interface PlanOptions {
+  claudeShare: number;
+  docker: boolean;
+  doubleShare: number;
+  seed: number;
+}
+
+/**
+ * First a tour in which each point's own process is killed at its first pass, several in a run; then, up to `count`, runs
+ * that kill once, at one point after another, whoever and at whichever pass their seed says.
+ */
+export function planRuns(count: number, options: PlanOptions): RunPlan[] {
   const points = collectPoints(ROOT);
-  return Array.from({ length: count }, (_, index) => {
+  const tour = tourOf(points);
+  return Array.from({ length: Math.max(count, tour.length) }, (_, index) => {
     const seed = options.seed + index;
     const random = randomOf(seed);
-    const point = points[index % points.length]!;
-    const round = Math.floor(index / points.length);
-    const sole =
-      round === 0
-        ? [point.process]
-        : pick([[point.process], ['sandbox-s1'], ['sandbox-s2'], ['host'], ['gateway']], random());
-    const double = round > 0 && random() < options.doubleShare;
-    return {
-      seed,
-      point,
-      hit: round === 0 ? 1 : 1 + Math.floor(random() * MAX_HIT),
-      victims: double
-        ? pick(
-            [
-              ['host', 'gateway'],
-              ['host', 'sandbox-s1'],
-              ['gateway', 'sandbox-s2'],
-            ],
-            random(),
-          )
-        : sole,
-      thinker: round > 0 && random() < options.claudeShare ? 'claude' : 'native',
-      runtime: options.docker && index % 5 === 4 ? 'docker' : 'bubblewrap',
-    };
+    const drawn = points[index % points.length]!;
+    const faults = tour[index] ?? [faultAt(drawn, random, options.doubleShare)];
+    const claude = index >= tour.length && random() < options.claudeShare;
+    const runtime = options.docker && index % 5 === 4 ? 'docker' : 'bubblewrap';
+    return { seed, faults, thinker: claude ? 'claude' : 'native', runtime };
   });
+}
+
+/** One kill of the point's own process, for a point that the tour did not come past in the life that it was planned for. */
+export function planPoint(name: string, seed: number): RunPlan {
+  const point = collectPoints(ROOT).find((each) => each.name === name)!;
+  return { seed, faults: [firstPass(point)], thinker: 'native', runtime: 'bubblewrap' };
+}
+
+const firstPass = (point: FaultPoint): Fault => ({ point, hit: 1, victims: [point.process] });
+
+/** Two lives of each of the two processes, so that four points are done in the time of one. */
+function tourOf(points: FaultPoint[]): Fault[][] {
+  const [host, gateway] = (['host', 'gateway'] as const).map((process) =>
+    points.filter((point) => point.process === process),
+  );
+  const runs = Math.ceil(Math.max(host!.length, gateway!.length) / 2);
+  return Array.from({ length: runs }, (_, i) =>
+    [host![i], host![i + runs], gateway![i], gateway![i + runs]].flatMap((point) =>
+      point === undefined ? [] : [firstPass(point)],
+    ),
+  );
+}
+
+function faultAt(point: FaultPoint, random: () => number, doubleShare: number): Fault {
+  const one = pick([[point.process], ['sandbox-s1'], ['sandbox-s2'], ['host'], ['gateway']], random());
+  const two = [
+    ['host', 'gateway'],
+    ['host', 'sandbox-s1'],
+    ['gateway', 'sandbox-s2'],
+  ];
+  const victims = random() < doubleShare ? pick(two, random()) : one;
+  return { point, hit: 1 + Math.floor(random() * MAX_HIT), victims };
+}
+
+/** What a process has to die of, life by life. */
+function livesOf(plan: RunPlan, process: FaultPoint['process']): FaultPlan[] {
+  const own = plan.faults.filter(({ point }) => point.process === process);
+  return own.flatMap(({ point, hit, victims }) => {
+    const main = { point: point.name, hit, kill: victims };
+    const first = FIRST_LIFE[baseOf(point)];
+    return first === undefined ? [main] : [first, main];
+  });
+}
+
+function baseOf(point: FaultPoint): string {
+  return point.name.replace(/:.*$/, '');
 }
 
 export async function runOne(plan: RunPlan, model: FakeModel, root = ROOT): Promise<RunResult> {
   const began = performance.now();
-  const base = plan.point.name.replace(/:.*$/, '');
-  const main: FaultPlan = { point: plan.point.name, hit: plan.hit, kill: plan.victims };
-  const first = FIRST_LIFE[base];
-  const lives = first === undefined ? [main] : [first, main];
   const world = new World({
     root,
     runtime: plan.runtime,
     modelOrigin: model.origin,
     thinker: plan.thinker,
-    faults: {
-      host: plan.point.process === 'host' ? lives : [],
-      gateway: plan.point.process === 'gateway' ? lives : [],
-    },
+    faults: { host: livesOf(plan, 'host'), gateway: livesOf(plan, 'gateway') },
   });
   let verdict: Verdict | null = null;
   let failure: string | null = null;
@@ -99,7 +133,7 @@ export async function runOne(plan: RunPlan, model: FakeModel, root = ROOT): Prom
     await seedLedger(world);
     await world.start();
     const expected = await play(world, {
-      plannedRestart: PLANNED.has(base),
+      plannedRestart: plan.faults.some(({ point }) => PLANNED.has(baseOf(point))),
       pushed: plan.thinker === 'claude' ? 3 : 1,
       random: randomOf(plan.seed),
     });
@@ -107,14 +141,13 @@ export async function runOne(plan: RunPlan, model: FakeModel, root = ROOT): Prom
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error);
   }
-  const lines = world.faultLines();
+  const kills = world.kills();
   await world.end(failure !== null || verdict === null || !isClean(verdict));
   return {
     plan,
     verdict,
     failure,
-    hits: lines.filter((line) => !line.startsWith('killed')),
-    kills: lines.filter((line) => line.startsWith('killed')),
+    kills,
     ms: Math.round(performance.now() - began),
     home: world.home,
   };
@@ -160,12 +193,12 @@ export interface Report {
   docker_runs: number;
   /** Kills that happened, by point and victims. */
   kills: Record<string, number>;
-  never_hit: string[];
+  /** Points that no run was killed at. */
+  spared: string[];
   problems: string[];
 }
 
 export function reportOf(results: RunResult[]): Report {
-  const passed = new Set(results.flatMap((result) => result.hits));
   const kills: Record<string, number> = {};
   for (const line of results.flatMap((result) => result.kills)) kills[line] = (kills[line] ?? 0) + 1;
   const sum = (of: (verdict: Verdict) => number): number =>
@@ -183,9 +216,9 @@ export function reportOf(results: RunResult[]): Report {
     claude_runs: results.filter((result) => result.plan.thinker === 'claude').length,
     docker_runs: results.filter((result) => result.plan.runtime === 'docker').length,
     kills,
-    never_hit: collectPoints(ROOT)
+    spared: collectPoints(ROOT)
       .map((point) => point.name)
-      .filter((name) => !passed.has(name)),
+      .filter((name) => !Object.keys(kills).some((line) => line.endsWith(` at ${name}`))),
     problems: bad.map(
       (result) =>
         `${describe(result.plan)}: ${result.failure ?? JSON.stringify(result.verdict)} (kept in ${result.home})`,
@@ -193,8 +226,9 @@ export function reportOf(results: RunResult[]): Report {
   };
 }
 
-export function describe(plan: RunPlan): string {
-  return `seed ${plan.seed}: kill ${plan.victims.join('+')} at ${plan.point.name} (hit ${plan.hit}), ${plan.thinker}, ${plan.runtime}`;
+export function describe({ seed, faults, thinker, runtime }: RunPlan): string {
+  const kills = faults.map(({ point, hit, victims }) => `${victims.join('+')} at ${point.name} (hit ${hit})`);
+  return `seed ${seed}: kill ${kills.join(', ')}, ${thinker}, ${runtime}`;
 }
 
 function pick<T>(list: T[], random: number): T {
@@ -204,7 +238,7 @@ function pick<T>(list: T[], random: number): T {
 /** `node test/crash/matrix.ts --runs 500`: the long form, with a report on standard output. */
 async function main(): Promise<void> {
   const at = process.argv.indexOf('--runs');
-  const runs = at === -1 ? collectPoints(ROOT).length : Number(process.argv[at + 1]);
+  const runs = at === -1 ? 0 : Number(process.argv[at + 1]);
   const seedAt = process.argv.indexOf('--seed');
   const plans = planRuns(runs, {
     claudeShare: 0.12,
@@ -213,7 +247,7 @@ async function main(): Promise<void> {
     seed: seedAt === -1 ? 1 : Number(process.argv[seedAt + 1]),
   });
   const only = process.argv.indexOf('--only');
-  const chosen = only === -1 ? plans : plans.filter((plan) => plan.point.name.startsWith(process.argv[only + 1]!));
+  const chosen = only === -1 ? plans : plans.filter((plan) => describe(plan).includes(process.argv[only + 1]!));
   const results = await runAll(chosen, 2, (result) => {
     const state =
       result.failure ?? (result.verdict !== null && isClean(result.verdict) ? 'clean' : JSON.stringify(result.verdict));

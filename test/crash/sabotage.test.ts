@@ -85,9 +85,7 @@ async function runSabotaged(sabotage: Sabotage, hit: number): Promise<RunResult>
   try {
     const plan = {
       seed: 7,
-      point: { name: sabotage.point, process: 'host' as const },
-      hit,
-      victims: ['host'],
+      faults: [{ point: { name: sabotage.point, process: 'host' as const }, hit, victims: ['host'] }],
       thinker: 'probe' as const,
       runtime: 'bubblewrap' as const,
     };

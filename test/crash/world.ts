@@ -160,14 +160,11 @@ export class World {
     await eventually(`${name} is in force`, () => applyGroup(this.control, name));
   }
 
-  faultLines(): string[] {
+  /** One line for each kill that has happened. */
+  kills(): string[] {
     return readFileSync(this.faultLog, 'utf8')
       .split('\n')
       .filter((line) => line !== '');
-  }
-
-  note(line: string): void {
-    appendFileSync(this.faultLog, `${line}\n`);
   }
 
   /** Ends every process of this world and, if nothing was found, removes its home. */
