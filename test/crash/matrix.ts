@@ -44,6 +44,9 @@ const FIRST_LIFE: Record<string, FaultPlan> = {
 };
 /** Points of a planned restart, which costs its drain time. */
 const PLANNED = new Set(['ledger.return', 'ledger.stopped']);
+/** What a scenario begins with: for a first life, or nothing comes past it any more. */
+const EARLY =
+  /^(ca\.|vault\.|sandbox\.|workspace\.|ledger\.(apply|proof|send|sending|sent|settle|start|start_failed|started|turn|wire):)/;
 /** Points of which a second hit is rare. */
 const MAX_HIT = 3;
 
@@ -82,8 +85,9 @@ const firstPass = (point: FaultPoint): Fault => ({ point, hit: 1, victims: [poin
 
 /** Two lives of each of the two processes, so that four points are done in the time of one. */
 function tourOf(points: FaultPoint[]): Fault[][] {
+  const inOrder = [...points.filter(({ name }) => EARLY.test(name)), ...points.filter(({ name }) => !EARLY.test(name))];
   const [host, gateway] = (['host', 'gateway'] as const).map((process) =>
-    points.filter((point) => point.process === process),
+    inOrder.filter((point) => point.process === process),
   );
   const runs = Math.ceil(Math.max(host!.length, gateway!.length) / 2);
   return Array.from({ length: runs }, (_, i) =>
