@@ -141,8 +141,8 @@ export class FakeOneCli {
     // The open lane: a client that wants its own TLS says so by this name.
     if (credential?.user === 'open') return relay(socket, upstream);
     if (isOlder && this.#secretsFor(place.split(':')[0]!).length === 0) return relay(socket, upstream);
-    socket.write('HTTP/1.1 200 OK\r\n\r\n');
-    if (behaviour === 'words behind the answer') return void socket.write('hello');
+    socket.write(`HTTP/1.1 200 OK\r\n\r\n${behaviour === 'words behind the answer' ? 'hello' : ''}`);
+    if (behaviour === 'words behind the answer') return;
     if (behaviour === 'hang in TLS') return;
     if (behaviour === 'cut in TLS') return void socket.once('data', () => socket.destroy());
     this.#intercept(socket, place, token);
