@@ -77,10 +77,7 @@ const oneCliSchema = z.strictObject({
   /** It speaks plain http, and the token goes to it in the clear: to this machine only. */
   gateway: z
     .string()
-    .regex(
-      /^http:\/\/(?:127\.0\.0\.1|localhost):[1-9]\d{0,4}$/,
-      'must be http on this machine, such as "http://127.0.0.1:10255"',
-    )
+    .regex(/^http:\/\/(?:127\.0\.0\.1|localhost):[1-9]\d{0,4}$/, 'must be http://127.0.0.1 or localhost, and a port')
     .default('http://127.0.0.1:10255'),
   /** Name of the secret that is the agent's access token there. */
   token: nameSchema,

@@ -40,11 +40,12 @@ export function oneCliOf({ gateway, token, ca }: OneCliConfig): OneCli {
 /** Why there is no way through OneCLI: thrown into the connection. */
 export class OneCliError extends Error {
   readonly code = 'GLASS_ONECLI';
-  readonly late: boolean;
+  /** For the agent. */
+  readonly status: number;
 
-  constructor(message: string, late = false) {
+  constructor(message: string, status: number) {
     super(message);
-    this.late = late;
+    this.status = status;
   }
 }
 
@@ -59,15 +60,15 @@ export function throughOneCli(onecli: OneCli, authorization: string): buildConne
     });
     let open: Socket | null = null;
     let done = false;
-    const fail = (what: string, late = false): void => {
+    const fail = (what: string, status = 502): void => {
       if (done) return;
       done = true;
       clearTimeout(timer);
       asked.destroy();
       open?.destroy();
-      callback(new OneCliError(what, late), null);
+      callback(new OneCliError(what, status), null);
     };
-    const timer = setTimeout(() => fail('does not open a tunnel in time', true), MODEL_CONNECT_MS);
+    const timer = setTimeout(() => fail('does not open a tunnel in time', 504), MODEL_CONNECT_MS);
     asked.on('error', (error) => fail(`cannot be asked (${systemCodeOf(error) ?? 'no answer'})`));
     asked.on('connect', ({ statusCode }, socket, head) => {
       open = socket;

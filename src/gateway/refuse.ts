@@ -60,12 +60,7 @@ export function upstreamRefusal(error: unknown, host: string): Refusal {
       'ask your operator, who may name it as private',
     );
   if (error instanceof OneCliError)
-    return refusal(
-      error.late ? 504 : 502,
-      'onecli',
-      `OneCLI ${error.message}`,
-      'try again later, or tell your operator',
-    );
+    return refusal(error.status, 'onecli', `OneCLI ${error.message}`, 'try again later, or tell your operator');
   const code = systemCodeOf(error) ?? 'no answer';
   return refusal(502, 'upstream', `${host} cannot be asked (${code})`, 'try again later');
 }

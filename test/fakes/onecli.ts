@@ -29,7 +29,7 @@ interface StoredSecret {
 /** How CONNECT is answered. `ordinary`: as the code that was read does. */
 export type Behaviour =
   | 'ordinary'
-  /** Up to 1.15 a token's request for a host without a secret, and up to the newest one without a token: relayed. */
+  /** Relays what has no token, and what has one for a host without a secret. */
   | 'older'
   | 'garbage'
   | 'words behind the answer'

@@ -34,9 +34,10 @@ export interface Outcome {
   /** What the service got, and its connections, whoever made them. */
   received: string[];
   connections: number;
-  /** Value of `authorization` that the service got last, and that came out of the tunnel at OneCLI. */
+  /** Value of `authorization` that the service got last. */
   authorization: string | null;
-  inside: string | null;
+  /** Headers with a credential that came out of the tunnel at OneCLI. */
+  inside: string[];
   /** User and token of each CONNECT. */
   connects: string[];
   /** Headers of OneCLI's own that arrived there, and that came back to the agent. */
@@ -206,7 +207,6 @@ egress:
     const { rule, reason } = isOurs ? JSON.parse(reply.body) : {};
     const inside = onecli.requests.at(-1)?.rawHeaders ?? [];
     const names = inside.filter((_, at) => at % 2 === 0).map((name) => name.toLowerCase());
-    const value = (name: string): string | null => inside[names.indexOf(name) * 2 + 1] ?? null;
     return {
       status: reply?.status ?? null,
       refusal: isOurs ? `${rule}: ${reason}`.replace(`127.0.0.1:${onecli.port}`, 'PLACE') : null,
@@ -214,7 +214,7 @@ egress:
       received: [...api.received, ...own.received].map(({ method, target }) => `${method} ${target}`),
       connections: api.connections,
       authorization: api.values('authorization').join() || null,
-      inside: names.includes('authorization') ? value('authorization') : null,
+      inside: names.filter((name) => /authorization|api-key/.test(name)),
       connects: onecli.connects.map(({ credential }) => credential?.replace(token, 'current') ?? 'nobody'),
       obeyed: names.filter((name) => name.startsWith('x-onecli-')),
       told: Object.keys(reply?.headers ?? {}).filter((name) => name.startsWith('x-onecli-')),

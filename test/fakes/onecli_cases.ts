@@ -12,7 +12,7 @@ const SECRET = 'onecli-token';
 
 /** Passes, with OneCLI's credential. */
 const PASSED = {
-  ...{ status: 200, refusal: null, received: ['GET /items/1'], authorization: `Bearer ${THEIRS}`, inside: null },
+  ...{ status: 200, refusal: null, received: ['GET /items/1'], authorization: `Bearer ${THEIRS}`, inside: [] },
   row: `allow 200, api: GET /items/** via OneCLI, ${SECRET}`,
 };
 
@@ -41,7 +41,7 @@ function behaving(behaviour: Behaviour): Pick<Case, 'arrange'> {
   };
 }
 
-async function forget(bench: OneCliBench): Promise<void> {
+async function renewToken(bench: OneCliBench): Promise<void> {
   await bench.setToken(await bench.token());
 }
 
@@ -75,7 +75,7 @@ const PASSING: Case[] = [
     name: 'a secret that OneCLI no longer has',
     arrange: (bench) => bench.revoke(),
     restore: (bench) => bench.grant(),
-    expected: { status: 200, received: ['GET /items/1'], authorization: null, inside: null },
+    expected: { status: 200, received: ['GET /items/1'], authorization: null, inside: [] },
   },
   {
     name: 'the token in what comes back',
@@ -99,7 +99,7 @@ const PASSING: Case[] = [
     arrange: async (bench) => {
       await bench.ask('/items/1');
       await bench.regenerate();
-      await forget(bench);
+      await renewToken(bench);
       bench.api.received.length = 0;
       bench.onecli.connects.length = 0;
     },
@@ -116,7 +116,7 @@ const CLOSED: Case[] = [
   ),
   closed(
     'a token that OneCLI does not know',
-    { arrange: (bench) => bench.regenerate(), restore: forget },
+    { arrange: (bench) => bench.regenerate(), restore: renewToken },
     'does not take the token (407)',
   ),
   ...[403, 502, 301, 204].map((status) =>
@@ -141,7 +141,7 @@ const CLOSED: Case[] = [
   }),
   relayed('a tunnel that OneCLI relays for the user open', {
     arrange: async (bench) => bench.setToken(await bench.token(), { kind: 'basic', user: 'open' }),
-    restore: forget,
+    restore: renewToken,
   }),
 ];
 
@@ -154,14 +154,14 @@ export const SLOW_CASES: readonly Case[] = [
 const EARLY: Case[] = [
   refused(
     'no token in the vault',
-    { arrange: (bench) => bench.removeToken(), restore: forget },
+    { arrange: (bench) => bench.removeToken(), restore: renewToken },
     ...([403, `secret: secret "${SECRET}" is not set`, 'secret'] as const),
   ),
   refused(
     'a token for another place',
     {
       arrange: async (bench) => bench.setToken(await bench.token(), undefined, ['127.0.0.1:1']),
-      restore: forget,
+      restore: renewToken,
     },
     403,
     'secret onecli-token: hosts: secret "onecli-token" may go to 127.0.0.1:1, and not to PLACE',
@@ -169,7 +169,7 @@ const EARLY: Case[] = [
   ),
   refused(
     'a token of another kind',
-    { arrange: async (bench) => bench.setToken(await bench.token(), { kind: 'bearer' }), restore: forget },
+    { arrange: async (bench) => bench.setToken(await bench.token(), { kind: 'bearer' }), restore: renewToken },
     ...([503, 'onecli: the token for OneCLI is not of the kind basic', 'onecli'] as const),
   ),
   refused(

@@ -33,18 +33,10 @@ test('an install knows no OneCLI unless it says so, and then at its usual place'
 });
 
 const REFUSED: [name: string, onecli: string, says: RegExp][] = [
-  [
-    'another machine, in the clear',
-    '{gateway: "http://onecli.lan:10255", token: t, ca: /x}',
-    /must be http on this mach/,
-  ],
-  ['no port', '{gateway: "http://127.0.0.1", token: t, ca: /x}', /must be http on this machine/],
-  [
-    'a token in the address',
-    '{gateway: "http://x:aoc_1@127.0.0.1:10255", token: t, ca: /x}',
-    /must be http on this mach/,
-  ],
-  ['a path', '{gateway: "http://127.0.0.1:10255/x", token: t, ca: /x}', /must be http on this machine/],
+  ['another machine, in the clear', '{gateway: "http://onecli.lan:10255", token: t, ca: /x}', /must be http:\/\/127/],
+  ['no port', '{gateway: "http://127.0.0.1", token: t, ca: /x}', /must be http:\/\/127/],
+  ['a token in the address', '{gateway: "http://x:aoc_1@127.0.0.1:10255", token: t, ca: /x}', /must be http:\/\/127/],
+  ['a path', '{gateway: "http://127.0.0.1:10255/x", token: t, ca: /x}', /must be http:\/\/127/],
   ['the token itself', '{token: aoc_0123456789abcdef, ca: /x}', /onecli\.token/],
   ['no authority', '{token: t}', /onecli\.ca/],
   ['an unknown key', '{token: t, ca: /x, trust: first}', /trust/],
