@@ -17,6 +17,7 @@ import { CertificateAuthority } from './gateway/ca.ts';
 import { Holds } from './gateway/holds.ts';
 import { HostService } from './gateway/host_service.ts';
 import { Injector } from './gateway/inject.ts';
+import { oneCliOf } from './gateway/onecli.ts';
 import { OperatorService } from './gateway/operator_service.ts';
 import { Prices } from './gateway/prices.ts';
 import { Rates } from './gateway/rates.ts';
@@ -76,6 +77,7 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
     host.tell({ event: 'alert', kind, subject, text });
   };
   const trust = upstreamTrust(install?.upstream_ca);
+  const onecli = install?.onecli === undefined ? null : oneCliOf(install.onecli);
   const context = {
     audit,
     prices: new Prices([paths.prices, join(import.meta.dirname, 'gateway/prices.json')]),
@@ -99,7 +101,7 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
     },
     alert,
   };
-  const sessions = new EgressSessions(paths, context, trust);
+  const sessions = new EgressSessions(paths, context, trust, onecli);
   const host = new HostService(sessions, context, vault);
   setInterval(() => host.anchor(), AUDIT_ANCHOR_MS).unref();
   const operator = new OperatorService(vault, audit, () => host.tell({ event: 'secrets', names: vault.names() }), log);

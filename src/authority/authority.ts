@@ -43,7 +43,7 @@ const PROVIDER_DEFAULTS: Record<Provider, { upstream: string; secret: string | n
 export function readGroup(
   group: string,
   file: string,
-  install: Pick<InstallConfig, 'runtime'>,
+  install: Pick<InstallConfig, 'runtime' | 'onecli'>,
   places: MountPlaces,
 ): Authority {
   const raw = readYaml(file, groupSchema);
@@ -59,6 +59,8 @@ export function readGroup(
   for (const [name, service] of Object.entries(raw.egress)) {
     if (service.use !== undefined && !raw.secrets.includes(service.use))
       refuse(`egress.${name}.use: the secret ${service.use} is not in secrets`);
+    if (service.via !== undefined && install.onecli === undefined)
+      refuse(`egress.${name}.via: glass.yaml has no onecli`);
   }
   const example = brokenExample(raw.egress);
   if (example !== null) refuse(example);

@@ -35,7 +35,7 @@ export function decide(egress: Record<string, EgressService>, request: EgressReq
   for (const decision of ORDER) {
     for (const [service, rules] of services) {
       const rule = rules[decision].find((one) => matches(one, rules, request, decision));
-      if (rule !== undefined) return { decision, service, rule, reason: WORDS[decision](service, rule) };
+      if (rule !== undefined) return { decision, service, rule, reason: WORDS[decision](service, rule, wayOf(rules)) };
     }
   }
   return denied('default', `no rule for ${request.host} allows ${request.method} ${pathOf(request.target)}`);
@@ -61,9 +61,14 @@ export function servicesFor(
 
 const WORDS = {
   deny: (service: string, rule: string): string => `${service} denies ${rule}`,
-  approve: (service: string, rule: string): string => `${service} asks a person before ${rule}`,
-  allow: (service: string, rule: string): string => `${service} allows ${rule}`,
+  approve: (service: string, rule: string, way: string): string => `${service} asks a person before ${rule}${way}`,
+  allow: (service: string, rule: string, way: string): string => `${service} allows ${rule}${way}`,
 };
+
+/** What stands behind a rule whose requests go another way than straight. */
+export function wayOf({ via }: Pick<EgressService, 'via'>): string {
+  return via === undefined ? '' : ' via OneCLI';
+}
 
 function denied(rule: string, reason: string): Decision {
   return { decision: 'deny', service: null, rule, reason };

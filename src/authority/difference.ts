@@ -75,6 +75,7 @@ function egressWords(service: EgressService): string[] {
   const place = service.port === 443 ? service.host : `${service.host}:${service.port}`;
   const conditions = [
     service.use === undefined ? '' : `with the secret ${service.use}`,
+    service.via === undefined ? '' : 'via OneCLI with a credential that it has',
     service.query === undefined ? '' : `query only ${service.query.join(' ') || 'empty'}`,
     service.deny_json.length === 0 ? '' : `never with ${service.deny_json.join(' ')}`,
     service.rate === undefined ? '' : `at most ${service.rate}`,

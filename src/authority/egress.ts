@@ -56,6 +56,8 @@ const serviceSchema = z
     wildcard: z.boolean().default(false),
     /** Name of the secret that is injected; how, and whether it may go to this host, stands with the secret. */
     use: nameSchema.optional(),
+    /** Its requests go through the OneCLI gateway of `glass.yaml`, which gives them their credential. */
+    via: z.literal('onecli').optional(),
     allow: rules,
     /** Held until a person has seen and allowed these exact bytes. */
     approve: rules,
@@ -76,6 +78,8 @@ const serviceSchema = z
     const starred = service.host.startsWith('*.');
     if (starred !== service.wildcard) refuse(`the host ${service.host} and wildcard: ${service.wildcard} do not fit`);
     if (starred && service.use !== undefined) refuse('a wildcard host never gets a secret');
+    if (service.via !== undefined && (starred || service.use !== undefined || service.private.length > 0 || service.ws))
+      refuse('via: onecli goes with neither use, private, ws nor a wildcard: credential and address are OneCLI’s');
     if (service.ws && service.deny_json.length + service.approve.length > 0)
       refuse('ws: true goes with neither deny_json nor approve: nobody looks into what a WebSocket carries');
     if (service.allow.length + service.approve.length === 0) refuse('nothing is allowed: leave the service out');

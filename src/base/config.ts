@@ -72,6 +72,20 @@ const vaultSchema = z.discriminatedUnion('key', [
 ]);
 export type VaultConfig = z.infer<typeof vaultSchema>;
 
+/** An OneCLI gateway on this machine, for services that say `via: onecli`. */
+const oneCliSchema = z.strictObject({
+  /** It speaks plain http, and the token goes to it in the clear: to this machine only. */
+  gateway: z
+    .string()
+    .regex(/^http:\/\/(?:127\.0\.0\.1|localhost):[1-9]\d{0,4}$/, 'must be http://127.0.0.1 or localhost, and a port')
+    .default('http://127.0.0.1:10255'),
+  /** Name of the secret that is the agent's access token there. */
+  token: nameSchema,
+  /** PEM file of its certificate authority: the only one that is believed on this way. */
+  ca: pathSchema,
+});
+export type OneCliConfig = z.infer<typeof oneCliSchema>;
+
 const installSchema = z.strictObject({
   runtime: runtimeSchema.default('bubblewrap'),
   /** The group that answers the operator in `glass chat`. */
@@ -81,6 +95,7 @@ const installSchema = z.strictObject({
   /** PEM file of more certificate authorities that the gateway believes: a company's own. Never shown to a sandbox. */
   upstream_ca: pathSchema.optional(),
   vault: vaultSchema.default({ key: 'file' }),
+  onecli: oneCliSchema.optional(),
   mounts: z
     .strictObject({
       /** Folders below which a group may have a mount with `access: write`. */

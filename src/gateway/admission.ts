@@ -17,7 +17,7 @@ import type { Amount, Prices } from './prices.ts';
 import type { Limit } from './rates.ts';
 import { refusal } from './refuse.ts';
 import { type Refusal, route } from './route.ts';
-import { judgeRequest, namesParameter, opensWebSocket, type Place } from './service_request.ts';
+import { judgeRequest, namesParameter, opensWebSocket, type Place, type ServiceAllowed } from './service_request.ts';
 import type { Pools } from './upstreams.ts';
 import { NO_USAGE } from './usage.ts';
 
@@ -122,29 +122,36 @@ export class Gate {
     const asked = { method: request.method ?? '', target: request.url ?? '', raw: request.rawHeaders, handshake };
     const judged = judgeRequest(place, asked, this.#policy.egress);
     if (!judged.allow) return judged;
-    const { rule, service, secret, approve, networks, denyJson, limits, ws } = judged;
+    const { rule, service, approve, denyJson, limits, ws } = judged;
     const unheld = denyJson.length === 0 ? EGRESS_BODY_BYTES_MAX : EGRESS_JSON_BYTES_MAX;
     const bodyBytesMax = approve ? APPROVAL_BODY_BYTES_MAX : unheld;
     const problem = busy ?? tooLarge(request, { bodyBytesMax, approve });
     if (problem !== null) return problem;
-    const vault = secret === null ? null : this.#injector.generation;
+    const { generation } = this.#injector;
     const host = nameOf(place);
-    const injected = this.#inject(secret, { host, isTls: true, model: null }, asked.target);
-    if ('status' in injected) return injected;
+    const way = this.#way(judged, host, asked.target);
+    if ('status' in way) return way;
     return {
-      ...{
-        allow: true,
-        kind: 'service',
-        rule,
-        service,
-        origin: `https://${host}`,
-        host,
-        path: asked.target,
-        secret,
-        ...injected,
-      },
-      ...{ agent: this.#pools.agent(networks), bodyBytesMax, approve, vault, denyJson, limits, ws, estimate: NOTHING },
+      ...{ allow: true, kind: 'service', rule, service, origin: `https://${host}`, host, path: asked.target, ...way },
+      ...{ vault: way.secret === null ? null : generation },
+      ...{ bodyBytesMax, approve, denyJson, limits, ws, estimate: NOTHING },
     };
+  }
+
+  /** Straight to the service with its secret, or through OneCLI, which has the credential: never the one for the other. */
+  #way({ secret, chained, networks }: ServiceAllowed, host: string, target: string): Way | Refusal {
+    const injected = this.#inject(secret, { host, isTls: true, model: null }, target);
+    if ('status' in injected) return injected;
+    if (!chained) return { secret, ...injected, agent: this.#pools.agent(networks) };
+    const { onecli } = this.#pools;
+    if (onecli === null) return NO_ONECLI;
+    const token = this.#inject(onecli.token, { host: onecli.place, isTls: true, model: null }, target);
+    if ('status' in token) return token;
+    const [, authorization = ''] = token.injection?.header ?? [];
+    if (!authorization.startsWith('Basic ')) return NO_TOKEN;
+    // The request itself gets nothing of ours; what it brings back is searched for the token all the same.
+    const injection = { ...token.injection!, header: [], query: null };
+    return { secret: onecli.token, injection, fetch: null, agent: this.#pools.chained(onecli, authorization) };
   }
 
   /** Its body comes later: its length says what goes in, and what comes out is taken for an answer of some length. */
@@ -175,6 +182,10 @@ export class Gate {
   }
 }
 
+type Way = Pick<Admission, 'secret' | 'injection' | 'fetch' | 'agent'>;
+
+const NO_ONECLI = refusal(503, 'onecli', 'the gateway knows no OneCLI', 'tell your operator: onecli in glass.yaml');
+const NO_TOKEN = refusal(503, 'onecli', 'the token for OneCLI is not of the kind basic', 'tell your operator');
 const TOKEN_PLACE = refusal(403, 'token host', 'tokens are got there, by the gateway alone', 'ask the service itself');
 
 /** Counting the tokens of a request costs nothing. */

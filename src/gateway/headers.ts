@@ -40,6 +40,7 @@ const REPLY_DROPPED = new Set([
   'proxy-authenticate',
   'alt-svc',
   'x-glass-refused', // the gateway's own word
+  'x-onecli-connections', // accounts, by the names of their owners
 ]);
 REPLY_DROPPED.delete('content-length');
 
@@ -54,6 +55,8 @@ export function requestHeaders(raw: readonly string[], named: string | undefined
     const name = raw[at]!.toLowerCase();
     if (CREDENTIAL.test(name) || CLAIMS.has(name) || HOP_BY_HOP.has(name)) continue;
     if (name.startsWith('x-forwarded-') || dropped?.has(name)) continue;
+    // What an OneCLI gateway obeys: which of its accounts a request is given.
+    if (name.startsWith('x-onecli-')) continue;
     if (credentialed && (name === 'range' || name === 'if-range')) continue;
     kept.push(name, raw[at + 1]!);
   }

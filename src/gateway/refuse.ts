@@ -4,6 +4,7 @@ import { systemCodeOf } from '../base/errors.ts';
 import { STATUS_CODES } from '../base/http.ts';
 import { PrivateAddressError } from './addresses.ts';
 import { BodyTooLargeError } from './body.ts';
+import { OneCliError } from './onecli.ts';
 import type { Refusal } from './route.ts';
 
 /** The words of every answer that the gateway gives by itself: JSON `{error, rule, reason, try}`. */
@@ -58,6 +59,8 @@ export function upstreamRefusal(error: unknown, host: string): Refusal {
       `${host} resolves to a private address`,
       'ask your operator, who may name it as private',
     );
+  if (error instanceof OneCliError)
+    return refusal(error.status, 'onecli', `OneCLI ${error.message}`, 'try again later, or tell your operator');
   const code = systemCodeOf(error) ?? 'no answer';
   return refusal(502, 'upstream', `${host} cannot be asked (${code})`, 'try again later');
 }

@@ -1,4 +1,4 @@
-import { decide, type EgressRequest, servicesAt, servicesFor } from '../authority/decide.ts';
+import { decide, type EgressRequest, servicesAt, servicesFor, wayOf } from '../authority/decide.ts';
 import type { EgressService } from '../authority/egress.ts';
 import { EGRESS_TARGET_BYTES_MAX } from '../base/limits.ts';
 import { isMetadata } from './addresses.ts';
@@ -28,6 +28,8 @@ export interface ServiceAllowed {
   /** For the audit row. */
   rule: string;
   secret: string | null;
+  /** It goes through OneCLI. */
+  chained: boolean;
   /** A person is asked before it leaves. */
   approve: boolean;
   networks: readonly string[];
@@ -108,13 +110,14 @@ export function judgeRequest(
   // Nobody could see what they allow.
   const hidden = approve ? headerProblem(raw) : null;
   if (hidden !== null) return hidden;
-  const { use, query, private: networks } = egress[service]!;
+  const { use, via, query, private: networks } = egress[service]!;
   return (
-    queryProblem(target, use !== undefined, query ?? []) ?? {
+    queryProblem(target, use !== undefined || via !== undefined, query ?? []) ?? {
       allow: true,
       service,
-      rule: `${service}: ${rule}`,
+      rule: `${service}: ${rule}${wayOf({ via })}`,
       secret: use ?? null,
+      chained: via !== undefined,
       approve,
       networks,
       denyJson,

@@ -4,6 +4,7 @@ import { OperatingError } from '../base/errors.ts';
 import { guarded } from '../base/faults.ts';
 import type { Paths } from '../base/paths.ts';
 import { type Listener, listenEgress } from './listen.ts';
+import type { OneCli } from './onecli.ts';
 import { readPolicy } from './policy.ts';
 import { type EgressContext, EgressSession } from './session.ts';
 import { Upstreams } from './upstreams.ts';
@@ -16,10 +17,10 @@ export class EgressSessions {
   readonly #open = new Map<string, { group: string; egress: EgressSession; listener: Listener }>();
 
   /** `trust`: whose certificates of endpoints are believed; null: what Node believes. */
-  constructor(paths: Paths, context: EgressContext, trust: SecureContext | null) {
+  constructor(paths: Paths, context: EgressContext, trust: SecureContext | null, onecli: OneCli | null) {
     this.#paths = paths;
     this.#context = context;
-    this.#upstreams = new Upstreams(trust);
+    this.#upstreams = new Upstreams(trust, onecli);
   }
 
   get count(): number {

@@ -1,6 +1,7 @@
-import { type InstallConfig, readInstall } from '../base/config.ts';
+import { type InstallConfig, type OneCliConfig, readInstall } from '../base/config.ts';
 import { messageOf } from '../base/errors.ts';
-import { DISK_FREE_BYTES_MIN } from '../base/limits.ts';
+import { request } from '../base/http.ts';
+import { DISK_FREE_BYTES_MIN, MODEL_CONNECT_MS } from '../base/limits.ts';
 import type { Paths } from '../base/paths.ts';
 import { showBytes } from '../base/text.ts';
 import type { LimitState, Runtime } from '../runtimes/runtime.ts';
@@ -36,6 +37,7 @@ export async function examine(
     runtimeFinding(runtime?.name ?? 'bubblewrap', problems, machine),
     ...limits.map((limit) => limitFinding(limit, machine)),
     workspaceFinding(machine),
+    ...(install?.onecli === undefined ? [] : [await oneCliFinding(install.onecli)]),
     ...podmanFindings(runtime?.name ?? '', machine),
   ];
 }
@@ -110,6 +112,20 @@ function workspaceFinding(machine: Machine): Finding {
     says,
     fix: machine.uid === 0 ? 'modprobe loop' : null,
   };
+}
+
+/** Requests of services that go through OneCLI are refused while it does not answer. */
+export async function oneCliFinding({ gateway }: OneCliConfig): Promise<Finding> {
+  const what = 'onecli';
+  const { promise, resolve } = Promise.withResolvers<number | undefined>();
+  const asked = request(`${gateway}/healthz`, { agent: false, signal: AbortSignal.timeout(MODEL_CONNECT_MS) });
+  asked.on('response', (reply) => resolve(reply.resume().statusCode));
+  asked.on('error', () => resolve(undefined));
+  asked.end();
+  const status = await promise;
+  if (status === 200) return well(what, `answers at ${gateway}`);
+  const says = `${gateway}/healthz ${status === undefined ? 'does not answer' : `answers with ${status}`}`;
+  return { what, state: 'weak', says, fix: 'start OneCLI; until it answers, what goes via onecli is refused' };
 }
 
 /** Rootless Podman maps a group's files to ranges that the account must have. */

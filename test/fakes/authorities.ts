@@ -1,8 +1,8 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { type Authority, readGroup } from '../../src/authority/authority.ts';
 import { placesOf } from '../../src/authority/mounts.ts';
 import { keepAuthority } from '../../src/authority/store.ts';
-import type { InstallConfig } from '../../src/base/config.ts';
+import { type InstallConfig, readInstall } from '../../src/base/config.ts';
 import type { Paths } from '../../src/base/paths.ts';
 import type { ControlClient } from '../../src/cli/control_client.ts';
 import type { Plan } from '../../src/operations/groups.ts';
@@ -11,7 +11,7 @@ import type { Plan } from '../../src/operations/groups.ts';
 
 export function readFixture(
   file: string,
-  install: Pick<InstallConfig, 'runtime'> = { runtime: 'bubblewrap' },
+  install: Pick<InstallConfig, 'runtime' | 'onecli'> = { runtime: 'bubblewrap' },
   group = 'assistant',
 ): Authority {
   return readGroup(group, file, install, placesOf('/nonexistent', '/nonexistent', []));
@@ -22,7 +22,8 @@ export function keptGroup(paths: Paths, group: string, yaml: string): string {
   const { folder, yaml: file } = paths.group(group);
   for (const made of [folder, paths.authorities]) mkdirSync(made, { recursive: true });
   writeFileSync(file, yaml);
-  return keepAuthority(paths.authorities, readFixture(file, undefined, group));
+  const install = existsSync(paths.config) ? readInstall(paths.config) : undefined;
+  return keepAuthority(paths.authorities, readFixture(file, install, group));
 }
 
 /** What the operator does with `glass group apply`. */

@@ -30,16 +30,17 @@ export class ServiceWorld {
   readonly code: Upstream;
   readonly other: Upstream;
   readonly install: Install;
-  readonly #authority = new TestAuthority();
+  /** Of all three places. */
+  readonly authority = new TestAuthority();
   readonly #folder = mkdtempSync(join(tmpdir(), 'ge-'));
   readonly #options: WorldOptions;
   #model: FakeModel | null = null;
 
   constructor(options: WorldOptions = {}) {
     this.#options = options;
-    this.api = new Upstream('api.example.com', this.#authority);
-    this.code = new Upstream('code.example.com', this.#authority);
-    this.other = new Upstream('other.example.com', this.#authority);
+    this.api = new Upstream('api.example.com', this.authority);
+    this.code = new Upstream('code.example.com', this.authority);
+    this.other = new Upstream('other.example.com', this.authority);
     const names = Object.fromEntries(this.#places.map(({ host }) => [host, ['127.0.0.1']]));
     this.install = new Install(tmpdir(), ROOT, { ...namesEnv(names), ...options.env });
   }
@@ -58,7 +59,7 @@ export class ServiceWorld {
     makeRepository(this.#folder, 'app.git', 3);
     this.#model = await startModel();
     const { install, api, code } = this;
-    install.install(`upstream_ca: ${this.#authority.write(this.#folder)}\n${this.#options.install ?? ''}`);
+    install.install(`upstream_ca: ${this.authority.write(this.#folder)}\n${this.#options.install ?? ''}`);
     install.group('assistant', this.group('native'));
     await install.start();
     await install.secret('anthropic', 'sk-scripted-0123456789');

@@ -87,6 +87,7 @@ beforeEach(() => {
       alert: (kind) => alerts.push(kind),
     },
     null,
+    null,
   );
 });
 
