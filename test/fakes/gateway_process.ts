@@ -67,6 +67,10 @@ export class GatewayProcess {
     return this.#child!.pid!;
   }
 
+  get isRunning(): boolean {
+    return this.#child !== null && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
   /** Resolves with the exit code, or the signal's name. */
   end(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | string> {
     const child = this.#child!;
