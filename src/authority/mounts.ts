@@ -26,8 +26,8 @@ export interface MountFacts {
 
 /** Places that decide what is dangerous; all absolute, without links. */
 export interface MountPlaces {
-  /** `$GLASS_HOME`. */
-  state: string;
+  /** `$GLASS_HOME`, and the folder of the sockets: who reaches a session's socket acts as that session. */
+  state: string[];
   /** The checkout: what is trusted runs from it. */
   root: string;
   /** Home folders of all accounts of this machine. */
@@ -69,7 +69,8 @@ export function judgeMount(facts: MountFacts, access: Mount['access'], places: M
   if (places.homes.includes(real)) return 'is the home of an account: mount a folder in it';
   const home = places.homes.find((folder) => isWithin(folder, real));
   if (home !== undefined) return `contains ${home}, the home of an account`;
-  if (isWithin(real, places.state) || isWithin(places.state, real)) return 'is where GlassClaw keeps its state';
+  if (places.state.some((folder) => isWithin(real, folder) || isWithin(folder, real)))
+    return 'is where GlassClaw keeps its state';
   const named = real.split('/').find((part) => SECRET_NAME.test(part));
   if (named !== undefined) return `leads into ${named}, where credentials lie`;
   if (places.homes.some((folder) => isWithin(real, folder) && real.slice(folder.length + 1).startsWith('.')))
@@ -110,9 +111,9 @@ export function lookAt(source: string): MountFacts {
 }
 
 /** The places of this machine. */
-export function placesOf(state: string, root: string, writable: string[]): MountPlaces {
+export function placesOf(state: string[], root: string, writable: string[]): MountPlaces {
   return {
-    state: realOr(state),
+    state: state.map(realOr),
     root: realOr(root),
     homes: [...new Set([homedir(), ...homesOfAccounts()].map(realOr))].filter((home) => dirname(home) !== home),
     writable: writable.map((path) => realOr(expandHome(path))),

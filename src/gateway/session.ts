@@ -313,6 +313,8 @@ export class EgressSession implements Answering {
     const why = refusal(status, 'malformed request', 'this is no acceptable HTTP', 'send HTTP/1.1');
     this.#refusals.record(this.#asked(this.#places.get(socket), '', ''), why);
     endWithRefusal(socket, why);
+    // Node loses the error of an earlier write into TLS: to an agent that has gone, the answer would wait for ever.
+    if (error.code === 'HPE_INVALID_EOF_STATE') setImmediate(() => socket.destroy());
   }
 
   #asked(place: Place | undefined, method: string, path: string): Asked {

@@ -52,8 +52,10 @@ export function openTunnel(
   const timer = setTimeout(() => fail('the TLS handshake took too long'), tls_ms);
   tls.on('secure', () => settle(() => (otherName ? handlers.refused(OTHER_NAME, tls) : handlers.open(tls))));
   tls.on('error', (error: NodeJS.ErrnoException) => fail(`the TLS handshake failed (${error.code ?? 'broken'})`));
+  const ended = (): void => fail('the connection ended before the TLS handshake');
+  tls.on('end', ended); // Half open: it does not close by itself.
   tls.on('close', () => {
-    fail('the connection ended before the TLS handshake');
+    ended();
     socket.destroy();
   });
 }

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { ask, shell } from '../fakes/scripted_group.ts';
 import { Terminal } from '../fakes/terminal.ts';
 import { echoUpgrade } from '../fakes/websocket.ts';
+import { wheelOf } from '../fakes/wheel.ts';
 import { requireHarness } from '../kits/harness_bench.ts';
 import { SECRET, ServiceWorld } from '../kits/service_world.ts';
 
@@ -165,6 +167,35 @@ test('npm asks a registry that is a service', { skip: !has('/usr/bin/npm') && 'n
   const agent = await Terminal.open(install.control, 'npm');
   const said = await shell(agent, `/usr/bin/npm --registry https://${api.place}/ view is-number version`);
   assert.match(said, /7\.0\.0/);
+});
+
+test('pip installs a wheel from an index that is a service', {
+  skip: !has('/usr/bin/pip3') && 'no /usr/bin/pip3 here',
+}, async () => {
+  const wheel = wheelOf('glass_greeting', 'word = "hello from a wheel"\n');
+  const file = 'glass_greeting-1.0-py3-none-any.whl';
+  const hash = createHash('sha256').update(wheel).digest('hex');
+  api.handler = (request, response) => {
+    if (request.url === `/items/${file}`) return void response.end(wheel);
+    response.setHeader('content-type', 'text/html');
+    response.end(`<!DOCTYPE html><html><body><a href="/items/${file}#sha256=${hash}">${file}</a></body></html>`);
+  };
+  const agent = await Terminal.open(install.control, 'pip');
+  const said = await shell(
+    agent,
+    `export PIP_INDEX_URL=https://${api.place}/items PIP_DISABLE_PIP_VERSION_CHECK=1
+/usr/bin/pip3 download -q --no-cache-dir --no-deps -d wheels glass-greeting && ls wheels
+/usr/bin/pip3 install -q --no-cache-dir --no-deps --target lib glass-greeting
+PYTHONPATH=lib /usr/bin/python3 -c 'import glass_greeting; print(glass_greeting.word)'
+PIP_INDEX_URL=https://${api.place}/closed /usr/bin/pip3 download -q --no-deps other; echo " $?"`,
+  );
+  assert.match(said, /glass_greeting-1\.0-py3-none-any\.whl\nhello from a wheel\n/);
+  assert.match(said, /No matching distribution found for other\s+1\s*$/);
+  assert.deepEqual(
+    api.received.map(({ target }) => target),
+    ['/items/glass-greeting/', `/items/${file}`, '/items/glass-greeting/', `/items/${file}`],
+  );
+  assert.deepEqual(api.values('authorization'), [`Bearer ${SECRET}`]);
 });
 
 test('a large file passes both ways', { skip: !has('curl') && 'no curl here' }, async () => {

@@ -3,49 +3,24 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { request as httpRequest, type ServerResponse } from 'node:http';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { after, before, beforeEach, test } from 'node:test';
+import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import type { LineClient } from '../../src/protocol/lines_client.ts';
-import { ask, GatewayProcess } from '../fakes/gateway_process.ts';
-import { echoScript, type FakeModel, startModel } from '../fakes/model.ts';
+import { ask } from '../fakes/gateway_process.ts';
+import { echoScript } from '../fakes/model.ts';
+import { HELLO, MESSAGES, ModelGateway, MODEL_SECRET as SECRET } from '../fakes/model_gateway.ts';
 
 /** What an agent gets from its model route: a real gateway process, a scripted endpoint on loopback. */
 
-const SECRET = 'fake-secret-for-the-model';
-const MESSAGES = '/model/default/v1/messages';
-const HELLO = JSON.stringify({ model: 'fake-model', max_tokens: 9, messages: [{ role: 'user', content: 'hello' }] });
+const world = await ModelGateway.start();
+const { gateway, events } = world;
+const socket = await openGroup('s1', 'assistant', `model: {upstream: "${world.model.origin}"}\n`);
 
-const gateway = new GatewayProcess();
-const events: unknown[] = [];
-let model: FakeModel;
-let host: LineClient;
-let socket: string;
-
-before(async () => {
-  model = await startModel();
-  await gateway.start();
-  await gateway.setSecret('anthropic', SECRET);
-  host = await gateway.host((event) => events.push(event));
-  socket = await openGroup('s1', 'assistant', `model: {upstream: "${model.origin}"}\n`);
-});
-
-after(async () => {
-  await gateway.dispose();
-  await model.close();
-});
-
-beforeEach(() => {
-  model.requests.length = 0;
-  model.mode = 'ok';
-  model.script = echoScript;
-});
-
-function openGroup(session: string, group: string, yaml: string): Promise<string> {
-  return gateway.open(host, session, group, gateway.group(group, yaml));
+async function openGroup(session: string, group: string, yaml: string): Promise<string> {
+  return (await world.open(group, yaml, session)).socket;
 }
 
 function answerRaw(write: (response: ServerResponse) => void): void {
-  model.script = () => ({ raw: write });
+  world.model.script = () => ({ raw: write });
 }
 
 test("the secret is injected once, the agent's own credentials are gone, the rest arrives as it was sent", async () => {
@@ -65,13 +40,13 @@ test("the secret is injected once, the agent's own credentials are gone, the res
   });
   assert.equal(reply.status, 200);
   assert.equal(JSON.parse(reply.body).content[0].text, 'echo: hello');
-  assert.equal(model.requests.length, 1);
-  const [seen] = model.requests;
+  assert.equal(world.model.requests.length, 1);
+  const [seen] = world.model.requests;
   assert.equal(seen!.target, '/v1/messages?beta=true');
   assert.equal(seen!.body, HELLO);
   const { connection: _, ...headers } = seen!.headers;
   assert.deepEqual(headers, {
-    host: new URL(model.origin).host,
+    host: new URL(world.model.origin).host,
     'content-type': 'application/json',
     'anthropic-version': '2023-06-01',
     'accept-encoding': 'identity',
@@ -83,22 +58,22 @@ test("the secret is injected once, the agent's own credentials are gone, the res
 
 test('an OpenAI endpoint gets a bearer token on its own path, one without a secret gets nothing', async () => {
   await gateway.setSecret('other', 'fake-secret-of-another');
-  const openai = `model: {provider: openai, upstream: "${model.origin}/v1", secret: other}\n`;
+  const openai = `model: {provider: openai, upstream: "${world.model.origin}/v1", secret: other}\n`;
   const first = await ask(await openGroup('s2', 'open', openai), '/model/default/chat/completions', { body: HELLO });
   assert.equal(JSON.parse(first.body).choices[0].message.content, 'echo: hello');
-  assert.equal(model.requests[0]!.target, '/v1/chat/completions');
-  assert.equal(model.requests[0]!.headers.authorization, 'Bearer fake-secret-of-another');
-  const ollama = `model: {provider: ollama, upstream: "${model.origin}"}\n`;
+  assert.equal(world.model.requests[0]!.target, '/v1/chat/completions');
+  assert.equal(world.model.requests[0]!.headers.authorization, 'Bearer fake-secret-of-another');
+  const ollama = `model: {provider: ollama, upstream: "${world.model.origin}"}\n`;
   await ask(await openGroup('s3', 'local', ollama), '/model/default/v1/chat/completions', {
     body: HELLO,
     headers: { authorization: 'Bearer dummy' },
   });
-  assert.equal(model.requests[1]!.headers.authorization, undefined);
-  assert.equal((await gateway.audit(host, 's3'))[0]!.secret, null);
+  assert.equal(world.model.requests[1]!.headers.authorization, undefined);
+  assert.equal((await gateway.audit(world.host, 's3'))[0]!.secret, null);
 });
 
 test('a secret that is not set is a refusal that says what to do; setting it needs no restart', async () => {
-  const path = await openGroup('s4', 'later', `model: {upstream: "${model.origin}", secret: later}\n`);
+  const path = await openGroup('s4', 'later', `model: {upstream: "${world.model.origin}", secret: later}\n`);
   const refused = await ask(path, MESSAGES, { body: HELLO });
   assert.equal(refused.status, 403);
   assert.deepEqual(JSON.parse(refused.body), {
@@ -107,13 +82,13 @@ test('a secret that is not set is a refusal that says what to do; setting it nee
     reason: 'secret "later" is not set',
     try: 'glass secret set later',
   });
-  assert.equal(model.requests.length, 0);
+  assert.equal(world.model.requests.length, 0);
   await gateway.setSecret('later', 'fake-secret-set-later');
   assert.equal((await ask(path, MESSAGES, { body: HELLO })).status, 200);
   await gateway.setSecret('later', 'fake-secret-replaced');
   assert.equal((await ask(path, MESSAGES, { body: HELLO })).status, 200);
   assert.deepEqual(
-    model.requests.map((request) => request.headers['x-api-key']),
+    world.model.requests.map((request) => request.headers['x-api-key']),
     ['fake-secret-set-later', 'fake-secret-replaced'],
   );
   const operator = await gateway.operator();
@@ -153,12 +128,12 @@ test('a stream arrives event by event, each before the next is written, byte for
 });
 
 test('usage is metered per request and per group', async () => {
-  const path = await openGroup('s5', 'metered', `model: {upstream: "${model.origin}"}\n`);
-  model.script = () => ({ text: 'some words', usage: { input: 111, output: 22 } });
+  const path = await openGroup('s5', 'metered', `model: {upstream: "${world.model.origin}"}\n`);
+  world.model.script = () => ({ text: 'some words', usage: { input: 111, output: 22 } });
   const streamed = JSON.stringify({ ...JSON.parse(HELLO), stream: true });
   const reply = await ask(path, MESSAGES, { body: streamed });
   assert.equal((await ask(path, MESSAGES, { body: HELLO })).status, 200);
-  const rows = await gateway.audit(host, 's5');
+  const rows = await gateway.audit(world.host, 's5');
   assert.equal(rows.length, 2);
   const { id: _, at_ms, ended_ms, ...row } = rows[0]!;
   assert.ok(ended_ms! >= at_ms);
@@ -166,7 +141,7 @@ test('usage is metered per request and per group', async () => {
     session: 's5',
     group: 'metered',
     method: 'POST',
-    host: new URL(model.origin).host,
+    host: new URL(world.model.origin).host,
     path: '/v1/messages',
     decision: 'allow',
     rule: 'model default: POST /v1/messages',
@@ -180,7 +155,7 @@ test('usage is metered per request and per group', async () => {
     output_tokens: 22,
     cost_micros: 3315, // a model that no table has is as dear as the dearest
   });
-  const { rows: usage } = await host.request<{ rows: { group: string }[] }>({ op: 'usage', since_ms: 0 }, 5000);
+  const { rows: usage } = await world.host.request<{ rows: { group: string }[] }>({ op: 'usage', since_ms: 0 }, 5000);
   assert.deepEqual(
     usage.find((entry) => entry.group === 'metered'),
     { group: 'metered', requests: 2, input_tokens: 222, output_tokens: 44, cost_micros: 6630 },
@@ -201,11 +176,11 @@ test('an endpoint that sends the secret back does not get it to the agent, and t
   });
   const reply = await ask(socket, MESSAGES, { body: HELLO });
   assert.equal(reply.status, 302, 'a redirect is passed on, not followed');
-  assert.equal(model.requests.length, 1);
+  assert.equal(world.model.requests.length, 1);
   assert.equal(reply.headers.location, `https://elsewhere.example/?k=${'*'.repeat(SECRET.length)}`);
   assert.equal(reply.headers['set-cookie'], undefined);
   assert.match(reply.body, /^plain \*{25} base64 \S*\*{30,}/);
-  await gateway.audit(host, 's1');
+  await gateway.audit(world.host, 's1');
   assert.ok(events.some((event) => (event as { kind?: string }).kind === 'secret_echo'));
   assert.ok(!JSON.stringify(events).includes(SECRET));
 });
@@ -217,13 +192,13 @@ test('a secret that comes back in a header alone is counted and told as well', a
   );
   const reply = await ask(socket, MESSAGES, { body: HELLO });
   assert.equal(reply.headers['x-echo'], `k=${'*'.repeat(SECRET.length)}`);
-  await gateway.audit(host, 's1');
+  await gateway.audit(world.host, 's1');
   assert.ok(events.some((event) => (event as { kind?: string }).kind === 'secret_echo'));
 });
 
 for (const status of ['401', '402', '429', '500'] as const) {
   test(`a ${status} of the endpoint is the agent's ${status}`, async () => {
-    model.mode = status;
+    world.model.mode = status;
     const reply = await ask(socket, MESSAGES, { body: HELLO });
     assert.equal(reply.status, Number(status));
     assert.equal(JSON.parse(reply.body).type, 'error');
@@ -232,9 +207,9 @@ for (const status of ['401', '402', '429', '500'] as const) {
 }
 
 test('a stream that is cut is cut for the agent too, and recorded as an error', async () => {
-  model.mode = 'cut';
+  world.model.mode = 'cut';
   await assert.rejects(ask(socket, MESSAGES, { body: JSON.stringify({ ...JSON.parse(HELLO), stream: true }) }));
-  assert.equal((await gateway.audit(host, 's1')).at(-1)!.decision, 'error');
+  assert.equal((await gateway.audit(world.host, 's1')).at(-1)!.decision, 'error');
 });
 
 for (const [name, write] of [
@@ -253,7 +228,7 @@ for (const [name, write] of [
     const reply = await ask(socket, MESSAGES, { body: HELLO });
     assert.equal(reply.status, 502);
     assert.equal(JSON.parse(reply.body).rule, 'upstream');
-    model.script = echoScript;
+    world.model.script = echoScript;
     assert.equal((await ask(socket, MESSAGES, { body: HELLO })).status, 200);
   });
 }
@@ -280,7 +255,7 @@ test('an endpoint that is down, or has no address, is a 502 that names it', asyn
   assert.match(JSON.parse(reply.body).reason, /^127\.0\.0\.1:\d+ cannot be asked \(ECONNREFUSED\)$/);
   const unknown = await openGroup('s7', 'unknown', 'model: {upstream: "https://no-such-host.invalid"}\n');
   assert.equal((await ask(unknown, MESSAGES, { body: HELLO })).status, 502);
-  const [row] = await gateway.audit(host, 's7');
+  const [row] = await gateway.audit(world.host, 's7');
   assert.deepEqual([row!.decision, row!.status, row!.host], ['error', 502, 'no-such-host.invalid']);
 });
 
@@ -300,7 +275,7 @@ test('an agent that goes away ends its request upstream', async () => {
   await begun;
   request.destroy();
   await closed;
-  await gateway.audit(host, 's1');
+  await gateway.audit(world.host, 's1');
 });
 
 test('no file of the install and no log line holds a secret', async () => {

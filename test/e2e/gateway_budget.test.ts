@@ -1,44 +1,21 @@
 import assert from 'node:assert/strict';
-import { after, before, beforeEach, test } from 'node:test';
-import type { LineClient } from '../../src/protocol/lines_client.ts';
-import { ask, GatewayProcess } from '../fakes/gateway_process.ts';
-import { echoScript, type FakeModel, startModel } from '../fakes/model.ts';
+import { test } from 'node:test';
+import { ask } from '../fakes/gateway_process.ts';
+import { HELLO, MESSAGES, ModelGateway } from '../fakes/model_gateway.ts';
 import { ask as say, scriptedInstall, shell } from '../fakes/scripted_group.ts';
 
 /** A group's budgets: a real gateway process that is killed in between, a scripted endpoint on loopback. */
 
-const MESSAGES = '/model/default/v1/messages';
-const HELLO = JSON.stringify({ model: 'fake-model', max_tokens: 9, messages: [{ role: 'user', content: 'hello' }] });
-
-const gateway = new GatewayProcess();
-const events: { kind?: string; subject?: string; text?: string }[] = [];
-let model: FakeModel;
-let host: LineClient;
-let sessions = 0;
-
-before(async () => {
-  model = await startModel();
-  await gateway.start();
-  await gateway.setSecret('anthropic', 'fake-secret-value');
-  host = await gateway.host((event) => events.push(event as object));
-});
-
-after(async () => {
-  await gateway.dispose();
-  await model.close();
-});
-
-beforeEach(() => {
-  model.requests.length = 0;
-  model.mode = 'ok';
-  model.script = echoScript;
-  events.length = 0;
-});
+const world = await ModelGateway.start();
+const { gateway, events } = world;
+let newest = '';
 
 /** A new session of a group. */
-function open(group: string, budget: string): Promise<string> {
-  const yaml = `model: {name: claude-sonnet-5, upstream: "${model.origin}"}\nbudget: {${budget}}\n`;
-  return gateway.open(host, `s${++sessions}`, group, gateway.group(group, yaml));
+async function open(group: string, budget: string): Promise<string> {
+  const yaml = `model: {name: claude-sonnet-5, upstream: "${world.model.origin}"}\nbudget: {${budget}}\n`;
+  const { id, socket } = await world.open(group, yaml);
+  newest = id;
+  return socket;
 }
 
 async function statusOf(socket: string, path = MESSAGES): Promise<number> {
@@ -57,23 +34,21 @@ test('requests of all sessions together are refused from the budget on, also aft
     reason: 'the group has used its 3 requests of today',
     try: 'wait for midnight, or ask your operator for more',
   });
-  assert.equal(model.requests.length, 3, 'the endpoint was not asked');
-  const [row] = (await gateway.audit(host, `s${sessions}`)).slice(-1);
+  assert.equal(world.model.requests.length, 3, 'the endpoint was not asked');
+  const [row] = (await gateway.audit(world.host, newest)).slice(-1);
   assert.deepEqual([row!.decision, row!.rule, row!.status], ['deny', 'budget', 402]);
 
-  await gateway.end('SIGKILL');
-  await gateway.start();
-  host = await gateway.host((event) => events.push(event as object));
+  await world.restart();
   assert.equal(await statusOf(await open('counted', budget)), 402);
   assert.equal(await statusOf(await open('other', budget)), 200, 'another group has its own');
 });
 
 test('tokens and dollars are counted as the reply says, and the owner hears of each share once', async () => {
-  model.script = () => ({ text: 'hi', usage: { input: 300_000, output: 20_000 } });
+  world.model.script = () => ({ text: 'hi', usage: { input: 300_000, output: 20_000 } });
   const socket = await open('spender', 'usd_per_day: 12');
   assert.deepEqual([await statusOf(socket), await statusOf(socket), await statusOf(socket)], [200, 200, 402]);
   // An answer on the socket of the events: they are all here then.
-  const rows = await gateway.audit(host, `s${sessions}`);
+  const rows = await gateway.audit(world.host, newest);
   assert.deepEqual(
     events
       .filter(({ kind }) => kind === 'budget')
@@ -88,25 +63,25 @@ test('tokens and dollars are counted as the reply says, and the owner hears of e
 });
 
 test('what the endpoint refuses is not charged, and what runs is reserved', async () => {
-  model.mode = '500';
+  world.model.mode = '500';
   const socket = await open('unlucky', 'tokens_per_day: 4000');
   assert.equal(await statusOf(socket), 500);
-  assert.equal((await gateway.audit(host, `s${sessions}`)).at(-1)!.cost_micros, 0);
-  model.mode = 'hang';
+  assert.equal((await gateway.audit(world.host, newest)).at(-1)!.cost_micros, 0);
+  world.model.mode = 'hang';
   const running = ask(socket, MESSAGES, { body: HELLO }).catch(() => {});
-  while (model.requests.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
-  model.mode = 'ok';
+  while (world.model.requests.length < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  world.model.mode = 'ok';
   const beside = await ask(socket, MESSAGES, { body: HELLO });
   assert.equal(beside.status, 402);
   assert.match(beside.body, /reserved by requests that run/);
-  await host.request({ op: 'close', session: `s${sessions}` }, 5000);
+  await world.host.request({ op: 'close', session: newest }, 5000);
   await running;
 });
 
 test('an hour in which nobody speaks has its own budget; a word opens it, a restart does not', async () => {
-  model.script = () => ({ text: 'hi', usage: { input: 300_000, output: 20_000 } });
+  world.model.script = () => ({ text: 'hi', usage: { input: 300_000, output: 20_000 } });
   const budget = 'usd_per_idle_hour: 5';
-  const spoken = (at_ms: number) => host.request({ op: 'spoken', group: 'idler', at_ms }, 5000);
+  const spoken = (at_ms: number) => world.host.request({ op: 'spoken', group: 'idler', at_ms }, 5000);
   const socket = await open('idler', budget);
   assert.deepEqual([await statusOf(socket), await statusOf(socket)], [200, 402]);
   const reply = await ask(socket, MESSAGES, { body: HELLO });
@@ -116,9 +91,7 @@ test('an hour in which nobody speaks has its own budget; a word opens it, a rest
     ['idler idle'],
   );
 
-  await gateway.end('SIGKILL');
-  await gateway.start();
-  host = await gateway.host((event) => events.push(event as object));
+  await world.restart();
   const again = await open('idler', budget);
   assert.equal(await statusOf(again), 402);
   await pause();

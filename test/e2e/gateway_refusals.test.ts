@@ -1,41 +1,17 @@
 import assert from 'node:assert/strict';
 import { request as httpRequest } from 'node:http';
-import { after, before, beforeEach, test } from 'node:test';
+import { test } from 'node:test';
 import { MODEL_BODY_BYTES_MAX, SESSION_REQUESTS_MAX } from '../../src/base/limits.ts';
-import type { LineClient } from '../../src/protocol/lines_client.ts';
-import { ask, GatewayProcess, raw } from '../fakes/gateway_process.ts';
-import { type FakeModel, startModel } from '../fakes/model.ts';
+import { ask, raw } from '../fakes/gateway_process.ts';
+import { MESSAGES, ModelGateway } from '../fakes/model_gateway.ts';
 
 /** Hostile requests: the status, what the endpoint received (nothing), and the audit row. */
 
-const MESSAGES = '/model/default/v1/messages';
-const gateway = new GatewayProcess();
-let model: FakeModel;
-let host: LineClient;
-let policy: string;
-let sessions = 100;
+const world = await ModelGateway.start();
+const { gateway } = world;
 
-before(async () => {
-  model = await startModel();
-  await gateway.start();
-  await gateway.setSecret('anthropic', 'fake-secret-for-the-model');
-  host = await gateway.host();
-  policy = gateway.group('assistant', `model: {upstream: "${model.origin}"}\n`);
-});
-
-after(async () => {
-  await gateway.dispose();
-  await model.close();
-});
-
-beforeEach(() => {
-  model.requests.length = 0;
-  model.mode = 'ok';
-});
-
-async function session(): Promise<{ id: string; socket: string }> {
-  const id = `s${++sessions}`;
-  return { id, socket: await gateway.open(host, id, 'assistant', policy) };
+function session(): Promise<{ id: string; socket: string }> {
+  return world.open('assistant');
 }
 
 const END = 'Host: model\r\nConnection: close\r\n\r\n';
@@ -84,8 +60,8 @@ for (const [name, bytes, status] of ATTACKS) {
     assert.match(answer, new RegExp(`^HTTP/1\\.1 ${status} `));
     const body = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n') + 4));
     assert.deepEqual(Object.keys(body), ['error', 'rule', 'reason', 'try']);
-    assert.equal(model.requests.length, 0);
-    const rows = await gateway.audit(host, id);
+    assert.equal(world.model.requests.length, 0);
+    const rows = await gateway.audit(world.host, id);
     assert.deepEqual(
       rows.map((row) => [row.decision, row.status, row.secret]),
       [['deny', status, null]],
@@ -98,19 +74,19 @@ test('of two requests in one segment each is judged alone', async () => {
   const allowed = `POST ${MESSAGES} HTTP/1.1\r\nHost: model\r\nContent-Length: 2\r\n\r\n{}`;
   const answer = await raw(socket, `${allowed}GET /other HTTP/1.1\r\n${END}`);
   assert.deepEqual(answer.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200', 'HTTP/1.1 403']);
-  assert.equal(model.requests.length, 1);
-  assert.deepEqual((await gateway.audit(host, id)).map((row) => row.decision).sort(), ['allow', 'deny']);
+  assert.equal(world.model.requests.length, 1);
+  assert.deepEqual((await gateway.audit(world.host, id)).map((row) => row.decision).sort(), ['allow', 'deny']);
 });
 
 test('a body above the limit is a 413, declared or not, and the session goes on', async () => {
   const { id, socket } = await session();
   const big = Buffer.alloc(MODEL_BODY_BYTES_MAX + 1, ' ');
   assert.equal((await ask(socket, MESSAGES, { body: big })).status, 413);
-  assert.equal(model.requests.length, 0);
+  assert.equal(world.model.requests.length, 0);
   assert.equal((await ask(socket, MESSAGES, { body: big, headers: { 'transfer-encoding': 'chunked' } })).status, 413);
   assert.equal((await ask(socket, MESSAGES, {})).status, 200);
   assert.deepEqual(
-    (await gateway.audit(host, id)).map((row) => [row.decision, row.status]),
+    (await gateway.audit(world.host, id)).map((row) => [row.decision, row.status]),
     [
       ['deny', 413],
       ['deny', 413],
@@ -121,26 +97,26 @@ test('a body above the limit is a 413, declared or not, and the session goes on'
 
 test("requests above the session's limit are a 429 until others end", async () => {
   const { id, socket } = await session();
-  model.mode = 'hang';
+  world.model.mode = 'hang';
   const hanging = Array.from({ length: SESSION_REQUESTS_MAX }, () => {
     const request = httpRequest({ socketPath: socket, path: MESSAGES, method: 'POST', agent: false });
     request.on('error', () => {});
     request.end('{}');
     return request;
   });
-  while (model.requests.length < SESSION_REQUESTS_MAX) await new Promise((resolve) => setTimeout(resolve, 5));
+  while (world.model.requests.length < SESSION_REQUESTS_MAX) await new Promise((resolve) => setTimeout(resolve, 5));
   assert.equal((await ask(socket, MESSAGES, {})).status, 429);
   const other = await session();
-  model.mode = 'ok';
+  world.model.mode = 'ok';
   assert.equal((await ask(other.socket, MESSAGES, {})).status, 200, 'another session is not affected');
   for (const request of hanging) request.destroy();
-  await gateway.audit(host, id);
+  await gateway.audit(world.host, id);
   assert.equal((await ask(socket, MESSAGES, {})).status, 200);
 });
 
 test('a request that waits for "100 Continue" is served, and does not block the next one', async () => {
   const { socket } = await session();
   assert.equal((await ask(socket, MESSAGES, { headers: { expect: '100-continue' } })).status, 200);
-  assert.equal(model.requests[0]!.headers.expect, undefined);
+  assert.equal(world.model.requests[0]!.headers.expect, undefined);
   assert.equal((await ask(socket, MESSAGES, {})).status, 200);
 });

@@ -10,11 +10,13 @@ import type { AuditRow } from '../../src/protocol/gateway.ts';
 import { LineClient } from '../../src/protocol/lines_client.ts';
 import type { SecretTerms } from '../../src/protocol/secrets.ts';
 import { keptGroup } from './authorities.ts';
+import { codeCacheOf } from './code_cache.ts';
 import { remove } from './remove.ts';
 
 /** A real gateway process on a home of its own, and the three kinds of peer that it has. */
 
 const WAIT_MS = 10_000;
+const END_MS = 3000;
 
 export interface Reply {
   status: number;
@@ -34,7 +36,8 @@ export class GatewayProcess {
   constructor(env: NodeJS.ProcessEnv = {}, root = ROOT) {
     this.#root = root;
     const home = mkdtempSync(join(tmpdir(), 'gl-'));
-    this.env = { PATH: process.env['PATH'], HOME: home, GLASS_HOME: home, XDG_RUNTIME_DIR: join(home, 'r'), ...env };
+    const place = { HOME: home, GLASS_HOME: home, XDG_RUNTIME_DIR: join(home, 'r') };
+    this.env = { PATH: process.env['PATH'], ...place, ...codeCacheOf(root), ...env };
     this.paths = pathsOf(home, this.env);
   }
 
@@ -62,6 +65,10 @@ export class GatewayProcess {
 
   get pid(): number {
     return this.#child!.pid!;
+  }
+
+  get isRunning(): boolean {
+    return this.#child !== null && this.#child.exitCode === null && this.#child.signalCode === null;
   }
 
   /** Resolves with the exit code, or the signal's name. */
@@ -112,9 +119,16 @@ export class GatewayProcess {
 
   async dispose(): Promise<void> {
     for (const client of this.#clients) client.close();
-    if (this.#child !== null) await this.end('SIGKILL');
+    if (this.#child !== null) await this.#endSoon(this.#child);
     remove(this.paths.home);
     remove(this.paths.run);
+  }
+
+  /** In order, so that its compiled code is kept; without it a gateway that no longer listens to that. */
+  async #endSoon(child: ChildProcess): Promise<void> {
+    const late = setTimeout(() => child.kill('SIGKILL'), END_MS);
+    await this.end('SIGTERM');
+    clearTimeout(late);
   }
 
   async #keep(connecting: Promise<LineClient>): Promise<LineClient> {

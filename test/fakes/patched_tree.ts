@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
-import { cpSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from '../../src/base/paths.ts';
@@ -8,25 +18,26 @@ import { remove } from './remove.ts';
 /** File, what stands there, and what stands there without the guard. */
 export type Patch = readonly [file: string, from: string, to: string];
 
-const PARTS = ['src', 'sandbox', 'templates', 'test', 'package.json'];
+const PARTS = ['src', 'sandbox', 'templates', 'test'];
 
 /**
- * A copy of this checkout from which a guard is taken out: what runs is the code that ships, but for that. The packages of
- * harnesses are left out: 460 MB, and `probe` needs none.
+ * A copy of this checkout from which a guard is taken out: what runs is the code that ships, but for that. Files that are not
+ * patched are hard links: one has the name that imports need, and costs a tenth of a copy. The packages of harnesses are left
+ * out: `probe` needs none.
  */
 export class PatchedTree {
   readonly root = mkdtempSync(join(tmpdir(), 'gs-'));
 
   /** Fails when one of the places is no longer there. */
   constructor(patches: readonly Patch[]) {
-    for (const part of PARTS) cpSync(join(ROOT, part), join(this.root, part), { recursive: true, filter: isOurs });
+    for (const part of PARTS) linkFolder(join(ROOT, part), join(this.root, part));
+    link(join(ROOT, 'package.json'), join(this.root, 'package.json'));
     symlinkSync(join(ROOT, 'node_modules'), join(this.root, 'node_modules'));
     for (const [file, from, to] of patches) {
-      const path = join(this.root, file);
-      const text = readFileSync(path, 'utf8');
+      const text = readFileSync(join(this.root, file), 'utf8');
       assert.ok(text.includes(from), `${file} has no longer "${from.slice(0, 60)}"`);
-      writeFileSync(
-        path,
+      this.#replace(
+        file,
         text.replace(from, () => to),
       );
     }
@@ -35,8 +46,30 @@ export class PatchedTree {
   [Symbol.dispose](): void {
     remove(this.root);
   }
+
+  /** A new file: what is written into a link would be written into the checkout. */
+  #replace(file: string, text: string): void {
+    const path = join(this.root, file);
+    rmSync(path);
+    writeFileSync(path, text, { flag: 'wx' });
+  }
 }
 
-function isOurs(path: string): boolean {
-  return !path.includes('/node_modules');
+function linkFolder(from: string, to: string): void {
+  mkdirSync(to);
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    if (entry.name === 'node_modules') continue;
+    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) linkFolder(source, target);
+    else link(source, target);
+  }
+}
+
+/** Another file system has no links to this one, and an account none to files that it may not write. */
+function link(from: string, to: string): void {
+  try {
+    linkSync(from, to);
+  } catch {
+    copyFileSync(from, to);
+  }
 }

@@ -7,7 +7,7 @@ import { checkMounts, judgeMount, lookAt, type MountFacts, type MountPlaces } fr
 import { temporaryFolder } from '../fakes/ledger_kit.ts';
 
 const PLACES: MountPlaces = {
-  state: '/srv/people/ann/.glassclaw',
+  state: ['/srv/people/ann/.glassclaw', '/tmp/glass-1000/glassclaw-0a1b2c'],
   root: '/opt/glassclaw',
   homes: ['/srv/people/ann', '/root'],
   writable: ['/srv/people/ann/shared'],
@@ -30,6 +30,9 @@ const REFUSED: [name: string, facts: MountFacts, access: 'read' | 'write', reaso
   ['a socket', facts('/srv/people/ann/agent.sock', { kind: 'other' }), 'read', /neither a file nor a folder/],
   ['our state', facts('/srv/people/ann/.glassclaw'), 'read', /keeps its state/],
   ['a part of our state', facts('/srv/people/ann/.glassclaw/vault.db', { kind: 'file' }), 'read', /keeps its state/],
+  ['the folder of our sockets', facts('/tmp/glass-1000/glassclaw-0a1b2c'), 'read', /keeps its state/],
+  ['a folder above it', facts('/tmp/glass-1000'), 'read', /keeps its state/],
+  ['a folder of a session in it', facts('/tmp/glass-1000/glassclaw-0a1b2c/s7'), 'read', /keeps its state/],
   ['keys of ssh', facts('/srv/people/ann/.ssh'), 'read', /leads into \.ssh/],
   ['a key of ssh elsewhere', facts('/data/keys/id_ed25519', { kind: 'file' }), 'read', /leads into id_ed25519/],
   ['a cloud’s credentials', facts('/data/backup/.aws/credentials', { kind: 'file' }), 'read', /leads into \.aws/],
