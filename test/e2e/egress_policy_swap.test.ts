@@ -263,10 +263,19 @@ test('between the death of the gateway and its host’s word nothing gets out; t
 const SESSIONS = 'src/gateway/sessions.ts';
 const READ = 'const policy = readPolicy(this.#paths, group, policySha256);';
 
-test('without the end of the old policy its tunnels outlive it', async () => {
-  using tree = new PatchedTree([[SESSIONS, 'this.close(session);\n    const egress', 'const egress']]);
-  assert.notDeepEqual(await swapped(tree.root), SWAPPED);
-});
+const OUTLIVES: [without: string, patch: Patch][] = [
+  ['the end of the old policy', [SESSIONS, 'this.close(session);\n    const egress', 'const egress']],
+  [
+    'the end of tunnels with their session',
+    ['src/gateway/session.ts', 'for (const socket of this.#tunnels) socket.destroy();', ''],
+  ],
+];
+
+for (const [without, patch] of OUTLIVES)
+  test(`without ${without} a tunnel outlives its policy`, async () => {
+    using tree = new PatchedTree([patch]);
+    assert.equal((await swapped(tree.root)).outlived, 1);
+  });
 
 const SABOTAGES: [without: string, patch: Patch][] = [
   ['the order of reading and closing', [SESSIONS, READ, `this.close(session);\n    ${READ}`]],
