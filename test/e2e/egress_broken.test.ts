@@ -79,10 +79,7 @@ egress:
 
   /** Requests on record that have not ended. */
   async running(): Promise<number> {
-    const { rows } = await this.bench.host.request<{ rows: { ended_ms: number | null }[] }>(
-      { op: 'audit', session: this.#session, from_ms: 0, to_ms: Number.MAX_SAFE_INTEGER },
-      5000,
-    );
+    const rows = await this.bench.gateway.rows(this.bench.host, this.#session);
     return rows.filter(({ ended_ms }) => ended_ms === null).length;
   }
 

@@ -3,7 +3,6 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
-import type { AuditRow } from '../../src/protocol/gateway.ts';
 import { AttackBench } from '../fakes/attack_bench.ts';
 import { type Patch, PatchedTree } from '../fakes/patched_tree.ts';
 import { askService, openTunnel } from '../fakes/tunnel.ts';
@@ -69,20 +68,6 @@ egress:
   /** What the policy in force says to each of them. */
   async all(): Promise<number[]> {
     return [await this.ask('first'), await this.ask('second'), await this.ask('never')];
-  }
-
-  /** All that is on record, in as many answers as it takes. */
-  async rows(): Promise<AuditRow[]> {
-    const found = new Map<number, AuditRow>();
-    for (let [from_ms, before] = [0, -1]; found.size > before; ) {
-      before = found.size;
-      const window = { from_ms, to_ms: Number.MAX_SAFE_INTEGER };
-      const asked = { op: 'audit', session: SESSION, ...window };
-      const { rows } = await this.bench.host.request<{ rows: AuditRow[] }>(asked, 5000);
-      for (const row of rows) found.set(row.id, row);
-      from_ms = rows.at(-1)?.at_ms ?? 0;
-    }
-    return [...found.values()];
   }
 
   /** Asks all the time, until what is given has come to its end. */
@@ -160,7 +145,7 @@ async function swapped(root?: string): Promise<Swapped> {
       const secret = rawHeaders[rawHeaders.findIndex((name) => name.toLowerCase() === 'authorization') + 1];
       return `${target} ${secret}`;
     });
-    const left = (await world.rows()).filter(({ decision }) => decision !== 'deny');
+    const left = (await bench.gateway.rows(bench.host, SESSION)).filter(({ decision }) => decision !== 'deny');
     return {
       first: kinds(world.statuses.first),
       second: kinds(world.statuses.second),
@@ -263,10 +248,19 @@ test('between the death of the gateway and its host’s word nothing gets out; t
 const SESSIONS = 'src/gateway/sessions.ts';
 const READ = 'const policy = readPolicy(this.#paths, group, policySha256);';
 
-test('without the end of the old policy its tunnels outlive it', async () => {
-  using tree = new PatchedTree([[SESSIONS, 'this.close(session);\n    const egress', 'const egress']]);
-  assert.notDeepEqual(await swapped(tree.root), SWAPPED);
-});
+const OUTLIVES: [without: string, patch: Patch][] = [
+  ['the end of the old policy', [SESSIONS, 'this.close(session);\n    const egress', 'const egress']],
+  [
+    'the end of tunnels with their session',
+    ['src/gateway/session.ts', 'for (const socket of this.#tunnels) socket.destroy();', ''],
+  ],
+];
+
+for (const [without, patch] of OUTLIVES)
+  test(`without ${without} a tunnel outlives its policy`, async () => {
+    using tree = new PatchedTree([patch]);
+    assert.equal((await swapped(tree.root)).outlived, 1);
+  });
 
 const SABOTAGES: [without: string, patch: Patch][] = [
   ['the order of reading and closing', [SESSIONS, READ, `this.close(session);\n    ${READ}`]],

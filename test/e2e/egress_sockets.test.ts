@@ -5,6 +5,7 @@ import { after, afterEach, before, beforeEach, test } from 'node:test';
 import type { Status } from '../../src/evidence/status.ts';
 import type { AuditRow } from '../../src/protocol/gateway.ts';
 import { Install, until } from '../fakes/install.ts';
+import { cannotDrop } from '../fakes/ordinary_user.ts';
 import { PatchedTree } from '../fakes/patched_tree.ts';
 import { shell } from '../fakes/scripted_group.ts';
 import { rows, sessionOf, Terminal } from '../fakes/terminal.ts';
@@ -16,7 +17,6 @@ import { ServiceWorld } from '../kits/service_world.ts';
  * ("claims of identity"), that no mount leads there in `authority_mounts.test.ts` ("the folder of our sockets").
  */
 
-const IS_ROOT = process.geteuid!() === 0;
 const PYTHON = '/usr/bin/python3';
 const world = new ServiceWorld();
 const { install, api } = world;
@@ -64,22 +64,8 @@ function uidOf(made: Install, group: string): number {
   return rows<{ uid: number }>(made, 'SELECT uid FROM groups WHERE name = ?', group)[0]!.uid;
 }
 
-/** Whether this machine can ask as another account at all. */
-const cannotAsk = (): string | false => {
-  if (!IS_ROOT) return 'this is an ordinary user, whose sandboxes share an account';
-  const reach = spawnSync('setpriv', [
-    '--reuid=61234',
-    '--regid=61234',
-    '--clear-groups',
-    '--',
-    process.execPath,
-    '-v',
-  ]);
-  return reach.status === 0 ? false : 'another account cannot run this Node';
-};
-
 test('the account of another group opens no socket of a session, and nothing of the gateway', {
-  skip: cannotAsk(),
+  skip: cannotDrop(),
 }, () => {
   const { paths } = install;
   const { egress } = paths.session(sessionOf(install, 'mine'));
@@ -91,7 +77,7 @@ test('the account of another group opens no socket of a session, and nothing of 
 });
 
 test('without the closed folder of a session another account opens its socket', {
-  skip: cannotAsk(),
+  skip: cannotDrop(),
 }, async (context) => {
   using tree = new PatchedTree([
     ['src/sessions/folders.ts', 'giveTo(folder, uid);', 'giveTo(folder, uid);\n    chmodSync(folder, 0o755);'],

@@ -113,6 +113,19 @@ export class GatewayProcess {
     }
   }
 
+  /** All rows of a session, also of requests that run, in as many answers as it takes. */
+  async rows(host: LineClient, session: string): Promise<AuditRow[]> {
+    const found = new Map<number, AuditRow>();
+    for (let [from_ms, before] = [0, -1]; found.size > before; ) {
+      before = found.size;
+      const asked = { op: 'audit', session, from_ms, to_ms: Number.MAX_SAFE_INTEGER };
+      const { rows } = await host.request<{ rows: AuditRow[] }>(asked, WAIT_MS);
+      for (const row of rows) found.set(row.id, row);
+      from_ms = rows.at(-1)?.at_ms ?? 0;
+    }
+    return [...found.values()];
+  }
+
   log(): string {
     return readFileSync(join(this.paths.logs, 'gateway.log'), 'utf8');
   }
