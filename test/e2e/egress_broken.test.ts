@@ -21,8 +21,9 @@ import { AgentSocket } from '../fakes/websocket.ts';
 const MESSAGES = '/model/default/v1/messages';
 const AT_ONCE = 12;
 const LATE_MS = 1000;
-/** The whole of it takes two seconds on a machine that does nothing else. */
-const WHOLE_MS = 30_000;
+/** The whole of it takes two seconds on a machine that does nothing else; without a guard it may take for ever. */
+const PATIENCE = { whole_ms: 90_000, calm_ms: 30_000 };
+const IMPATIENCE = { whole_ms: 30_000, calm_ms: 3000 };
 /** Idle connections to services come and go; a leak leaves one or two descriptors for each of `AT_ONCE`. */
 const DESCRIPTORS_MORE = 10;
 /** Of a reply, in each stage: nothing, in TLS, after it, in the head, in the body. */
@@ -191,7 +192,7 @@ async function flood(world: World): Promise<void> {
   const many = async (one: () => Promise<unknown>): Promise<void> => {
     await Promise.all(Array.from({ length: AT_ONCE }, () => one().catch(() => {})));
     // A session has so many connections: the next ones need their room.
-    await until('it serves', () => world.ask('/items/1'), 5000);
+    await until('it serves', () => world.ask('/items/1'), 15_000);
   };
   for (const leaving of Object.values(LEAVES)) await many(() => leaving(world));
   const options = { ca: world.bench.ca, place: `plain.example.com:${world.way.port}` };
@@ -218,15 +219,15 @@ async function abandonedModels(world: World): Promise<void> {
 
 async function foundIn(root?: string): Promise<Found> {
   const world = new World(root);
+  const { whole_ms, calm_ms } = root === undefined ? PATIENCE : IMPATIENCE;
   const found: Found = { ...EXPECTED, statuses: {}, good: [], alive: false };
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, WHOLE_MS);
+    timer = setTimeout(resolve, whole_ms);
   });
   try {
     await world.start();
-    // Without a guard an agent may wait for ever.
-    await Promise.race([look(world, found), late]);
+    await Promise.race([look(world, found, calm_ms), late]);
   } catch (error) {
     found.problem = String(error);
   } finally {
@@ -236,7 +237,7 @@ async function foundIn(root?: string): Promise<Found> {
   return found;
 }
 
-async function look(world: World, found: Found): Promise<void> {
+async function look(world: World, found: Found, calm_ms: number): Promise<void> {
   const { bench, options, socket } = world;
   const { pid } = bench.gateway;
   answerBroken(bench);
@@ -254,7 +255,7 @@ async function look(world: World, found: Found): Promise<void> {
     found.leaked = world.descriptors > before + DESCRIPTORS_MORE;
     assert.deepEqual([found.running, found.leaked], [0, false]);
   };
-  await until('nothing is left', calm, 3000).catch(() => {});
+  await until('nothing is left', calm, calm_ms).catch(() => {});
   found.alive = bench.gateway.isRunning && bench.gateway.pid === pid;
 }
 

@@ -16,7 +16,7 @@ import { bearerFor } from '../fakes/upstream.ts';
 const SESSION = 's800';
 const ITEMS = { first: '/first/1', second: '/second/1', never: '/never' } as const;
 const SWAPS = 12;
-const LATE_MS = 2000;
+const LATE_MS = 5000;
 
 class World {
   readonly bench: AttackBench;
