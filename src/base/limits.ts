@@ -127,7 +127,7 @@ export const LOCAL_CLIENTS_MAX = 32;
 export const SWEEP_MS = 30 * SECOND_MS;
 /** A row in a state that should be short-lived is overdue after this. */
 export const OVERDUE_MS = 20 * MINUTE_MS;
-/** Jobs of one group commit: bounds the time that one transaction holds the event loop. */
+/** Jobs of one group commit, without those that they ask for: bounds the time that one transaction holds the event loop. */
 export const GROUP_COMMIT_MAX = 256;
 
 // --- Control ----------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import { messageOf, OperatingError } from '../base/errors.ts';
 import { type Migration, migrate } from './migrate.ts';
 
 /**
- * A message changes some thirty pages, a few bytes in each, and each is written whole before its sender is answered: small
+ * A commit changes some ten to sixteen pages, a few bytes in each, and each is written whole before its sender is answered: small
  * pages make a commit a third shorter. They hold for a new file; one that exists keeps its own. A checkpoint, which one
  * commit in so many has to wait for, comes after 8 MB.
  */

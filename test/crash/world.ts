@@ -10,6 +10,7 @@ import { LineClient } from '../../src/protocol/lines_client.ts';
 import { DockerRuntime } from '../../src/runtimes/docker.ts';
 import { engineSocket } from '../../src/runtimes/engine.ts';
 import { applyGroup } from '../fakes/authorities.ts';
+import { keptCodeOf } from '../fakes/code_cache.ts';
 import { remove } from '../fakes/remove.ts';
 import { openTunnel } from '../fakes/tunnel.ts';
 import { keepWarmCode, takeWarmCode } from './warm_code.ts';
@@ -191,7 +192,7 @@ export class World {
       ...this.#env,
       GLASS_TEST_PLATFORM: this.#platformUrl,
       GLASS_FAULT_LOG: this.faultLog,
-      NODE_COMPILE_CACHE: join(tmpdir(), 'gc-code'),
+      ...keptCodeOf(this.options.root),
       ...(faults[life] ? { GLASS_FAULT: JSON.stringify(faults[life]) } : {}),
     }));
   }

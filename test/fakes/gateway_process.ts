@@ -10,7 +10,7 @@ import type { AuditRow } from '../../src/protocol/gateway.ts';
 import { LineClient } from '../../src/protocol/lines_client.ts';
 import type { SecretTerms } from '../../src/protocol/secrets.ts';
 import { keptGroup } from './authorities.ts';
-import { codeCacheOf } from './code_cache.ts';
+import { keptCodeOf } from './code_cache.ts';
 import { remove } from './remove.ts';
 
 /** A real gateway process on a home of its own, and the three kinds of peer that it has. */
@@ -37,7 +37,7 @@ export class GatewayProcess {
     this.#root = root;
     const home = mkdtempSync(join(tmpdir(), 'gl-'));
     const place = { HOME: home, GLASS_HOME: home, XDG_RUNTIME_DIR: join(home, 'r') };
-    this.env = { PATH: process.env['PATH'], ...place, ...codeCacheOf(root), ...env };
+    this.env = { PATH: process.env['PATH'], ...place, ...keptCodeOf(root), ...env };
     this.paths = pathsOf(home, this.env);
   }
 

@@ -9,7 +9,7 @@ import type { Status } from '../../src/evidence/status.ts';
 import { LineClient } from '../../src/protocol/lines_client.ts';
 import type { SecretTerms } from '../../src/protocol/secrets.ts';
 import { applyGroup } from './authorities.ts';
-import { codeCacheOf } from './code_cache.ts';
+import { keptCodeOf } from './code_cache.ts';
 import { remove } from './remove.ts';
 
 /** A throw-away install: gateway and host as they ship, on a home of their own. */
@@ -24,7 +24,7 @@ export class Install {
   constructor(within = tmpdir(), root = ROOT, env: NodeJS.ProcessEnv = {}) {
     this.#root = root;
     const home = mkdtempSync(join(within, 'gb-'));
-    this.#env = { ...process.env, ...codeCacheOf(root), ...env, GLASS_HOME: home };
+    this.#env = { ...process.env, ...keptCodeOf(root), ...env, GLASS_HOME: home };
     this.paths = pathsOf(home, this.#env);
     this.control = new ControlClient(this.paths.controlSocket);
   }

@@ -10,6 +10,7 @@ import { ensureGroup, wire } from '../../src/ledger/chats.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
 import { filesOf } from '../../src/ledger/files.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
+import { queuedIn } from '../../src/ledger/messages.ts';
 import { ensurePerson } from '../../src/ledger/people.ts';
 import type { SessionRow } from '../../src/ledger/sessions.ts';
 import { Intake } from '../../src/router/intake.ts';
@@ -24,6 +25,8 @@ interface Routing {
   woken: string[];
   /** Groups that were spoken to. */
   spoken: string[];
+  /** Sessions that were nudged, and how many messages waited in them at that moment, in the transaction. */
+  nudged: string[];
   intake: Intake;
   blobs: string;
 }
@@ -35,12 +38,16 @@ async function routing(context: TestContext): Promise<Routing> {
   const blobs = temporaryFolder(context);
   const woken: string[] = [];
   const spoken: string[] = [];
-  const router = new Router(ledger, systemClock, blobs, { spoken: (group) => spoken.push(group), nudge: () => {} });
+  const nudged: string[] = [];
+  const router = new Router(ledger, systemClock, blobs, {
+    spoken: (group) => spoken.push(group),
+    nudge: (id) => nudged.push(`${id}: ${queuedIn(ledger.db, id)}, ${ledger.db.raw.isTransaction}`),
+  });
   const intake = new Intake(ledger, router, {
     wake: (id) => woken.push(`session ${id}`),
     deliver: (chat) => woken.push(`chat ${chat}`),
   });
-  return { ledger, router, session, woken, spoken, intake, blobs };
+  return { ledger, router, session, woken, spoken, nudged, intake, blobs };
 }
 
 let made = 0;
@@ -246,6 +253,16 @@ test('a chat that can be reached again is delivered to; one that nobody knows is
   intake.sinkOf('other').reachable('main');
   intake.sinkOf('local').reachable('main');
   assert.deepEqual(woken, [`chat ${session.chat_id}`]);
+});
+
+test('a session hears of its message within the transaction, once it is in the queue', async (context) => {
+  const { intake, nudged, session } = await routing(context);
+  const sink = intake.sinkOf('local');
+  const first = message();
+  await sink.accept(first);
+  await sink.accept(first);
+  await sink.accept(message({ sender: { handle: 'mallory', name: 'Mallory' } }));
+  assert.deepEqual(nudged, [`${session.id}: 1, true`]);
 });
 
 test('a group is spoken to by whoever may, once for each message, and also when its queue is full', async (context) => {
