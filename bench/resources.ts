@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { START_GARBAGE_MS } from '../src/base/limits.ts';
+import { START_GARBAGE_MS } from '../src/base/limits/sandbox.ts';
 import type { Status } from '../src/evidence/status.ts';
 import { type FakeModel, startModel } from '../test/fakes/model.ts';
 import { Install, rssMb, Terminal, treeRssMb, until } from './install.ts';

@@ -7,7 +7,13 @@ import { systemClock } from './base/clock.ts';
 import { readInstall } from './base/config.ts';
 import { exitCodeOf, messageOf, OperatingError } from './base/errors.ts';
 import { faultsFrom } from './base/faults.ts';
-import { AGENT_TLS_MS, AUDIT_ANCHOR_MS, MODEL_FIRST_BYTE_MS, MODEL_IDLE_MS, WEBSOCKET_IDLE_MS } from './base/limits.ts';
+import {
+  AGENT_TLS_MS,
+  AUDIT_ANCHOR_MS,
+  MODEL_FIRST_BYTE_MS,
+  MODEL_IDLE_MS,
+  WEBSOCKET_IDLE_MS,
+} from './base/limits/gateway.ts';
 import { type Log, openLog } from './base/log.ts';
 import { dropStartGarbage } from './base/memory.ts';
 import { homeFrom, type Paths, pathsOf, prepareHome } from './base/paths.ts';

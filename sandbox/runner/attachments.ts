@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { MESSAGE_FILES_BYTES_MAX } from '../../src/base/limits.ts';
+import { MESSAGE_FILES_BYTES_MAX } from '../../src/base/limits/messages.ts';
 import type { FrameFile, FrameMessage } from '../../src/protocol/frames.ts';
 
 /**

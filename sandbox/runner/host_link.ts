@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { HOST_FRAME_BYTES_MAX } from '../../src/base/limits.ts';
+import { HOST_FRAME_BYTES_MAX } from '../../src/base/limits/messages.ts';
 import { type HostFrame, parseHostFrame, type RunnerFrame } from '../../src/protocol/frames.ts';
 import { encodeFrame, frameReader } from '../../src/protocol/framing.ts';
 

@@ -1,6 +1,6 @@
 import { flushCompileCache } from 'node:module';
 import { unreachable } from '../../src/base/errors.ts';
-import { FRAME_NAME_BYTES_MAX, OUTBOUND_TEXT_BYTES_MAX } from '../../src/base/limits.ts';
+import { FRAME_NAME_BYTES_MAX, OUTBOUND_TEXT_BYTES_MAX } from '../../src/base/limits/messages.ts';
 import { cutBytes } from '../../src/base/text.ts';
 import { HATCH_VERSION, type HostFrame } from '../../src/protocol/frames.ts';
 import { NODE_PROXY_VARIABLE, PROXY_PORT } from '../../src/protocol/proxy.ts';

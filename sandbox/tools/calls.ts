@@ -7,7 +7,7 @@ import {
   CALLS_PENDING_MAX,
   FILE_BYTES_MAX,
   FILE_CHUNK_BYTES_MAX,
-} from '../../src/base/limits.ts';
+} from '../../src/base/limits/messages.ts';
 import type { PlatformTools, ToolResult } from '../runner/harness.ts';
 import type { HostLink } from '../runner/host_link.ts';
 import { TOOL_DEFINITIONS } from './definitions.ts';

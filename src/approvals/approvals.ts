@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { messageOf, OperatingError } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
-import { APPROVAL_PLACE_CHARS_MAX, APPROVALS_SHOWN_MAX } from '../base/limits.ts';
+import { APPROVAL_PLACE_CHARS_MAX, APPROVALS_SHOWN_MAX } from '../base/limits/gateway.ts';
 import type { Log } from '../base/log.ts';
 import {
   APPROVAL_ALERT,

@@ -1,4 +1,4 @@
-import { EGRESS_TARGET_BYTES_MAX } from '../base/limits.ts';
+import { EGRESS_TARGET_BYTES_MAX } from '../base/limits/gateway.ts';
 import type { EgressService } from './egress.ts';
 
 /**

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { OperatingError, systemCodeOf } from '../base/errors.ts';
-import { MOUNT_ENTRIES_MAX } from '../base/limits.ts';
+import { MOUNT_ENTRIES_MAX } from '../base/limits/sandbox.ts';
 
 /**
  * What of the operator's files a group may be given. A source is resolved once, when an authority is applied, and looked

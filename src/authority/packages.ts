@@ -1,5 +1,5 @@
 import { OperatingError } from '../base/errors.ts';
-import { PACKAGES_MAX } from '../base/limits.ts';
+import { PACKAGES_MAX } from '../base/limits/sandbox.ts';
 
 /**
  * The packages that a group adds to its system files, as names. Pure. A name becomes a word of a command that runs as root

@@ -7,7 +7,8 @@ import {
   runtimeSchema,
   sizeSchema,
 } from '../base/config.ts';
-import * as limits from '../base/limits.ts';
+import * as messageLimits from '../base/limits/messages.ts';
+import * as limits from '../base/limits/sandbox.ts';
 import { egressSchema } from './egress.ts';
 import { PACKAGE_NAMES, type Packages } from './packages.ts';
 
@@ -88,8 +89,8 @@ const limitsSchema = z.strictObject({
   disk_write: sizeSchema
     .refine((bytes) => bytes >= limits.DISK_WRITE_BYTES_MIN, 'must be at least 1MiB')
     .default(limits.SANDBOX_DISK_WRITE_BYTES),
-  turn: durationSchema.default(limits.TURN_DEADLINE_MS),
-  idle: durationSchema.default(limits.SESSION_IDLE_MS),
+  turn: durationSchema.default(messageLimits.TURN_DEADLINE_MS),
+  idle: durationSchema.default(messageLimits.SESSION_IDLE_MS),
 });
 
 export const groupSchema = z.strictObject({

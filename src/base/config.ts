@@ -1,6 +1,7 @@
 import { parse } from 'node:path';
 import { z } from 'zod';
-import * as limits from './limits.ts';
+import * as messageLimits from './limits/messages.ts';
+import * as limits from './limits/sandbox.ts';
 import { readYaml } from './yaml.ts';
 
 /** What the operator's files share, and the strict schema of `glass.yaml`. Unknown keys are refused; every default is the safe one. */
@@ -28,7 +29,7 @@ export const durationSchema = z
     const [, count, unit] = DURATION.exec(text)!;
     return Number(count) * UNIT_MS[unit!]!;
   })
-  .refine((ms) => ms >= 1000 && ms <= limits.DURATION_MAX_MS, 'must be between 1s and 24 days');
+  .refine((ms) => ms >= 1000 && ms <= messageLimits.DURATION_MAX_MS, 'must be between 1s and 24 days');
 
 /** How a model API is spoken. `openai` is Chat Completions, which most self-hosted servers offer. */
 export const providerSchema = z.enum(['anthropic', 'openai', 'ollama']);

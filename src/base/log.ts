@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs';
-import { LOG_BYTES_MAX } from './limits.ts';
+import { LOG_BYTES_MAX } from './limits/messages.ts';
 
 /** Dated NDJSON: one object a line, `{"at","level","process","event",…}`. Never a secret, never a message's text. */
 export interface Log {

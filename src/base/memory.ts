@@ -1,6 +1,6 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { START_GARBAGE_MS } from './limits.ts';
+import { START_GARBAGE_MS } from './limits/sandbox.ts';
 
 /**
  * Gives back what the start of a long-lived process has left: V8 keeps it until a heap grows that, on a quiet day, does not.

@@ -5,7 +5,7 @@ import {
   MESSAGE_FILES_BYTES_MAX,
   MESSAGE_FILES_MAX,
   SHOWN_NAME_BYTES_MAX,
-} from '../base/limits.ts';
+} from '../base/limits/messages.ts';
 import { cutBytes } from '../base/text.ts';
 import { storeBlob } from '../ledger/blobs.ts';
 import type { FileFacts } from '../ledger/files.ts';

@@ -1,6 +1,6 @@
 import type { ApprovalShown } from '../approvals/approvals.ts';
 import { OperatingError } from '../base/errors.ts';
-import { APPROVAL_PREVIEW_BYTES_MAX } from '../base/limits.ts';
+import { APPROVAL_PREVIEW_BYTES_MAX } from '../base/limits/gateway.ts';
 import type { Paths } from '../base/paths.ts';
 import { ControlClient } from './control_client.ts';
 import { bold, type Io, printable, red } from './io.ts';

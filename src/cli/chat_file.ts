@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { basename } from 'node:path';
 import { messageOf, OperatingError, systemCodeOf } from '../base/errors.ts';
-import { MESSAGE_FILES_BYTES_MAX } from '../base/limits.ts';
+import { MESSAGE_FILES_BYTES_MAX } from '../base/limits/messages.ts';
 import { showBytes } from '../base/text.ts';
 
 /** `/file <path> [text]` in `glass chat`. Everything else is a text, also what only begins with a slash. */

@@ -1,5 +1,5 @@
 import { OperatingError } from '../base/errors.ts';
-import { SECRET_BYTES_MAX } from '../base/limits.ts';
+import { SECRET_BYTES_MAX } from '../base/limits/gateway.ts';
 
 /** Reading a secret: from a terminal without echo, or from a pipe. */
 

@@ -1,6 +1,6 @@
 import { isGroupName } from '../base/config.ts';
 import { OperatingError } from '../base/errors.ts';
-import { GATEWAY_READY_MS, SECRET_BYTES_MAX } from '../base/limits.ts';
+import { GATEWAY_READY_MS, SECRET_BYTES_MAX } from '../base/limits/gateway.ts';
 import type { Paths } from '../base/paths.ts';
 import type { VaultAnswers } from '../protocol/gateway.ts';
 import { LineClient } from '../protocol/lines_client.ts';

@@ -2,9 +2,10 @@ import { chmodSync, rmSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { type ErrorCode, messageOf, OperatingError } from '../base/errors.ts';
 import { createServer } from '../base/http.ts';
-import { CONTROL_BACKLOG_BYTES_MAX, CONTROL_BODY_BYTES_MAX } from '../base/limits.ts';
+import { CONTROL_BACKLOG_BYTES_MAX, CONTROL_BODY_BYTES_MAX } from '../base/limits/messages.ts';
 import type { Log } from '../base/log.ts';
-import { type ControlServices, OPERATIONS, type Streaming } from './operations.ts';
+import type { ControlServices, Streaming } from './operations/operation.ts';
+import { OPERATIONS } from './operations.ts';
 
 /**
  * `control.sock`: HTTP and JSON, so that `curl --unix-socket` works too. `POST /v1/<operation>` with a JSON object;

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import { type Faults, guarded } from '../base/faults.ts';
-import { DURATION_MAX_MS, SEND_MS } from '../base/limits.ts';
+import { DURATION_MAX_MS, SEND_MS } from '../base/limits/messages.ts';
 import type { Channel, Reconciled, SendOperation, SendResult } from '../channels/channel.ts';
 import { type ChatRow, chatById } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';

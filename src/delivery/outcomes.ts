@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import { assert, unreachable } from '../base/errors.ts';
-import { DURATION_MAX_MS, SEND_ATTEMPTS_MAX, SEND_BACKOFF_MAX_MS, SEND_BACKOFF_MS } from '../base/limits.ts';
+import { DURATION_MAX_MS, SEND_ATTEMPTS_MAX, SEND_BACKOFF_MAX_MS, SEND_BACKOFF_MS } from '../base/limits/messages.ts';
 import type { Reconciled, SendResult } from '../channels/channel.ts';
 import type { ChatRow } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';

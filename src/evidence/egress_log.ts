@@ -1,5 +1,5 @@
 import { showId } from '../base/ids.ts';
-import { AUDIT_ANCHORS_MAX } from '../base/limits.ts';
+import { AUDIT_ANCHORS_MAX } from '../base/limits/gateway.ts';
 import type { Db } from '../ledger/db.ts';
 import type { Anchor, AuditRow, ChainState } from '../protocol/gateway.ts';
 

@@ -7,7 +7,7 @@ import {
   ESTIMATED_BODY_BYTES,
   ESTIMATED_OUTPUT_TOKENS,
   MODEL_BODY_BYTES_MAX,
-} from '../base/limits.ts';
+} from '../base/limits/gateway.ts';
 import { NOTHING } from './audit.ts';
 import { isHandshake } from './handshake.ts';
 import { headerProblem } from './headers.ts';

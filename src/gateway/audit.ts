@@ -2,7 +2,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import { type Faults, guarded } from '../base/faults.ts';
-import { AUDIT_OPEN_MS, AUDIT_PATH_CHARS_MAX, AUDIT_ROWS_MAX, AUDIT_WAL_PAGES } from '../base/limits.ts';
+import { AUDIT_OPEN_MS, AUDIT_PATH_CHARS_MAX, AUDIT_ROWS_MAX, AUDIT_WAL_PAGES } from '../base/limits/gateway.ts';
 import { redact } from '../base/log.ts';
 import type { AuditRow, UsageRow } from '../protocol/gateway.ts';
 import { openDatabase } from '../vault/schema.ts';

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
-import { SMALL_BODY_BYTES } from '../base/limits.ts';
+import { SMALL_BODY_BYTES } from '../base/limits/gateway.ts';
 
 /** The reason that a body was cut off. */
 export class BodyTooLargeError extends Error {}

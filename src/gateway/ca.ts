@@ -4,7 +4,7 @@ import { createSecureContext, type SecureContext } from 'node:tls';
 import type { Clock } from '../base/clock.ts';
 import { OperatingError } from '../base/errors.ts';
 import { type Faults, guarded } from '../base/faults.ts';
-import { CA_LIVES_MS, CA_RENEWED_MS, LEAF_LIVES_MS, LEAVES_KEPT_MAX } from '../base/limits.ts';
+import { CA_LIVES_MS, CA_RENEWED_MS, LEAF_LIVES_MS, LEAVES_KEPT_MAX } from '../base/limits/gateway.ts';
 import type { Paths } from '../base/paths.ts';
 import { readPrivate } from '../base/private_file.ts';
 import { writeWhole } from '../base/whole_file.ts';

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import type { Duplex } from 'node:stream';
 import type { Agent, Dispatcher } from 'undici';
 import { type Faults, guarded } from '../base/faults.ts';
-import { MODEL_INFORMATIONAL_MAX } from '../base/limits.ts';
+import { MODEL_INFORMATIONAL_MAX } from '../base/limits/gateway.ts';
 import type { Outcome } from './audit.ts';
 import { CappedBody, hasBody } from './body.ts';
 import { isAccepted } from './handshake.ts';

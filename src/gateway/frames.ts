@@ -1,4 +1,4 @@
-import { WEBSOCKET_CONTROL_BYTES_MAX } from '../base/limits.ts';
+import { WEBSOCKET_CONTROL_BYTES_MAX } from '../base/limits/gateway.ts';
 
 /**
  * Takes the bytes of one direction of a WebSocket apart (RFC 6455 §5), as they come: a frame is never kept, only a header

@@ -7,7 +7,7 @@ import {
   APPROVAL_PREVIEW_BYTES_MAX,
   APPROVALS_PENDING_MAX,
   APPROVALS_PER_HOUR_MAX,
-} from '../base/limits.ts';
+} from '../base/limits/gateway.ts';
 import { redact } from '../base/log.ts';
 import { cutBytes, visible } from '../base/text.ts';
 import type { Decision, GatewayEvent, HoldEvent } from '../protocol/gateway.ts';

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.ts';
-import { IDLE_HOUR_MS } from '../base/limits.ts';
+import { IDLE_HOUR_MS } from '../base/limits/gateway.ts';
 import type { Amount } from './prices.ts';
 
 /**

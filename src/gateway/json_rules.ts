@@ -1,4 +1,4 @@
-import { JSON_DEPTH_MAX } from '../base/limits.ts';
+import { JSON_DEPTH_MAX } from '../base/limits/gateway.ts';
 
 /**
  * `deny_json`: what must not stand in a JSON body. Pure. A body is read strictly first, because two readers that disagree

@@ -8,7 +8,7 @@ import {
   HEADER_BYTES_MAX,
   HEADERS_MAX,
   SESSION_CONNECTIONS_MAX,
-} from '../base/limits.ts';
+} from '../base/limits/gateway.ts';
 import { listenUnix } from './unix.ts';
 
 /** One HTTP server on one unix socket: the socket is the identity of the session that speaks on it. */

@@ -6,7 +6,7 @@ import type { buildConnector } from 'undici';
 import type { OneCliConfig } from '../base/config.ts';
 import { messageOf, OperatingError, systemCodeOf } from '../base/errors.ts';
 import { request } from '../base/http.ts';
-import { HEADER_BYTES_MAX, MODEL_CONNECT_MS } from '../base/limits.ts';
+import { HEADER_BYTES_MAX, MODEL_CONNECT_MS } from '../base/limits/gateway.ts';
 
 /**
  * The way through an OneCLI gateway: CONNECT with its agent's token, then TLS that ends in OneCLI, which adds the credential. A

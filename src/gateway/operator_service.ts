@@ -1,5 +1,5 @@
 import { OperatingError, unreachable } from '../base/errors.ts';
-import { VAULT_CONNECTIONS_MAX } from '../base/limits.ts';
+import { VAULT_CONNECTIONS_MAX } from '../base/limits/gateway.ts';
 import type { Log } from '../base/log.ts';
 import { type VaultAnswers, type VaultRequest, vaultRequest } from '../protocol/gateway.ts';
 import { oauthCredentials } from '../protocol/secrets.ts';

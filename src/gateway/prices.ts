@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { Provider } from '../base/config.ts';
 import { messageOf, OperatingError } from '../base/errors.ts';
-import { METERED_BYTES_PER_TOKEN } from '../base/limits.ts';
+import { METERED_BYTES_PER_TOKEN } from '../base/limits/gateway.ts';
 import type { Usage } from './usage.ts';
 
 /**

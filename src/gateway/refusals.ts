@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
-import { SESSION_REFUSALS_PER_MINUTE } from '../base/limits.ts';
+import { SESSION_REFUSALS_PER_MINUTE } from '../base/limits/gateway.ts';
 import type { Log } from '../base/log.ts';
 import type { Asked, Audit } from './audit.ts';
 import type { Refusal } from './route.ts';

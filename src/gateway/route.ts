@@ -1,5 +1,5 @@
 import type { Provider } from '../base/config.ts';
-import { TARGET_BYTES_MAX } from '../base/limits.ts';
+import { TARGET_BYTES_MAX } from '../base/limits/gateway.ts';
 
 /**
  * Decides what a request line may reach. Pure. Deny is the default, and there is one kind of exit: a model route.

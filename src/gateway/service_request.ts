@@ -1,6 +1,6 @@
 import { decide, type EgressRequest, servicesAt, servicesFor, wayOf } from '../authority/decide.ts';
 import type { EgressService } from '../authority/egress.ts';
-import { EGRESS_TARGET_BYTES_MAX } from '../base/limits.ts';
+import { EGRESS_TARGET_BYTES_MAX } from '../base/limits/gateway.ts';
 import { isMetadata } from './addresses.ts';
 import { headerProblem } from './headers.ts';
 import type { Limit } from './rates.ts';

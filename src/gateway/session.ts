@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Faults } from '../base/faults.ts';
 import { ServerResponse as Answer } from '../base/http.ts';
-import { SESSION_REQUESTS_MAX } from '../base/limits.ts';
+import { SESSION_REQUESTS_MAX } from '../base/limits/gateway.ts';
 import { type Admission, bodyTooLarge, Gate, isFree, nameOf } from './admission.ts';
 import { type Asked, NOTHING, type Outcome, type Running } from './audit.ts';
 import { BodyTooLargeError, hasBody, isSmall, wholeBody } from './body.ts';

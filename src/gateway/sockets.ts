@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { z } from 'zod';
 import { messageOf, OperatingError } from '../base/errors.ts';
-import { GATEWAY_LINE_BYTES_MAX, SOCKET_BACKLOG_BYTES_MAX, SOCKET_REQUESTS_MAX } from '../base/limits.ts';
+import { GATEWAY_LINE_BYTES_MAX, SOCKET_BACKLOG_BYTES_MAX, SOCKET_REQUESTS_MAX } from '../base/limits/gateway.ts';
 import type { Log } from '../base/log.ts';
 import { lineReader } from '../protocol/lines.ts';
 import { listenUnix } from './unix.ts';

@@ -9,7 +9,7 @@ import {
   OAUTH_REPLY_BYTES_MAX,
   OAUTH_REPLY_MS,
   OAUTH_RETRY_MS,
-} from '../base/limits.ts';
+} from '../base/limits/gateway.ts';
 import type { Log } from '../base/log.ts';
 import { type OauthCredentials, oauthCredentials } from '../protocol/secrets.ts';
 import type { Secret, Vault } from '../vault/vault.ts';

@@ -1,7 +1,12 @@
 import type { SecureContext } from 'node:tls';
 import type { Agent, buildConnector } from 'undici';
 import UndiciAgent from 'undici/lib/dispatcher/agent.js';
-import { GROUP_CONNECTIONS_MAX, HEADER_BYTES_MAX, MODEL_CONNECT_MS, MODEL_KEEP_ALIVE_MS } from '../base/limits.ts';
+import {
+  GROUP_CONNECTIONS_MAX,
+  HEADER_BYTES_MAX,
+  MODEL_CONNECT_MS,
+  MODEL_KEEP_ALIVE_MS,
+} from '../base/limits/gateway.ts';
 import { publicLookup } from './addresses.ts';
 import { type OneCli, throughOneCli } from './onecli.ts';
 

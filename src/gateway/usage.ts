@@ -1,4 +1,4 @@
-import { MODEL_NAME_BYTES_MAX } from '../base/limits.ts';
+import { MODEL_NAME_BYTES_MAX } from '../base/limits/gateway.ts';
 
 /**
  * Reads token counts and the model's name out of a reply while it passes: Anthropic Messages, OpenAI Chat Completions

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { WEBSOCKET_AGE_MS, WEBSOCKET_BYTES_MAX, WEBSOCKET_CLOSE_MS } from '../base/limits.ts';
+import { WEBSOCKET_AGE_MS, WEBSOCKET_BYTES_MAX, WEBSOCKET_CLOSE_MS } from '../base/limits/gateway.ts';
 import { FrameReader, type Piece } from './frames.ts';
 import type { Redactor } from './redact.ts';
 import type { Refusal } from './route.ts';

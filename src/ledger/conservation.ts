@@ -1,4 +1,4 @@
-import { OVERDUE_MS } from '../base/limits.ts';
+import { OVERDUE_MS } from '../base/limits/messages.ts';
 import type { Db } from './db.ts';
 import { IS_OPEN } from './messages.ts';
 

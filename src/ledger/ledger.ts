@@ -1,6 +1,6 @@
 import { messageOf, OperatingError } from '../base/errors.ts';
 import type { Faults } from '../base/faults.ts';
-import { GROUP_COMMIT_MAX } from '../base/limits.ts';
+import { GROUP_COMMIT_MAX } from '../base/limits/messages.ts';
 import { Db } from './db.ts';
 import { readMigrations } from './migrate.ts';
 import { openLedgerFile } from './open.ts';

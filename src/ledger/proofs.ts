@@ -1,4 +1,4 @@
-import { PROOFS_KEPT } from '../base/limits.ts';
+import { PROOFS_KEPT } from '../base/limits/sandbox.ts';
 import type { Db } from './db.ts';
 
 /** One self-check of a group's boundary. */

@@ -1,4 +1,4 @@
-import { RESEED_BYTES_MAX, RESEED_ENTRIES_MAX } from '../base/limits.ts';
+import { RESEED_BYTES_MAX, RESEED_ENTRIES_MAX } from '../base/limits/messages.ts';
 import type { Db } from './db.ts';
 
 /** Entries that are taken into the index of words at once: one by one costs a fifth of all that a message writes. */

@@ -5,7 +5,7 @@ import {
   TURN_INBOX_BYTES_MAX,
   TURN_MESSAGES_MAX,
   TURN_TEXT_BYTES_MAX,
-} from '../base/limits.ts';
+} from '../base/limits/messages.ts';
 import type { Db } from './db.ts';
 import { IS_OPEN } from './messages.ts';
 

@@ -1,7 +1,8 @@
 import { type InstallConfig, type OneCliConfig, readInstall } from '../base/config.ts';
 import { messageOf } from '../base/errors.ts';
 import { request } from '../base/http.ts';
-import { DISK_FREE_BYTES_MIN, MODEL_CONNECT_MS } from '../base/limits.ts';
+import { MODEL_CONNECT_MS } from '../base/limits/gateway.ts';
+import { DISK_FREE_BYTES_MIN } from '../base/limits/messages.ts';
 import type { Paths } from '../base/paths.ts';
 import { showBytes } from '../base/text.ts';
 import type { LimitState, Runtime } from '../runtimes/runtime.ts';

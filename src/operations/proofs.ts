@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { messageOf, OperatingError } from '../base/errors.ts';
 import { randomToken, shortHash } from '../base/ids.ts';
-import { PROOF_EVERY_MS, PROOF_LOOK_MS } from '../base/limits.ts';
+import { PROOF_EVERY_MS, PROOF_LOOK_MS } from '../base/limits/sandbox.ts';
 import type { Log } from '../base/log.ts';
 import type { Paths } from '../base/paths.ts';
 import { type Inspection, inspectSandbox } from '../evidence/inspection/inspection.ts';

@@ -1,4 +1,4 @@
-import { SWEEP_MS } from '../base/limits.ts';
+import { SWEEP_MS } from '../base/limits/messages.ts';
 import type { Log } from '../base/log.ts';
 
 /** Something that can tell which of its parts should be awake and are not. */

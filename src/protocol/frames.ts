@@ -13,7 +13,7 @@ import {
   TURN_JOINED_MAX,
   TURN_MESSAGES_MAX,
   TURN_SENDS_MAX,
-} from '../base/limits.ts';
+} from '../base/limits/messages.ts';
 import { flag, integer, json, list, nullable, oneOf, record, type Shape, text } from './shape.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { nameSchema } from '../base/config.ts';
-import { AUDIT_ANCHORS_MAX, AUDIT_ROWS_MAX } from '../base/limits.ts';
+import { AUDIT_ANCHORS_MAX, AUDIT_ROWS_MAX } from '../base/limits/gateway.ts';
 import { formSchema, termsSchema } from './secrets.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { OBSERVATION_BYTES_MAX, OBSERVATION_KEY_BYTES_MAX } from '../base/limits.ts';
+import { OBSERVATION_BYTES_MAX, OBSERVATION_KEY_BYTES_MAX } from '../base/limits/sandbox.ts';
 
 /**
  * What the self-check's observer in a sandbox is told, and what it answers: one JSON line for each attempt. The observer

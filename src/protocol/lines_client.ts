@@ -1,6 +1,6 @@
 import { createConnection, type Socket } from 'node:net';
 import { type ErrorCode, OperatingError, systemCodeOf } from '../base/errors.ts';
-import { GATEWAY_LINE_BYTES_MAX } from '../base/limits.ts';
+import { GATEWAY_LINE_BYTES_MAX } from '../base/limits/gateway.ts';
 import { answer as answerSchema } from './gateway.ts';
 import { lineReader } from './lines.ts';
 

@@ -1,4 +1,4 @@
-import { MESSAGE_TEXT_BYTES_MAX } from '../base/limits.ts';
+import { MESSAGE_TEXT_BYTES_MAX } from '../base/limits/messages.ts';
 import type { WiringRow } from '../ledger/chats.ts';
 
 /**

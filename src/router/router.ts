@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.ts';
-import { MESSAGE_TEXT_BYTES_MAX, NAME_CHARS_MAX, SESSION_QUEUE_MAX } from '../base/limits.ts';
+import { MESSAGE_TEXT_BYTES_MAX, NAME_CHARS_MAX, SESSION_QUEUE_MAX } from '../base/limits/messages.ts';
 import { cutBytes } from '../base/text.ts';
 import type { Accepted, IncomingMessage } from '../channels/channel.ts';
 import { takeFiles } from '../channels/files.ts';

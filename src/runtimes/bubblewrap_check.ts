@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { messageOf } from '../base/errors.ts';
-import { RUNTIME_CHECK_MS } from '../base/limits.ts';
+import { RUNTIME_CHECK_MS } from '../base/limits/sandbox.ts';
 import { seccompArch } from './seccomp.ts';
 
 /** Whether bubblewrap works on this machine, and else what to do about it. */

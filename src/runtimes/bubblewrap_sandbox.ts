@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { systemCodeOf } from '../base/errors.ts';
-import { START_OUTPUT_BYTES_MAX } from '../base/limits.ts';
+import { START_OUTPUT_BYTES_MAX } from '../base/limits/sandbox.ts';
 import { HANDSHAKE_FD, START_NAME, STATUS_FD, WATCHER_FD } from './bubblewrap_argv.ts';
 import type { Cgroup } from './cgroup.ts';
 import { carriesLabel, endAll } from './leftovers.ts';

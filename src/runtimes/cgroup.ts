@@ -11,7 +11,7 @@ import {
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, OperatingError, systemCodeOf } from '../base/errors.ts';
-import { CPU_PERIOD_US, DISK_WRITE_UNIT_BYTES, SANDBOX_GONE_MS } from '../base/limits.ts';
+import { CPU_PERIOD_US, DISK_WRITE_UNIT_BYTES, SANDBOX_GONE_MS } from '../base/limits/sandbox.ts';
 import type { Disk } from './disks.ts';
 import type { LimitState, SandboxLimits } from './runtime.ts';
 

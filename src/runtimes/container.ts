@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, OperatingError } from '../base/errors.ts';
-import { ENGINE_RETRY_MS, ENGINE_START_MS, START_OUTPUT_BYTES_MAX } from '../base/limits.ts';
+import { ENGINE_RETRY_MS, ENGINE_START_MS, START_OUTPUT_BYTES_MAX } from '../base/limits/sandbox.ts';
 import { demultiplexer, type Engine } from './engine.ts';
 import { isRunning } from './leftovers.ts';
 import { paced } from './paced.ts';

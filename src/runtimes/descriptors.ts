@@ -1,7 +1,7 @@
 import type { StdioOptions } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { OperatingError } from '../base/errors.ts';
-import { INHERITED_FD_MAX } from '../base/limits.ts';
+import { INHERITED_FD_MAX } from '../base/limits/sandbox.ts';
 
 /**
  * Node opens its own files close-on-exec, but what *it* inherited (from a terminal, a supervisor, a CI) goes on to

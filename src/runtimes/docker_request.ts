@@ -1,4 +1,4 @@
-import { CONTAINER_USER_PROCESSES, DISK_WRITE_UNIT_BYTES, OCI_RUNTIME_PIDS } from '../base/limits.ts';
+import { CONTAINER_USER_PROCESSES, DISK_WRITE_UNIT_BYTES, OCI_RUNTIME_PIDS } from '../base/limits/sandbox.ts';
 import type { Dialect } from './dialect.ts';
 import type { Disk } from './disks.ts';
 import type { Bind, SandboxSpec } from './runtime.ts';

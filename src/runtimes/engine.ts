@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { OperatingError, systemCodeOf } from '../base/errors.ts';
 import { request } from '../base/http.ts';
-import { ENGINE_ANSWER_BYTES_MAX } from '../base/limits.ts';
+import { ENGINE_ANSWER_BYTES_MAX } from '../base/limits/sandbox.ts';
 import { type Dialect, DOCKER } from './dialect.ts';
 
 /**

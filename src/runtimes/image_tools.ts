@@ -1,7 +1,12 @@
 import { execFile } from 'node:child_process';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { OperatingError } from '../base/errors.ts';
-import { IMAGE_LISTING_BYTES_MAX, IMAGE_TOOL_MS, WORKSPACE_BYTES_PER_FILE, WORKSPACE_MOVE_MS } from '../base/limits.ts';
+import {
+  IMAGE_LISTING_BYTES_MAX,
+  IMAGE_TOOL_MS,
+  WORKSPACE_BYTES_PER_FILE,
+  WORKSPACE_MOVE_MS,
+} from '../base/limits/sandbox.ts';
 
 /**
  * The system's own programs around an ext4 image. Argument vectors are pure; `run` executes one.

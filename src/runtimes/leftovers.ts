@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { SANDBOX_GONE_MS } from '../base/limits.ts';
+import { SANDBOX_GONE_MS } from '../base/limits/sandbox.ts';
 import { LABEL_VARIABLE } from './bubblewrap_argv.ts';
 
 /** Finds and ends processes by what the kernel says about them, for sandboxes whose host is gone. */

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { LOOP_GONE_MS, LOOP_REQUEST_KIB, LOOP_REQUESTS, LOOP_REQUESTS_DEFAULT } from '../base/limits.ts';
+import { LOOP_GONE_MS, LOOP_REQUEST_KIB, LOOP_REQUESTS, LOOP_REQUESTS_DEFAULT } from '../base/limits/sandbox.ts';
 import { mountArgv, must, run } from './image_tools.ts';
 import { fileOfLoop, mountAt } from './mounts.ts';
 

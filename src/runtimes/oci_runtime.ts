@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import { randomToken } from '../base/ids.ts';
-import { RUNTIME_CHECK_MS } from '../base/limits.ts';
+import { RUNTIME_CHECK_MS } from '../base/limits/sandbox.ts';
 import type { Dialect } from './dialect.ts';
 import type { Sandbox, SandboxSpec } from './runtime.ts';
 

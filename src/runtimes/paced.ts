@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { OUTPUT_BYTES_PER_SECOND_MAX } from '../base/limits.ts';
+import { OUTPUT_BYTES_PER_SECOND_MAX } from '../base/limits/messages.ts';
 
 /**
  * Hands on what a sandbox prints, up to so many bytes a second; then it is not read for a second, and the sandbox waits for

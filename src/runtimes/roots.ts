@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { canonicalPackages, type Packages } from '../authority/packages.ts';
 import { messageOf, OperatingError } from '../base/errors.ts';
-import { IMAGE_BUILD_MS } from '../base/limits.ts';
+import { IMAGE_BUILD_MS } from '../base/limits/sandbox.ts';
 import { DEBIAN, type Debian, makeDebian } from './debian.ts';
 import { fetchWheels, installNpm } from './fetch.ts';
 import { removeTree } from './image_tools.ts';

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { Readable } from 'node:stream';
 import { OperatingError } from '../base/errors.ts';
-import { IMAGE_BUILD_MS } from '../base/limits.ts';
+import { IMAGE_BUILD_MS } from '../base/limits/sandbox.ts';
 
 /** Programs of the host that fetch and unpack system files (npm, mmdebstrap, tar), run beside the event loop. */
 

@@ -14,7 +14,7 @@ import {
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { OperatingError, systemCodeOf } from '../base/errors.ts';
-import { WORKSPACE_MOVE_MS } from '../base/limits.ts';
+import { WORKSPACE_MOVE_MS } from '../base/limits/sandbox.ts';
 import {
   copyArgv,
   growArgv,

@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { messageOf, OperatingError, unreachable } from '../base/errors.ts';
-import { GATEWAY_READY_MS } from '../base/limits.ts';
+import { GATEWAY_READY_MS } from '../base/limits/gateway.ts';
 import type { Log } from '../base/log.ts';
 import {
   type Anchor,

@@ -6,7 +6,7 @@ import {
   HATCH_REFUSALS_MAX,
   HELLO_MS,
   RUNNER_FRAME_BYTES_MAX,
-} from '../base/limits.ts';
+} from '../base/limits/messages.ts';
 import { HATCH_VERSION, type HostFrame, parseRunnerFrame, type RunnerFrame } from '../protocol/frames.ts';
 import { encodeFrame, frameReader } from '../protocol/framing.ts';
 

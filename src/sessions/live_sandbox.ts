@@ -4,7 +4,7 @@ import type { Authority } from '../authority/authority.ts';
 import type { HarnessName } from '../base/config.ts';
 import { messageOf, OperatingError } from '../base/errors.ts';
 import { type Faults, guarded } from '../base/faults.ts';
-import { SANDBOX_READY_MS } from '../base/limits.ts';
+import { SANDBOX_READY_MS } from '../base/limits/messages.ts';
 import type { Paths } from '../base/paths.ts';
 import type { HostFrame, RunnerFrame } from '../protocol/frames.ts';
 import type { Runtime, Sandbox, SandboxExit, SandboxSpec } from '../runtimes/runtime.ts';

@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, writeSync } from 'node:fs';
-import { SESSION_LOG_BYTES_MAX } from '../base/limits.ts';
+import { SESSION_LOG_BYTES_MAX } from '../base/limits/messages.ts';
 import { redact } from '../base/log.ts';
 
 /** Keeps what a sandbox prints: dated lines in the session's own file, up to a cap. Hostile bytes: control characters are shown as escapes. */

@@ -7,7 +7,7 @@ import {
   TURN_JOINED_MAX,
   TURN_SENDS_MAX,
   TURN_TOOLS_MAX,
-} from '../base/limits.ts';
+} from '../base/limits/messages.ts';
 import { cutBytes } from '../base/text.ts';
 import type { TurnMessage } from '../ledger/turns.ts';
 import type { FrameMessage, HostFrame, RunnerFrame } from '../protocol/frames.ts';

@@ -1,6 +1,6 @@
 import { describeError, messageOf, OperatingError, unreachable } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
-import { INTERRUPT_GRACE_MS } from '../base/limits.ts';
+import { INTERRUPT_GRACE_MS } from '../base/limits/messages.ts';
 import type { Db } from '../ledger/db.ts';
 import { queuedIn } from '../ledger/messages.ts';
 import { type SessionRow, sessionById } from '../ledger/sessions.ts';

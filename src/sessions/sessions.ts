@@ -1,5 +1,5 @@
 import { parseId, showId } from '../base/ids.ts';
-import { DRAIN_MS, INTERRUPT_GRACE_MS, SANDBOXES_MAX } from '../base/limits.ts';
+import { DRAIN_MS, INTERRUPT_GRACE_MS, SANDBOXES_MAX } from '../base/limits/messages.ts';
 import { authorityInForce } from '../ledger/authorities.ts';
 import { type SessionRow, sessionById, sessionsWithWork } from '../ledger/sessions.ts';
 import { runningTurns } from '../ledger/turns.ts';

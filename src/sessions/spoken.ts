@@ -1,4 +1,4 @@
-import { SPOKEN_TOLD_MS } from '../base/limits.ts';
+import { SPOKEN_TOLD_MS } from '../base/limits/gateway.ts';
 
 /**
  * When people last spoke to each group, for the gateway, which keeps the budget of an idle hour. It is told of the first

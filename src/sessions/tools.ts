@@ -3,7 +3,7 @@ import { z } from 'zod';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
-import { CALL_INPUT_BYTES_MAX, OUTBOUND_TEXT_BYTES_MAX, TURN_SENDS_MAX } from '../base/limits.ts';
+import { CALL_INPUT_BYTES_MAX, OUTBOUND_TEXT_BYTES_MAX, TURN_SENDS_MAX } from '../base/limits/messages.ts';
 import type { Log } from '../base/log.ts';
 import { cutText } from '../channels/chunks.ts';
 import { type ChatRow, chatById, destinationsOf } from '../ledger/chats.ts';

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.ts';
-import { PRIOR_TEXT_BYTES_MAX } from '../base/limits.ts';
+import { PRIOR_TEXT_BYTES_MAX } from '../base/limits/messages.ts';
 import { cutBytes, fileLine } from '../base/text.ts';
 import { cutText } from '../channels/chunks.ts';
 import type { Db } from '../ledger/db.ts';

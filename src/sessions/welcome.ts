@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { INSTRUCTIONS_BYTES_MAX } from '../base/limits.ts';
+import { INSTRUCTIONS_BYTES_MAX } from '../base/limits/messages.ts';
 import type { Paths } from '../base/paths.ts';
 import { cutBytes } from '../base/text.ts';
 import type { SessionRow } from '../ledger/sessions.ts';

@@ -13,7 +13,7 @@ import {
   WORKSPACE_MEASURE_NEAR_MS,
   WORKSPACE_MEASURED_MS,
   WORKSPACE_REPORT_BYTES_MAX,
-} from '../base/limits.ts';
+} from '../base/limits/sandbox.ts';
 import { showSize } from '../base/text.ts';
 import type { Runtime, SandboxSpec } from '../runtimes/runtime.ts';
 

@@ -1,7 +1,12 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { OperatingError } from '../base/errors.ts';
-import { STATE_BYTES, STATE_MEASURE_MS, WORKSPACE_MEASURE_MS, WORKSPACE_MEASURE_NEAR_MS } from '../base/limits.ts';
+import {
+  STATE_BYTES,
+  STATE_MEASURE_MS,
+  WORKSPACE_MEASURE_MS,
+  WORKSPACE_MEASURE_NEAR_MS,
+} from '../base/limits/sandbox.ts';
 import type { Paths } from '../base/paths.ts';
 import { showSize } from '../base/text.ts';
 import type { LimitState, Runtime, SandboxSpec } from '../runtimes/runtime.ts';

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { AzureKeyConfig } from '../base/config.ts';
 import { messageOf, OperatingError } from '../base/errors.ts';
-import { KEY_SERVICE_MS } from '../base/limits.ts';
+import { KEY_SERVICE_MS } from '../base/limits/gateway.ts';
 import type { Wrapping } from './key_file.ts';
 
 /**

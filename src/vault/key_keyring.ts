@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { OperatingError, systemCodeOf } from '../base/errors.ts';
-import { KEY_SERVICE_MS } from '../base/limits.ts';
+import { KEY_SERVICE_MS } from '../base/limits/gateway.ts';
 import { checkedKey, type KeySource, type Slot } from './key_source.ts';
 import { KEY_BYTES } from './seal.ts';
 

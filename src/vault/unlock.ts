@@ -1,7 +1,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { OperatingError } from '../base/errors.ts';
 import { type Faults, guarded } from '../base/faults.ts';
-import { ROTATION_BATCH } from '../base/limits.ts';
+import { ROTATION_BATCH } from '../base/limits/gateway.ts';
 import type { KeySource } from './key_source.ts';
 import { isUnder, type Kek, kekOf, open, rewrap, type Scope, seal } from './seal.ts';
 

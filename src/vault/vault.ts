@@ -2,7 +2,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Clock } from '../base/clock.ts';
 import { OperatingError } from '../base/errors.ts';
 import { type Faults, guarded } from '../base/faults.ts';
-import { SECRET_BYTES_MAX, SECRET_BYTES_MIN, SECRETS_MAX } from '../base/limits.ts';
+import { SECRET_BYTES_MAX, SECRET_BYTES_MIN, SECRETS_MAX } from '../base/limits/gateway.ts';
 import { MODEL_TERMS, type SecretTerms, termsSchema } from '../protocol/secrets.ts';
 import type { KeySource } from './key_source.ts';
 import { openDatabase } from './schema.ts';

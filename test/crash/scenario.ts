@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
 import { noFaults } from '../../src/base/faults.ts';
-import { GROUP_UID_COUNT, GROUP_UID_FIRST } from '../../src/base/limits.ts';
+import { GROUP_UID_COUNT, GROUP_UID_FIRST } from '../../src/base/limits/sandbox.ts';
 import { ensureChat, ensureGroup, wire } from '../../src/ledger/chats.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
 import { ensurePerson } from '../../src/ledger/people.ts';

@@ -174,7 +174,9 @@ test('a gateway that is asked to end refuses what waits, on record', async () =>
 });
 
 test('what nobody decides is refused after its time, and an approval then is too late', async () => {
-  using tree = new PatchedTree([['src/base/limits.ts', 'APPROVAL_MS = 10 * MINUTE_MS', 'APPROVAL_MS = SECOND_MS / 4']]);
+  using tree = new PatchedTree([
+    ['src/base/limits/gateway.ts', 'APPROVAL_MS = 10 * MINUTE_MS', 'APPROVAL_MS = SECOND_MS / 4'],
+  ]);
   const hasty = new AttackBench(tree.root);
   try {
     await hasty.start();

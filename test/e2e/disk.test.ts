@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { OperatingError, systemCodeOf } from '../../src/base/errors.ts';
-import { FILE_CHUNK_BYTES_MAX } from '../../src/base/limits.ts';
+import { FILE_CHUNK_BYTES_MAX } from '../../src/base/limits/messages.ts';
 import { ROOT } from '../../src/base/paths.ts';
 import type { Status } from '../../src/evidence/status.ts';
 import { type ChunkResult, FileReceiver } from '../../src/sessions/files.ts';

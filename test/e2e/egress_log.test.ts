@@ -101,7 +101,7 @@ test('what an edited file would change of egress is shown, and nothing else of i
 
 for (const [when, patches] of [
   ['when a session opens', []],
-  ['while requests are made', [['src/base/limits.ts', 'AUDIT_ANCHOR_MS = MINUTE_MS', 'AUDIT_ANCHOR_MS = 50']]],
+  ['while requests are made', [['src/base/limits/gateway.ts', 'AUDIT_ANCHOR_MS = MINUTE_MS', 'AUDIT_ANCHOR_MS = 50']]],
 ] as const) {
   test(`the head of the chain goes to the host ${when}`, async (context) => {
     using tree = new PatchedTree(patches);

@@ -330,8 +330,8 @@ const SABOTAGES: readonly Sabotage[] = [
 
 /** An attack that gets its tunnel waits for the handshake that it never begins, one that gets a WebSocket for frames. */
 const IMPATIENT: readonly Patch[] = [
-  ['src/base/limits.ts', 'AGENT_TLS_MS = 10 * SECOND_MS', 'AGENT_TLS_MS = SECOND_MS / 2'],
-  ['src/base/limits.ts', 'WEBSOCKET_IDLE_MS = 10 * MINUTE_MS', 'WEBSOCKET_IDLE_MS = SECOND_MS / 2'],
+  ['src/base/limits/gateway.ts', 'AGENT_TLS_MS = 10 * SECOND_MS', 'AGENT_TLS_MS = SECOND_MS / 2'],
+  ['src/base/limits/gateway.ts', 'WEBSOCKET_IDLE_MS = 10 * MINUTE_MS', 'WEBSOCKET_IDLE_MS = SECOND_MS / 2'],
 ];
 
 for (const { without, patch, attack } of SABOTAGES) {

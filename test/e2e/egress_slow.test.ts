@@ -6,7 +6,7 @@ import { type Patch, PatchedTree } from '../fakes/patched_tree.ts';
 import { askService, connectTo, openTunnel } from '../fakes/tunnel.ts';
 
 /** Agents that begin something and do not go on: each is given up, on record, and holds up nobody but itself. */
-const LIMITS = 'src/base/limits.ts';
+const LIMITS = 'src/base/limits/gateway.ts';
 /** Nobody waits for the real ones: 15 s, 10 s, two minutes, a minute. */
 const IMPATIENT: Patch[] = [
   [LIMITS, 'AGENT_HEADERS_MS = 15 * SECOND_MS', 'AGENT_HEADERS_MS = SECOND_MS'],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { SESSION_REQUESTS_MAX } from '../../src/base/limits.ts';
+import { SESSION_REQUESTS_MAX } from '../../src/base/limits/gateway.ts';
 import { AttackBench, SECRET } from '../fakes/attack_bench.ts';
 import { until } from '../fakes/install.ts';
 import { PatchedTree } from '../fakes/patched_tree.ts';
@@ -213,10 +213,10 @@ test('each message costs what a request does: one more than the rate has is not 
 
 test('what is too much, silent, idle or too old is cut, and its row says which', async () => {
   using tree = new PatchedTree([
-    ['src/base/limits.ts', 'WEBSOCKET_BYTES_MAX = 512 * MIB', 'WEBSOCKET_BYTES_MAX = 64 * KIB'],
-    ['src/base/limits.ts', 'WEBSOCKET_IDLE_MS = 10 * MINUTE_MS', 'WEBSOCKET_IDLE_MS = SECOND_MS / 4'],
-    ['src/base/limits.ts', 'MODEL_FIRST_BYTE_MS = 5 * MINUTE_MS', 'MODEL_FIRST_BYTE_MS = SECOND_MS'],
-    ['src/base/limits.ts', 'WEBSOCKET_AGE_MS = 120 * MINUTE_MS', 'WEBSOCKET_AGE_MS = SECOND_MS'],
+    ['src/base/limits/gateway.ts', 'WEBSOCKET_BYTES_MAX = 512 * MIB', 'WEBSOCKET_BYTES_MAX = 64 * KIB'],
+    ['src/base/limits/gateway.ts', 'WEBSOCKET_IDLE_MS = 10 * MINUTE_MS', 'WEBSOCKET_IDLE_MS = SECOND_MS / 4'],
+    ['src/base/limits/gateway.ts', 'MODEL_FIRST_BYTE_MS = 5 * MINUTE_MS', 'MODEL_FIRST_BYTE_MS = SECOND_MS'],
+    ['src/base/limits/gateway.ts', 'WEBSOCKET_AGE_MS = 120 * MINUTE_MS', 'WEBSOCKET_AGE_MS = SECOND_MS'],
   ]);
   const impatient = new AttackBench(tree.root);
   try {

@@ -4,7 +4,7 @@ import { lstatSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { MESSAGE_FILES_BYTES_MAX } from '../../src/base/limits.ts';
+import { MESSAGE_FILES_BYTES_MAX } from '../../src/base/limits/messages.ts';
 import type { Trace } from '../../src/evidence/trace.ts';
 import { Install, until } from '../fakes/install.ts';
 import { passesForOrdinaryUser } from '../fakes/ordinary_user.ts';

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
-import { GATEWAY_LINE_BYTES_MAX } from '../../src/base/limits.ts';
+import { GATEWAY_LINE_BYTES_MAX } from '../../src/base/limits/gateway.ts';
 import { ROOT } from '../../src/base/paths.ts';
 import type { LineClient } from '../../src/protocol/lines_client.ts';
 import { ask, GatewayProcess, raw } from '../fakes/gateway_process.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { request as httpRequest } from 'node:http';
 import { test } from 'node:test';
-import { MODEL_BODY_BYTES_MAX, SESSION_REQUESTS_MAX } from '../../src/base/limits.ts';
+import { MODEL_BODY_BYTES_MAX, SESSION_REQUESTS_MAX } from '../../src/base/limits/gateway.ts';
 import { ask, raw } from '../fakes/gateway_process.ts';
 import { MESSAGES, ModelGateway } from '../fakes/model_gateway.ts';
 

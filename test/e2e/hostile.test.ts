@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { lstatSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { HATCH_REFUSALS_MAX, TURN_DEATHS_MAX, TURN_FILES_MAX } from '../../src/base/limits.ts';
+import { HATCH_REFUSALS_MAX, TURN_DEATHS_MAX, TURN_FILES_MAX } from '../../src/base/limits/messages.ts';
 import { ROOT } from '../../src/base/paths.ts';
 import type { Status } from '../../src/evidence/status.ts';
 import type { Trace } from '../../src/evidence/trace.ts';

@@ -19,7 +19,7 @@ import { dockerdArgv, type OwnEngine, ownEngine, podmanArgv, RUNSC, RUNSC_ARGS }
 
 const REQUEST = 'src/runtimes/docker_request.ts';
 const DIALECT = 'src/runtimes/dialect.ts';
-const LIMITS = 'src/base/limits.ts';
+const LIMITS = 'src/base/limits/sandbox.ts';
 /** A runtime of an operator who gives sandboxes the network of the host. */
 const OPEN = 'runsc-open';
 const WITH_NETWORK: Patch = [REQUEST, "NetworkMode: 'none'", "NetworkMode: 'host'"];

@@ -2,7 +2,7 @@ import { chmodSync, chownSync, copyFileSync, existsSync, mkdirSync, mkdtempSync,
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { WORKSPACE_BYTES_MIN } from '../../src/base/limits.ts';
+import { WORKSPACE_BYTES_MIN } from '../../src/base/limits/sandbox.ts';
 import { type Paths, pathsOf, prepareHome, ROOT } from '../../src/base/paths.ts';
 import type { Inspection, InspectionInput } from '../../src/evidence/inspection/inspection.ts';
 import { engineSocket } from '../../src/runtimes/engine.ts';

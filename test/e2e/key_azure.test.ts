@@ -120,7 +120,11 @@ for (const [name, damage, message] of REFUSALS) {
 }
 
 test('a Key Vault that does not answer is given up', async (context) => {
-  const impatient: Patch = ['src/base/limits.ts', 'KEY_SERVICE_MS = 10 * SECOND_MS', 'KEY_SERVICE_MS = SECOND_MS / 2'];
+  const impatient: Patch = [
+    'src/base/limits/gateway.ts',
+    'KEY_SERVICE_MS = 10 * SECOND_MS',
+    'KEY_SERVICE_MS = SECOND_MS / 2',
+  ];
   using tree = new PatchedTree([impatient]);
   const gateway = machine(context, '', tree.root);
   azure.silent = true;

@@ -133,8 +133,8 @@ const SABOTAGES: readonly Sabotage[] = [
 
 /** Hanging is given up soon, and what then still waits for an answer too. */
 const IMPATIENT: readonly Patch[] = [
-  ['src/base/limits.ts', 'MODEL_CONNECT_MS = 10 * SECOND_MS', 'MODEL_CONNECT_MS = SECOND_MS'],
-  ['src/base/limits.ts', 'MODEL_FIRST_BYTE_MS = 5 * MINUTE_MS', 'MODEL_FIRST_BYTE_MS = 2 * SECOND_MS'],
+  ['src/base/limits/gateway.ts', 'MODEL_CONNECT_MS = 10 * SECOND_MS', 'MODEL_CONNECT_MS = SECOND_MS'],
+  ['src/base/limits/gateway.ts', 'MODEL_FIRST_BYTE_MS = 5 * MINUTE_MS', 'MODEL_FIRST_BYTE_MS = 2 * SECOND_MS'],
 ];
 const ALL: readonly Case[] = [...CASES, ...SLOW_CASES];
 

@@ -113,7 +113,9 @@ test('a boundary with a hole starts nothing: the person is told, the operator is
 });
 
 test('a boundary that nobody asks about is proven in full by itself, when it is due', async () => {
-  using tree = new PatchedTree([['src/base/limits.ts', 'PROOF_LOOK_MS = 60 * MINUTE_MS', 'PROOF_LOOK_MS = SECOND_MS']]);
+  using tree = new PatchedTree([
+    ['src/base/limits/sandbox.ts', 'PROOF_LOOK_MS = 60 * MINUTE_MS', 'PROOF_LOOK_MS = SECOND_MS'],
+  ]);
   const due = new Install(undefined, tree.root);
   try {
     due.group('assistant', 'harness: probe\n');

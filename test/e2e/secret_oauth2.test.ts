@@ -138,7 +138,7 @@ test('a new token that is refused all the same is believed, and nobody asks for 
 });
 
 /** The pause after which a refused token is renewed is taken out: tests do not wait. */
-const IMPATIENT: Patch = ['src/base/limits.ts', 'OAUTH_RETRY_MS = 5 * SECOND_MS', 'OAUTH_RETRY_MS = 0'];
+const IMPATIENT: Patch = ['src/base/limits/gateway.ts', 'OAUTH_RETRY_MS = 5 * SECOND_MS', 'OAUTH_RETRY_MS = 0'];
 
 test('a token that was taken back is got anew, and the same request is sent again', async (context) => {
   using tree = new PatchedTree([IMPATIENT]);

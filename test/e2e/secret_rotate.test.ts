@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { noFaults } from '../../src/base/faults.ts';
-import { ROTATION_BATCH } from '../../src/base/limits.ts';
+import { ROTATION_BATCH } from '../../src/base/limits/gateway.ts';
 import type { VaultAnswers } from '../../src/protocol/gateway.ts';
 import type { SecretTerms } from '../../src/protocol/secrets.ts';
 import { fileKeySource, PLAIN } from '../../src/vault/key_file.ts';

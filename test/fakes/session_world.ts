@@ -5,7 +5,7 @@ import type { Authority } from '../../src/authority/authority.ts';
 import { TOOLS } from '../../src/authority/schema.ts';
 import { systemClock } from '../../src/base/clock.ts';
 import { noFaults } from '../../src/base/faults.ts';
-import { HOST_FRAME_BYTES_MAX } from '../../src/base/limits.ts';
+import { HOST_FRAME_BYTES_MAX } from '../../src/base/limits/messages.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { pathsOf } from '../../src/base/paths.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type Decision, decide } from '../../src/authority/decide.ts';
 import { type EgressService, egressSchema } from '../../src/authority/egress.ts';
-import { EGRESS_TARGET_BYTES_MAX } from '../../src/base/limits.ts';
+import { EGRESS_TARGET_BYTES_MAX } from '../../src/base/limits/gateway.ts';
 import { readFixture } from '../fakes/authorities.ts';
 import { temporaryFolder } from '../fakes/ledger_kit.ts';
 

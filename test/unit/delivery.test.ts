@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { noFaults } from '../../src/base/faults.ts';
-import { SEND_ATTEMPTS_MAX, SEND_MS } from '../../src/base/limits.ts';
+import { SEND_ATTEMPTS_MAX, SEND_MS } from '../../src/base/limits/messages.ts';
 import type { Channel, Reconciled, SendOperation, SendResult } from '../../src/channels/channel.ts';
 import { Delivery } from '../../src/delivery/delivery.ts';
 import { conservation } from '../../src/ledger/conservation.ts';

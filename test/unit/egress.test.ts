@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { SPOKEN_TOLD_MS } from '../../src/base/limits.ts';
+import { SPOKEN_TOLD_MS } from '../../src/base/limits/gateway.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { Egress, type EgressSession } from '../../src/sessions/egress.ts';
 import { GatewayLines } from '../fakes/gateway_lines.ts';

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { FILE_BYTES_MAX, FILE_CHUNK_BYTES_MAX, FILES_OPEN_MAX } from '../../src/base/limits.ts';
+import { FILE_BYTES_MAX, FILE_CHUNK_BYTES_MAX, FILES_OPEN_MAX } from '../../src/base/limits/messages.ts';
 import { type ChunkResult, FileReceiver } from '../../src/sessions/files.ts';
 import { temporaryFolder } from '../fakes/ledger_kit.ts';
 

@@ -9,7 +9,7 @@ import { after, beforeEach, test } from 'node:test';
 import { connect, createServer, type SecureContext, type TLSSocket } from 'node:tls';
 import type { Clock } from '../../src/base/clock.ts';
 import { noFaults } from '../../src/base/faults.ts';
-import { CA_LIVES_MS, CA_RENEWED_MS, LEAF_LIVES_MS, LEAVES_KEPT_MAX } from '../../src/base/limits.ts';
+import { CA_LIVES_MS, CA_RENEWED_MS, LEAF_LIVES_MS, LEAVES_KEPT_MAX } from '../../src/base/limits/gateway.ts';
 import { CertificateAuthority } from '../../src/gateway/ca.ts';
 
 /** The certificates that sandboxes trust, judged by OpenSSL's command and by Node's own client. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { afterEach, test } from 'node:test';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
-import { APPROVALS_PER_HOUR_MAX } from '../../src/base/limits.ts';
+import { APPROVALS_PER_HOUR_MAX } from '../../src/base/limits/gateway.ts';
 import { visible } from '../../src/base/text.ts';
 import { Holds, type ToHold } from '../../src/gateway/holds.ts';
 import type { Refusal } from '../../src/gateway/route.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { egressSchema } from '../../src/authority/egress.ts';
-import { JSON_DEPTH_MAX } from '../../src/base/limits.ts';
+import { JSON_DEPTH_MAX } from '../../src/base/limits/gateway.ts';
 import { judgeJson } from '../../src/gateway/json_rules.ts';
 
 const RULES = ['mcp_servers', 'container', 'tools.*.type=web_fetch*', '**.source.type=url', 'n=7'];

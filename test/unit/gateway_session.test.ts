@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { noFaults } from '../../src/base/faults.ts';
-import { SESSION_REFUSALS_PER_MINUTE } from '../../src/base/limits.ts';
+import { SESSION_REFUSALS_PER_MINUTE } from '../../src/base/limits/gateway.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { type Paths, pathsOf, ROOT } from '../../src/base/paths.ts';
 import { Audit } from '../../src/gateway/audit.ts';

@@ -8,7 +8,7 @@ import {
   HATCH_BACKLOG_BYTES_MAX,
   HOST_FRAME_BYTES_MAX,
   RUNNER_FRAME_BYTES_MAX,
-} from '../../src/base/limits.ts';
+} from '../../src/base/limits/messages.ts';
 import { HATCH_VERSION, type HostFrame, type RunnerFrame } from '../../src/protocol/frames.ts';
 import { encodeFrame, frameReader } from '../../src/protocol/framing.ts';
 import { Hatch } from '../../src/sessions/hatch.ts';

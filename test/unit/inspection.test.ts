@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { INSPECTION_OUTPUT_BYTES_MAX } from '../../src/base/limits.ts';
+import { INSPECTION_OUTPUT_BYTES_MAX } from '../../src/base/limits/sandbox.ts';
 import { absentFolders, declaredOf, type HostFacts, isGeneratedEtc } from '../../src/evidence/inspection/declared.ts';
 import { derive, type Observation } from '../../src/evidence/inspection/derive.ts';
 import type { Inspection } from '../../src/evidence/inspection/inspection.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { OperatingError } from '../../src/base/errors.ts';
-import { GROUP_COMMIT_MAX } from '../../src/base/limits.ts';
+import { GROUP_COMMIT_MAX } from '../../src/base/limits/messages.ts';
 import type { Db } from '../../src/ledger/db.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { freshLedger } from '../fakes/ledger_kit.ts';

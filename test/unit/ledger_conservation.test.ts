@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { OVERDUE_MS } from '../../src/base/limits.ts';
+import { OVERDUE_MS } from '../../src/base/limits/messages.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
 import type { Db } from '../../src/ledger/db.ts';
 import { beginTurn, settleTurn } from '../../src/ledger/turns.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { RESEED_BYTES_MAX, RESEED_ENTRIES_MAX } from '../../src/base/limits.ts';
+import { RESEED_BYTES_MAX, RESEED_ENTRIES_MAX } from '../../src/base/limits/messages.ts';
 import type { Db } from '../../src/ledger/db.ts';
 import type { SessionRow } from '../../src/ledger/sessions.ts';
 import {

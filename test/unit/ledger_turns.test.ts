@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { TURN_DEATHS_MAX, TURN_MESSAGES_MAX, TURN_TEXT_BYTES_MAX } from '../../src/base/limits.ts';
+import { TURN_DEATHS_MAX, TURN_MESSAGES_MAX, TURN_TEXT_BYTES_MAX } from '../../src/base/limits/messages.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
 import type { Db } from '../../src/ledger/db.ts';
 import { insertOutbound } from '../../src/ledger/outbound.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { SESSION_LOG_BYTES_MAX } from '../../src/base/limits.ts';
+import { SESSION_LOG_BYTES_MAX } from '../../src/base/limits/messages.ts';
 import { SessionOutput } from '../../src/sessions/output.ts';
 import { temporaryFolder } from '../fakes/ledger_kit.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { test } from 'node:test';
-import { OUTPUT_BYTES_PER_SECOND_MAX } from '../../src/base/limits.ts';
+import { OUTPUT_BYTES_PER_SECOND_MAX } from '../../src/base/limits/messages.ts';
 import { paced } from '../../src/runtimes/paced.ts';
 
 /** A program that prints as fast as it is read. */

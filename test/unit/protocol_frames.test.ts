@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import * as limits from '../../src/base/limits.ts';
+import * as limits from '../../src/base/limits/messages.ts';
 import { type HostFrame, parseHostFrame, parseRunnerFrame, type RunnerFrame } from '../../src/protocol/frames.ts';
 import { randomBytes, randomOf } from '../fakes/random.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RUNNER_FRAME_BYTES_MAX } from '../../src/base/limits.ts';
+import { RUNNER_FRAME_BYTES_MAX } from '../../src/base/limits/messages.ts';
 import { encodeFrame, frameReader } from '../../src/protocol/framing.ts';
 import { randomOf } from '../fakes/random.ts';
 

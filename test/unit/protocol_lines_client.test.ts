@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { GATEWAY_LINE_BYTES_MAX } from '../../src/base/limits.ts';
+import { GATEWAY_LINE_BYTES_MAX } from '../../src/base/limits/gateway.ts';
 import { lineReader } from '../../src/protocol/lines.ts';
 import { LineClient } from '../../src/protocol/lines_client.ts';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MESSAGE_TEXT_BYTES_MAX } from '../../src/base/limits.ts';
+import { MESSAGE_TEXT_BYTES_MAX } from '../../src/base/limits/messages.ts';
 import type { WiringRow } from '../../src/ledger/chats.ts';
 import { type AdmitFacts, admit } from '../../src/router/admit.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import type { OperatingError } from '../../src/base/errors.ts';
-import { MESSAGE_TEXT_BYTES_MAX, SESSION_QUEUE_MAX } from '../../src/base/limits.ts';
+import { MESSAGE_TEXT_BYTES_MAX, SESSION_QUEUE_MAX } from '../../src/base/limits/messages.ts';
 import type { IncomingMessage } from '../../src/channels/channel.ts';
 import { ensureGroup, wire } from '../../src/ledger/chats.ts';
 import { conservation } from '../../src/ledger/conservation.ts';

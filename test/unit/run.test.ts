@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TURN_CALLS_MAX, TURN_FILES_BYTES_MAX, TURN_FILES_MAX, TURN_TOOLS_MAX } from '../../src/base/limits.ts';
+import {
+  TURN_CALLS_MAX,
+  TURN_FILES_BYTES_MAX,
+  TURN_FILES_MAX,
+  TURN_TOOLS_MAX,
+} from '../../src/base/limits/messages.ts';
 import { Run } from '../../src/sessions/run.ts';
 
 /** What one turn may send over the hatch in all: each kind of frame has an end, so that no turn goes on for ever. */

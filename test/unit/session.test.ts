@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { CALLS_PENDING_MAX } from '../../src/base/limits.ts';
+import { CALLS_PENDING_MAX } from '../../src/base/limits/messages.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
 import { inboundStates, queueMessage, seedChat } from '../fakes/ledger_kit.ts';
 import { eventually, type FakeSandbox, type SessionWorld, sessionWorld } from '../fakes/session_world.ts';

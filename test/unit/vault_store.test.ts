@@ -16,7 +16,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { after, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { noFaults } from '../../src/base/faults.ts';
-import { SECRET_BYTES_MAX } from '../../src/base/limits.ts';
+import { SECRET_BYTES_MAX } from '../../src/base/limits/gateway.ts';
 import type { SecretTerms } from '../../src/protocol/secrets.ts';
 import { fileKeySource, PLAIN } from '../../src/vault/key_file.ts';
 import { Vault } from '../../src/vault/vault.ts';

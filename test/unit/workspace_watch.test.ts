@@ -5,7 +5,7 @@ import {
   STATE_UNSEEN_LOOKS,
   WORKSPACE_MEASURE_MS,
   WORKSPACE_MEASURE_NEAR_MS,
-} from '../../src/base/limits.ts';
+} from '../../src/base/limits/sandbox.ts';
 import { showSize } from '../../src/base/text.ts';
 import { judge, limitOf, nextLook, readReport, type Usage, whenWritten } from '../../src/sessions/workspace_watch.ts';
 

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { TOOLS } from '../../src/authority/schema.ts';
 import { isGroupName, readInstall } from '../../src/base/config.ts';
-import * as limits from '../../src/base/limits.ts';
+import * as messageLimits from '../../src/base/limits/messages.ts';
+import * as limits from '../../src/base/limits/sandbox.ts';
 import { readFixture } from '../fakes/authorities.ts';
 import { temporaryFolder } from '../fakes/ledger_kit.ts';
 
@@ -44,8 +45,8 @@ test('an empty file is a group with every default', (context) => {
         disk_write: limits.SANDBOX_DISK_WRITE_BYTES,
         workspace: limits.WORKSPACE_BYTES,
         files: limits.SANDBOX_OPEN_FILES,
-        turn: limits.TURN_DEADLINE_MS,
-        idle: limits.SESSION_IDLE_MS,
+        turn: messageLimits.TURN_DEADLINE_MS,
+        idle: messageLimits.SESSION_IDLE_MS,
       },
     });
   }

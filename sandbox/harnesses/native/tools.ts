@@ -3,7 +3,7 @@ import { type FileHandle, mkdir, open, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { jsonSchema, type ToolSet, tool } from 'ai';
 import { messageOf } from '../../../src/base/errors.ts';
-import { FILE_BYTES_MAX } from '../../../src/base/limits.ts';
+import { FILE_BYTES_MAX } from '../../../src/base/limits/messages.ts';
 import type { PlatformTools, ToolDefinition } from '../../runner/harness.ts';
 import { COMMAND_SECONDS, COMMAND_SECONDS_MAX, runCommand } from './shell.ts';
 

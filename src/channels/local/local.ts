@@ -1,5 +1,5 @@
 import { randomToken } from '../../base/ids.ts';
-import { LOCAL_ACK_MS, LOCAL_CLIENTS_MAX } from '../../base/limits.ts';
+import { LOCAL_ACK_MS, LOCAL_CLIENTS_MAX } from '../../base/limits/messages.ts';
 import type { Channel, ChannelHealth, Reconciled, SendOperation, SendResult, Sink } from '../channel.ts';
 
 /**

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { CPU_PERIOD_US, OCI_RUNTIME_PIDS } from '../../base/limits.ts';
+import { CPU_PERIOD_US, OCI_RUNTIME_PIDS } from '../../base/limits/sandbox.ts';
 import { LABEL_VARIABLE } from '../../runtimes/bubblewrap_argv.ts';
 import type { Runtime, SandboxSpec } from '../../runtimes/runtime.ts';
 import { INNER_ID } from '../../runtimes/userland.ts';

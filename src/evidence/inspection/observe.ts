@@ -1,6 +1,6 @@
 import { StringDecoder } from 'node:string_decoder';
 import { messageOf, OperatingError } from '../../base/errors.ts';
-import { INSPECTION_MS, INSPECTION_OUTPUT_BYTES_MAX } from '../../base/limits.ts';
+import { INSPECTION_MS, INSPECTION_OUTPUT_BYTES_MAX } from '../../base/limits/sandbox.ts';
 import { observationSchema } from '../../protocol/inspection.ts';
 import type { Runtime, Sandbox, SandboxExit, SandboxSpec } from '../../runtimes/runtime.ts';
 import type { Observation } from './derive.ts';

@@ -5,7 +5,7 @@ import {
   EXHAUST_PIDS,
   EXHAUST_SHM_BYTES,
   EXHAUST_TMP_BYTES,
-} from '../../base/limits.ts';
+} from '../../base/limits/sandbox.ts';
 import type { InspectionPart, InspectionTask } from '../../protocol/inspection.ts';
 import type { SandboxLimits, SandboxSpec } from '../../runtimes/runtime.ts';
 import type { SeccompArch } from '../../runtimes/seccomp_table.ts';

@@ -1,0 +1,146 @@
+import { KIB, MIB, MINUTE_MS, SECOND_MS } from './units.ts';
+
+/**
+ * Bounds of what a message passes: chats, hatch, delivery, ledger, control socket. As all of this folder: a name, a unit, a reason.
+ * A limit that is not in this folder does not exist; a number in other code that bounds something belongs here.
+ */
+
+// --- Messages ---------------------------------------------------------------------------------------------------
+
+/** UTF-8 bytes of one inbound message: four times the longest text a supported platform lets a person send. */
+export const MESSAGE_TEXT_BYTES_MAX = 256 * KIB;
+/** UTF-8 bytes of one reply or send: what a person would still read; a longer result belongs in a file. */
+export const OUTBOUND_TEXT_BYTES_MAX = 256 * KIB;
+/** Free bytes of the home's disk below which it counts as nearly full: a day of logs and a model's files. */
+export const DISK_FREE_BYTES_MIN = 1024 * MIB;
+/** Files of one message: what a person picks at once. */
+export const MESSAGE_FILES_MAX = 5;
+/** Bytes of all files of one message: a few photos or a long PDF, within what a model's endpoint takes at once. */
+export const MESSAGE_FILES_BYTES_MAX = 8 * MIB;
+/** UTF-8 bytes of a file's name as a person gives it: what Linux file systems take. */
+export const FILE_NAME_BYTES_MAX = 255;
+/** UTF-8 bytes of a file's name as an agent sees it: readable in a line of a prompt. */
+export const SHOWN_NAME_BYTES_MAX = 100;
+/** Characters of a sender's or a chat's name, as platforms let people choose them. */
+export const NAME_CHARS_MAX = 200;
+/** Messages handed to one turn: bounds the frame and the prompt; the rest waits for the next turn. */
+export const TURN_MESSAGES_MAX = 50;
+/** UTF-8 bytes of all texts handed to one turn, so that a batch of long messages still fits one frame. */
+export const TURN_TEXT_BYTES_MAX = 512 * KIB;
+/** Bytes of all files handed to one turn: in base64 they still fit one request to the model. */
+export const TURN_INBOX_BYTES_MAX = 16 * MIB;
+/** Sends committed by one turn: an agent in a loop must not flood a chat. */
+export const TURN_SENDS_MAX = 100;
+/** Sandboxes that may die over one turn, or one message: the third death says that the message itself is the cause. */
+export const TURN_DEATHS_MAX = 3;
+/** From this death on, a turn of several messages is taken apart, so that one poisonous message fails alone. */
+export const TURN_DEATHS_SPLIT = 2;
+/** Tool reports of one turn: each is a row; a busy turn has a few hundred. */
+export const TURN_TOOLS_MAX = 5000;
+/** UTF-8 bytes of one message that an earlier attempt sent, as the next one is told it. */
+export const PRIOR_TEXT_BYTES_MAX = 2 * KIB;
+/** Messages of one turn with those that joined it while it ran. */
+export const TURN_JOINED_MAX = 200;
+/** Longest run of one turn before it is interrupted. */
+export const TURN_DEADLINE_MS = 15 * MINUTE_MS;
+/** From an interrupt to the end of the sandbox, if the harness does not stop by itself. */
+export const INTERRUPT_GRACE_MS = 5 * SECOND_MS;
+/** Longest duration that a file may set: a timer of the runtime holds 2^31 - 1 ms. */
+export const DURATION_MAX_MS = 24 * 24 * 60 * MINUTE_MS;
+/** Planned shutdown: how long running turns may go on before they are interrupted. */
+export const DRAIN_MS = 10 * SECOND_MS;
+/** A live sandbox without work is ended after this; its next message starts it cold. */
+export const SESSION_IDLE_MS = 10 * MINUTE_MS;
+/** From the start of a sandbox to its `ready`: docker with a cold page cache needs seconds. */
+export const SANDBOX_READY_MS = 60 * SECOND_MS;
+/** Sandboxes alive at once: about 60 MB each on a small machine. */
+export const SANDBOXES_MAX = 40;
+/** Messages (person, agent, tool names) given to a harness that starts without its own memory of the session. */
+export const RESEED_ENTRIES_MAX = 60;
+/** UTF-8 bytes of such a reseed. */
+export const RESEED_BYTES_MAX = 64 * KIB;
+/** Messages that may wait in one session; beyond it a person is told instead of being queued for hours. */
+export const SESSION_QUEUE_MAX = 500;
+
+// --- Hatch ------------------------------------------------------------------------------------------------------
+
+/** One frame of the host: a turn of the largest texts, each control character of which is six bytes of JSON. */
+export const HOST_FRAME_BYTES_MAX = 8 * MIB;
+/** One frame of a sandbox: its largest text, in JSON escapes. */
+export const RUNNER_FRAME_BYTES_MAX = 2 * MIB;
+/** UTF-8 bytes of a file's path in a frame: /inbox, the message and the longest shown name. */
+export const FRAME_PATH_BYTES_MAX = 400;
+/** Names of platform tools in a frame: several times as many as there are. */
+export const FRAME_TOOLS_MAX = 100;
+/** UTF-8 bytes of a name, a notice or a summary in a frame. */
+export const FRAME_NAME_BYTES_MAX = 4 * KIB;
+/** UTF-8 bytes of a group's AGENTS.md: every turn pays for it. */
+export const INSTRUCTIONS_BYTES_MAX = 128 * KIB;
+/** Bytes of a tool call's input. */
+export const CALL_INPUT_BYTES_MAX = 300 * KIB;
+/** Unread bytes towards one sandbox before it counts as stuck. */
+export const HATCH_BACKLOG_BYTES_MAX = 16 * MIB;
+/** Frames per second from one sandbox: ten times what a busy streaming harness sends. */
+export const FRAMES_PER_SECOND_MAX = 2000;
+/** Tool calls of one sandbox waiting for their receipt. */
+export const CALLS_PENDING_MAX = 32;
+/** Calls of platform tools in one turn: each is a query or a write of the host, and at most `CALL_INPUT_BYTES_MAX` to read. */
+export const TURN_CALLS_MAX = 1000;
+/** Second connections to one hatch that are refused and recorded; then nobody can connect any more. */
+export const HATCH_REFUSALS_MAX = 5;
+/** From connection to a valid `hello`. */
+export const HELLO_MS = 10 * SECOND_MS;
+/** Bytes of one file chunk before base64: small enough to interleave with messages. */
+export const FILE_CHUNK_BYTES_MAX = 128 * KIB;
+/** Bytes of one file over the hatch. */
+export const FILE_BYTES_MAX = 50 * MIB;
+/** Files of one turn: each is a write to the disk, and a row. */
+export const TURN_FILES_MAX = 100;
+/** Bytes of all files of one turn. */
+export const TURN_FILES_BYTES_MAX = 200 * MIB;
+/** Files of one sandbox that are open at once. */
+export const FILES_OPEN_MAX = 4;
+
+// --- Delivery ---------------------------------------------------------------------------------------------------
+
+/** Attempts at one outbound row before it is rejected: with the back-off below, about ten minutes. */
+export const SEND_ATTEMPTS_MAX = 8;
+/** First wait of the back-off; doubles with each attempt. */
+export const SEND_BACKOFF_MS = 2 * SECOND_MS;
+/** Longest wait of the back-off. */
+export const SEND_BACKOFF_MAX_MS = 5 * MINUTE_MS;
+/** One call of `channel.send`. */
+export const SEND_MS = 60 * SECOND_MS;
+/** A local client must acknowledge within this, or the message waits for the next client. */
+export const LOCAL_ACK_MS = 5 * SECOND_MS;
+/** Past messages shown to a terminal that connects. */
+export const LOCAL_HISTORY_MAX = 50;
+/** Terminals of one chat at once. */
+export const LOCAL_CLIENTS_MAX = 32;
+
+// --- Ledger -----------------------------------------------------------------------------------------------------
+
+/** Backstop sweep for a lost wake-up. It counts how often it was needed; that number should stay 0. */
+export const SWEEP_MS = 30 * SECOND_MS;
+/** A row in a state that should be short-lived is overdue after this. */
+export const OVERDUE_MS = 20 * MINUTE_MS;
+/** Jobs of one group commit, without those that they ask for: bounds the time that one transaction holds the event loop. */
+export const GROUP_COMMIT_MAX = 256;
+
+// --- Control ----------------------------------------------------------------------------------------------------
+
+/** Unread bytes of a stream before its reader counts as gone. */
+export const CONTROL_BACKLOG_BYTES_MAX = 16 * MIB;
+/** Body of one control request: the longest text in JSON escapes and the largest files in base64. */
+export const CONTROL_BODY_BYTES_MAX = 13 * MIB;
+/** Rows of one answer. */
+export const CONTROL_ROWS_MAX = 1000;
+
+// --- Output kept ------------------------------------------------------------------------------------------------
+
+/** Sandbox output kept per session; then one line says that it was cut. */
+export const SESSION_LOG_BYTES_MAX = 4 * MIB;
+/** Bytes of one output stream of a sandbox that are read in a second: a runner prints some lines an hour. */
+export const OUTPUT_BYTES_PER_SECOND_MAX = MIB;
+/** A log file of the host or the gateway before it is rotated; one older file is kept. */
+export const LOG_BYTES_MAX = 32 * MIB;

@@ -1,0 +1,185 @@
+import { z } from 'zod';
+import { OperatingError } from '../../base/errors.ts';
+import { showId } from '../../base/ids.ts';
+import { CONTROL_ROWS_MAX, LOCAL_HISTORY_MAX, MESSAGE_TEXT_BYTES_MAX } from '../../base/limits/messages.ts';
+import type { IncomingFile } from '../../channels/channel.ts';
+import { checkFiles, harmlessName } from '../../channels/files.ts';
+import type { LocalMessage } from '../../channels/local/local.ts';
+import { findMessage, type Trace, traceOf } from '../../evidence/trace.ts';
+import { type EventRow, eventsAfter, lastEventId } from '../../ledger/events.ts';
+import { outcomeOf } from '../../ledger/messages.ts';
+import { history } from '../history.ts';
+import { type ControlServices, type Handled, type Operation, type Streaming, value } from './operation.ts';
+
+const chatName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'must be 1–40 of a–z, 0–9 and "-"');
+
+const INPUTS = {
+  say: z.strictObject({
+    chat: chatName.default('main'),
+    text: z.string(),
+    /** `data` is base64. */
+    files: z.array(z.strictObject({ name: z.string(), data: z.string() })).default([]),
+    key: z.string().min(1).max(100),
+  }),
+  chat: z.strictObject({ chat: chatName.default('main'), history: z.int().min(0).max(LOCAL_HISTORY_MAX).default(0) }),
+  shown: z.strictObject({ client: z.string().max(40), key: z.string().max(40) }),
+  outcome: z.strictObject({ message: z.string().min(1).max(200) }),
+  trace: z.strictObject({ message: z.string().min(1).max(200).default('latest') }),
+  events: z.strictObject({
+    after: z.int().min(0).optional(),
+    follow: z.boolean().default(false),
+    limit: z.int().min(1).max(CONTROL_ROWS_MAX).default(100),
+  }),
+};
+
+/** What a person types, sees, and asks about a message. */
+export const CONVERSATION: readonly Operation[] = [
+  {
+    name: 'say',
+    summary: 'a message of the operator to a local chat',
+    input: INPUTS.say,
+    handle: (services, input: z.infer<typeof INPUTS.say>) => say(services, input),
+  },
+  {
+    name: 'chat',
+    summary: 'open a local chat: its end, then every message as it comes',
+    input: INPUTS.chat,
+    handle: (services, input: z.infer<typeof INPUTS.chat>) => openChat(services, input),
+  },
+  {
+    name: 'shown',
+    summary: 'a terminal has shown a message',
+    input: INPUTS.shown,
+    handle: async (services, input: z.infer<typeof INPUTS.shown>) =>
+      value({ acknowledged: services.local.acknowledge(input.client, input.key) }),
+  },
+  {
+    name: 'outcome',
+    summary: 'one line, once a message is through with: its states and the reason',
+    input: INPUTS.outcome,
+    handle: async (services, input: z.infer<typeof INPUTS.outcome>) => ({
+      kind: 'stream',
+      run: outcome(services, input.message),
+    }),
+  },
+  {
+    name: 'trace',
+    summary: 'the whole path of a message',
+    input: INPUTS.trace,
+    handle: async (services, input: z.infer<typeof INPUTS.trace>) => value(await trace(services, input.message)),
+  },
+  {
+    name: 'events',
+    summary: 'the hops, as they were recorded',
+    input: INPUTS.events,
+    handle: async (services, input: z.infer<typeof INPUTS.events>) => ({
+      kind: 'stream',
+      run: events(services, input),
+    }),
+  },
+];
+
+async function say(services: ControlServices, input: z.infer<typeof INPUTS.say>): Promise<Handled> {
+  const files = input.files.map(decodedFile);
+  checkFiles(files);
+  if (input.text.trim() === '' && files.length === 0) throw new OperatingError('usage', 'the message is empty');
+  if (Buffer.byteLength(input.text) > MESSAGE_TEXT_BYTES_MAX) {
+    throw new OperatingError(
+      'usage',
+      `the message is longer than ${MESSAGE_TEXT_BYTES_MAX / 1024} KiB`,
+      'send it in parts, or put it into a file of the workspace',
+    );
+  }
+  const accepted = await services.say(input.chat, input.text, files, input.key);
+  return value({ message: showId('m', accepted.message), repeated: accepted.repeated, ignored: accepted.ignored });
+}
+
+/** Node drops what is no base64; a file must not lose bytes in silence. */
+function decodedFile({ name, data }: { name: string; data: string }): IncomingFile {
+  const bytes = Buffer.from(data, 'base64');
+  if (bytes.toString('base64') !== data)
+    throw new OperatingError('usage', `the file "${harmlessName(name)}" is not in base64`);
+  return { name, data: bytes };
+}
+
+/** The end of the chat as `history`, then `open`: who this terminal is, then `message` lines that it acknowledges. */
+async function openChat(services: ControlServices, input: z.infer<typeof INPUTS.chat>): Promise<Handled> {
+  let deliver: ((message: LocalMessage) => void) | null = null;
+  const early: LocalMessage[] = [];
+  const client = services.local.connect(input.chat, (message) =>
+    deliver === null ? early.push(message) : deliver(message),
+  );
+  if (client === null)
+    throw new OperatingError('conflict', 'too many terminals have this chat open', 'close one of them');
+  return {
+    kind: 'stream',
+    run: async (write, gone) => {
+      for (const line of history(services.ledger, input.chat, input.history)) write(line);
+      write({ t: 'open', client: client.id });
+      deliver = (message) => write({ t: 'message', ...message });
+      for (const message of early) deliver(message);
+      await gone;
+      client.close();
+    },
+  };
+}
+
+function trace(services: ControlServices, what: string): Promise<Trace> {
+  const { db } = services.ledger;
+  return traceOf(db, findMessage(db, what), (...window) => services.egress.audit(...window));
+}
+
+function outcome(services: ControlServices, what: string): Streaming {
+  return async (write, gone) => {
+    const { db } = services.ledger;
+    const message = findMessage(db, what);
+    const through = Promise.withResolvers<void>();
+    const look = (): void => {
+      const found = outcomeOf(db, message);
+      if (found === undefined) return;
+      stop();
+      write({ message: showId('m', message), ...found });
+      through.resolve();
+    };
+    const stop = services.onEvents(look);
+    look();
+    await Promise.race([through.promise, gone]);
+    stop();
+  };
+}
+
+/** Rows after a cursor (`id` of the last one seen); with `follow`, then every new one. */
+function events(services: ControlServices, input: z.infer<typeof INPUTS.events>): Streaming {
+  return async (write, gone) => {
+    const { db } = services.ledger;
+    let cursor = input.after ?? Math.max(0, lastEventId(db) - input.limit);
+    const send = (): void => {
+      for (
+        let rows = eventsAfter(db, cursor, input.limit);
+        rows.length > 0;
+        rows = input.follow ? eventsAfter(db, cursor, input.limit) : []
+      ) {
+        for (const row of rows) write(shownEvent(row));
+        cursor = rows.at(-1)!.id;
+      }
+    };
+    send();
+    if (!input.follow) return;
+    const stop = services.onEvents(send);
+    await gone;
+    stop();
+  };
+}
+
+function shownEvent(row: EventRow): object {
+  return {
+    id: row.id,
+    at: new Date(row.at_us / 1000).toISOString(),
+    kind: row.kind,
+    ...(row.message_id === null ? {} : { message: showId('m', row.message_id) }),
+    ...(row.session_id === null ? {} : { session: showId('s', row.session_id) }),
+    ...(row.turn_id === null ? {} : { turn: showId('t', row.turn_id) }),
+    ...(row.outbound_id === null ? {} : { outbound: showId('o', row.outbound_id) }),
+    data: JSON.parse(row.data),
+  };
+}

@@ -1,0 +1,67 @@
+import { z } from 'zod';
+import { nameSchema } from '../../base/config.ts';
+import { APPROVAL_REASON_CHARS_MAX, AUDIT_ROWS_MAX } from '../../base/limits/gateway.ts';
+import { checkAudit, egressLog } from '../../evidence/egress_log.ts';
+import { NOTHING, type Operation, value } from './operation.ts';
+
+const INPUTS = {
+  explain: z.strictObject({
+    group: nameSchema,
+    method: z.string().regex(/^[A-Za-z]{1,20}$/, 'must be a method such as GET'),
+    url: z.string().min(1).max(10_000),
+  }),
+  egress_log: z.strictObject({
+    group: nameSchema.nullable().default(null),
+    since_ms: z.int().min(0).default(0),
+    limit: z.int().min(1).max(AUDIT_ROWS_MAX).default(50),
+  }),
+  approval: z.strictObject({ approval: z.string().max(20) }),
+  decide: z.strictObject({
+    approval: z.string().max(20),
+    allow: z.boolean(),
+    reason: z.string().max(APPROVAL_REASON_CHARS_MAX).default(''),
+  }),
+};
+
+/** What groups ask of the outside, and what waits for a person. */
+export const EGRESS: readonly Operation[] = [
+  {
+    name: 'egress_explain',
+    summary: 'which rule decides about a request of a group',
+    input: INPUTS.explain,
+    handle: async ({ groups }, input: z.infer<typeof INPUTS.explain>) =>
+      value(groups.explain(input.group, input.method, input.url)),
+  },
+  {
+    name: 'egress_log',
+    summary: 'the requests of groups, with the turns that they were made in',
+    input: INPUTS.egress_log,
+    handle: async ({ ledger, egress }, input: z.infer<typeof INPUTS.egress_log>) =>
+      value({ rows: await egressLog(ledger.db, egress, input) }),
+  },
+  {
+    name: 'egress_verify',
+    summary: 'whether the record of requests is whole and unchanged',
+    input: NOTHING,
+    handle: async ({ ledger, egress }) => value(await checkAudit(ledger.db, egress)),
+  },
+  {
+    name: 'approvals',
+    summary: 'requests that wait for a decision, and the last ones that did',
+    input: NOTHING,
+    handle: async ({ approvals }) => value({ approvals: approvals.list() }),
+  },
+  {
+    name: 'approval_show',
+    summary: 'a held request as it would leave',
+    input: INPUTS.approval,
+    handle: async ({ approvals }, input: z.infer<typeof INPUTS.approval>) => value(approvals.show(input.approval)),
+  },
+  {
+    name: 'approval_decide',
+    summary: 'let exactly this request leave once, or refuse it',
+    input: INPUTS.decide,
+    handle: async ({ decide }, input: z.infer<typeof INPUTS.decide>) =>
+      value(await decide(input.approval, input.allow, input.reason)),
+  },
+];

@@ -1,0 +1,75 @@
+import { z } from 'zod';
+import { nameSchema } from '../../base/config.ts';
+import { NOTHING, type Operation, value } from './operation.ts';
+
+const INPUTS = {
+  group: z.strictObject({ group: nameSchema }),
+  inspect: z.strictObject({
+    group: nameSchema,
+    depth: z.enum(['quick', 'full']).default('full'),
+    canary: z.boolean().default(false),
+  }),
+  apply: z.strictObject({
+    group: nameSchema,
+    hash: z.string().regex(/^[0-9a-f]{64}$/, 'must be the hash that `plan` showed'),
+  }),
+};
+
+/** Groups and their authority. */
+export const GROUPS: readonly Operation[] = [
+  {
+    name: 'groups',
+    summary: 'every group: what is in force, and what its file says besides',
+    input: NOTHING,
+    handle: async ({ groups }) => value({ groups: groups.names().map((name) => groups.show(name)) }),
+  },
+  {
+    name: 'group_show',
+    summary: 'what a group may see, reach and spend',
+    input: INPUTS.group,
+    handle: async ({ groups }, input: z.infer<typeof INPUTS.group>) => value(groups.show(input.group)),
+  },
+  {
+    name: 'group_new',
+    summary: 'make the files of a group',
+    input: INPUTS.group,
+    handle: async ({ groups }, input: z.infer<typeof INPUTS.group>) => {
+      groups.create(input.group);
+      return value(await groups.plan(input.group));
+    },
+  },
+  {
+    name: 'group_plan',
+    summary: 'what applying a group’s file would change',
+    input: INPUTS.group,
+    handle: async ({ groups }, input: z.infer<typeof INPUTS.group>) => value(await groups.plan(input.group)),
+  },
+  {
+    name: 'group_image',
+    summary: 'make what the programs of a planned group come from: lines of progress, then `ready` or `error`',
+    input: INPUTS.group,
+    handle: async ({ groups }, input: z.infer<typeof INPUTS.group>) => ({
+      kind: 'stream',
+      run: async (write) => {
+        const ref = await groups.prepare(input.group, (text) => write({ t: 'progress', text }));
+        write({ t: 'ready', ref });
+      },
+    }),
+  },
+  {
+    name: 'group_apply',
+    summary: 'put exactly what was planned in force',
+    input: INPUTS.apply,
+    handle: async ({ groups, operator }, input: z.infer<typeof INPUTS.apply>) =>
+      value(await groups.apply(input.group, input.hash, operator)),
+  },
+  {
+    name: 'inspect',
+    summary: 'prove a group’s boundary by trying to break it, and show what it is',
+    input: INPUTS.inspect,
+    handle: async ({ groups, inspect }, input: z.infer<typeof INPUTS.inspect>) => {
+      const declared = groups.show(input.group);
+      return value({ ...(await inspect(input.group, input.depth, input.canary)), declared });
+    },
+  },
+];

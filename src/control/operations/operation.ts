@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import type { ApprovalShown, Approvals } from '../../approvals/approvals.ts';
+import type { Accepted, IncomingFile } from '../../channels/channel.ts';
+import type { LocalChannel } from '../../channels/local/local.ts';
+import type { AskEgress } from '../../evidence/egress_log.ts';
+import type { Status } from '../../evidence/status.ts';
+import type { AskAudit } from '../../evidence/trace.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
+import type { Groups } from '../../operations/groups.ts';
+import type { Inspected } from '../../operations/proofs.ts';
+
+/**
+ * What operations work with: the host's parts as the composition root passes them.
+ */
+export interface ControlServices {
+  ledger: Ledger;
+  local: LocalChannel;
+  groups: Groups;
+  approvals: Pick<Approvals, 'list' | 'show'>;
+  /** A decision of the operator about a held request. Rejects as `Approvals.decide`. */
+  decide(id: string, allow: boolean, reason: string): Promise<ApprovalShown>;
+  /** Tries to break out of a sandbox of the group. Rejects with `OperatingError` when it cannot be started at all. */
+  inspect(group: string, depth: 'quick' | 'full', canary: boolean): Promise<Inspected>;
+  /** What the operator is called in what is recorded. */
+  operator: string;
+  status(): Promise<Status>;
+  /** The gateway's evidence. */
+  egress: { audit: AskAudit } & AskEgress;
+  /** A message typed by the operator. Rejects with `OperatingError` when nothing of it was kept. */
+  say(chat: string, text: string, files: IncomingFile[], key: string): Promise<Accepted>;
+  /** Returns how many alerts stood. */
+  clearAlerts(): Promise<number>;
+  /** Resolves when the host may end. */
+  stop(): void;
+  /** Calls back after commits that wrote events; returns how to stop that. */
+  onEvents(listener: () => void): () => void;
+}
+
+/** A stream ends when its client goes, or when it returns. `write` takes one object a line. */
+export type Streaming = (write: (row: object) => void, gone: Promise<void>) => Promise<void>;
+
+export type Handled = { kind: 'value'; value: object } | { kind: 'stream'; run: Streaming };
+
+export interface Operation {
+  name: string;
+  summary: string;
+  input: z.ZodType;
+  handle(services: ControlServices, input: never): Promise<Handled>;
+}
+
+/** The input of an operation that takes none. */
+export const NOTHING = z.strictObject({});
+
+export function value(object: object): Handled {
+  return { kind: 'value', value: object };
+}
