@@ -6,7 +6,7 @@ import { isInstalled } from '../src/sessions/harnesses.ts';
 import { countTrustedLines, KERNEL_LINES_MAX, TRUSTED_LINES_MAX } from '../test/count_lines.ts';
 import { abuseFigures } from './abuse.ts';
 import { auditFigures } from './audit.ts';
-import { bareClaudeMs } from './bare_claude.ts';
+import { addedToBareClaude } from './claude.ts';
 import { gatewayFigures } from './gateway.ts';
 import { Install } from './install.ts';
 import { coldLatency, latencyAt, sustainedRate, warmLatency } from './messages.ts';
@@ -115,15 +115,10 @@ async function harnessFigures(
   add(`idle session resident, ${harness}`, figures.idle_mb, 'MB', memoryMax);
   note(`warm message → model request, ${harness}, p50`, figures.warm_to_request_ms, 'ms');
   note(`cold message → reply, ${harness}`, figures.cold_reply_ms, 'ms');
-  if (harness === 'claude') {
-    const bare = await bareClaudeMs();
-    add(
-      'claude: added to the bare SDK, warm message → model request',
-      Number((figures.warm_to_request_ms - bare).toFixed(1)),
-      'ms',
-      10,
-    );
-  }
+  if (harness !== 'claude') return;
+  const added = await addedToBareClaude();
+  add('claude: added to the bare SDK, warm message → model request', added.free_ms, 'ms', 10);
+  note('  … with the default limit of one processor', added.limited_ms, 'ms');
 }
 
 /** A ratio within one run: what else the machine does meets both sides of it. */
@@ -156,7 +151,11 @@ await harnessFigures('claude', 25_000, 60, 35_000);
 progress('gateway against the endpoint itself, in turns');
 const gateway = await gatewayFigures();
 add('gateway added latency, p50', gateway.added_p50_ms, 'ms', 0.5);
+note('  … of a relay that does nothing else, same run', gateway.bare_added_p50_ms, 'ms');
+add('gateway added latency over that relay, p50', gateway.over_bare_p50_ms, 'ms', 0.5);
 add('gateway added latency, p99', gateway.added_p99_ms, 'ms', 3);
+note('  … of a relay that does nothing else, same run', gateway.bare_added_p99_ms, 'ms');
+add('gateway added latency over that relay, p99', gateway.over_bare_p99_ms, 'ms', 3);
 add('gateway CPU per request', gateway.cpu_us_per_request, 'µs', 300);
 add(
   '  … against a relay that does nothing else, same run',

@@ -13,6 +13,12 @@ export interface GatewayFigures {
   /** Medians and 99th percentiles, the gateway's less the direct ones. */
   added_p50_ms: number;
   added_p99_ms: number;
+  /** The bare relay's own, less the direct ones: what any process in this place costs here. */
+  bare_added_p50_ms: number;
+  bare_added_p99_ms: number;
+  /** What is the gateway's own. */
+  over_bare_p50_ms: number;
+  over_bare_p99_ms: number;
   cpu_us_per_request: number;
   /** Of a relay with the same libraries that looks at nothing and records nothing. */
   bare_cpu_us_per_request: number;
@@ -57,12 +63,16 @@ export async function gatewayFigures(): Promise<GatewayFigures> {
     const [own, bareOwn] = pids.map((pid, i) => Math.round(((cpuSeconds(pid) - before[i]!) / REQUESTS) * 1e6));
     for (const { agent } of ways) agent.destroy();
     relay.kill();
-    const [a, b] = [spreadOf(direct.times), spreadOf(through.times)];
+    const [a, b, r] = [direct, through, bare].map(({ times }) => spreadOf(times)) as [Spread, Spread, Spread];
     return {
       direct: a,
       through: b,
       added_p50_ms: round(b.p50 - a.p50),
       added_p99_ms: round(b.p99 - a.p99),
+      bare_added_p50_ms: round(r.p50 - a.p50),
+      bare_added_p99_ms: round(r.p99 - a.p99),
+      over_bare_p50_ms: round(b.p50 - r.p50),
+      over_bare_p99_ms: round(b.p99 - r.p99),
       cpu_us_per_request: own!,
       bare_cpu_us_per_request: bareOwn!,
     };

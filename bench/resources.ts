@@ -71,7 +71,8 @@ export async function modelFigures(harness: 'native' | 'claude', settle_ms: numb
   }
 }
 
-async function toRequest(terminal: Terminal, model: FakeModel, text: string): Promise<number> {
+/** Milliseconds from the client's write to the request's arrival at the model. */
+export async function toRequest(terminal: Terminal, model: FakeModel, text: string): Promise<number> {
   const began = performance.now();
   let arrived = Number.NaN;
   const script = model.script;
