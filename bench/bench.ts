@@ -12,6 +12,7 @@ import { Install } from './install.ts';
 import { coldLatency, latencyAt, sustainedRate, warmLatency } from './messages.ts';
 import { idleMemory, modelFigures, recoveryTimes, sessionMemory } from './resources.ts';
 import { serviceFigures } from './services.ts';
+import { slowestStop } from './stops.ts';
 
 /**
  * `glass bench`: the numbers that this project promises, measured on this machine, in throw-away installs with real
@@ -142,12 +143,21 @@ async function serviceRows(): Promise<void> {
   note('  … with synchronous FULL', audit.full.p50, 'ms');
 }
 
+/** A promise about the worst case: the slowest of all. */
+async function stopRows(): Promise<void> {
+  progress('/stop in the middle of a command');
+  for (const harness of ['probe', 'native', 'claude'] as const)
+    if (isInstalled(ROOT, harness))
+      add(`/stop → nothing left of it, ${harness}, slowest`, await slowestStop(harness), 'ms', 1000);
+}
+
 const began = performance.now();
 await probeFigures();
 await dockerFigures();
 await abuseRows();
 await harnessFigures('native', 10_000, 120, 1000);
 await harnessFigures('claude', 25_000, 60, 35_000);
+await stopRows();
 progress('gateway against the endpoint itself, in turns');
 const gateway = await gatewayFigures();
 add('gateway added latency, p50', gateway.added_p50_ms, 'ms', 0.5);

@@ -24,6 +24,7 @@ import { recordEvent } from './ledger/events.ts';
 import { Ledger } from './ledger/ledger.ts';
 import type { OutboundRow } from './ledger/outbound.ts';
 import type { SessionRow } from './ledger/sessions.ts';
+import { ChatCommands } from './operations/chat_commands.ts';
 import { boundaryCodeHash } from './operations/code_hash.ts';
 import { prepareInstall } from './operations/first_run.ts';
 import { Groups, groupNames } from './operations/groups.ts';
@@ -83,12 +84,14 @@ export async function startHost(options: HostOptions): Promise<Host> {
 
 type Base = Awaited<ReturnType<typeof openBase>>;
 type Flow = ReturnType<typeof makeFlow>;
-type Parts = Base & Flow & ReturnType<typeof makeControl>;
+type Entrance = ReturnType<typeof makeEntrance>;
+type Parts = Base & Flow & Entrance & ReturnType<typeof makeControl>;
 
 async function makeParts(options: HostOptions, paths: Paths): Promise<Parts> {
   const base = await openBase(options, paths);
   const flow = makeFlow(base);
-  return { ...base, ...flow, ...makeControl(base, flow) };
+  const entrance = makeEntrance(base, flow);
+  return { ...base, ...flow, ...entrance, ...makeControl(base, flow, entrance) };
 }
 
 /** What everything else stands on: configuration, log, ledger, and the lists of what exists. */
@@ -127,7 +130,7 @@ async function openBase(options: HostOptions, paths: Paths) {
   };
 }
 
-/** A message's way: intake → sessions → delivery, with the gateway beside it and alerts for what goes wrong. */
+/** A message's way from the ledger on: sessions → delivery, with the gateway beside it and alerts for what goes wrong. */
 function makeFlow(base: Base) {
   const { paths, clock, install, log, faults, ledger, local, channels, runtimes } = base;
   const trouble = (error: Error): void => log.error('ledger.trouble', { reason: error.message });
@@ -199,19 +202,34 @@ function makeFlow(base: Base) {
     claim: (db, chat) => delivery.claim(db, chat),
     textMax: (session: SessionRow) => textMax(chatById(ledger.db, session.chat_id)?.channel ?? local.name),
   });
-  const router = new Router(ledger, clock, paths.blobs, {
-    spoken: (group) => egress.spoken(group, clock.now()),
-    nudge: (session) => sessions.nudge(session),
-  });
-  const intake = new Intake(ledger, router, { wake: (session) => sessions.wake(session), deliver });
   const sweep = new Sweep([sessions, delivery], log);
-  return { alert, warm, delivery, egress, approvals, groups, workspaces, planner, proofs, sessions, intake, sweep };
+  return { alert, warm, delivery, egress, approvals, groups, workspaces, planner, proofs, sessions, deliver, sweep };
+}
+
+/** Where messages come in: what a driver is given, what a command does. */
+function makeEntrance({ paths, clock, ledger }: Base, { sessions, egress, planner, deliver }: Flow) {
+  const effects = {
+    spoken: (group: string) => egress.spoken(group, clock.now()),
+    nudge: (session: number) => sessions.nudge(session),
+  };
+  const commands = new ChatCommands({
+    ...{ ledger, clock, deliver },
+    audit: egress.audit.bind(egress),
+    usage: egress.usage.bind(egress),
+    describe: planner.describe.bind(planner),
+    live: sessions.live.bind(sessions),
+    untaken: sessions.untaken.bind(sessions),
+    stop: sessions.stop.bind(sessions),
+    rest: sessions.rest.bind(sessions),
+  });
+  const router = new Router(ledger, clock, paths.blobs, effects, commands);
+  return { intake: new Intake(ledger, router, { wake: (session) => sessions.wake(session), deliver }) };
 }
 
 /** What the operator's clients can ask. */
-function makeControl(base: Base, flow: Flow) {
+function makeControl(base: Base, flow: Flow, { intake }: Entrance) {
   const { paths, clock, started, install, log, ledger, local, channels, runtime } = base;
-  const { groups, planner, proofs, sessions, egress, approvals, workspaces, intake, sweep } = flow;
+  const { groups, planner, proofs, sessions, egress, approvals, workspaces, sweep } = flow;
   const operator = new Operator(ledger, clock, install.default_group, intake.sinkOf(local.name));
   const stopAsked = Promise.withResolvers<void>();
   const services = {

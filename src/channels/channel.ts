@@ -22,6 +22,8 @@ export interface IncomingMessage {
   /** Whether the agent is addressed: a direct chat, a mention, a reply to it. */
   addressed: boolean;
   platform_id: string;
+  /** Platform id of the message that this one answers: a person's, or one of ours. */
+  reply_to?: string;
   /** May be empty when there are files. */
   text: string;
   /** Within `checkFiles` (`files.ts`), or `accept` rejects: what is beyond it a driver leaves out, and says so in the text. */

@@ -13,6 +13,9 @@ export interface EventData {
   'message.repeated': { dedupe_key: string };
   'message.admitted': { rule: string };
   'message.ignored': { rule: string };
+  'message.command': { groups: string[] };
+  'session.closed': { by: string };
+  'turn.stopped': { by: string; cancelled: number };
   'message.routed': { group: string; new_session: boolean };
   'message.queued': { ahead: number };
   'message.failed': { reason: string };

@@ -107,6 +107,33 @@ export function outcomeOf(db: Db, messageId: number): { states: InboundState[]; 
  */
 export const IS_OPEN = "state IN ('queued', 'running')";
 
+/**
+ * A message of a chat: by key, by the platform's id of it or of what we answered it with, else the last one that was not
+ * a command. Undefined: none, or one of another chat.
+ */
+export function messageInChat(
+  db: Db,
+  chatId: number,
+  id: number | undefined,
+  platformId: string | undefined,
+): number | undefined {
+  if (id !== undefined) return messageById(db, id)?.chat_id === chatId ? id : undefined;
+  if (platformId !== undefined) {
+    return db.get<{ id: number }>(
+      `SELECT id FROM messages WHERE chat_id = ?1 AND platform_id = ?2
+        UNION ALL SELECT reply_to FROM outbound WHERE chat_id = ?1 AND receipt = ?2 AND reply_to IS NOT NULL LIMIT 1`,
+      chatId,
+      platformId,
+    )?.id;
+  }
+  return db.get<{ id: number }>(
+    `SELECT m.id FROM messages m WHERE m.chat_id = ? AND NOT EXISTS (
+       SELECT 1 FROM inbound i WHERE i.message_id = m.id AND i.session_id IS NULL AND i.state = 'answered')
+      ORDER BY m.id DESC LIMIT 1`,
+    chatId,
+  )?.id;
+}
+
 /** How many messages wait in a session. */
 export function queuedIn(db: Db, sessionId: number): number {
   return (

@@ -144,6 +144,35 @@ export function finishSending(
   );
 }
 
+/** What a session has not sent yet is held back. Returns how many texts. */
+export function holdUnsent(db: Db, now: number, sessionId: number, reason: string): number {
+  return db.run(
+    `UPDATE outbound SET state = 'held', error = ?, updated_ms = ? WHERE session_id = ? AND ${IS_UNSENT} AND state <> 'sending'`,
+    reason,
+    now,
+    sessionId,
+  );
+}
+
+/** Lets what is held of these groups in a chat leave, in its old order. Returns how many texts. */
+export function releaseHeld(db: Db, now: number, chatId: number, groups: string[]): number {
+  return db.run(
+    `UPDATE outbound SET state = 'queued', error = NULL, updated_ms = ? WHERE chat_id = ? AND state = 'held'
+        AND session_id IN (SELECT id FROM sessions WHERE group_name IN (SELECT value FROM json_each(?)))`,
+    now,
+    chatId,
+    JSON.stringify(groups),
+  );
+}
+
+/** What a turn has sent, and may have sent: what cannot be taken back. */
+export function leftTheHouse(db: Db, turnId: number): number {
+  return db.get<{ n: number }>(
+    "SELECT count(*) AS n FROM outbound WHERE turn_id = ? AND state IN ('sent', 'sending', 'uncertain')",
+    turnId,
+  )!.n;
+}
+
 /** The first rows of earlier attempts at this ordinal of a turn. */
 export function sendsAt(db: Db, turnId: number, ordinal: number): { id: number; send_hash: string; attempt: number }[] {
   return db.all(

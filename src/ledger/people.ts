@@ -25,6 +25,12 @@ export function ownsGroup(db: Db, personId: number, group: string): boolean {
   return db.get(sql, personId, group) !== undefined;
 }
 
+/** Whether a person is an admin or the owner of a group, or of everything. */
+export function decidesFor(db: Db, personId: number, group: string): boolean {
+  const sql = "SELECT 1 AS yes FROM roles WHERE person_id = ? AND role IN ('owner', 'admin') AND group_name IN ('', ?)";
+  return db.get(sql, personId, group) !== undefined;
+}
+
 export function nameOfPerson(db: Db, personId: number): string {
   return db.get<{ name: string }>('SELECT name FROM people WHERE id = ?', personId)!.name;
 }

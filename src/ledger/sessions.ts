@@ -51,6 +51,22 @@ export function sessionsWithWork(db: Db): number[] {
     .map((row) => row.session_id);
 }
 
+/** The open conversations of these groups in a chat and thread. */
+export function openSessions(db: Db, chatId: number, thread: string, groups: string[]): SessionRow[] {
+  return db.all<SessionRow>(
+    `SELECT ${COLUMNS} FROM sessions WHERE chat_id = ? AND thread = ? AND closed_ms IS NULL
+        AND group_name IN (SELECT value FROM json_each(?)) ORDER BY id`,
+    chatId,
+    thread,
+    JSON.stringify(groups),
+  );
+}
+
+/** The conversation is over: the next message of its place begins another. What waits in it is still answered. */
+export function closeSession(db: Db, now: number, id: number): void {
+  db.run('UPDATE sessions SET closed_ms = ? WHERE id = ?', now, id);
+}
+
 export function setResume(db: Db, id: number, harness: string, resume: string | null): void {
   db.run('UPDATE sessions SET harness = ?, resume = ? WHERE id = ?', harness, resume, id);
 }

@@ -7,7 +7,7 @@ import {
   TURN_TEXT_BYTES_MAX,
 } from '../base/limits/messages.ts';
 import type { Db } from './db.ts';
-import { IS_OPEN } from './messages.ts';
+import { IS_OPEN, queuedIn } from './messages.ts';
 
 /**
  * The turn's three transitions, each to be called inside one transaction:
@@ -159,8 +159,15 @@ export interface Settlement {
   reason: string;
 }
 
-/** Ends a turn. Throws (and so rolls everything back) when this attempt was ended before: a settlement is at most once. */
-export function settleTurn(db: Db, now: number, settlement: Settlement): { settled: TurnMessage[]; returned: number } {
+/**
+ * Ends a turn. Undefined: a person has stopped it meanwhile, and nothing of it counts. Throws (and so rolls everything back)
+ * when this attempt was ended before: a settlement is at most once.
+ */
+export function settleTurn(
+  db: Db,
+  now: number,
+  settlement: Settlement,
+): { settled: TurnMessage[]; returned: number } | undefined {
   const closed = db.run(
     "UPDATE turns SET state = ?, ended_ms = ?, error = ? WHERE id = ? AND state = 'running' AND attempt = ?",
     settlement.outcome === 'failed' ? 'failed' : 'settled',
@@ -169,6 +176,7 @@ export function settleTurn(db: Db, now: number, settlement: Settlement): { settl
     settlement.turnId,
     settlement.attempt,
   );
+  if (closed === 0 && isCancelled(db, settlement.turnId)) return undefined;
   assert(closed === 1, 'an attempt settles once');
   const taken = JSON.stringify(settlement.taken);
   const settled = db.all<TurnMessage>(
@@ -246,6 +254,57 @@ function moveRows(db: Db, now: number, turnId: number, change: string, reason: s
     turnId,
   );
 }
+
+/** The turn that runs in a session, or waits for its next attempt. */
+export function runningTurnOf(db: Db, sessionId: number): { id: number; started_ms: number } | undefined {
+  return db.get(
+    "SELECT id, started_ms FROM turns INDEXED BY turns_open WHERE session_id = ? AND state IN ('running', 'waiting')",
+    sessionId,
+  );
+}
+
+/** Whether a person has stopped the turn: nothing of it counts any more. */
+export function isCancelled(db: Db, turnId: number): boolean {
+  return db.get("SELECT 1 AS yes FROM turns WHERE id = ? AND state = 'cancelled'", turnId) !== undefined;
+}
+
+export interface CancelledWork {
+  /** The turn that ran, or waited for its next attempt. */
+  turn: { id: number; started_ms: number } | null;
+  /** Messages of that turn, in their order. */
+  messages: TurnMessage[];
+  /** Messages that waited for a later one: cancelled too, or kept. */
+  waiting: number;
+}
+
+export interface Cancel {
+  /** Who stopped it. */
+  reason: string;
+  /** What waits stays in the queue. */
+  keep: boolean;
+  /** Inbound keys that have joined the turn without having entered a request to the model: they wait too. */
+  untaken: number[];
+}
+
+/** Ends a session's turn, and what waits behind it unless that is to be kept. */
+export function cancelWork(db: Db, now: number, sessionId: number, { reason, keep, untaken }: Cancel): CancelledWork {
+  const turn = runningTurnOf(db, sessionId);
+  for (const id of turn === undefined ? [] : untaken)
+    db.run("UPDATE inbound SET state = 'queued', turn_id = NULL WHERE id = ? AND turn_id = ?", id, turn!.id);
+  const messages =
+    turn === undefined
+      ? []
+      : db.all<TurnMessage>(`${OF_TURN} WHERE i.turn_id = ? AND i.${IS_OPEN} ORDER BY i.id`, turn.id);
+  if (turn !== undefined) {
+    db.run("UPDATE turns SET state = 'cancelled', ended_ms = ?, error = ? WHERE id = ?", now, reason, turn.id);
+    db.run(`UPDATE inbound SET ${CANCELLED} WHERE turn_id = ? AND ${IS_OPEN}`, reason, now, turn.id);
+  }
+  const waiting = queuedIn(db, sessionId);
+  if (!keep) db.run(`UPDATE inbound SET ${CANCELLED} WHERE session_id = ? AND ${IS_OPEN}`, reason, now, sessionId);
+  return { turn: turn ?? null, messages, waiting };
+}
+
+const CANCELLED = "state = 'cancelled', reason = ?, updated_ms = ?";
 
 /** Turns that a host before this one left running. */
 export function runningTurns(db: Db): { id: number; session_id: number; attempt: number }[] {

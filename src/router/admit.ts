@@ -10,6 +10,8 @@ export interface AdmitFacts {
   /** How many came with it. */
   files: number;
   addressed: boolean;
+  /** It is for the platform, not for an agent. */
+  command: boolean;
   /** Null: a sender nobody knows. */
   person: number | null;
   wirings: WiringRow[];
@@ -19,6 +21,8 @@ export interface AdmitFacts {
 
 export type Admission =
   | { kind: 'deliver'; rule: string; wirings: WiringRow[] }
+  /** Of a person who may use these groups. */
+  | { kind: 'command'; groups: string[] }
   /** `tell`: a sentence for the chat, where silence would look like a fault. */
   | { kind: 'ignore'; rule: string; tell: string | null };
 
@@ -27,6 +31,7 @@ export function admit(facts: AdmitFacts): Admission {
   if (facts.person === null) return ignore('unknown sender');
   const allowed = facts.wirings.filter((wiring) => facts.mayUse(wiring.group_name));
   if (allowed.length === 0) return ignore('the sender has no role in any group of this chat');
+  if (facts.command) return { kind: 'command', groups: allowed.map((wiring) => wiring.group_name) };
   const engaged = allowed.filter((wiring) => engages(wiring, facts.addressed));
   if (engaged.length === 0) return ignore('not addressed to an agent');
   if (facts.text.trim() === '' && facts.files === 0)

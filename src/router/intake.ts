@@ -25,6 +25,7 @@ export class Intake {
     return {
       accept: async (message) => {
         const routed = await this.#router.route(channel, message);
+        routed.after?.();
         for (const session of routed.sessions) this.#effects.wake(session);
         if (routed.notices) this.#effects.deliver(routed.chat);
         return { message: routed.message, repeated: routed.repeated, ignored: routed.ignored };

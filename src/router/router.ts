@@ -13,6 +13,7 @@ import { insertNotice } from '../ledger/outbound.ts';
 import { mayUse, personOf } from '../ledger/people.ts';
 import { ensureSession } from '../ledger/sessions.ts';
 import { admit } from './admit.ts';
+import { type CommandAnswer, type CommandPlace, type CommandService, parseCommand } from './commands.ts';
 
 /**
  * Flow 1, step 2: one transaction takes a message from a channel to the sessions that are to handle it. When `route`
@@ -24,7 +25,11 @@ export interface Routed extends Accepted {
   sessions: number[];
   /** Whether something was written for the chat itself (a notice). */
   notices: boolean;
+  /** What is to follow the commit. */
+  after?: () => void;
 }
+
+type Act = (db: Db, place: CommandPlace) => CommandAnswer;
 
 /** What is told within the transaction, before it is known whether it holds. */
 export interface RouterEffects {
@@ -39,22 +44,33 @@ export class Router {
   readonly #clock: Clock;
   readonly #blobs: string;
   readonly #effects: RouterEffects;
+  readonly #commands: CommandService;
 
-  constructor(ledger: Ledger, clock: Clock, blobs: string, effects: RouterEffects) {
+  constructor(ledger: Ledger, clock: Clock, blobs: string, effects: RouterEffects, commands: CommandService) {
     this.#ledger = ledger;
     this.#clock = clock;
     this.#blobs = blobs;
     this.#effects = effects;
+    this.#commands = commands;
   }
 
   async route(channel: string, incoming: IncomingMessage): Promise<Routed> {
     const received_us = this.#clock.micros();
     // First the bytes: a row never names what is not on disk. Bytes without a row are only room.
     const files = takeFiles(this.#blobs, incoming.files);
-    return this.#ledger.write('accept', (db) => this.#accept(db, channel, incoming, files, received_us));
+    const command = parseCommand(incoming.text);
+    const act = command === null ? null : await this.#commands.prepare(command, channel, incoming);
+    return this.#ledger.write('accept', (db) => this.#accept(db, channel, incoming, files, received_us, act));
   }
 
-  #accept(db: Db, channel: string, incoming: IncomingMessage, files: FileFacts[], received_us: number): Routed {
+  #accept(
+    db: Db,
+    channel: string,
+    incoming: IncomingMessage,
+    files: FileFacts[],
+    received_us: number,
+    act: Act | null,
+  ): Routed {
     const now = this.#clock.now();
     const known = messageByKey(db, incoming.dedupe_key);
     if (known !== undefined) return this.#repeated(db, known, incoming);
@@ -85,12 +101,18 @@ export class Router {
       text: incoming.text,
       files: files.length,
       addressed: incoming.addressed,
+      command: act !== null,
       person,
       wirings: wiringsOf(db, chat),
       mayUse: (group) => person !== null && mayUse(db, person, group),
     });
     if (admission.kind === 'ignore')
       return this.#ignore(db, chat, message, incoming.thread, admission.rule, admission.tell);
+    if (admission.kind === 'command')
+      return this.#command(db, act!, {
+        ...{ message, chat, sender, thread: incoming.thread, person: person! },
+        groups: admission.groups,
+      });
     recordEvent(db, this.#clock, 'message.admitted', { message }, { rule: admission.rule });
     for (const { group_name } of admission.wirings) this.#effects.spoken(group_name);
     const sessions = admission.wirings.flatMap((wiring) => this.#queue(db, message, wiring, incoming.thread));
@@ -102,6 +124,16 @@ export class Router {
       sessions,
       notices: sessions.length < admission.wirings.length,
     };
+  }
+
+  /** Done and answered in this transaction, without any agent. */
+  #command(db: Db, act: Act, place: CommandPlace): Routed {
+    const { message, chat, thread } = place;
+    insertInbound(db, this.#clock.now(), message, null, 'answered', 'a command');
+    const { text, after } = act(db, place);
+    recordEvent(db, this.#clock, 'message.command', { message }, { groups: place.groups });
+    insertNotice(db, this.#clock.now(), chat, thread, message, text);
+    return { message, repeated: false, ignored: null, chat, sessions: [], notices: true, ...(after && { after }) };
   }
 
   #repeated(db: Db, message: number, incoming: IncomingMessage): Routed {

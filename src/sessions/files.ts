@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import { FILE_BYTES_MAX, FILE_CHUNK_BYTES_MAX, FILES_OPEN_MAX } from '../base/limits/messages.ts';
 import { type Draft, dropDraft, finishDraft, openDraft, writeAll } from '../base/whole_file.ts';
+import type { HostFrame } from '../protocol/frames.ts';
 
 /**
  * Files that a sandbox streams over the hatch: collected in order, capped, hashed, and put under their own hash into
@@ -24,6 +25,12 @@ export type ChunkResult =
   | { kind: 'stored'; file: ReceivedFile }
   | { kind: 'refused'; reason: string }
   | { kind: 'violation'; reason: string };
+
+/** What the sandbox is told of it; null: nothing yet. */
+export function fileReceipt(call: number, result: ChunkResult): HostFrame | null {
+  if (result.kind === 'stored') return { t: 'receipt', call, ok: true, value: result.file };
+  return result.kind === 'refused' ? { t: 'receipt', call, ok: false, value: result.reason } : null;
+}
 
 interface Incoming {
   name: string;

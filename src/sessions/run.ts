@@ -24,8 +24,8 @@ export class Run {
   readonly attempt: number;
   readonly opened: OpenedTurn;
   readonly claimed = new Set<number>();
-  /** Why it was interrupted: `deadline` fails the turn, `drain` takes it back. */
-  interrupted: 'deadline' | 'drain' | null = null;
+  /** Why it was interrupted: `deadline` fails the turn, `drain` takes it back, `stop` has cancelled it already. */
+  interrupted: 'deadline' | 'drain' | 'stop' | null = null;
   deadline: NodeJS.Timeout | null = null;
   /** False from its end on: nothing that the sandbox says counts any more, its end is being written. */
   running = true;
@@ -62,6 +62,13 @@ export class Run {
     if (ids.length === 0 || ids.some((id) => told.has(id))) return 'taken names nothing new';
     this.#taken.push({ ids, at_us });
     return null;
+  }
+
+  /** What joined, and has not entered a request to the model. */
+  get untaken(): number[] {
+    const told = new Set(this.#taken.flatMap((report) => report.ids));
+    const joined = this.#messages.slice(this.opened.messages.length);
+    return joined.map((message) => message.inbound_id).filter((id) => !told.has(id));
   }
 
   tool(name: string): string | null {

@@ -6,16 +6,15 @@ import { queuedIn } from '../ledger/messages.ts';
 import { type SessionRow, sessionById } from '../ledger/sessions.ts';
 import type { FailedAttempt } from '../ledger/turns.ts';
 import type { RunnerFrame } from '../protocol/frames.ts';
-import { type ChunkResult, FileReceiver } from './files.ts';
 import { setStateAside } from './folders.ts';
 import { type HopRecorder, hopRecorder } from './hops.ts';
 import { inboxOf, type PlaceFiles } from './inbox.ts';
 import { LiveSandbox } from './live_sandbox.ts';
-import { deadlineText, frameMessage, Run, type TurnFrame, turnFrame } from './run.ts';
+import { deadlineText, frameMessage, Run, turnFrame } from './run.ts';
 import type { SessionServices, StartPlan } from './services.ts';
 import { Timer } from './timer.ts';
-import { callTool } from './tools.ts';
 import { closeTurn, joinTurn, openTurn, type Place, recordDeath, recordFailedStart, takeBack } from './turn_book.ts';
+import { TurnFrames } from './turn_frames.ts';
 import { welcomeFrame } from './welcome.ts';
 
 /**
@@ -36,7 +35,7 @@ const STOPPING = 'the host is stopping';
 export class Session {
   readonly id: number;
   readonly #services: SessionServices;
-  readonly #files: FileReceiver;
+  readonly #frames: TurnFrames;
   readonly #hop: HopRecorder;
   readonly #inbox: PlaceFiles;
   #state: State = 'cold';
@@ -56,9 +55,9 @@ export class Session {
   constructor(id: number, services: SessionServices) {
     this.id = id;
     this.#services = services;
-    this.#files = new FileReceiver(services.paths.blobs);
     this.#hop = hopRecorder(services, id);
     this.#inbox = inboxOf(services, id);
+    this.#frames = new TurnFrames(services, id, this.#hop, (frame) => this.#live?.send(frame));
   }
 
   get state(): State {
@@ -72,6 +71,10 @@ export class Session {
 
   get pid(): number | null {
     return this.#live?.pid ?? null;
+  }
+
+  get untaken(): number[] {
+    return this.#run?.untaken ?? [];
   }
 
   get lastUsed(): number {
@@ -112,6 +115,13 @@ export class Session {
   end(reason: string): void {
     if (this.#state === 'idle') this.rest(reason);
     else this.#live?.end(reason);
+  }
+
+  /** A person has cancelled this turn in the ledger: nothing of it counts, its sandbox ends with all that it started. */
+  stop(turn: number, reason: string): void {
+    if (this.#run?.id !== turn) return;
+    this.#run.interrupted = 'stop';
+    this.#live?.end(reason);
   }
 
   /** No new turn from here on. Interrupts the running one when `interruptNow`. */
@@ -200,10 +210,9 @@ export class Session {
     if (queuedIn(this.#services.ledger.db, this.id) === 0) return this.#goIdle();
     this.#state = 'running';
     this.#idle.stop();
-    const { clock } = this.#services;
     const live = this.#live;
     const start = { session: this.#row(), harness: this.#plan!.harness, warm: this.#warm, reseed: this.#reseed };
-    const turn = await this.#insist('turn', (db) => openTurn(db, clock, start));
+    const turn = await this.#insist('turn', (db) => openTurn(db, this.#services.clock, start));
     if (turn === undefined) return this.#next();
     const run = new Run(turn);
     this.#run = run;
@@ -232,51 +241,12 @@ export class Session {
   #frame(frame: RunnerFrame, began: number): string | null {
     if (frame.t === 'ready') return this.#ready(frame, began);
     if (frame.t === 'hello') return 'a second hello';
-    if (frame.t === 'chunk') return this.#file(frame.call, this.#files.chunk(frame.call, frame.seq, frame.data));
     const run = this.#run;
+    if (frame.t === 'chunk') return this.#frames.chunk(frame, run?.id);
+    if (run?.interrupted === 'stop') return null;
     if (!run?.running || frame.turn !== run.id) return `a frame "${frame.t}" of a turn that does not run`;
-    return this.#turnFrame(run, frame);
-  }
-
-  #turnFrame(run: Run, frame: TurnFrame): string | null {
-    switch (frame.t) {
-      case 'taken':
-        return run.take(frame.ids, this.#services.clock.micros());
-      case 'call':
-        return this.#call(run, frame);
-      case 'tool':
-        this.#hop('tool.called', { tool: frame.tool, ok: frame.ok, ms: frame.ms, summary: frame.summary }, run.id);
-        return run.tool(frame.tool);
-      case 'file':
-        return run.file(frame.bytes) ?? this.#file(frame.call, this.#files.begin(frame));
-      case 'done':
-        return run.judgeDone(frame.outcome) ?? this.#done(run, frame);
-      default:
-        return unreachable(frame);
-    }
-  }
-
-  #call(run: Run, frame: Extract<RunnerFrame, { t: 'call' }>): string | null {
-    const admitted = run.call(frame.tool);
-    if (typeof admitted === 'string') return admitted;
-    const { tools } = this.#plan!.authority;
-    const context = { session: this.#row(), tools, turn: run, ordinal: admitted.ordinal, claimed: run.claimed };
-    void callTool(this.#services.tools, context, frame.tool, frame.input).then((receipt) => {
-      run.receipt(receipt);
-      this.#live?.send({ t: 'receipt', call: frame.call, ok: receipt.ok, value: receipt.value });
-    });
-    return null;
-  }
-
-  #file(call: number, result: ChunkResult): string | null {
-    if (result.kind === 'violation') return result.reason;
-    if (result.kind === 'stored') {
-      this.#hop('file.received', result.file, this.#run?.id);
-      this.#live?.send({ t: 'receipt', call, ok: true, value: result.file });
-    } else if (result.kind === 'refused') {
-      this.#live?.send({ t: 'receipt', call, ok: false, value: result.reason });
-    }
-    return null;
+    if (frame.t === 'done') return run.judgeDone(frame.outcome) ?? this.#done(run, frame);
+    return this.#frames.take(run, frame, this.#plan!.authority.tools);
   }
 
   #done(run: Run, frame: Extract<RunnerFrame, { t: 'done' }>): null {
@@ -347,7 +317,7 @@ export class Session {
     this.#live = null;
     this.#endReason = reason;
     this.#idle.stop();
-    this.#files.close();
+    this.#frames.close();
     this.#hop('sandbox.ended', { reason });
     if (this.#state === 'starting') return this.#startFailed(reason);
     if (this.#run?.running) return this.#died(this.#run, reason);
@@ -360,9 +330,9 @@ export class Session {
     if (run.interrupted === 'deadline')
       return this.#settle(run, 'failed', deadlineText(this.#plan!.authority.limits.turn), null);
     if (run.interrupted === 'drain') return this.#takeBack(run);
-    const { clock } = this.#services;
+    if (run.interrupted === 'stop') return this.#next();
     const place = this.#place();
-    await this.#afterDeath(this.#insist('death', (db) => recordDeath(db, clock, place, run, reason)));
+    await this.#afterDeath(this.#insist('death', (db) => recordDeath(db, this.#services.clock, place, run, reason)));
     this.#next();
   }
 

@@ -145,6 +145,22 @@ export class Sessions {
     return plan;
   }
 
+  /** Inbound keys that have joined a session's turn and that its agent has not seen. */
+  untaken(session: number): number[] {
+    return this.#awake.get(session)?.untaken ?? [];
+  }
+
+  /** A turn that was cancelled in the ledger ends now. What waits behind it is woken. */
+  stop(session: number, turn: number, reason: string): void {
+    this.#awake.get(session)?.stop(turn, reason);
+    this.wake(session);
+  }
+
+  /** Ends a session's sandbox if it is idle. */
+  rest(session: number, reason: string): void {
+    this.#awake.get(session)?.rest(reason);
+  }
+
   /** Ends a session's sandbox, whatever it does. */
   end(shown: string, reason: string): void {
     const id = parseId('s', shown);

@@ -13,6 +13,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { insertOutbound, sendsAt, sendsBeforeSplit } from '../ledger/outbound.ts';
 import type { SessionRow } from '../ledger/sessions.ts';
 import { searchGroup, withinBytes } from '../ledger/transcript.ts';
+import { isCancelled } from '../ledger/turns.ts';
 
 /**
  * The host's side of the platform tools. A caller is its session: nothing in the input can make it another. Everything
@@ -126,6 +127,7 @@ async function sendMessage(
   const chunks = cutText(args.text, services.textMax(chat.channel));
   try {
     const sent = await ledger.write('send', (db) => commitSend(db, clock, context, chat, args.text, chunks));
+    if (sent === null) return refused('this turn was stopped by a person');
     services.deliver(chat.id);
     return { ok: true, value: sent };
   } catch {
@@ -133,7 +135,7 @@ async function sendMessage(
   }
 }
 
-/** The same send by a later attempt gets the first one's receipt and sends nothing. */
+/** The same send by a later attempt gets the first one's receipt and sends nothing. Null: the turn was stopped. */
 function commitSend(
   db: Db,
   clock: Clock,
@@ -141,9 +143,10 @@ function commitSend(
   chat: ChatRow,
   text: string,
   chunks: string[],
-): { id: string; repeated?: true } {
+): { id: string; repeated?: true } | null {
   const { session, turn, ordinal } = context;
   const thread = chat.id === session.chat_id ? session.thread : '';
+  if (isCancelled(db, turn.id)) return null;
   const send_hash = createHash('sha256').update(`${chat.id}\n${thread}\n${text}`).digest('hex');
   const links = { session: session.id, turn: turn.id };
   const earlier = sendsAt(db, turn.id, ordinal);

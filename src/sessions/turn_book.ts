@@ -5,13 +5,17 @@ import { cutText } from '../channels/chunks.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import { filesOf } from '../ledger/files.ts';
-import { insertOutbound, type OutboundKind } from '../ledger/outbound.ts';
+import { holdUnsent, insertOutbound, leftTheHouse, type OutboundKind } from '../ledger/outbound.ts';
 import { type SessionRow, setResume } from '../ledger/sessions.ts';
 import { addEntry, markNoticesSeen, recentEntries, unseenNotices } from '../ledger/transcript.ts';
 import {
   beginTurn,
+  type Cancel,
+  type CancelledWork,
+  cancelWork,
   type FailedAttempt,
   failAttempt,
+  isCancelled,
   priorSends,
   returnAttempt,
   settleTurn,
@@ -73,6 +77,7 @@ function shortened(send: FramePriorSend): FramePriorSend {
 }
 
 export function joinTurn(db: Db, clock: Clock, sessionId: number, turnId: number): TurnMessage[] {
+  if (isCancelled(db, turnId)) return [];
   const joined = steerTurn(db, clock.now(), sessionId, turnId);
   if (joined.length > 0)
     recordEvent(db, clock, 'turn.steered', { session: sessionId, turn: turnId }, { messages: joined.length });
@@ -91,22 +96,27 @@ export interface TurnEnd extends Place {
   resume: string | null;
 }
 
-/** Settles the turn: its only way to an answer. Returns the keys of the reply. Throws when this attempt has ended before. */
+/**
+ * Settles the turn: its only way to an answer. Returns the keys of the reply; none when a person has stopped the turn.
+ * Throws when this attempt has ended before.
+ */
 export function closeTurn(db: Db, clock: Clock, end: TurnEnd): number[] {
   const { session, turn } = end;
   const now = clock.now();
   const links = { session: session.id, turn: turn.id };
-  for (const report of end.taken)
-    recordEvent(db, clock, 'turn.taken', links, { messages: report.ids.length }, report.at_us);
   const reason = end.outcome === 'failed' ? end.text : '';
   const taken = end.taken.flatMap((report) => report.ids);
-  const { settled, returned } = settleTurn(db, now, {
+  const settlement = settleTurn(db, now, {
     turnId: turn.id,
     attempt: turn.attempt,
     taken,
     outcome: end.outcome,
     reason,
   });
+  if (settlement === undefined) return [];
+  const { settled, returned } = settlement;
+  for (const report of end.taken)
+    recordEvent(db, clock, 'turn.taken', links, { messages: report.ids.length }, report.at_us);
   recordEvent(db, clock, 'turn.settled', links, { outcome: end.outcome, taken: settled.length, returned });
   writeTranscript(db, now, end, settled);
   markNoticesSeen(
@@ -231,6 +241,42 @@ export function recordDeath(
     addEntry(db, clock.now(), session.id, turn.id, 'notice', '', text);
   }
   return failure;
+}
+
+/**
+ * A person stops a session: its turn is cancelled, what waits is cancelled or kept, what it has not sent yet is held. The
+ * agent is told by its next turn, which goes on from the last one that was settled.
+ */
+export function stopSession(
+  db: Db,
+  clock: Clock,
+  session: SessionRow,
+  by: string,
+  what: Omit<Cancel, 'reason'>,
+): Stopped {
+  const now = clock.now();
+  const reason = `stopped by ${by}`;
+  const work = cancelWork(db, now, session.id, { ...what, reason });
+  const held = holdUnsent(db, now, session.id, reason);
+  const sent = work.turn === null ? 0 : leftTheHouse(db, work.turn.id);
+  if (work.turn !== null) {
+    const links = { session: session.id, turn: work.turn.id };
+    const cancelled = work.messages.length + (what.keep ? 0 : work.waiting);
+    recordEvent(db, clock, 'turn.stopped', links, { by, cancelled });
+    for (const message of work.messages)
+      addEntry(db, now, session.id, work.turn.id, 'person', message.sender, saidIn(db, message));
+    const text = `Your turn was stopped by ${by}. Do not go on with it unless you are asked to.`;
+    addEntry(db, now, session.id, work.turn.id, 'notice', '', text);
+  }
+  return { session, ...work, sent, held };
+}
+
+export interface Stopped extends CancelledWork {
+  session: SessionRow;
+  /** Texts that had left, or may have. */
+  sent: number;
+  /** Texts that had not, and are held. */
+  held: number;
 }
 
 /** The host takes an attempt back: no fault of the message. */

@@ -10,6 +10,7 @@ import { sessionsWithWork } from '../../src/ledger/sessions.ts';
 import { runningTurns } from '../../src/ledger/turns.ts';
 import { Router } from '../../src/router/router.ts';
 import { closeTurn, joinTurn, openTurn, recordDeath } from '../../src/sessions/turn_book.ts';
+import { chatCommands } from '../fakes/chat_commands.ts';
 import { freshLedger, seedChat, temporaryFolder } from '../fakes/ledger_kit.ts';
 
 /** Tables that keep every message for ever. */
@@ -30,7 +31,13 @@ test('what a message costs does not grow with what was said before it', async (c
     return prepare(sql);
   };
   const delivery = new Delivery(ledger, systemClock, new Map(), noFaults, { alert: () => {}, trouble: () => {} });
-  const router = new Router(ledger, systemClock, temporaryFolder(context), { spoken: () => {}, nudge: () => {} });
+  const router = new Router(
+    ledger,
+    systemClock,
+    temporaryFolder(context),
+    { spoken: () => {}, nudge: () => {} },
+    chatCommands(ledger, []),
+  );
   const say = (key: string) =>
     router.route('local', {
       dedupe_key: key,

@@ -9,11 +9,20 @@ function wiring(group_name: string, engage: WiringRow['engage'] = 'always'): Wir
 }
 
 /** Facts of which each alone refuses; a scenario gives what it needs. */
-const NOTHING: AdmitFacts = { text: '', files: 0, addressed: false, person: null, wirings: [], mayUse: () => false };
+const NOTHING: AdmitFacts = {
+  text: '',
+  files: 0,
+  addressed: false,
+  command: false,
+  person: null,
+  wirings: [],
+  mayUse: () => false,
+};
 const MEMBER: AdmitFacts = {
   text: 'hello',
   files: 0,
   addressed: true,
+  command: false,
   person: 7,
   wirings: [wiring('assistant')],
   mayUse: () => true,
@@ -88,6 +97,7 @@ for (const { name, facts, ends, tells } of SCENARIOS) {
         ends,
       );
     } else {
+      assert.ok(admission.kind === 'ignore');
       assert.equal(admission.rule, ends);
       assert.equal(admission.tell !== null, tells === true);
     }
@@ -104,3 +114,22 @@ test('a rule that the code does not know engages nobody', () => {
   const unknown = { ...wiring('work'), engage: 'whenever' as WiringRow['engage'] };
   assert.equal(admit({ ...MEMBER, wirings: [unknown] }).kind, 'ignore');
 });
+
+test('a command is for the groups that its person may use, whether or not they were addressed', () => {
+  const wirings = [wiring('work', 'mention'), wiring('home')];
+  const facts = { ...MEMBER, command: true, addressed: false, wirings };
+  assert.deepEqual(admit(facts), { kind: 'command', groups: ['work', 'home'] });
+  assert.deepEqual(admit({ ...facts, mayUse: (group) => group === 'work' }), { kind: 'command', groups: ['work'] });
+});
+
+const REFUSED: [who: string, facts: Partial<AdmitFacts>][] = [
+  ['a stranger', { person: null }],
+  ['somebody without a role', { mayUse: () => false }],
+  ['somebody in a chat of no group', { wirings: [] }],
+];
+
+for (const [who, facts] of REFUSED) {
+  test(`a command of ${who} is ignored like any other word`, () => {
+    assert.equal(admit({ ...MEMBER, command: true, ...facts }).kind, 'ignore');
+  });
+}

@@ -15,6 +15,7 @@ import { ensurePerson } from '../../src/ledger/people.ts';
 import type { SessionRow } from '../../src/ledger/sessions.ts';
 import { Intake } from '../../src/router/intake.ts';
 import { Router } from '../../src/router/router.ts';
+import { chatCommands } from '../fakes/chat_commands.ts';
 import { freshLedger, inboundStates, queueMessage, seedChat, temporaryFolder } from '../fakes/ledger_kit.ts';
 
 interface Routing {
@@ -39,10 +40,16 @@ async function routing(context: TestContext): Promise<Routing> {
   const woken: string[] = [];
   const spoken: string[] = [];
   const nudged: string[] = [];
-  const router = new Router(ledger, systemClock, blobs, {
-    spoken: (group) => spoken.push(group),
-    nudge: (id) => nudged.push(`${id}: ${queuedIn(ledger.db, id)}, ${ledger.db.raw.isTransaction}`),
-  });
+  const router = new Router(
+    ledger,
+    systemClock,
+    blobs,
+    {
+      spoken: (group) => spoken.push(group),
+      nudge: (id) => nudged.push(`${id}: ${queuedIn(ledger.db, id)}, ${ledger.db.raw.isTransaction}`),
+    },
+    chatCommands(ledger, woken),
+  );
   const intake = new Intake(ledger, router, {
     wake: (id) => woken.push(`session ${id}`),
     deliver: (chat) => woken.push(`chat ${chat}`),

@@ -1,0 +1,85 @@
+import { visible } from '../base/text.ts';
+import type { Trace, TraceStep } from './trace.ts';
+
+/** A trace in a few lines for a chat: what came of a message, and why. Holds no text of anybody. */
+export function whyText(trace: Trace): string {
+  const { steps, message } = trace;
+  const lines = [`${message.id} from ${visible(message.from)}, ${clockTime(message.received_ms)}:`];
+  for (const row of trace.handled) {
+    const reason = row.reason === '' ? '' : ` (${visible(row.reason)})`;
+    lines.push(`${row.session ?? 'no agent'}: ${row.state}${reason}`);
+  }
+  for (const { data } of of(steps, 'message.admitted')) lines.push(`Let in by the rule: ${data['rule']}.`);
+  for (const step of of(steps, 'turn.started')) lines.push(turnLine(step, steps));
+  const asked = of(steps, 'model.request');
+  if (asked.length > 0) lines.push(modelLine(asked));
+  for (const line of outsideLines(steps)) lines.push(line);
+  const tools = of(steps, 'tool.called').map(({ data }) => String(data['tool']));
+  if (tools.length > 0)
+    lines.push(`Tools, as the sandbox says: ${[...new Set(tools)].slice(0, NAMES_MAX).map(visible).join(', ')}.`);
+  lines.push(deliveryLine(steps));
+  return `${lines.filter((line) => line !== '').join('\n')}\nMore: ./glass trace ${message.id}`;
+}
+
+const NAMES_MAX = 10;
+const REQUESTS_MAX = 5;
+
+function of(steps: TraceStep[], kind: string): TraceStep[] {
+  return steps.filter((step) => step.kind === kind);
+}
+
+function turnLine(started: TraceStep, steps: TraceStep[]): string {
+  const { attempt, warm, harness } = started.data;
+  const end = steps.find(
+    (step) =>
+      step.turn === started.turn &&
+      step.at_us >= started.at_us &&
+      ['turn.settled', 'turn.stopped', 'turn.attempt_failed'].includes(step.kind),
+  );
+  const how =
+    end === undefined ? 'is running' : `${seconds(end.at_us - started.at_us)}, ${ENDS[end.kind] ?? ''}${reasonOf(end)}`;
+  return `${started.turn}, attempt ${attempt}, ${harness}, ${warm ? 'warm' : 'from cold'}: ${how}.`;
+}
+
+const ENDS: Record<string, string> = {
+  'turn.settled': 'settled as ',
+  'turn.stopped': 'stopped by ',
+  'turn.attempt_failed': 'died: ',
+};
+
+function reasonOf({ data }: TraceStep): string {
+  return visible(String(data['outcome'] ?? data['by'] ?? data['reason'] ?? '')).slice(0, 200);
+}
+
+function modelLine(asked: TraceStep[]): string {
+  const sum = (key: string): number => asked.reduce((total, { data }) => total + Number(data[key] ?? 0), 0);
+  const times = asked.length === 1 ? '1 request' : `${asked.length} requests`;
+  return `${times} to the model, ${sum('input_tokens')} tokens in, ${sum('output_tokens')} out, $${sum('usd').toFixed(4)}.`;
+}
+
+function outsideLines(steps: TraceStep[]): string[] {
+  const asked = of(steps, 'egress.request');
+  const shown = asked
+    .slice(0, REQUESTS_MAX)
+    .map(({ data }) =>
+      `${data['decision']} ${visible(String(data['to'])).slice(0, 120)} (${data['rule']}) ${data['status'] ?? ''}`.trim(),
+    );
+  return asked.length > shown.length ? [...shown, `and ${asked.length - shown.length} more requests`] : shown;
+}
+
+function deliveryLine(steps: TraceStep[]): string {
+  const sent = of(steps, 'delivery.sent');
+  if (sent.length > 0)
+    return `Delivered ${clockTime(sent.at(-1)!.at_us / 1000)}, ${seconds(sent.at(-1)!.at_us - steps[0]!.at_us)} after it came.`;
+  const bad = steps.findLast(({ kind }) => kind === 'delivery.rejected' || kind === 'delivery.uncertain');
+  return bad === undefined ? '' : `Not delivered: ${reasonOf(bad)}.`;
+}
+
+function seconds(us: number): string {
+  return us < 1_000_000 ? `${Math.round(us / 1000)} ms` : `${(us / 1_000_000).toFixed(1)} s`;
+}
+
+/** UTC, as every time in traces and logs. */
+function clockTime(ms: number): string {
+  return `${new Date(ms).toISOString().slice(11, 19)} UTC`;
+}

@@ -1,0 +1,250 @@
+import type { Clock } from '../base/clock.ts';
+import { parseId, showId } from '../base/ids.ts';
+import { visible } from '../base/text.ts';
+import type { IncomingMessage } from '../channels/channel.ts';
+import { type AskAudit, traceOf } from '../evidence/trace.ts';
+import { whyText } from '../evidence/why.ts';
+import { chatByPlatformId } from '../ledger/chats.ts';
+import type { Db } from '../ledger/db.ts';
+import { recordEvent } from '../ledger/events.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { messageInChat, queuedIn } from '../ledger/messages.ts';
+import { releaseHeld } from '../ledger/outbound.ts';
+import { decidesFor } from '../ledger/people.ts';
+import { closeSession, openSessions, type SessionRow } from '../ledger/sessions.ts';
+import { runningTurnOf } from '../ledger/turns.ts';
+import type { AuditRow, UsageRow } from '../protocol/gateway.ts';
+import {
+  COMMANDS,
+  type Command,
+  type CommandAnswer,
+  type CommandPlace,
+  type CommandService,
+  type parseCommand,
+} from '../router/commands.ts';
+import type { LiveSession } from '../sessions/sessions.ts';
+import { type Stopped, stopSession } from '../sessions/turn_book.ts';
+
+/** What commands are carried out with: the host's parts as the composition root passes them. */
+export interface ChatCommandParts {
+  ledger: Ledger;
+  clock: Clock;
+  audit: AskAudit;
+  usage(since_ms: number): Promise<UsageRow[]>;
+  /** Harness and model of a group. */
+  describe(group: string): { harness: string; model: string; problem: string | null };
+  live(): LiveSession[];
+  /** Inbound keys that have joined a session's turn and that its agent has not seen. */
+  untaken(session: number): number[];
+  /** Ends a turn that has been cancelled. */
+  stop(session: number, turn: number, reason: string): void;
+  /** Ends an idle sandbox. */
+  rest(session: number, reason: string): void;
+  deliver(chat: number): void;
+}
+
+type Act = (db: Db, place: CommandPlace) => CommandAnswer;
+type Prepare = (message: IncomingMessage, words: string[], chat: number | null) => Promise<Act>;
+
+export class ChatCommands implements CommandService {
+  readonly #parts: ChatCommandParts;
+  readonly #prepare: Record<Command['name'], Prepare> = {
+    help: async () => (db, place) => ({ text: helpText(db, place) }),
+    new: async () => (db, place) => this.#new(db, place),
+    stop: (message, words, chat) => this.#stop(message, words, chat),
+    resume: async () => (db, place) => this.#resume(db, place),
+    why: (message, words, chat) => this.#why(message, words, chat),
+    status: async () => (db, place) => ({ text: this.#status(db, place) }),
+    usage: () => this.#usage(),
+    model: async () => (_db, place) => ({ text: place.groups.map((group) => this.#model(group)).join('\n') }),
+  };
+
+  constructor(parts: ChatCommandParts) {
+    this.#parts = parts;
+  }
+
+  async prepare(
+    command: NonNullable<ReturnType<typeof parseCommand>>,
+    channel: string,
+    message: IncomingMessage,
+  ): Promise<Act> {
+    if (command.name === 'unknown') {
+      const text = `There is no command /${command.word}; /help lists them. For the agent, put something before the "/".`;
+      return () => ({ text });
+    }
+    const kind = COMMANDS.find(({ name }) => name === command.name)!;
+    const chat = chatByPlatformId(this.#parts.ledger.db, channel, message.chat.platform_id)?.id ?? null;
+    const act = await this.#prepare[command.name](message, command.words, chat);
+    return (db, place) => {
+      if (kind.who === 'member') return act(db, place);
+      const groups = place.groups.filter((group) => decidesFor(db, place.person, group));
+      if (groups.length > 0) return act(db, { ...place, groups });
+      return { text: `/${kind.name} is for admins of ${place.groups.join(' or ')}; you are a member.` };
+    };
+  }
+
+  #new(db: Db, { chat, thread, groups, sender }: CommandPlace): CommandAnswer {
+    const { clock, rest } = this.#parts;
+    const sessions = openSessions(db, chat, thread, groups);
+    const busy = sessions.some(({ id }) => runningTurnOf(db, id) !== undefined || queuedIn(db, id) > 0);
+    for (const { id } of sessions) {
+      closeSession(db, clock.now(), id);
+      recordEvent(db, clock, 'session.closed', { session: id }, { by: sender });
+    }
+    const first = busy ? ' What I am at is finished first.' : '';
+    return {
+      text: `Your next message begins a new conversation; files and memory stay.${first}`,
+      after: () => {
+        for (const { id } of sessions) rest(id, 'a new conversation began');
+      },
+    };
+  }
+
+  async #stop(_message: IncomingMessage, words: string[], chat: number | null): Promise<Act> {
+    const { clock, ledger } = this.#parts;
+    const since = new Map<number, AuditRow[]>();
+    if (chat !== null) {
+      const running = ledger.db.all<{ id: number; session_id: number; started_ms: number }>(
+        "SELECT t.id, t.session_id, t.started_ms FROM turns t INDEXED BY turns_open JOIN sessions s ON s.id = t.session_id WHERE t.state IN ('running', 'waiting') AND s.chat_id = ?",
+        chat,
+      );
+      for (const turn of running) since.set(turn.id, await this.#written(turn));
+    }
+    return (db, place) => {
+      const keep = words.includes('keep');
+      const by = visible(place.sender);
+      const stopped = openSessions(db, place.chat, place.thread, place.groups).map((session) =>
+        stopSession(db, clock, session, by, { keep, untaken: this.#parts.untaken(session.id) }),
+      );
+      return {
+        text: receipt(stopped, keep, since),
+        after: () => {
+          for (const { session, turn } of stopped)
+            if (turn !== null) this.#parts.stop(session.id, turn.id, `stopped by ${by}`);
+        },
+      };
+    };
+  }
+
+  /** What a turn has changed outside, as far as the gateway let it. No answer from the gateway must delay a stop. */
+  async #written(turn: { session_id: number; started_ms: number }): Promise<AuditRow[]> {
+    const asked = this.#parts.audit(showId('s', turn.session_id), turn.started_ms, this.#parts.clock.now());
+    const rows = await Promise.race([asked.catch(() => []), after(GATEWAY_WAIT_MS)]);
+    return rows.filter((row) => row.service !== null && row.decision === 'allow' && !READS.has(row.method));
+  }
+
+  #resume(db: Db, { chat, groups }: CommandPlace): CommandAnswer {
+    const released = releaseHeld(db, this.#parts.clock.now(), chat, groups);
+    if (released === 0) return { text: 'Nothing is held back here.' };
+    return {
+      text: `${count(released, 'message')} that /stop held back ${released === 1 ? 'is' : 'are'} sent now.`,
+      after: () => this.#parts.deliver(chat),
+    };
+  }
+
+  async #why(message: IncomingMessage, words: string[], chat: number | null): Promise<Act> {
+    const { ledger, audit } = this.#parts;
+    const found =
+      chat === null ? undefined : messageInChat(ledger.db, chat, parseId('m', words[0] ?? ''), message.reply_to);
+    const text =
+      found === undefined ? 'I know of no such message in this chat.' : whyText(await traceOf(ledger.db, found, audit));
+    return () => ({ text });
+  }
+
+  #status(db: Db, { chat, thread, groups }: CommandPlace): string {
+    const live = this.#parts.live();
+    const sessions = openSessions(db, chat, thread, groups);
+    return groups
+      .map((group) =>
+        this.#groupStatus(
+          db,
+          group,
+          sessions.find(({ group_name }) => group_name === group),
+          live,
+        ),
+      )
+      .join('\n');
+  }
+
+  #groupStatus(db: Db, group: string, session: SessionRow | undefined, live: LiveSession[]): string {
+    if (session === undefined) return `${group}: nothing has been said here yet.`;
+    const turn = runningTurnOf(db, session.id);
+    const state = live.find((each) => each.session === showId('s', session.id))?.state ?? 'cold';
+    const doing =
+      turn === undefined
+        ? `${state === 'cold' ? 'asleep' : 'ready'}`
+        : `at work for ${Math.round((this.#parts.clock.now() - turn.started_ms) / 1000)} s`;
+    return `${group}: ${doing}, ${count(queuedIn(db, session.id), 'message')} waiting.`;
+  }
+
+  async #usage(): Promise<Act> {
+    const midnight = new Date(this.#parts.clock.now()).setHours(0, 0, 0, 0);
+    const rows = await this.#parts.usage(midnight).catch(() => null);
+    return (_db, { groups }) => {
+      if (rows === null) return { text: 'The gateway does not answer now; ./glass status says more.' };
+      return {
+        text: groups
+          .map((group) =>
+            usageLine(
+              group,
+              rows.find((row) => row.group === group),
+            ),
+          )
+          .join('\n'),
+      };
+    };
+  }
+
+  #model(group: string): string {
+    const { harness, model, problem } = this.#parts.describe(group);
+    if (problem !== null) return `${group}: cannot run (${problem}).`;
+    return `${group}: ${harness}, ${model}. It is changed in its group.yaml, by ./glass group plan and apply.`;
+  }
+}
+
+const READS = new Set(['GET', 'HEAD', 'OPTIONS', 'CONNECT']);
+/** A stop waits for nobody longer. */
+const GATEWAY_WAIT_MS = 200;
+
+function after(ms: number): Promise<AuditRow[]> {
+  return new Promise((resolve) => setTimeout(() => resolve([]), ms).unref());
+}
+
+function helpText(db: Db, place: CommandPlace): string {
+  const admin = place.groups.some((group) => decidesFor(db, place.person, group));
+  const lines = COMMANDS.filter(({ who }) => who === 'member' || admin).map(
+    ({ usage, summary }) => `${usage}: ${summary}`,
+  );
+  return [`Everything else goes to ${place.groups.join(' and ')}.`, ...lines].join('\n');
+}
+
+/** What was running, what had left the house, what becomes of the rest. */
+function receipt(stopped: Stopped[], keep: boolean, written: Map<number, AuditRow[]>): string {
+  const lines = stopped.flatMap(({ session, turn, messages, sent, held, waiting }) => {
+    const parts: string[] = [];
+    if (turn !== null) {
+      const requests = written.get(turn.id) ?? [];
+      parts.push(`Stopped ${session.group_name}, which was at ${count(messages.length, 'message')}.`);
+      parts.push(sent === 0 ? 'Nothing of it had been sent.' : `${count(sent, 'message')} of it had left already.`);
+      if (requests.length > 0) {
+        const { method, host, path, status } = requests.at(-1)!;
+        const last = visible(`${method} ${host}${path} ${status ?? 'under way'}`).slice(0, 200);
+        parts.push(`${count(requests.length, 'request')} of it had changed something outside, the last: ${last}.`);
+      }
+    }
+    if (held > 0) parts.push(`${count(held, 'message')} not sent yet: held, /resume sends.`);
+    if (waiting > 0) parts.push(`${count(waiting, 'waiting message')}: ${keep ? 'kept' : 'dropped'}.`);
+    return parts.length === 0 ? [] : [parts.join(' ')];
+  });
+  return lines.length === 0 ? 'Nothing is running here.' : lines.join('\n');
+}
+
+function usageLine(group: string, row: UsageRow | undefined): string {
+  if (row === undefined) return `${group}: nothing today.`;
+  const { requests, input_tokens, output_tokens, cost_micros } = row;
+  return `${group}, today: ${count(requests, 'request')}, ${input_tokens} tokens in, ${output_tokens} out, $${(cost_micros / 1e6).toFixed(4)}.`;
+}
+
+function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? '' : 's'}`;
+}

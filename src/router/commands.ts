@@ -1,0 +1,93 @@
+import type { IncomingMessage } from '../channels/channel.ts';
+import type { Db } from '../ledger/db.ts';
+
+/**
+ * What a person types to the platform instead of to an agent. A command is decided before any model is asked, and done in
+ * the transaction that takes the message: it happens once, however often the platform delivers it.
+ */
+export interface CommandKind {
+  name: string;
+  /** Who may: whoever may speak to one of the chat's groups, or who decides for it. */
+  who: 'member' | 'admin';
+  usage: string;
+  summary: string;
+}
+
+export const COMMANDS = [
+  { name: 'help', who: 'member', usage: '/help', summary: 'what you can say to the platform' },
+  { name: 'new', who: 'member', usage: '/new', summary: 'begin a new conversation; files and memory stay' },
+  {
+    name: 'stop',
+    who: 'member',
+    usage: '/stop [keep]',
+    summary: 'stop the agent now; waiting messages are dropped, or kept',
+  },
+  { name: 'resume', who: 'member', usage: '/resume', summary: 'send what /stop held back' },
+  {
+    name: 'why',
+    who: 'member',
+    usage: '/why [m12]',
+    summary: 'what happened to a message, the last one or one you reply to',
+  },
+  { name: 'status', who: 'member', usage: '/status', summary: 'what the agents of this chat are doing' },
+  { name: 'usage', who: 'admin', usage: '/usage', summary: 'what the groups of this chat used today' },
+  { name: 'model', who: 'admin', usage: '/model', summary: 'which harness and model answer here' },
+] as const satisfies CommandKind[];
+
+export type CommandName = (typeof COMMANDS)[number]['name'];
+
+export interface Command {
+  name: CommandName;
+  /** What follows the name, in lower case. */
+  words: string[];
+}
+
+/** `/name words`, or `/name@bot words` as platforms with several bots in a chat send it. A path (`/etc/hosts`) is none. */
+const SHAPE = /^\/([a-z]{1,20})(?:@[\w.-]{1,64})?(?:\s+(.{0,200}))?$/is;
+
+/** Null: no command, but something for the agents. `unknown`: looks like one, and there is none of that name. */
+export function parseCommand(text: string): Command | { name: 'unknown'; word: string } | null {
+  const found = SHAPE.exec(text.trim());
+  if (found === null) return null;
+  const word = found[1]!.toLowerCase();
+  const known = COMMANDS.find(({ name }) => name === word);
+  if (known === undefined) return { name: 'unknown', word };
+  return {
+    name: known.name,
+    words: (found[2] ?? '')
+      .toLowerCase()
+      .split(/\s+/)
+      .filter((each) => each !== ''),
+  };
+}
+
+/** Where a command was said, and by whom. */
+export interface CommandPlace {
+  message: number;
+  chat: number;
+  thread: string;
+  person: number;
+  sender: string;
+  /** The groups of the chat that the person may use. */
+  groups: string[];
+}
+
+/** What a command comes to within its transaction. */
+export interface CommandAnswer {
+  text: string;
+  /** Once it is on disk. */
+  after?: () => void;
+}
+
+/** Carries commands out. */
+export interface CommandService {
+  /**
+   * Gathers what cannot be asked within a transaction, then gives what is to be done in it. May be asked for a message
+   * that is refused afterwards; changes nothing by itself.
+   */
+  prepare(
+    command: NonNullable<ReturnType<typeof parseCommand>>,
+    channel: string,
+    message: IncomingMessage,
+  ): Promise<(db: Db, place: CommandPlace) => CommandAnswer>;
+}

@@ -1,0 +1,76 @@
+import { unreachable } from '../base/errors.ts';
+import { type SessionRow, sessionById } from '../ledger/sessions.ts';
+import type { HostFrame, RunnerFrame } from '../protocol/frames.ts';
+import { type ChunkResult, FileReceiver, fileReceipt } from './files.ts';
+import type { HopRecorder } from './hops.ts';
+import type { Run, TurnFrame } from './run.ts';
+import type { SessionServices } from './services.ts';
+import { callTool } from './tools.ts';
+
+/** What a sandbox says in the middle of a turn: messages taken, calls of tools, files. Its end is the session's to judge. */
+export class TurnFrames {
+  readonly #services: SessionServices;
+  readonly #session: number;
+  readonly #hop: HopRecorder;
+  readonly #files: FileReceiver;
+  /** Towards the sandbox that is alive now. */
+  readonly #send: (frame: HostFrame) => void;
+
+  constructor(services: SessionServices, session: number, hop: HopRecorder, send: (frame: HostFrame) => void) {
+    this.#services = services;
+    this.#session = session;
+    this.#hop = hop;
+    this.#send = send;
+    this.#files = new FileReceiver(services.paths.blobs);
+  }
+
+  /** `tools`: names of those that its group may use. Returns the reason when the frame is out of place. */
+  take(run: Run, frame: Exclude<TurnFrame, { t: 'done' }>, tools: readonly string[]): string | null {
+    switch (frame.t) {
+      case 'taken':
+        return run.take(frame.ids, this.#services.clock.micros());
+      case 'call':
+        return this.#call(run, frame, tools);
+      case 'tool':
+        this.#hop('tool.called', { tool: frame.tool, ok: frame.ok, ms: frame.ms, summary: frame.summary }, run.id);
+        return run.tool(frame.tool);
+      case 'file':
+        return run.file(frame.bytes) ?? this.#file(frame.call, this.#files.begin(frame), run.id);
+      default:
+        return unreachable(frame);
+    }
+  }
+
+  /** A part of a file; it may come after its turn. */
+  chunk(frame: Extract<RunnerFrame, { t: 'chunk' }>, turn: number | undefined): string | null {
+    return this.#file(frame.call, this.#files.chunk(frame.call, frame.seq, frame.data), turn);
+  }
+
+  /** The sandbox is gone: what it had begun to send is dropped. */
+  close(): void {
+    this.#files.close();
+  }
+
+  #call(run: Run, frame: Extract<RunnerFrame, { t: 'call' }>, tools: readonly string[]): string | null {
+    const admitted = run.call(frame.tool);
+    if (typeof admitted === 'string') return admitted;
+    const context = { session: this.#row(), tools, turn: run, ordinal: admitted.ordinal, claimed: run.claimed };
+    void callTool(this.#services.tools, context, frame.tool, frame.input).then((receipt) => {
+      run.receipt(receipt);
+      this.#send({ t: 'receipt', call: frame.call, ok: receipt.ok, value: receipt.value });
+    });
+    return null;
+  }
+
+  #file(call: number, result: ChunkResult, turn: number | undefined): string | null {
+    if (result.kind === 'violation') return result.reason;
+    if (result.kind === 'stored') this.#hop('file.received', result.file, turn);
+    const receipt = fileReceipt(call, result);
+    if (receipt !== null) this.#send(receipt);
+    return null;
+  }
+
+  #row(): SessionRow {
+    return sessionById(this.#services.ledger.db, this.#session)!;
+  }
+}

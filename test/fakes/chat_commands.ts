@@ -1,0 +1,27 @@
+import { systemClock } from '../../src/base/clock.ts';
+import type { Ledger } from '../../src/ledger/ledger.ts';
+import { ChatCommands } from '../../src/operations/chat_commands.ts';
+import type { AuditRow } from '../../src/protocol/gateway.ts';
+
+/** The commands over a real ledger; what would reach sandboxes, chats and the gateway is written to `done` and answered from `facts`. */
+export function chatCommands(
+  ledger: Ledger,
+  done: string[],
+  facts: { audit?: AuditRow[] | 'silent'; usage?: 'lost'; untaken?: number[] } = {},
+): ChatCommands {
+  return new ChatCommands({
+    ledger,
+    clock: systemClock,
+    audit: () => (facts.audit === 'silent' ? new Promise(() => {}) : Promise.resolve(facts.audit ?? [])),
+    usage: async () => {
+      if (facts.usage === 'lost') throw new Error('the gateway is gone');
+      return [{ group: 'assistant', requests: 3, input_tokens: 1200, output_tokens: 50, cost_micros: 4200 }];
+    },
+    describe: () => ({ harness: 'probe', model: 'none', problem: null }),
+    live: () => [],
+    untaken: () => facts.untaken ?? [],
+    stop: (session, turn, reason) => done.push(`stop ${session} ${turn}: ${reason}`),
+    rest: (session, reason) => done.push(`rest ${session}: ${reason}`),
+    deliver: (chat) => done.push(`deliver ${chat}`),
+  });
+}
