@@ -135,11 +135,10 @@ function makeFlow(base: Base) {
   const { paths, clock, install, log, faults, ledger, local, channels, runtimes } = base;
   const trouble = (error: Error): void => log.error('ledger.trouble', { reason: error.message });
   const deliver = (chat: number, claimed?: OutboundRow | null): void => delivery.wake(chat, claimed);
-  const textMax = (channel: string): number =>
-    channels.get(channel)?.capabilities.text_max ?? local.capabilities.text_max;
+  const capabilities = (channel: string) => (channels.get(channel) ?? local).capabilities;
   const alerts = new Alerts(ledger, clock, log, base.operatorChat, deliver);
   const alert = alerts.alert.bind(alerts);
-  const delivery = new Delivery(ledger, clock, channels, faults, { alert, trouble });
+  const delivery = new Delivery(ledger, paths.blobs, clock, channels, faults, { alert, trouble });
   // One after the other: each looks first whether the one before it has done the work.
   let warming = Promise.resolve();
   const warm = (): void => {
@@ -198,9 +197,10 @@ function makeFlow(base: Base) {
   const sessions = new Sessions({
     ...{ ledger, clock, log, faults, paths, egress, workspaces, planner, deliver, alert, clear, trouble },
     prove: (plan) => proofs.require(plan),
-    tools: { log, ledger, clock, textMax, deliver },
+    tools: { log, ledger, clock, capabilities, deliver },
     claim: (db, chat) => delivery.claim(db, chat),
-    textMax: (session: SessionRow) => textMax(chatById(ledger.db, session.chat_id)?.channel ?? local.name),
+    textMax: (session: SessionRow) =>
+      capabilities(chatById(ledger.db, session.chat_id)?.channel ?? local.name).text_max,
   });
   const sweep = new Sweep([sessions, delivery], log);
   return { alert, warm, delivery, egress, approvals, groups, workspaces, planner, proofs, sessions, deliver, sweep };
@@ -246,6 +246,7 @@ function makeControl(base: Base, flow: Flow, { intake }: Entrance) {
     stop: stopAsked.resolve,
     onEvents: ledger.onCommit.bind(ledger),
     clearAlerts: () => ledger.write('alerts_seen', (db) => clearAllAlerts(db, clock)),
+    blobs: paths.blobs,
     status: () =>
       statusOf({
         ...{ clock, started, runtime },

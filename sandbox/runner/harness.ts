@@ -47,8 +47,6 @@ export interface PlatformTools {
   readonly definitions: readonly ToolDefinition[];
   /** Resolves with the host's answer, or with `ok: false` and a reason that the agent can act on. Never rejects. */
   call(name: string, input: unknown): Promise<ToolResult>;
-  /** Streams a regular file of the workspace to the host. */
-  sendFile(path: string): Promise<ToolResult>;
 }
 
 export interface ToolResult {

@@ -30,11 +30,14 @@ export class HatchTools implements PlatformTools {
     return {
       definitions: this.definitions.filter(({ name }) => names.includes(name)),
       call: (name, input) => this.call(name, input),
-      sendFile: (path) => this.sendFile(path),
     };
   }
 
   call(name: string, input: unknown): Promise<ToolResult> {
+    return name === 'send_file' ? this.#sendFile(input) : this.#call(name, input);
+  }
+
+  #call(name: string, input: unknown): Promise<ToolResult> {
     const turn = this.#turn();
     if (turn === null) return refused('no turn is running');
     if (this.#waiting.size >= CALLS_PENDING_MAX) return refused('too many calls wait for their receipt');
@@ -45,7 +48,16 @@ export class HatchTools implements PlatformTools {
     return this.#receiptOf(call);
   }
 
-  async sendFile(path: string): Promise<ToolResult> {
+  /** The file's bytes first, then the call, which names them by their hash. */
+  async #sendFile(input: unknown): Promise<ToolResult> {
+    const { path, ...rest } = { path: undefined, ...(input as object) } as { path?: unknown };
+    if (typeof path !== 'string' || path === '') return refused('path: a file is needed');
+    const stored = await this.#streamFile(path);
+    if (!stored.ok) return stored;
+    return this.#call('send_file', { ...rest, sha256: (stored.value as { sha256: string }).sha256 });
+  }
+
+  async #streamFile(path: string): Promise<ToolResult> {
     const turn = this.#turn();
     if (turn === null) return refused('no turn is running');
     const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(() => null);

@@ -16,6 +16,19 @@ export const TOOL_DEFINITIONS: readonly ToolDefinition[] = [
     },
   },
   {
+    name: 'send_file',
+    description: 'Send a file of yours, with a text if you like.',
+    input: {
+      type: 'object',
+      properties: {
+        path: { type: 'string', description: 'A regular file, 50 MB at most' },
+        text: { type: 'string', description: 'Markdown text above it' },
+        to: { type: 'string', description: 'A destination from list_destinations; default: this chat' },
+      },
+      required: ['path'],
+    },
+  },
+  {
     name: 'no_reply',
     description: 'End this turn without any answer.',
     input: {

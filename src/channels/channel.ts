@@ -1,3 +1,5 @@
+import type { FileFacts } from '../ledger/files.ts';
+
 /**
  * The contract of a channel driver: one account on one platform, in both directions.
  *
@@ -48,6 +50,13 @@ export interface Sink {
   saveCursor(name: string, value: string): Promise<void>;
 }
 
+/** `path`: where its bytes are, under their hash, for as long as the send lasts. Nobody but the host writes there. */
+export interface OutgoingFile extends FileFacts {
+  /** Of the text that it goes with: `o12`, by which the host gives it out again. */
+  id: string;
+  path: string;
+}
+
 export interface SendOperation {
   chat: string;
   thread: string;
@@ -55,6 +64,8 @@ export interface SendOperation {
   kind: 'reply' | 'send' | 'notice';
   /** Platform id of the message that this answers, or null. */
   reply_to: string | null;
+  /** Goes below the text, which may be empty then. */
+  file: OutgoingFile | null;
   /** Idempotency key: the same key is the same send. */
   key: string;
 }
@@ -87,6 +98,8 @@ export interface ChannelHealth {
 export interface ChannelCapabilities {
   /** Characters of one outgoing message. */
   text_max: number;
+  /** Bytes of one outgoing file; 0: this channel takes none. */
+  file_bytes_max: number;
 }
 
 export interface Channel {

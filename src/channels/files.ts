@@ -1,4 +1,3 @@
-import { isUtf8 } from 'node:buffer';
 import { OperatingError } from '../base/errors.ts';
 import {
   FILE_NAME_BYTES_MAX,
@@ -80,10 +79,40 @@ const SIGNATURES: readonly [type: string, test: RegExp][] = [
   ['application/pdf', /^%PDF-/],
 ];
 
-/** By the first bytes; a name says nothing. */
+/** What a file is, by its bytes as they come; a name says nothing. */
+export class Sniffer {
+  readonly #decoder = new TextDecoder('utf-8', { fatal: true });
+  #known: string | null = null;
+  #isFirst = true;
+  #isText = true;
+
+  update(bytes: Buffer): void {
+    if (this.#isFirst) {
+      const head = bytes.toString('latin1', 0, 16);
+      this.#known = SIGNATURES.find(([, signature]) => signature.test(head))?.[0] ?? null;
+    }
+    this.#isFirst = false;
+    if (this.#isText && this.#known === null) this.#isText = !bytes.includes(0) && this.#decodes(bytes, true);
+  }
+
+  /** Once all of it has come. */
+  type(): string {
+    if (this.#known !== null) return this.#known;
+    return this.#isText && this.#decodes(Buffer.alloc(0), false) ? 'text/plain' : 'application/octet-stream';
+  }
+
+  #decodes(bytes: Buffer, stream: boolean): boolean {
+    try {
+      this.#decoder.decode(bytes, { stream });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
 export function sniffType(data: Buffer): string {
-  const head = data.toString('latin1', 0, 16);
-  const known = SIGNATURES.find(([, signature]) => signature.test(head));
-  if (known !== undefined) return known[0];
-  return isUtf8(data) && !data.includes(0) ? 'text/plain' : 'application/octet-stream';
+  const sniffer = new Sniffer();
+  sniffer.update(data);
+  return sniffer.type();
 }

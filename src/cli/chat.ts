@@ -2,8 +2,11 @@ import { randomUUID } from 'node:crypto';
 import { createInterface, type Interface } from 'node:readline';
 import { OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
+import { showBytes } from '../base/text.ts';
+import type { LocalMessage } from '../channels/local/local.ts';
 import { readSaid } from './chat_file.ts';
 import { ControlClient } from './control_client.ts';
+import { savedText, saveFile } from './file.ts';
 import { dim, type Io, printable } from './io.ts';
 
 /**
@@ -92,13 +95,25 @@ class Terminal {
 type Row =
   | { t: 'open'; client: string; key?: undefined }
   | { t: 'history'; from: string | null; body: string; at_ms: number; key?: string }
-  | { t: 'message'; key: string; thread: string; kind: 'reply' | 'send' | 'notice'; body: string };
+  | ({ t: 'message' } & LocalMessage);
+
+/** A text, and below it what came with it. */
+function shownText({ body, file }: LocalMessage): string {
+  const line =
+    file === null
+      ? []
+      : [`[file ${printable(file.name)}, ${file.type}, ${showBytes(file.bytes)}: /save ${file.id} [path]]`];
+  return [...(body === '' ? [] : [printable(body)]), ...line].join('\n');
+}
+
+/** `/save o12 [path]`, a word of the terminal itself. */
+const SAVE = /^\/save(?:\s+(\S+)(?:\s+(.+))?)?\s*$/;
 
 /** Says one thing, shows what comes, and ends when the message is through with. Exit code 0: answered, or silent by choice. */
 async function sayOnce(client: ControlClient, chatName: string, text: string, io: Io): Promise<number> {
   const ended = new AbortController();
   const terminal = new Terminal(client, chatName, (row) => {
-    if (row.t === 'message') io.out(io.json ? JSON.stringify(row) : printable(row.body));
+    if (row.t === 'message') io.out(io.json ? JSON.stringify(row) : shownText(row));
   });
   try {
     await terminal.open(0, ended.signal, () => {});
@@ -140,7 +155,7 @@ async function converse(client: ControlClient, chatName: string, io: Io): Promis
   };
   const terminal = new Terminal(client, chatName, (row) => {
     if (row.t === 'history') above(dim(io, `${row.from === null ? '' : '› '}${printable(row.body)}`));
-    else if (row.t === 'message') above(io.json ? JSON.stringify(row) : printable(row.body));
+    else if (row.t === 'message') above(io.json ? JSON.stringify(row) : shownText(row));
   });
   const reopen = (): void => {
     if (ended.signal.aborted) return;
@@ -155,8 +170,17 @@ async function converse(client: ControlClient, chatName: string, io: Io): Promis
   await terminal.open(HISTORY, ended.signal, lost);
   // Only now: a line that is read before somebody listens for it is lost.
   lines = createInterface({ input: process.stdin, output: process.stdout, prompt: io.colour ? '› ' : '' });
-  if (!io.json) above(dim(io, `chat ${chatName}; /file <path> [text] sends a file, Ctrl-D ends`));
+  if (!io.json) above(dim(io, `chat ${chatName}; /file <path> [text] sends a file, /help lists commands, Ctrl-D ends`));
+  const save = (id: string | undefined, path: string | undefined): void => {
+    if (id === undefined) return above('which file? Write /save o12 [path]');
+    saveFile(client, id, path).then(
+      (saved) => above(savedText(saved)),
+      (error) => above(`not saved: ${error.message}`),
+    );
+  };
   const say = (text: string): void => {
+    const saving = SAVE.exec(text);
+    if (saving !== null) return save(saving[1], saving[2]);
     const key = randomUUID();
     terminal.knows(key);
     readSaid(text)

@@ -49,6 +49,14 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./chat.ts')).chat,
   },
   {
+    name: 'file',
+    usage: 'file <o12> [path]',
+    summary: 'save a file that an agent sent',
+    flags: [],
+    words: 2,
+    load: async () => (await import('./file.ts')).file,
+  },
+  {
     name: 'trace',
     usage: 'trace <message|latest>',
     summary: 'what happened to a message, and why',

@@ -1,6 +1,8 @@
+import { showId } from '../base/ids.ts';
 import { chatByPlatformId } from '../ledger/chats.ts';
+import type { Db } from '../ledger/db.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { recentOutbound } from '../ledger/outbound.ts';
+import { fileOfOutbound, type OutboundRow, recentOutbound } from '../ledger/outbound.ts';
 
 /** What was said and heard, oldest first. Each row has the key under which a terminal may know it already. */
 export function history(ledger: Ledger, chat: string, limit: number): object[] {
@@ -16,8 +18,19 @@ export function history(ledger: Ledger, chat: string, limit: number): object[] {
   const heard = recentOutbound(ledger.db, row.id, limit);
   return [
     ...said.reverse().map(({ sender, key, text, at_ms }) => ({ t: 'history', from: sender, key, body: text, at_ms })),
-    ...heard.map((out) => ({ t: 'history', from: null, key: out.key, body: out.body, at_ms: out.updated_ms })),
+    ...heard.map((out) => ({
+      t: 'history',
+      from: null,
+      key: out.key,
+      body: bodyOf(ledger.db, out),
+      at_ms: out.updated_ms,
+    })),
   ]
     .sort((a, b) => a.at_ms - b.at_ms)
     .slice(-limit);
+}
+
+function bodyOf(db: Db, out: OutboundRow): string {
+  const file = fileOfOutbound(db, out.id);
+  return file === undefined ? out.body : `${out.body} [file ${file.name}, ${showId('o', out.id)}]`.trim();
 }

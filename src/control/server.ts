@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { chmodSync, rmSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { type ErrorCode, messageOf, OperatingError } from '../base/errors.ts';
@@ -86,7 +87,10 @@ export class ControlServer {
       // Who does not read is gone: a cursor lets them come back.
       if (response.writableLength > CONTROL_BACKLOG_BYTES_MAX) response.destroy();
     };
-    await run(write, gone);
+    const drained = async (): Promise<void> => {
+      if (response.writableNeedDrain) await Promise.race([once(response, 'drain'), gone]);
+    };
+    await run(write, gone, drained);
     response.end();
   }
 

@@ -1,15 +1,24 @@
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import { type Faults, guarded } from '../base/faults.ts';
+import { showId } from '../base/ids.ts';
 import { DURATION_MAX_MS, SEND_MS } from '../base/limits/messages.ts';
-import type { Channel, Reconciled, SendOperation, SendResult } from '../channels/channel.ts';
+import type { Channel, OutgoingFile, Reconciled, SendOperation, SendResult } from '../channels/channel.ts';
 import { type ChatRow, chatById } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { messageById } from '../ledger/messages.ts';
-import { chatsWithOutbound, headOfChat, markSending, type OutboundRow, sendingRows } from '../ledger/outbound.ts';
+import {
+  chatsWithOutbound,
+  fileOfOutbound,
+  headOfChat,
+  markSending,
+  type OutboundRow,
+  sendingRows,
+} from '../ledger/outbound.ts';
 import { INTERRUPTED, isRetried, links, type Refusal, recordOutcome, recordReconciled } from './outcomes.ts';
 
 /**
@@ -28,6 +37,7 @@ export interface DeliveryHooks {
 
 export class Delivery {
   readonly #ledger: Ledger;
+  readonly #blobs: string;
   readonly #clock: Clock;
   readonly #channels: ReadonlyMap<string, Channel>;
   readonly #hooks: DeliveryHooks;
@@ -37,12 +47,14 @@ export class Delivery {
 
   constructor(
     ledger: Ledger,
+    blobs: string,
     clock: Clock,
     channels: ReadonlyMap<string, Channel>,
     faults: Faults,
     hooks: DeliveryHooks,
   ) {
     this.#ledger = ledger;
+    this.#blobs = blobs;
     this.#clock = clock;
     this.#channels = channels;
     this.#faults = faults;
@@ -200,6 +212,11 @@ export class Delivery {
     if (known.found === 'unknown') this.#tell(row, chat, { ok: false, class: 'ambiguous', reason: INTERRUPTED });
   }
 
+  #file(row: OutboundRow): OutgoingFile | null {
+    const file = fileOfOutbound(this.#ledger.db, row.id);
+    return file === undefined ? null : { ...file, id: showId('o', row.id), path: join(this.#blobs, file.sha256) };
+  }
+
   #operation(row: OutboundRow, chat: ChatRow): SendOperation {
     const replyTo = row.reply_to === null ? null : (messageById(this.#ledger.db, row.reply_to)?.platform_id ?? null);
     return {
@@ -208,6 +225,7 @@ export class Delivery {
       body: row.body,
       kind: row.kind,
       reply_to: replyTo,
+      file: this.#file(row),
       key: row.key,
     };
   }

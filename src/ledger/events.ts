@@ -30,9 +30,9 @@ export interface EventData {
   'turn.settled': { outcome: string; taken: number; returned: number };
   'turn.attempt_failed': { attempt: number; reason: string; next: 'retry' | 'split' | 'failed' };
   'tool.called': { tool: string; ok: boolean; ms: number; summary: string };
-  'send.committed': { ordinal: number; chunks: number };
+  'send.committed': { ordinal: number; chunks: number; file?: FileFacts };
   'send.repeated': { ordinal: number; same_body: boolean };
-  'file.received': { name: string; bytes: number; sha256: string };
+  'file.received': FileFacts;
   'reply.queued': { chunks: number };
   'delivery.sending': { attempt: number };
   'delivery.waiting': { reason: string };

@@ -1,5 +1,6 @@
 import { randomToken } from '../base/ids.ts';
 import type { Db } from './db.ts';
+import type { FileFacts } from './files.ts';
 
 export type OutboundState = 'queued' | 'sending' | 'retry' | 'sent' | 'rejected' | 'uncertain' | 'held';
 export type OutboundKind = 'reply' | 'send' | 'notice';
@@ -37,11 +38,13 @@ export interface NewOutbound {
   ordinal: number;
   send_hash: string;
   reply_to: number | null;
+  /** Goes with the last chunk: a text stands above its file. */
+  file?: FileFacts;
 }
 
 /** Writes one row a chunk, in order; returns their keys. Deliver only after the commit. */
 export function insertOutbound(db: Db, now: number, out: NewOutbound, chunks: string[]): number[] {
-  return chunks.map((body, chunk) =>
+  const ids = chunks.map((body, chunk) =>
     db.insert(
       `INSERT INTO outbound (chat_id, thread, kind, session_id, turn_id, attempt, ordinal, chunk, send_hash, reply_to, body, key, state, created_ms, updated_ms)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)`,
@@ -61,6 +64,28 @@ export function insertOutbound(db: Db, now: number, out: NewOutbound, chunks: st
       now,
     ),
   );
+  if (out.file !== undefined) {
+    const { name, type, bytes, sha256 } = out.file;
+    const sql = 'INSERT INTO outbound_files (outbound_id, name, type, bytes, sha256) VALUES (?, ?, ?, ?, ?)';
+    db.run(sql, ids.at(-1)!, name, type, bytes, sha256);
+  }
+  return ids;
+}
+
+/** What a turn sent before its answer, as its transcript keeps it. */
+export function sendsOf(db: Db, turnId: number): string[] {
+  const rows = db.all<{ text: string }>(
+    `SELECT trim(o.body || coalesce(' [file ' || f.name || ']', '')) AS text
+       FROM outbound o LEFT JOIN outbound_files f ON f.outbound_id = o.id
+      WHERE o.turn_id = ? AND o.kind = 'send' ORDER BY o.id`,
+    turnId,
+  );
+  return rows.map(({ text }) => text);
+}
+
+/** The file that goes with a text, if one does. */
+export function fileOfOutbound(db: Db, id: number): FileFacts | undefined {
+  return db.get<FileFacts>('SELECT name, type, bytes, sha256 FROM outbound_files WHERE outbound_id = ?', id);
 }
 
 /** Writes a sentence of the host itself to a chat. */

@@ -141,8 +141,8 @@ function joinTurn(db: Db, now: number, turnId: number, messages: TurnMessage[]):
 export function priorSends(db: Db, turn: OpenTurn): PriorSend[] {
   const ids = JSON.stringify(turn.messages.map((message) => message.inbound_id));
   return db.all<PriorSend>(
-    `SELECT o.ordinal, group_concat(o.body, '') AS text, min(o.state) AS state
-       FROM (SELECT * FROM outbound ORDER BY id) o
+    `SELECT o.ordinal, trim(group_concat(o.body || coalesce(' [file ' || f.name || ']', ''), '')) AS text, min(o.state) AS state
+       FROM (SELECT * FROM outbound ORDER BY id) o LEFT JOIN outbound_files f ON f.outbound_id = o.id
       WHERE o.kind = 'send'
         AND o.turn_id IN (SELECT turn_id FROM turn_inbound WHERE inbound_id IN (SELECT value FROM json_each(?)))
       GROUP BY o.turn_id, o.attempt, o.ordinal ORDER BY min(o.id)`,

@@ -4,17 +4,15 @@ import { join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import { FILE_BYTES_MAX, FILE_CHUNK_BYTES_MAX, FILES_OPEN_MAX } from '../base/limits/messages.ts';
 import { type Draft, dropDraft, finishDraft, openDraft, writeAll } from '../base/whole_file.ts';
+import { harmlessName, Sniffer } from '../channels/files.ts';
+import type { FileFacts } from '../ledger/files.ts';
 import type { HostFrame } from '../protocol/frames.ts';
 
 /**
  * Files that a sandbox streams over the hatch: collected in order, capped, hashed, and put under their own hash into
  * `blobs/`. The host never opens a path that a sandbox names; the name is data.
  */
-export interface ReceivedFile {
-  name: string;
-  bytes: number;
-  sha256: string;
-}
+export type AnnouncedFile = Omit<FileFacts, 'type'>;
 
 /**
  * `refused`: this file is not kept, once said; the rest of its chunks is swallowed. `violation`: the frames themselves
@@ -22,7 +20,7 @@ export interface ReceivedFile {
  */
 export type ChunkResult =
   | { kind: 'more' }
-  | { kind: 'stored'; file: ReceivedFile }
+  | { kind: 'stored'; file: FileFacts }
   | { kind: 'refused'; reason: string }
   | { kind: 'violation'; reason: string };
 
@@ -37,6 +35,7 @@ interface Incoming {
   bytes: number;
   sha256: string;
   hash: Hash;
+  sniffer: Sniffer;
   received: number;
   seq: number;
   /** Null: refused, its chunks are only counted. */
@@ -52,12 +51,15 @@ export class FileReceiver {
   }
 
   /** Announces a file; its chunks follow. An empty file is stored at once. */
-  begin(announced: ReceivedFile & { call: number }): ChunkResult {
+  begin(announced: AnnouncedFile & { call: number }): ChunkResult {
     const { call, name, bytes, sha256 } = announced;
     if (this.#open.has(call)) return violation(`file ${call} was announced twice`);
     if (this.#open.size >= FILES_OPEN_MAX) return violation(`more than ${FILES_OPEN_MAX} files at once`);
     if (bytes > FILE_BYTES_MAX) return violation(`a file of more than ${FILE_BYTES_MAX} bytes`);
-    const file: Incoming = { name, bytes, sha256, hash: createHash('sha256'), received: 0, seq: 0, stored: null };
+    const file: Incoming = {
+      ...{ name: harmlessName(name), bytes, sha256, received: 0, seq: 0, stored: null },
+      ...{ hash: createHash('sha256'), sniffer: new Sniffer() },
+    };
     this.#open.set(call, file);
     try {
       file.stored = openDraft(this.#folder);
@@ -76,6 +78,7 @@ export class FileReceiver {
     file.seq += 1;
     file.received += bytes.length;
     file.hash.update(bytes);
+    file.sniffer.update(bytes);
     try {
       if (file.stored !== null) writeAll(file.stored.fd, bytes);
     } catch (error) {
@@ -99,7 +102,7 @@ export class FileReceiver {
       const blob = join(this.#folder, sha256);
       if (existsSync(blob)) drop(file);
       else finishDraft(file.stored, blob);
-      return { kind: 'stored', file: { name: file.name, bytes: file.bytes, sha256 } };
+      return { kind: 'stored', file: { name: file.name, type: file.sniffer.type(), bytes: file.bytes, sha256 } };
     } catch (error) {
       drop(file);
       return { kind: 'refused', reason: notStored(error) };

@@ -9,6 +9,7 @@ import {
   TURN_TOOLS_MAX,
 } from '../base/limits/messages.ts';
 import { cutBytes } from '../base/text.ts';
+import type { FileFacts } from '../ledger/files.ts';
 import type { TurnMessage } from '../ledger/turns.ts';
 import type { FrameMessage, HostFrame, RunnerFrame } from '../protocol/frames.ts';
 import type { PlaceFiles } from './inbox.ts';
@@ -35,6 +36,7 @@ export class Run {
   #sends = 0;
   #files = 0;
   #fileBytes = 0;
+  readonly #stored = new Map<string, FileFacts>();
   #calls = 0;
   #pending = 0;
   #silent = false;
@@ -84,13 +86,23 @@ export class Run {
     return this.#fileBytes > TURN_FILES_BYTES_MAX ? `files of more than ${TURN_FILES_BYTES_MAX} bytes in a turn` : null;
   }
 
+  /** A file of this turn is on disk. */
+  stored(file: FileFacts): void {
+    this.#stored.set(file.sha256, file);
+  }
+
+  /** What this turn has streamed to the host, by its hash. */
+  received(sha256: string): FileFacts | undefined {
+    return this.#stored.get(sha256);
+  }
+
   /** A platform tool is called: its ordinal among the sends, or why the sandbox must end. */
   call(tool: string): { ordinal: number } | string {
     this.#calls += 1;
     this.#pending += 1;
     if (this.#calls > TURN_CALLS_MAX) return `more than ${TURN_CALLS_MAX} calls of platform tools in a turn`;
     if (this.#pending > CALLS_PENDING_MAX) return `more than ${CALLS_PENDING_MAX} calls without waiting for a receipt`;
-    if (tool === 'send_message') this.#sends += 1;
+    if (tool === 'send_message' || tool === 'send_file') this.#sends += 1;
     return { ordinal: Math.min(this.#sends, TURN_SENDS_MAX + 1) };
   }
 

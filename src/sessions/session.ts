@@ -242,7 +242,7 @@ export class Session {
     if (frame.t === 'ready') return this.#ready(frame, began);
     if (frame.t === 'hello') return 'a second hello';
     const run = this.#run;
-    if (frame.t === 'chunk') return this.#frames.chunk(frame, run?.id);
+    if (frame.t === 'chunk') return this.#frames.chunk(frame, run);
     if (run?.interrupted === 'stop') return null;
     if (!run?.running || frame.turn !== run.id) return `a frame "${frame.t}" of a turn that does not run`;
     if (frame.t === 'done') return run.judgeDone(frame.outcome) ?? this.#done(run, frame);

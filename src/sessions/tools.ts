@@ -5,10 +5,13 @@ import { messageOf } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
 import { CALL_INPUT_BYTES_MAX, OUTBOUND_TEXT_BYTES_MAX, TURN_SENDS_MAX } from '../base/limits/messages.ts';
 import type { Log } from '../base/log.ts';
+import { showBytes } from '../base/text.ts';
+import type { ChannelCapabilities } from '../channels/channel.ts';
 import { cutText } from '../channels/chunks.ts';
 import { type ChatRow, chatById, destinationsOf } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
+import type { FileFacts } from '../ledger/files.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { insertOutbound, sendsAt, sendsBeforeSplit } from '../ledger/outbound.ts';
 import type { SessionRow } from '../ledger/sessions.ts';
@@ -24,6 +27,8 @@ export interface ToolContext {
   /** Names of the tools that its group may use. */
   tools: readonly string[];
   turn: { id: number; attempt: number };
+  /** A file that this turn has streamed to us, by its hash: nothing else may be sent. */
+  received(sha256: string): FileFacts | undefined;
   /** The how-manieth send of this attempt this would be; 1 is the first. */
   ordinal: number;
   /** Sends of a turn that was taken apart, which this attempt has already been given the receipt of. */
@@ -41,8 +46,8 @@ export interface ToolServices {
   log: Log;
   ledger: Ledger;
   clock: Clock;
-  /** Characters of one message on a channel. */
-  textMax(channel: string): number;
+  /** What a chat's channel takes. */
+  capabilities(channel: string): ChannelCapabilities;
   /** Something was committed for this chat. */
   deliver(chatId: number): void;
 }
@@ -51,6 +56,11 @@ const HISTORY_ROWS_MAX = 20;
 
 const INPUTS = {
   send_message: z.strictObject({ text: z.string().min(1), to: z.string().min(1).max(400).optional() }),
+  send_file: z.strictObject({
+    sha256: z.string().regex(/^[0-9a-f]{64}$/),
+    text: z.string().optional(),
+    to: z.string().min(1).max(400).optional(),
+  }),
   no_reply: z.strictObject({ reason: z.string().max(1000).optional() }),
   list_destinations: z.strictObject({}),
   history_search: z.strictObject({ words: z.string().min(1).max(400) }),
@@ -81,6 +91,12 @@ async function runTool(
   switch (tool) {
     case 'send_message':
       return withInput(INPUTS.send_message, input, (args) => sendMessage(services, context, args));
+    case 'send_file':
+      return withInput(INPUTS.send_file, input, async ({ sha256, text = '', to }) => {
+        const file = context.received(sha256);
+        if (file === undefined) return refused('no file with that hash has come from this turn');
+        return sendMessage(services, context, { text, to, file });
+      });
     case 'no_reply':
       return withInput(INPUTS.no_reply, input, async () => ({
         ok: true,
@@ -113,20 +129,20 @@ async function withInput<T>(
   return refused(`${issue.path.join('.') || 'input'}: ${issue.message}`);
 }
 
-async function sendMessage(
-  services: ToolServices,
-  context: ToolContext,
-  args: { text: string; to?: string | undefined },
-): Promise<ToolReceipt> {
+async function sendMessage(services: ToolServices, context: ToolContext, args: Send): Promise<ToolReceipt> {
   const { ledger, clock } = services;
   if (Buffer.byteLength(args.text) > OUTBOUND_TEXT_BYTES_MAX)
     return refused(`a message has at most ${OUTBOUND_TEXT_BYTES_MAX} bytes`);
   if (context.ordinal > TURN_SENDS_MAX) return refused(`a turn sends at most ${TURN_SENDS_MAX} messages`);
   const chat = destinationOf(ledger.db, context.session, args.to);
   if (chat === undefined) return refused(`"${args.to}" is not a destination of this group; see list_destinations`);
-  const chunks = cutText(args.text, services.textMax(chat.channel));
+  const { text_max, file_bytes_max } = services.capabilities(chat.channel);
+  const { file } = args;
+  if (file !== undefined && file.bytes > file_bytes_max) return refused(tooLarge(chat, file_bytes_max));
+  // A file alone is a row like any other, with an empty text.
+  const chunks = args.text === '' ? [''] : cutText(args.text, text_max);
   try {
-    const sent = await ledger.write('send', (db) => commitSend(db, clock, context, chat, args.text, chunks));
+    const sent = await ledger.write('send', (db) => commitSend(db, clock, context, chat, args, chunks));
     if (sent === null) return refused('this turn was stopped by a person');
     services.deliver(chat.id);
     return { ok: true, value: sent };
@@ -141,13 +157,14 @@ function commitSend(
   clock: Clock,
   context: ToolContext,
   chat: ChatRow,
-  text: string,
+  { text, file }: Send,
   chunks: string[],
 ): { id: string; repeated?: true } | null {
   const { session, turn, ordinal } = context;
   const thread = chat.id === session.chat_id ? session.thread : '';
   if (isCancelled(db, turn.id)) return null;
-  const send_hash = createHash('sha256').update(`${chat.id}\n${thread}\n${text}`).digest('hex');
+  const whole = `${chat.id}\n${thread}\n${text}${file === undefined ? '' : `\n${file.name}\n${file.sha256}`}`;
+  const send_hash = createHash('sha256').update(whole).digest('hex');
   const links = { session: session.id, turn: turn.id };
   const earlier = sendsAt(db, turn.id, ordinal);
   const same = earlier.find((send) => send.send_hash === send_hash)?.id ?? claimBeforeSplit(db, context, send_hash);
@@ -164,10 +181,21 @@ function commitSend(
     ordinal,
     send_hash,
     reply_to: null,
+    ...(file === undefined ? {} : { file }),
   };
   const ids = insertOutbound(db, clock.now(), out, chunks);
-  recordEvent(db, clock, 'send.committed', links, { ordinal, chunks: ids.length });
+  recordEvent(db, clock, 'send.committed', links, { ordinal, chunks: ids.length, ...(file && { file }) });
   return { id: showId('o', ids[0]!) };
+}
+
+interface Send {
+  text: string;
+  to?: string | undefined;
+  file?: FileFacts;
+}
+
+function tooLarge(chat: ChatRow, most: number): string {
+  return most === 0 ? `${nameOf(chat)} takes no files` : `${nameOf(chat)} takes files up to ${showBytes(most)}`;
 }
 
 /** After a batch was taken apart, ordinals no longer match: each send that it made is matched once, by its body. */

@@ -5,7 +5,7 @@ import { cutText } from '../channels/chunks.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import { filesOf } from '../ledger/files.ts';
-import { holdUnsent, insertOutbound, leftTheHouse, type OutboundKind } from '../ledger/outbound.ts';
+import { holdUnsent, insertOutbound, leftTheHouse, type OutboundKind, sendsOf } from '../ledger/outbound.ts';
 import { type SessionRow, setResume } from '../ledger/sessions.ts';
 import { addEntry, markNoticesSeen, recentEntries, unseenNotices } from '../ledger/transcript.ts';
 import {
@@ -131,12 +131,7 @@ function writeTranscript(db: Db, now: number, end: TurnEnd, settled: TurnMessage
   const { session, turn } = end;
   for (const message of settled) addEntry(db, now, session.id, turn.id, 'person', message.sender, saidIn(db, message));
   if (end.tools.length > 0) addEntry(db, now, session.id, turn.id, 'tool', '', countNames(end.tools));
-  for (const send of db.all<{ body: string }>(
-    "SELECT body FROM outbound WHERE turn_id = ? AND kind = 'send' ORDER BY id",
-    turn.id,
-  )) {
-    addEntry(db, now, session.id, turn.id, 'agent', '', send.body);
-  }
+  for (const send of sendsOf(db, turn.id)) addEntry(db, now, session.id, turn.id, 'agent', '', send);
   if (end.outcome === 'answered' && end.text !== '') addEntry(db, now, session.id, turn.id, 'agent', '', end.text);
 }
 

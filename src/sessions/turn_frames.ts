@@ -35,15 +35,15 @@ export class TurnFrames {
         this.#hop('tool.called', { tool: frame.tool, ok: frame.ok, ms: frame.ms, summary: frame.summary }, run.id);
         return run.tool(frame.tool);
       case 'file':
-        return run.file(frame.bytes) ?? this.#file(frame.call, this.#files.begin(frame), run.id);
+        return run.file(frame.bytes) ?? this.#file(frame.call, this.#files.begin(frame), run);
       default:
         return unreachable(frame);
     }
   }
 
   /** A part of a file; it may come after its turn. */
-  chunk(frame: Extract<RunnerFrame, { t: 'chunk' }>, turn: number | undefined): string | null {
-    return this.#file(frame.call, this.#files.chunk(frame.call, frame.seq, frame.data), turn);
+  chunk(frame: Extract<RunnerFrame, { t: 'chunk' }>, run: Run | null): string | null {
+    return this.#file(frame.call, this.#files.chunk(frame.call, frame.seq, frame.data), run);
   }
 
   /** The sandbox is gone: what it had begun to send is dropped. */
@@ -54,7 +54,10 @@ export class TurnFrames {
   #call(run: Run, frame: Extract<RunnerFrame, { t: 'call' }>, tools: readonly string[]): string | null {
     const admitted = run.call(frame.tool);
     if (typeof admitted === 'string') return admitted;
-    const context = { session: this.#row(), tools, turn: run, ordinal: admitted.ordinal, claimed: run.claimed };
+    const context = {
+      ...{ session: this.#row(), tools, turn: run, ordinal: admitted.ordinal, claimed: run.claimed },
+      received: (sha256: string) => run.received(sha256),
+    };
     void callTool(this.#services.tools, context, frame.tool, frame.input).then((receipt) => {
       run.receipt(receipt);
       this.#send({ t: 'receipt', call: frame.call, ok: receipt.ok, value: receipt.value });
@@ -62,9 +65,12 @@ export class TurnFrames {
     return null;
   }
 
-  #file(call: number, result: ChunkResult, turn: number | undefined): string | null {
+  #file(call: number, result: ChunkResult, run: Run | null): string | null {
     if (result.kind === 'violation') return result.reason;
-    if (result.kind === 'stored') this.#hop('file.received', result.file, turn);
+    if (result.kind === 'stored') {
+      this.#hop('file.received', result.file, run?.id);
+      run?.stored(result.file);
+    }
     const receipt = fileReceipt(call, result);
     if (receipt !== null) this.#send(receipt);
     return null;

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { lstatSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
@@ -180,6 +180,72 @@ test('glass chat sends a file with its text, and says why it cannot', () => {
       assert.notEqual(refused.status, 0);
       assert.match(refused.stderr, reason);
     }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('an agent sends a file; a terminal shows it, and it is saved with the same bytes, never over another', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'glass-files-'));
+  const target = join(folder, 'out.png');
+  try {
+    const chat = await Terminal.open(install.control, 'out');
+    const message = await chat.say('files', [{ name: 'a.png', bytes: PNG }]);
+    await hears(chat, sha256(PNG));
+    await chat.say(`file /inbox/${message}/a.png here it is`);
+    const { file } = await chat.hears(/^here it is$/);
+    assert.deepEqual(
+      { ...file, id: '' },
+      { id: '', name: 'a.png', type: 'image/png', bytes: PNG.length, sha256: sha256(PNG) },
+    );
+    const saved = install.glass('file', file!.id, target);
+    assert.equal(saved.status, 0, saved.stderr);
+    assert.equal(saved.stdout, `saved ${target} (image/png, 50 KB)\n`);
+    assert.deepEqual(readFileSync(target), PNG);
+    const again = install.glass('file', file!.id, target);
+    assert.equal(again.status, 2);
+    assert.match(again.stderr, /out\.png is there already/);
+    assert.match(install.glass('file', 'o99999').stderr, /there is no file "o99999"/);
+    const { stdout } = install.glass('chat', '--chat', 'out', `file /inbox/${message}/a.png`);
+    assert.match(stdout, /^\[file a\.png, image\/png, 50 KB: \/save o\d+ \[path\]\]$/m);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+for (const [what, path, reason] of [
+  ['a folder', '/workspace', /is not a regular file/],
+  ['nothing', '/workspace/none', /cannot be opened/],
+  ['a device', '/dev/zero', /is not a regular file/],
+  ['a link', '/proc/self/exe', /cannot be opened/],
+] as const) {
+  test(`${what} is not sent as a file`, async () => {
+    const chat = await Terminal.open(install.control, `no-${what.replaceAll(' ', '-')}`);
+    await chat.say(`file ${path}`);
+    await chat.hears(new RegExp(`refused: .*${reason.source}`));
+    assert.ok(chat.heard.every(({ file }) => file === null));
+  });
+}
+
+test('a file whose bytes are gone is said to be, and nothing half is left', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'glass-files-'));
+  try {
+    const chat = await Terminal.open(install.control, 'gone');
+    const bytes = randomBytes(300_000);
+    const message = await chat.say('files', [{ name: 'b', bytes }]);
+    await hears(chat, sha256(bytes));
+    await chat.say(`file /inbox/${message}/b take it`);
+    const { file } = await chat.hears(/^take it$/);
+    const blob = join(install.paths.blobs, sha256(bytes));
+    writeFileSync(blob, bytes.subarray(0, 200_000));
+    const cut = install.glass('file', file!.id, join(folder, 'b'));
+    rmSync(blob);
+    const gone = install.glass('file', file!.id, join(folder, 'b'));
+    for (const { status, stderr } of [cut, gone]) {
+      assert.notEqual(status, 0);
+      assert.match(stderr, /did not come whole/);
+    }
+    assert.deepEqual(readdirSync(folder), []);
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -10,7 +10,7 @@ import type {
 /** The driver for the fake platform: long polling, acknowledgement after the commit, history by idempotency key. */
 export class PlatformChannel implements Channel {
   readonly name = 'platform';
-  readonly capabilities = { text_max: 4000 };
+  readonly capabilities = { text_max: 4000, file_bytes_max: 20 * 1024 * 1024 };
   readonly #url: string;
   #stopped = false;
   #connected = false;

@@ -157,7 +157,13 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
     paths,
     egress,
     workspaces: { enter: async () => () => {} },
-    tools: { log: silentLog, ledger, clock: systemClock, textMax: () => 1000, deliver },
+    tools: {
+      log: silentLog,
+      ledger,
+      clock: systemClock,
+      capabilities: () => ({ text_max: 1000, file_bytes_max: 1000 }),
+      deliver,
+    },
     plan: async () => ({
       authority: AUTHORITY,
       harness: 'probe',

@@ -1,4 +1,5 @@
 import { DatabaseSync } from 'node:sqlite';
+import type { LocalMessage } from '../../src/channels/local/local.ts';
 import type { ControlClient } from '../../src/cli/control_client.ts';
 import { type Install, until } from './install.ts';
 
@@ -7,6 +8,7 @@ export interface Heard {
   kind: string;
   body: string;
   key: string;
+  file: LocalMessage['file'];
 }
 
 let said = 0;
@@ -39,8 +41,8 @@ export class Terminal {
           client = String(row['client']);
           resolve();
         } else if (row['t'] === 'message') {
-          const { kind, body, key } = row as unknown as Heard;
-          this.heard.push({ kind, body, key });
+          const { kind, body, key, file } = row as unknown as Heard;
+          this.heard.push({ kind, body, key, file });
           this.#control.call('shown', { client, key }).catch(() => {});
         }
       };

@@ -17,7 +17,7 @@ type Send = (operation: SendOperation) => Promise<SendResult>;
 /** A channel in memory: what it was asked to send, and what it answers. */
 class FakeChannel implements Channel {
   readonly name = 'local';
-  readonly capabilities = { text_max: 1000 };
+  readonly capabilities = { text_max: 1000, file_bytes_max: 0 };
   readonly asked: SendOperation[] = [];
   answer: Send;
   reconcile?: (operation: SendOperation) => Promise<Reconciled>;
@@ -60,7 +60,7 @@ async function world(context: TestContext, answer: Send = accepted): Promise<Wor
   const channel = new FakeChannel(answer);
   const alerts: string[] = [];
   const restart = (): Delivery => {
-    const delivery = new Delivery(ledger, systemClock, new Map([['local', channel]]), noFaults, {
+    const delivery = new Delivery(ledger, '/nowhere', systemClock, new Map([['local', channel]]), noFaults, {
       alert: (kind, subject, text) => alerts.push(`${kind} ${subject}: ${text}`),
       trouble: () => {},
     });

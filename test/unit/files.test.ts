@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { FILE_BYTES_MAX, FILE_CHUNK_BYTES_MAX, FILES_OPEN_MAX } from '../../src/base/limits/messages.ts';
+import { harmlessName } from '../../src/channels/files.ts';
 import { type ChunkResult, FileReceiver } from '../../src/sessions/files.ts';
 import { temporaryFolder } from '../fakes/ledger_kit.ts';
 
@@ -37,7 +38,7 @@ test('a file in three chunks is stored under its own hash, with the bytes that c
   assert.deepEqual(kinds(results), ['more', 'more', 'more', 'stored']);
   assert.deepEqual(results.at(-1), {
     kind: 'stored',
-    file: { name: 'report.pdf', bytes: BYTES.length, sha256: sha256(BYTES) },
+    file: { name: 'report.pdf', type: 'text/plain', bytes: BYTES.length, sha256: sha256(BYTES) },
   });
   assert.deepEqual(stored(), [sha256(BYTES)]);
   assert.deepEqual(readFileSync(join(folder, sha256(BYTES))), BYTES);
@@ -51,10 +52,10 @@ test('an empty file is stored at once, the same file twice is one', (context) =>
 });
 
 for (const name of ['../../etc/passwd', '/etc/passwd', '..', '', 'a\0b', '.incoming-x', 'x'.repeat(255)]) {
-  test(`the name ${JSON.stringify(name).slice(0, 24)} is data, never a path`, (context) => {
+  test(`the name ${JSON.stringify(name).slice(0, 24)} is kept without what is dangerous in it, and names no path`, (context) => {
     const { files, folder, stored } = receiver(context);
     const last = stream(files, 1, name, Buffer.from('x')).at(-1)!;
-    assert.equal(last.kind === 'stored' && last.file.name, name);
+    assert.equal(last.kind === 'stored' && last.file.name, harmlessName(name));
     assert.deepEqual(stored(), [sha256(Buffer.from('x'))]);
     assert.deepEqual(readdirSync(join(folder, '..')), ['blobs']);
   });
@@ -142,3 +143,16 @@ for (const [name, breakIt] of [
 function announce(call: number, name: string, bytes: number, sha256: string) {
   return { call, name, bytes, sha256 };
 }
+
+test('a type is told from all the bytes: a character may lie across two chunks, a zero in the last one', (context) => {
+  const { files } = receiver(context);
+  const typeOf = (call: number, bytes: Buffer): string | false => {
+    const last = stream(files, call, 'x', bytes).at(-1)!;
+    return last.kind === 'stored' && last.file.type;
+  };
+  const text = Buffer.concat([Buffer.alloc(FILE_CHUNK_BYTES_MAX - 1, 'x'), Buffer.from('é')]);
+  assert.equal(typeOf(1, text), 'text/plain');
+  assert.equal(typeOf(2, Buffer.concat([text, Buffer.from([0])])), 'application/octet-stream');
+  assert.equal(typeOf(3, text.subarray(0, -1)), 'application/octet-stream', 'half a character at its end');
+  assert.equal(typeOf(4, Buffer.concat([Buffer.from('%PDF-1.7'), text])), 'application/pdf');
+});

@@ -30,7 +30,10 @@ test('what a message costs does not grow with what was said before it', async (c
     statements.add(sql);
     return prepare(sql);
   };
-  const delivery = new Delivery(ledger, systemClock, new Map(), noFaults, { alert: () => {}, trouble: () => {} });
+  const delivery = new Delivery(ledger, '/nowhere', systemClock, new Map(), noFaults, {
+    alert: () => {},
+    trouble: () => {},
+  });
   const router = new Router(
     ledger,
     systemClock,

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { CALLS_PENDING_MAX } from '../../src/base/limits/messages.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
+import type { FileFacts } from '../../src/ledger/files.ts';
 import { inboundStates, queueMessage, seedChat } from '../fakes/ledger_kit.ts';
 import { eventually, type FakeSandbox, type SessionWorld, sessionWorld } from '../fakes/session_world.ts';
 
@@ -206,6 +208,55 @@ test('an agent sends to the chats of its group only', async (context) => {
     world.sandbox1.send({ t: 'call', call: call + 1, turn: world.turn, tool: 'send_message', input: { text: to, to } });
   await eventually(() => world.sandbox1.heard.filter((frame) => frame.t === 'receipt').length === 2);
   assert.deepEqual(bodies(world), ['local:main']);
+});
+
+test('an agent sends a file that it has streamed in this turn, and none that it only names', async (context) => {
+  const world = await running(context);
+  const bytes = Buffer.from('a report');
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  const receipts = (): object[] => world.sandbox1.heard.filter((frame) => frame.t === 'receipt');
+  const call = { t: 'call', turn: world.turn, tool: 'send_file', input: { sha256, text: 'here' } };
+  world.sandbox1.send({ ...call, call: 1 });
+  await eventually(() => receipts().length === 1);
+  world.sandbox1.send(
+    { t: 'file', call: 2, turn: world.turn, name: '../r.txt', bytes: bytes.length, sha256 },
+    { t: 'chunk', call: 2, seq: 0, data: bytes.toString('base64') },
+  );
+  await eventually(() => receipts().length === 2);
+  world.sandbox1.send({ ...call, call: 3 });
+  await eventually(() => receipts().length === 3);
+  assert.deepEqual(
+    receipts().map((frame) => ({ ...frame })),
+    [
+      { t: 'receipt', call: 1, ok: false, value: 'no file with that hash has come from this turn' },
+      { t: 'receipt', call: 2, ok: true, value: { name: 'r.txt', type: 'text/plain', bytes: bytes.length, sha256 } },
+      { t: 'receipt', call: 3, ok: true, value: { id: 'o1' } },
+    ],
+  );
+  const { name, bytes: size } = world.ledger.db.get<FileFacts>('SELECT * FROM outbound_files')!;
+  assert.deepEqual([bodies(world), name, size], [['here'], 'r.txt', bytes.length]);
+  world.sandbox1.send({ t: 'taken', turn: world.turn, ids: [world.id] }, done(world.turn));
+  await eventually(() => stateOf(world, world.id).state === 'answered');
+  world.say('next');
+  await eventually(() => turnsOf(world.sandbox1).length === 2);
+  world.sandbox1.send({ ...call, turn: turnsOf(world.sandbox1)[1]!, call: 4 });
+  await eventually(() => receipts().length === 4);
+  assert.equal(bodies(world).length, 2, 'the file of an earlier turn is streamed again, or not sent');
+});
+
+test('a file that the channel cannot carry is refused, with the reason', async (context) => {
+  const world = await running(context);
+  const bytes = Buffer.alloc(1001);
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  world.sandbox1.send(
+    { t: 'file', call: 1, turn: world.turn, name: 'x', bytes: bytes.length, sha256 },
+    { t: 'chunk', call: 1, seq: 0, data: bytes.toString('base64') },
+    { t: 'call', call: 2, turn: world.turn, tool: 'send_file', input: { sha256 } },
+  );
+  await eventually(() => world.sandbox1.heard.some((frame) => frame.t === 'receipt' && frame.call === 2));
+  const receipt = world.sandbox1.heard.find((frame) => frame.t === 'receipt' && frame.call === 2);
+  assert.deepEqual({ ...receipt }, { t: 'receipt', call: 2, ok: false, value: 'local:main takes files up to 1 KB' });
+  assert.deepEqual(bodies(world), []);
 });
 
 test('a message that comes while an idle sandbox is being ended is not charged for it', async (context) => {

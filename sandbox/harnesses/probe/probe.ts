@@ -11,7 +11,7 @@ import type { Harness, HarnessOptions, TurnInput } from '../../runner/harness.ts
  *   silent           no_reply                        crash             end this process, at every attempt
  *   destinations     list_destinations               crash-once        … at the first attempt only
  *   search <words>   history_search                  flood <n>         n frames at once
- *   file <path>      stream a file of the workspace  long <n>          a reply of n characters
+ *   file <path> [text]  send_file                    long <n>          a reply of n characters
  *   where            harness, attempt, memory        refuse <reason>   fail the turn with a sentence
  *   files            path, type, size and hash of each file that came with it, as read from /inbox
  */
@@ -89,7 +89,7 @@ class Probe implements Harness {
       case 'search':
         return this.#tool('history_search', { words: rest });
       case 'file':
-        return show(await this.#options.tools.sendFile(rest));
+        return this.#tool('send_file', { path: rest.split(' ')[0], text: rest.split(' ').slice(1).join(' ') });
       case 'sleep':
         await sleep(Number.parseFloat(rest) * 1000, this.#interrupted.signal);
         return `slept ${rest} s`;

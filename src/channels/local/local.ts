@@ -1,6 +1,6 @@
 import { randomToken } from '../../base/ids.ts';
-import { LOCAL_ACK_MS, LOCAL_CLIENTS_MAX } from '../../base/limits/messages.ts';
-import type { Channel, ChannelHealth, Reconciled, SendOperation, SendResult, Sink } from '../channel.ts';
+import { FILE_BYTES_MAX, LOCAL_ACK_MS, LOCAL_CLIENTS_MAX } from '../../base/limits/messages.ts';
+import type { Channel, ChannelHealth, OutgoingFile, Reconciled, SendOperation, SendResult, Sink } from '../channel.ts';
 
 /**
  * The channel of the operator's own terminals, over the control socket. A message counts as sent when a terminal has
@@ -12,6 +12,8 @@ export interface LocalMessage {
   thread: string;
   kind: 'reply' | 'send' | 'notice';
   body: string;
+  /** Given out by the operation `file`, under its `id`. */
+  file: Omit<OutgoingFile, 'path'> | null;
 }
 
 export interface LocalClient {
@@ -35,7 +37,7 @@ const NOBODY: SendResult = { ok: false, class: 'waiting', reason: 'no terminal i
 
 export class LocalChannel implements Channel {
   readonly name = 'local';
-  readonly capabilities = { text_max: 64_000 };
+  readonly capabilities = { text_max: 64_000, file_bytes_max: FILE_BYTES_MAX };
   readonly #clients = new Map<string, Subscriber>();
   readonly #pending = new Map<string, Pending>();
   #sink: Sink | null = null;
@@ -87,7 +89,8 @@ export class LocalChannel implements Channel {
       };
       this.#pending.set(operation.key, { chat: operation.chat, settle });
       const { key, thread, kind, body } = operation;
-      for (const client of clients) client.push({ key, thread, kind, body });
+      const file = withoutPath(operation.file);
+      for (const client of clients) client.push({ key, thread, kind, body, file });
     });
   }
 
@@ -113,4 +116,11 @@ export class LocalChannel implements Channel {
   #of(chat: string): Subscriber[] {
     return [...this.#clients.values()].filter((client) => client.chat === chat);
   }
+}
+
+/** Where it lies is the host's own business. */
+function withoutPath(file: OutgoingFile | null): LocalMessage['file'] {
+  if (file === null) return null;
+  const { path: _, ...shown } = file;
+  return shown;
 }

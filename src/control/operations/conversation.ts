@@ -1,13 +1,21 @@
+import { createReadStream } from 'node:fs';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { OperatingError } from '../../base/errors.ts';
-import { showId } from '../../base/ids.ts';
-import { CONTROL_ROWS_MAX, LOCAL_HISTORY_MAX, MESSAGE_TEXT_BYTES_MAX } from '../../base/limits/messages.ts';
+import { parseId, showId } from '../../base/ids.ts';
+import {
+  CONTROL_ROWS_MAX,
+  FILE_CHUNK_BYTES_MAX,
+  LOCAL_HISTORY_MAX,
+  MESSAGE_TEXT_BYTES_MAX,
+} from '../../base/limits/messages.ts';
 import type { IncomingFile } from '../../channels/channel.ts';
 import { checkFiles, harmlessName } from '../../channels/files.ts';
 import type { LocalMessage } from '../../channels/local/local.ts';
 import { findMessage, type Trace, traceOf } from '../../evidence/trace.ts';
 import { type EventRow, eventsAfter, lastEventId } from '../../ledger/events.ts';
 import { outcomeOf } from '../../ledger/messages.ts';
+import { fileOfOutbound } from '../../ledger/outbound.ts';
 import { history } from '../history.ts';
 import { type ControlServices, type Handled, type Operation, type Streaming, value } from './operation.ts';
 
@@ -23,6 +31,7 @@ const INPUTS = {
   }),
   chat: z.strictObject({ chat: chatName.default('main'), history: z.int().min(0).max(LOCAL_HISTORY_MAX).default(0) }),
   shown: z.strictObject({ client: z.string().max(40), key: z.string().max(40) }),
+  file: z.strictObject({ id: z.string().max(20) }),
   outcome: z.strictObject({ message: z.string().min(1).max(200) }),
   trace: z.strictObject({ message: z.string().min(1).max(200).default('latest') }),
   events: z.strictObject({
@@ -52,6 +61,15 @@ export const CONVERSATION: readonly Operation[] = [
     input: INPUTS.shown,
     handle: async (services, input: z.infer<typeof INPUTS.shown>) =>
       value({ acknowledged: services.local.acknowledge(input.client, input.key) }),
+  },
+  {
+    name: 'file',
+    summary: 'a file that an agent sent: what it is, then its bytes in parts, in base64',
+    input: INPUTS.file,
+    handle: async (services, input: z.infer<typeof INPUTS.file>) => ({
+      kind: 'stream',
+      run: fileOut(services, input.id),
+    }),
   },
   {
     name: 'outcome',
@@ -121,6 +139,19 @@ async function openChat(services: ControlServices, input: z.infer<typeof INPUTS.
       await gone;
       client.close();
     },
+  };
+}
+
+function fileOut({ ledger, blobs }: ControlServices, id: string): Streaming {
+  const file = fileOfOutbound(ledger.db, parseId('o', id) ?? 0);
+  if (file === undefined) throw new OperatingError('not_found', `there is no file "${id}"`);
+  return async (write, _gone, drained) => {
+    write({ t: 'file', ...file });
+    for await (const part of createReadStream(join(blobs, file.sha256), { highWaterMark: FILE_CHUNK_BYTES_MAX })) {
+      write({ t: 'part', data: (part as Buffer).toString('base64') });
+      await drained();
+    }
+    write({ t: 'end' });
   };
 }
 

@@ -23,6 +23,8 @@ export interface ControlServices {
   inspect(group: string, depth: 'quick' | 'full', canary: boolean): Promise<Inspected>;
   /** What the operator is called in what is recorded. */
   operator: string;
+  /** Where the bytes of files lie, each under its hash. */
+  blobs: string;
   status(): Promise<Status>;
   /** The gateway's evidence. */
   egress: { audit: AskAudit } & AskEgress;
@@ -36,8 +38,15 @@ export interface ControlServices {
   onEvents(listener: () => void): () => void;
 }
 
-/** A stream ends when its client goes, or when it returns. `write` takes one object a line. */
-export type Streaming = (write: (row: object) => void, gone: Promise<void>) => Promise<void>;
+/**
+ * A stream ends when its client goes, or when it returns. `write` takes one object a line; `drained` resolves when the client
+ * has read enough of them (or is gone), for streams that are as long as they like.
+ */
+export type Streaming = (
+  write: (row: object) => void,
+  gone: Promise<void>,
+  drained: () => Promise<void>,
+) => Promise<void>;
 
 export type Handled = { kind: 'value'; value: object } | { kind: 'stream'; run: Streaming };
 
