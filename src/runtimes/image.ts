@@ -1,3 +1,6 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describeError, OperatingError } from '../base/errors.ts';
 import { buildIn, follow } from './build.ts';
@@ -36,7 +39,19 @@ export async function buildImage(engine: Engine, onProgress: OnProgress): Promis
 }
 
 function build(engine: Engine, base: string, onProgress: OnProgress): Promise<void> {
-  return buildIn(engine, { context: RECIPE, tag: SANDBOX_IMAGE, args: { BASE: base } }, onProgress);
+  return buildIn(
+    engine,
+    { context: RECIPE, tag: SANDBOX_IMAGE, args: { BASE: base, RECIPE: recipeHash() } },
+    onProgress,
+  );
+}
+
+/** Of what the image is made by; `.ci/run` compares the label of the one that is there. */
+function recipeHash(): string {
+  const files = [join(RECIPE, 'Dockerfile'), fileURLToPath(new URL('debian.ts', import.meta.url))];
+  return createHash('sha256')
+    .update(Buffer.concat(files.map((file) => readFileSync(file))))
+    .digest('hex');
 }
 
 async function importBase(engine: Engine, onProgress: OnProgress): Promise<void> {
