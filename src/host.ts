@@ -1,6 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Approvals } from './approvals/approvals.ts';
+import { Desk } from './approvals/desk.ts';
 import { systemClock } from './base/clock.ts';
 import { readInstall } from './base/config.ts';
 import { describeError, exitCodeOf, messageOf, OperatingError } from './base/errors.ts';
@@ -18,12 +19,11 @@ import { Alerts } from './evidence/alerts.ts';
 import { statusOf } from './evidence/status.ts';
 import { clearAllAlerts } from './ledger/alerts.ts';
 import { endLeftOver } from './ledger/approvals.ts';
-import { imagesOfUse } from './ledger/authorities.ts';
+import { authorityInForce, imagesOfUse } from './ledger/authorities.ts';
 import { chatById } from './ledger/chats.ts';
 import { recordEvent } from './ledger/events.ts';
 import { Ledger } from './ledger/ledger.ts';
 import type { OutboundRow } from './ledger/outbound.ts';
-import type { SessionRow } from './ledger/sessions.ts';
 import { boundaryCodeHash } from './operations/code_hash.ts';
 import { prepareInstall } from './operations/first_run.ts';
 import { Groups, groupNames } from './operations/groups.ts';
@@ -197,15 +197,36 @@ function makeFlow(base: Base) {
     prove: (plan) => proofs.require(plan),
     tools: { log, ledger, clock, textMax, deliver },
     claim: (db, chat) => delivery.claim(db, chat),
-    textMax: (session: SessionRow) => textMax(chatById(ledger.db, session.chat_id)?.channel ?? local.name),
+    textMax: (chat: number) => textMax(chatById(ledger.db, chat)?.channel ?? local.name),
   });
-  const router = new Router(ledger, clock, paths.blobs, {
-    spoken: (group) => egress.spoken(group, clock.now()),
-    nudge: (session) => sessions.nudge(session),
-  });
-  const intake = new Intake(ledger, router, { wake: (session) => sessions.wake(session), deliver });
+  const wake = (session: number): void => sessions.wake(session);
+  const admission = {
+    clock,
+    spoken: (group: string) => egress.spoken(group, clock.now()),
+    nudge: (session: number) => sessions.nudge(session),
+    groups: () => groups.names().filter((name) => authorityInForce(ledger.db, name) !== undefined),
+  };
+  const { operatorChat } = base;
+  const desk = new Desk({ ledger, log, channels, services: admission, operatorChat, wake, deliver, trouble });
+  const router = new Router(ledger, clock, paths.blobs, admission, desk);
+  const intake = new Intake(ledger, router, { wake, deliver, asked: (question) => desk.asked(question) });
   const sweep = new Sweep([sessions, delivery], log);
-  return { alert, warm, delivery, egress, approvals, groups, workspaces, planner, proofs, sessions, intake, sweep };
+  return {
+    alert,
+    warm,
+    delivery,
+    egress,
+    approvals,
+    admission,
+    desk,
+    groups,
+    workspaces,
+    planner,
+    proofs,
+    sessions,
+    intake,
+    sweep,
+  };
 }
 
 /** What the operator's clients can ask. */
@@ -268,6 +289,7 @@ async function startParts(parts: Parts): Promise<void> {
     )
     .catch(() => {});
   log.info('host.ready', { ms: Math.round(clock.monotonic() - parts.started), home: paths.home });
+  parts.desk.start();
   parts.proofs.start();
   parts.warm();
   dropStartGarbage();
@@ -295,6 +317,7 @@ async function stopParts(parts: Parts, reason: string): Promise<void> {
   log.info('host.stopping', { reason });
   parts.sweep.stop();
   parts.proofs.stop();
+  parts.desk.stop();
   for (const channel of channels.values()) if (channel !== local) await channel.stop();
   await parts.sessions.drain();
   await parts.workspaces.close();

@@ -3,7 +3,8 @@ import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import { type Faults, guarded } from '../base/faults.ts';
 import { DURATION_MAX_MS, SEND_MS } from '../base/limits/messages.ts';
-import type { Channel, Reconciled, SendOperation, SendResult } from '../channels/channel.ts';
+import { visible } from '../base/text.ts';
+import type { Button, Channel, Reconciled, SendOperation, SendResult } from '../channels/channel.ts';
 import { type ChatRow, chatById } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
@@ -170,7 +171,7 @@ export class Delivery {
 
   /** The owner hears of what did not arrive: the chat itself cannot be trusted to tell. */
   #tell(row: OutboundRow, chat: ChatRow, result: Refusal): void {
-    const to = chat.title || chat.platform_id;
+    const to = visible(chat.title || chat.platform_id);
     if (result.class === 'ambiguous') {
       this.#hooks.alert(
         'delivery.uncertain',
@@ -201,6 +202,8 @@ export class Delivery {
   }
 
   #operation(row: OutboundRow, chat: ChatRow): SendOperation {
+    const canPress = this.#channels.get(chat.channel)?.capabilities.buttons === true;
+    const buttons = row.buttons !== null && canPress ? { buttons: JSON.parse(row.buttons) as Button[] } : {};
     const replyTo = row.reply_to === null ? null : (messageById(this.#ledger.db, row.reply_to)?.platform_id ?? null);
     return {
       chat: chat.platform_id,
@@ -209,6 +212,7 @@ export class Delivery {
       kind: row.kind,
       reply_to: replyTo,
       key: row.key,
+      ...buttons,
     };
   }
 }

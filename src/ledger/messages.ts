@@ -7,6 +7,10 @@ export interface NewMessage {
   thread: string;
   person_id: number | null;
   sender: string;
+  /** The platform's own id of the sender. */
+  handle: string;
+  /** 1: to an agent by its name, or in a direct chat. */
+  addressed: number;
   platform_id: string;
   text: string;
   sent_ms: number;
@@ -33,13 +37,15 @@ export interface InboundRow {
 export function insertMessage(db: Db, message: NewMessage): number | undefined {
   if (messageByKey(db, message.dedupe_key) !== undefined) return undefined;
   return db.insert(
-    `INSERT INTO messages (dedupe_key, chat_id, thread, person_id, sender, platform_id, text, sent_ms, received_ms)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO messages (dedupe_key, chat_id, thread, person_id, sender, handle, addressed, platform_id, text, sent_ms, received_ms)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     message.dedupe_key,
     message.chat_id,
     message.thread,
     message.person_id,
     message.sender,
+    message.handle,
+    message.addressed,
     message.platform_id,
     message.text,
     message.sent_ms,
@@ -83,6 +89,12 @@ export function inboundOf(db: Db, messageId: number): InboundRow[] {
     'SELECT id, message_id, session_id, state, reason, turn_id, deaths FROM inbound WHERE message_id = ? ORDER BY id',
     messageId,
   );
+}
+
+/** A message that waits for a decision waits no more. False: it was not waiting for this one. */
+export function releaseHeld(db: Db, messageId: number, reason: string): boolean {
+  const sql = "DELETE FROM inbound WHERE message_id = ? AND session_id IS NULL AND state = 'held' AND reason = ?";
+  return db.run(sql, messageId, reason) === 1;
 }
 
 /**

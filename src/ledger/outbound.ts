@@ -15,6 +15,8 @@ export interface OutboundRow {
   chunk: number;
   reply_to: number | null;
   body: string;
+  /** JSON list of `Button`; null: none. */
+  buttons: string | null;
   /** Idempotency key towards the platform. */
   key: string;
   state: OutboundState;
@@ -63,7 +65,7 @@ export function insertOutbound(db: Db, now: number, out: NewOutbound, chunks: st
   );
 }
 
-/** Writes a sentence of the host itself to a chat. */
+/** Writes a sentence of the host itself to a chat; returns its key. */
 export function insertNotice(
   db: Db,
   now: number,
@@ -71,9 +73,15 @@ export function insertNotice(
   thread: string,
   replyTo: number | null,
   body: string,
-): void {
+): number {
   const own = { session_id: null, turn_id: null, attempt: 0, ordinal: 0, send_hash: '' };
-  insertOutbound(db, now, { chat_id: chatId, thread, kind: 'notice', ...own, reply_to: replyTo }, [body]);
+  return insertOutbound(db, now, { chat_id: chatId, thread, kind: 'notice', ...own, reply_to: replyTo }, [body])[0]!;
+}
+
+/** As a notice, with buttons for where there are some. */
+export function insertCard(db: Db, now: number, chatId: number, body: string, buttons: object[]): void {
+  const id = insertNotice(db, now, chatId, '', null, body);
+  db.run('UPDATE outbound SET buttons = ? WHERE id = ?', JSON.stringify(buttons), id);
 }
 
 export function outboundById(db: Db, id: number): OutboundRow | undefined {

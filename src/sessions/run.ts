@@ -51,6 +51,11 @@ export class Run {
     return this.running && this.attempt === 1 && this.#messages.length < TURN_JOINED_MAX / 2;
   }
 
+  /** Where its messages were said: all of them in one place. */
+  get place(): { chat_id: number; thread: string } {
+    return this.#messages[0]!;
+  }
+
   join(messages: TurnMessage[]): void {
     this.#messages = [...this.#messages, ...messages];
   }
