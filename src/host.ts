@@ -29,10 +29,12 @@ import { prepareInstall } from './operations/first_run.ts';
 import { Groups, groupNames } from './operations/groups.ts';
 import { imageOf, pruneImages } from './operations/images.ts';
 import { accountName, Operator, prepareLedger } from './operations/operator.ts';
+import { People } from './operations/people.ts';
 import { Proofs } from './operations/proofs.ts';
 import { makeRuntimes } from './operations/runtimes.ts';
 import { Sweep } from './operations/sweep.ts';
 import { codeCacheOf, warmUp } from './operations/warm_up.ts';
+import { Wirings } from './operations/wirings.ts';
 import { Intake } from './router/intake.ts';
 import { Router } from './router/router.ts';
 import type { Runtime } from './runtimes/runtime.ts';
@@ -82,12 +84,13 @@ export async function startHost(options: HostOptions): Promise<Host> {
 }
 
 type Base = Awaited<ReturnType<typeof openBase>>;
-type Flow = ReturnType<typeof makeFlow>;
+type Flow = ReturnType<typeof makeFlow> & ReturnType<typeof makeIntake>;
 type Parts = Base & Flow & ReturnType<typeof makeControl>;
 
 async function makeParts(options: HostOptions, paths: Paths): Promise<Parts> {
   const base = await openBase(options, paths);
-  const flow = makeFlow(base);
+  const parts = makeFlow(base);
+  const flow = { ...parts, ...makeIntake(base, parts) };
   return { ...base, ...flow, ...makeControl(base, flow) };
 }
 
@@ -199,6 +202,13 @@ function makeFlow(base: Base) {
     claim: (db, chat) => delivery.claim(db, chat),
     textMax: (chat: number) => textMax(chatById(ledger.db, chat)?.channel ?? local.name),
   });
+  return { alert, trouble, warm, delivery, deliver, egress, approvals, groups, workspaces, planner, proofs, sessions };
+}
+
+/** What comes in: who may talk, to whom, and who is asked about those that may not. */
+function makeIntake(base: Base, flow: ReturnType<typeof makeFlow>) {
+  const { paths, clock, log, ledger, channels, operatorChat } = base;
+  const { egress, sessions, delivery, deliver, groups, trouble } = flow;
   const wake = (session: number): void => sessions.wake(session);
   const admission = {
     clock,
@@ -206,42 +216,32 @@ function makeFlow(base: Base) {
     nudge: (session: number) => sessions.nudge(session),
     groups: () => groups.names().filter((name) => authorityInForce(ledger.db, name) !== undefined),
   };
-  const { operatorChat } = base;
   const desk = new Desk({ ledger, log, channels, services: admission, operatorChat, wake, deliver, trouble });
   const router = new Router(ledger, clock, paths.blobs, admission, desk);
   const intake = new Intake(ledger, router, { wake, deliver, asked: (question) => desk.asked(question) });
   const sweep = new Sweep([sessions, delivery], log);
-  return {
-    alert,
-    warm,
-    delivery,
-    egress,
-    approvals,
-    admission,
-    desk,
-    groups,
-    workspaces,
-    planner,
-    proofs,
-    sessions,
-    intake,
-    sweep,
-  };
+  return { admission, desk, intake, sweep };
 }
 
 /** What the operator's clients can ask. */
 function makeControl(base: Base, flow: Flow) {
   const { paths, clock, started, install, log, ledger, local, channels, runtime } = base;
-  const { groups, planner, proofs, sessions, egress, approvals, workspaces, intake, sweep } = flow;
+  const { groups, planner, proofs, sessions, egress, approvals, admission, desk, workspaces, intake, sweep } = flow;
   const operator = new Operator(ledger, clock, install.default_group, intake.sinkOf(local.name));
+  const known = { ledger, clock, channels, groups: () => groups.names(), defaultGroup: install.default_group };
+  const people = new People({ ...known, by: accountName(), operator: () => operator.person });
+  const wirings = new Wirings({ ...known, by: accountName(), admission });
   const stopAsked = Promise.withResolvers<void>();
   const services = {
     ledger,
     local,
     groups,
     approvals,
-    decide: (id: string, allow: boolean, reason: string) =>
-      approvals.decide(id, { person: operator.person, allow, reason }),
+    ...{ questions: desk, people, wirings },
+    decide: (id: string, choice: string, reason: string) =>
+      desk.show(id) === undefined
+        ? approvals.decide(id, { person: operator.person, allow: choice !== 'deny', reason })
+        : desk.decide(id, operator.person, choice, reason),
     inspect: proofs.inspect.bind(proofs),
     operator: accountName(),
     egress,

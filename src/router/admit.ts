@@ -103,6 +103,11 @@ function hasRole(wiring: WiringRow, { person, mayUse }: AdmitFacts): boolean {
   return person !== null && mayUse(wiring.group_name);
 }
 
+/** What one wiring makes of a message. */
+export function judgeWiring(wiring: WiringRow, facts: AdmitFacts): { heard: boolean; engages: boolean } {
+  return { heard: maySpeak(wiring, facts), engages: engages(wiring, facts) };
+}
+
 /** Whether the sender is one that the wiring listens to. */
 function maySpeak(wiring: WiringRow, facts: AdmitFacts): boolean {
   switch (wiring.senders) {
