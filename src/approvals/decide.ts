@@ -143,6 +143,7 @@ function whatChanged(
   action: Action,
   chosen: string,
 ): string | null {
+  if (hashOf(bytesOfAction(action)) !== question.object_hash) return 'it is not what was asked';
   switch (action.kind) {
     case 'sender': {
       const said = saidOf(db, question);
@@ -152,7 +153,6 @@ function whatChanged(
         : 'who answers in that chat, or who the sender is, has changed meanwhile';
     }
     case 'chat':
-      if (hashOf(bytesOfAction(action)) !== question.object_hash) return 'it is not what was asked';
       if (!services.groups().includes(chosen)) return `there is no group ${chosen} any more`;
       return wiringsOf(db, action.chat).length === 0 ? null : 'a group answers in that chat already';
     default:
