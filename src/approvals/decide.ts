@@ -1,6 +1,5 @@
 import { hashOf } from '../authority/authority.ts';
-import type { ErrorCode } from '../base/errors.ts';
-import { unreachable } from '../base/errors.ts';
+import { assert, type ErrorCode, unreachable } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
 import { chatById, type KnownChat, wire, wiringsOf } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
@@ -64,7 +63,7 @@ export function decideQuestion(
     return refuse(db, services, decision, shown, 'conflict', `Nothing was done about ${shown}: ${changed}.`);
   }
   const done = perform(db, services, action, chosen);
-  endQuestion(db, services.clock, question, { state: 'done', person, reason: done });
+  assert(endQuestion(db, services.clock, question, { state: 'done', person, reason: done }), 'a question ends once');
   const admitted = release(db, services, question);
   const chats = [
     ...(admitted.notices ? [action.chat] : []),

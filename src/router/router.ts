@@ -113,18 +113,19 @@ export class Router {
     if (identity !== undefined && chat.direct === 1 && identity.dm_chat !== chat.id)
       setDmChat(db, channel, handle, chat.id);
     const person = identity?.person_id ?? null;
-    const { dedupe_key, thread, addressed, platform_id, sent_ms } = incoming;
+    const { thread, addressed } = incoming;
     const message = insertMessage(db, {
-      ...{
-        dedupe_key,
-        chat_id: chat.id,
-        thread,
-        person_id: person,
-        sender: name,
-        handle,
-        addressed: addressed ? 1 : 0,
-      },
-      ...{ platform_id, text: keptText(incoming.text), sent_ms, received_ms: now },
+      dedupe_key: incoming.dedupe_key,
+      chat_id: chat.id,
+      thread,
+      person_id: person,
+      sender: name,
+      handle,
+      addressed: addressed ? 1 : 0,
+      platform_id: incoming.platform_id,
+      text: keptText(incoming.text),
+      sent_ms: incoming.sent_ms,
+      received_ms: now,
     })!;
     insertFiles(db, message, files);
     const hop = {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { systemClock } from '../../src/base/clock.ts';
 import {
   ASK_MS,
   ASKS_PENDING_MAX,
@@ -13,7 +14,7 @@ import { ensureChat, setPolicy, wire } from '../../src/ledger/chats.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
 import { insertPairing } from '../../src/ledger/pairings.ts';
 import { addRole, administers, personOf, removeRole } from '../../src/ledger/people.ts';
-import { countQuestions } from '../../src/ledger/questions.ts';
+import { countQuestions, endQuestion, pendingQuestions } from '../../src/ledger/questions.ts';
 import { type DeskWorld, deskWorld } from '../fakes/desk_kit.ts';
 
 /** What people send who mean no good, or do everything at once; each test is named after it. */
@@ -354,4 +355,23 @@ test('nobody who may decide can be written to: the operator’s own chat is wher
   });
   await world.say('team', 'mallory', 'hello');
   assert.match(world.card('main').text, /^h1: somebody without a role waits for assistant/);
+});
+
+test('a question ends once, whoever ends it', async (context) => {
+  const { ledger, say, events, people } = await deskWorld(context);
+  await say('team', 'mallory', 'hello');
+  const [question] = pendingQuestions(ledger.db);
+  const end = { state: 'denied' as const, person: people.olga, reason: '' };
+  const ends = await ledger.write('end', (db) => [1, 2].map(() => endQuestion(db, systemClock, question!, end)));
+  assert.deepEqual(ends, [true, false]);
+  assert.equal(events('approval.decided').length, 1);
+});
+
+test('a message that was given up while it waited is not answered by an approval', async (context) => {
+  const world = await deskWorld(context);
+  await world.say('team', 'mallory', 'hello');
+  await world.ledger.write('cancel', (db) => db.run("UPDATE inbound SET state = 'cancelled' WHERE state = 'held'"));
+  await world.press('dm-alma', 'alma', world.card('dm-alma').tokens['Approve']!);
+  assert.deepEqual(world.stateOf('hello'), ['cancelled: h1']);
+  assert.equal(await world.say('team', 'mallory', 'and now'), 'queued');
 });
