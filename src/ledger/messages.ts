@@ -98,7 +98,7 @@ export function releaseHeld(db: Db, messageId: number, reason: string): boolean 
 }
 
 /**
- * How a message has ended: every session is through with it and what its turns sent has reached its own end. Undefined
+ * How a message has ended: every session is through with it, and what its turns sent and what answers it has reached its own end. Undefined
  * while something is still to come.
  */
 export function outcomeOf(db: Db, messageId: number): { states: InboundState[]; reason: string } | undefined {
@@ -109,7 +109,12 @@ export function outcomeOf(db: Db, messageId: number): { states: InboundState[]; 
       WHERE i.message_id = ? AND o.state IN ('queued', 'sending', 'retry') LIMIT 1`,
     messageId,
   );
-  if (leaving !== undefined) return undefined;
+  const told = db.get(
+    `SELECT 1 AS yes FROM outbound INDEXED BY outbound_open WHERE state IN ('queued', 'sending', 'retry')
+        AND chat_id = (SELECT chat_id FROM messages WHERE id = ?) AND reply_to = ? LIMIT 1`,
+    ...[messageId, messageId],
+  );
+  if (leaving !== undefined || told !== undefined) return undefined;
   return { states: rows.map((row) => row.state), reason: rows.find((row) => row.reason !== '')?.reason ?? '' };
 }
 

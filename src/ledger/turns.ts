@@ -25,6 +25,8 @@ export interface TurnMessage {
   /** Where it was said, and so where its answer goes. */
   chat_id: number;
   thread: string;
+  /** What its chat is called, where the session has several; else null. */
+  place: string | null;
   sender: string;
   text: string;
   sent_ms: number;
@@ -48,7 +50,8 @@ interface QueuedRow extends TurnMessage {
   file_bytes: number;
 }
 
-const COLUMNS = `i.id AS inbound_id, m.id AS message_id, m.chat_id, m.thread, m.sender, m.text, m.sent_ms, i.deaths, i.alone,
+const COLUMNS = `i.id AS inbound_id, m.id AS message_id, m.chat_id, m.thread,
+  (SELECT c.title FROM sessions s JOIN chats c ON c.id = m.chat_id WHERE s.id = i.session_id AND s.shared = 1) AS place, m.sender, m.text, m.sent_ms, i.deaths, i.alone,
   (SELECT coalesce(sum(f.bytes), 0) FROM files f WHERE f.message_id = m.id) AS file_bytes`;
 const OF_TURN = `SELECT ${COLUMNS} FROM inbound i JOIN messages m ON m.id = i.message_id`;
 

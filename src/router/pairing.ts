@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { showId } from '../base/ids.ts';
 import { PAIRING_TRIES_ALL_MAX, PAIRING_TRIES_MAX } from '../base/limits/talk.ts';
-import { wire, wiringsOf } from '../ledger/chats.ts';
+import { chatById, nameOfChat, wire, wiringsOf } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import { type PairingRow, pairingOf, usePairing } from '../ledger/pairings.ts';
@@ -61,12 +61,19 @@ function accepted(db: Db, clock: Clock, row: PairingRow, given: PairingTry): Pai
   if (known === undefined) link(db, channel, handle, person);
   if (row.role !== null) addRole(db, person, row.role, row.group_name);
   setDmChat(db, channel, handle, chat);
-  if (wiringsOf(db, chat).length === 0 && mayUse(db, person, row.wire_group)) wire(db, chat, row.wire_group, 'always');
+  if (wiringsOf(db, chat).length === 0 && mayUse(db, person, row.wire_group)) wireHere(db, clock, row.wire_group, chat);
   const role = row.role === null ? '' : `, ${row.role}${row.group_name === '' ? '' : ` of ${row.group_name}`}`;
   const change = `paired with ${channel}:${handle}${role}`;
   recordEvent(db, clock, 'person.changed', { message }, { person: showId('p', person), change, by: 'pairing code' });
   const reason = `paired as ${showId('p', person)}`;
   return { ok: true, reason, tell: `You are paired as ${nameOfPerson(db, person)}${role}. Say hello.` };
+}
+
+/** The chat that the code came from is answered at once. */
+function wireHere(db: Db, clock: Clock, group: string, chatId: number): void {
+  wire(db, chatId, group, 'always');
+  const chat = nameOfChat(chatById(db, chatId)!);
+  recordEvent(db, clock, 'wiring.changed', {}, { chat, group, change: 'engage always', by: 'pairing code' });
 }
 
 function failed(db: Db, clock: Clock, { message }: PairingTry, rule: string, tell: string | null): Paired {

@@ -162,7 +162,7 @@ export class Router {
       case 'decide': {
         if (said.person === null || said.by !== 'person') return null;
         const by = { person: said.person, message: said.message, chat: said.chat.id };
-        return this.#decided(db, said, this.#decider.decideByCode(db, words.code, words.choice, by));
+        return this.#decided(db, said, this.#decider.decideByCode(db, words.code, words.choice, by), said.message);
       }
       case 'quiet': {
         if (said.person === null || unstick(db, this.#services.clock.now(), said.chat.id, said.thread) === 0)
@@ -183,26 +183,28 @@ export class Router {
     return this.#end(db, said, 'ignored', paired.rule, paired.tell);
   }
 
-  #decided(db: Db, said: Said, decided: Decided): Routed {
+  #decided(db: Db, said: Said, decided: Decided, replyTo: number | null): Routed {
     const { sessions, chats, asked } = decided;
-    const end = this.#end(
-      db,
-      said,
-      'answered',
-      decided.ok ? 'a decision' : 'a decision that was refused',
-      decided.text,
-    );
+    const reason = decided.ok ? 'a decision' : 'a decision that was refused';
+    const end = this.#end(db, said, 'answered', reason, decided.text, replyTo);
     return { ...end, sessions, chats, asked };
   }
 
   /** One row without session, and a sentence for the chat. */
-  #end(db: Db, said: Said, state: 'answered' | 'ignored', reason: string, tell: string | null): Routed {
+  #end(
+    db: Db,
+    said: Said,
+    state: 'answered' | 'ignored',
+    reason: string,
+    tell: string | null,
+    replyTo: number | null = said.message,
+  ): Routed {
     const { message, chat, thread } = said;
     const { clock } = this.#services;
     insertInbound(db, clock.now(), message, null, state, reason);
     if (state === 'ignored') recordEvent(db, clock, 'message.ignored', { message }, { rule: reason });
     else recordEvent(db, clock, 'message.answered', { message }, { reason });
-    if (tell !== null) insertNotice(db, clock.now(), chat.id, thread, message, tell);
+    if (tell !== null) insertNotice(db, clock.now(), chat.id, thread, replyTo, tell);
     const ignored = state === 'ignored' ? reason : null;
     return { ...{ message, ignored, chat: chat.id, notices: tell !== null }, ...NOTHING };
   }
@@ -211,13 +213,15 @@ export class Router {
     const known = messageByKey(db, press.dedupe_key);
     if (known !== undefined)
       return { ...this.#repeated(db, known, press.dedupe_key), answer: 'That was heard already.' };
-    const text = '[a button]';
-    const incoming = { ...press, addressed: true, text, files: [] };
+    const incoming = { ...press, addressed: true, text: '[a button]', files: [] };
     const said = this.#taken(db, channel, incoming, [], received_us);
-    const by = { person: said.person, message: said.message, chat: said.chat.id };
-    const decided = this.#decider.decideByToken(db, press.token, by);
-    if (said.person !== null) return { ...this.#decided(db, said, decided), answer: decided.text };
-    return { ...this.#end(db, said, 'ignored', 'a button pressed by an unknown sender', null), answer: decided.text };
+    const person = said.by === 'person' ? said.person : null;
+    const decided = this.#decider.decideByToken(db, press.token, { person, message: said.message, chat: said.chat.id });
+    const answer = decided.text;
+    // A press is no message of the platform's: nothing can be a reply to it.
+    if (person !== null) return { ...this.#decided(db, said, decided, null), answer };
+    const ended = this.#end(db, said, 'ignored', 'a button pressed by an unknown sender', null);
+    return { ...ended, chats: decided.chats, answer };
   }
 
   #repeated(db: Db, message: number, dedupe_key: string): Routed {

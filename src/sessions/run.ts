@@ -137,7 +137,10 @@ export function turnFrame(run: Run, inbox: PlaceFiles): HostFrame {
 export function frameMessage(message: TurnMessage, inbox: PlaceFiles): FrameMessage {
   return {
     id: message.inbound_id,
-    from: cutBytes(message.sender, FRAME_NAME_BYTES_MAX),
+    from: cutBytes(
+      message.place === null ? message.sender : `${message.sender} in ${message.place}`,
+      FRAME_NAME_BYTES_MAX,
+    ),
     text: message.text,
     sent_ms: message.sent_ms,
     files: inbox(message.message_id),

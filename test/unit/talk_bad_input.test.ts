@@ -12,6 +12,7 @@ import {
 } from '../../src/base/limits/talk.ts';
 import { ensureChat, setPolicy, wire } from '../../src/ledger/chats.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
+import { outcomeOf } from '../../src/ledger/messages.ts';
 import { insertPairing } from '../../src/ledger/pairings.ts';
 import { addRole, administers, personOf, removeRole } from '../../src/ledger/people.ts';
 import { countQuestions, endQuestion, pendingQuestions } from '../../src/ledger/questions.ts';
@@ -355,6 +356,26 @@ test('nobody who may decide can be written to: the operator’s own chat is wher
   });
   await world.say('team', 'mallory', 'hello');
   assert.match(world.card('main').text, /^h1: somebody without a role waits for assistant/);
+});
+
+test('a press by a program, though under an owner’s name, decides nothing', async (context) => {
+  const world = await deskWorld(context);
+  await world.say('team', 'mallory', 'hello');
+  const sender = { handle: 'alma', name: 'alma', kind: 'bot' as const };
+  const press = { dedupe_key: 'bot:1', chat: { platform_id: 'dm-alma', title: '', direct: true }, thread: '', sender };
+  const token = world.card('dm-alma').tokens['Approve']!;
+  const { answer } = await world.intake.sinkOf('platform').pressed({ ...press, token, platform_id: '1', sent_ms: 0 });
+  assert.equal(answer, 'Only an admin or an owner decides about h1.');
+  assert.deepEqual(world.stateOf('hello'), ['held: h1']);
+});
+
+test('what answers a message for the host is part of its outcome', async (context) => {
+  const world = await deskWorld(context);
+  await world.say('dm-olga', 'olga', 'approve ffff');
+  const id = world.ledger.db.get<{ id: number }>('SELECT max(id) AS id FROM messages')!.id;
+  assert.equal(outcomeOf(world.ledger.db, id), undefined);
+  await world.ledger.write('sent', (db) => db.run("UPDATE outbound SET state = 'sent', receipt = 'x'"));
+  assert.deepEqual(outcomeOf(world.ledger.db, id)?.states, ['answered']);
 });
 
 test('a question ends once, whoever ends it', async (context) => {

@@ -107,6 +107,7 @@ test('a turn of a shared session has messages of one chat and thread, and its an
   ] as const) {
     const turn = open(all);
     assert.deepEqual(texts(turn), expected);
+    assert.equal(turn.messages[0]!.place, chat === one ? 'one' : 'two', 'the agent is told where it was said');
     const [reply] = close(all, turn);
     const row = all.db.get<object>('SELECT chat_id, thread FROM outbound WHERE id = ?', reply!);
     assert.deepEqual({ ...row }, { chat_id: chat, thread });
