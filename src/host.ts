@@ -1,6 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Approvals } from './approvals/approvals.ts';
+import { Desk } from './approvals/desk.ts';
 import { systemClock } from './base/clock.ts';
 import { readInstall } from './base/config.ts';
 import { describeError, exitCodeOf, messageOf, OperatingError } from './base/errors.ts';
@@ -18,22 +19,23 @@ import { Alerts } from './evidence/alerts.ts';
 import { statusOf } from './evidence/status.ts';
 import { clearAllAlerts } from './ledger/alerts.ts';
 import { endLeftOver } from './ledger/approvals.ts';
-import { imagesOfUse } from './ledger/authorities.ts';
+import { authorityInForce, imagesOfUse } from './ledger/authorities.ts';
 import { chatById } from './ledger/chats.ts';
 import { recordEvent } from './ledger/events.ts';
 import { Ledger } from './ledger/ledger.ts';
 import type { OutboundRow } from './ledger/outbound.ts';
-import type { SessionRow } from './ledger/sessions.ts';
 import { ChatCommands } from './operations/chat_commands.ts';
 import { boundaryCodeHash } from './operations/code_hash.ts';
 import { prepareInstall } from './operations/first_run.ts';
 import { Groups, groupNames } from './operations/groups.ts';
 import { imageOf, pruneImages } from './operations/images.ts';
 import { accountName, Operator, prepareLedger } from './operations/operator.ts';
+import { People } from './operations/people.ts';
 import { Proofs } from './operations/proofs.ts';
 import { makeRuntimes } from './operations/runtimes.ts';
 import { Sweep } from './operations/sweep.ts';
 import { codeCacheOf, warmUp } from './operations/warm_up.ts';
+import { Wirings } from './operations/wirings.ts';
 import { Intake } from './router/intake.ts';
 import { Router } from './router/router.ts';
 import type { Runtime } from './runtimes/runtime.ts';
@@ -83,15 +85,14 @@ export async function startHost(options: HostOptions): Promise<Host> {
 }
 
 type Base = Awaited<ReturnType<typeof openBase>>;
-type Flow = ReturnType<typeof makeFlow>;
-type Entrance = ReturnType<typeof makeEntrance>;
-type Parts = Base & Flow & Entrance & ReturnType<typeof makeControl>;
+type Flow = ReturnType<typeof makeFlow> & ReturnType<typeof makeIntake>;
+type Parts = Base & Flow & ReturnType<typeof makeControl>;
 
 async function makeParts(options: HostOptions, paths: Paths): Promise<Parts> {
   const base = await openBase(options, paths);
-  const flow = makeFlow(base);
-  const entrance = makeEntrance(base, flow);
-  return { ...base, ...flow, ...entrance, ...makeControl(base, flow, entrance) };
+  const parts = makeFlow(base);
+  const flow = { ...parts, ...makeIntake(base, parts) };
+  return { ...base, ...flow, ...makeControl(base, flow) };
 }
 
 /** What everything else stands on: configuration, log, ledger, and the lists of what exists. */
@@ -199,18 +200,21 @@ function makeFlow(base: Base) {
     prove: (plan) => proofs.require(plan),
     tools: { log, ledger, clock, capabilities, deliver },
     claim: (db, chat) => delivery.claim(db, chat),
-    textMax: (session: SessionRow) =>
-      capabilities(chatById(ledger.db, session.chat_id)?.channel ?? local.name).text_max,
+    textMax: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name).text_max,
   });
-  const sweep = new Sweep([sessions, delivery], log);
-  return { alert, warm, delivery, egress, approvals, groups, workspaces, planner, proofs, sessions, deliver, sweep };
+  return { alert, trouble, warm, delivery, deliver, egress, approvals, groups, workspaces, planner, proofs, sessions };
 }
 
-/** Where messages come in: what a driver is given, what a command does. */
-function makeEntrance({ paths, clock, ledger }: Base, { sessions, egress, planner, deliver }: Flow) {
-  const effects = {
+/** What comes in: who may talk, to whom, who is asked about those that may not, and what a command does. */
+function makeIntake(base: Base, flow: ReturnType<typeof makeFlow>) {
+  const { paths, clock, log, ledger, channels, operatorChat } = base;
+  const { egress, sessions, planner, delivery, deliver, groups, trouble } = flow;
+  const wake = (session: number): void => sessions.wake(session);
+  const admission = {
+    clock,
     spoken: (group: string) => egress.spoken(group, clock.now()),
     nudge: (session: number) => sessions.nudge(session),
+    groups: () => groups.names().filter((name) => authorityInForce(ledger.db, name) !== undefined),
   };
   const commands = new ChatCommands({
     ...{ ledger, clock, deliver },
@@ -222,23 +226,32 @@ function makeEntrance({ paths, clock, ledger }: Base, { sessions, egress, planne
     stop: sessions.stop.bind(sessions),
     rest: sessions.rest.bind(sessions),
   });
-  const router = new Router(ledger, clock, paths.blobs, effects, commands);
-  return { intake: new Intake(ledger, router, { wake: (session) => sessions.wake(session), deliver }) };
+  const desk = new Desk({ ledger, log, channels, services: admission, operatorChat, wake, deliver, trouble });
+  const router = new Router(ledger, clock, paths.blobs, admission, desk, commands);
+  const intake = new Intake(ledger, router, { wake, deliver, asked: (question) => desk.asked(question) });
+  const sweep = new Sweep([sessions, delivery], log);
+  return { admission, desk, intake, sweep };
 }
 
 /** What the operator's clients can ask. */
-function makeControl(base: Base, flow: Flow, { intake }: Entrance) {
+function makeControl(base: Base, flow: Flow) {
   const { paths, clock, started, install, log, ledger, local, channels, runtime } = base;
-  const { groups, planner, proofs, sessions, egress, approvals, workspaces, sweep } = flow;
+  const { groups, planner, proofs, sessions, egress, approvals, admission, desk, workspaces, intake, sweep } = flow;
   const operator = new Operator(ledger, clock, install.default_group, intake.sinkOf(local.name));
+  const known = { ledger, clock, channels, groups: () => groups.names(), defaultGroup: install.default_group };
+  const people = new People({ ...known, by: accountName(), operator: () => operator.person });
+  const wirings = new Wirings({ ...known, by: accountName(), admission });
   const stopAsked = Promise.withResolvers<void>();
   const services = {
     ledger,
     local,
     groups,
     approvals,
-    decide: (id: string, allow: boolean, reason: string) =>
-      approvals.decide(id, { person: operator.person, allow, reason }),
+    ...{ questions: desk, people, wirings },
+    decide: (id: string, choice: string, reason: string) =>
+      desk.show(id) === undefined
+        ? approvals.decide(id, { person: operator.person, allow: choice !== 'deny', reason })
+        : desk.decide(id, operator.person, choice, reason),
     inspect: proofs.inspect.bind(proofs),
     operator: accountName(),
     egress,
@@ -287,6 +300,7 @@ async function startParts(parts: Parts): Promise<void> {
     )
     .catch(() => {});
   log.info('host.ready', { ms: Math.round(clock.monotonic() - parts.started), home: paths.home });
+  parts.desk.start();
   parts.proofs.start();
   parts.warm();
   dropStartGarbage();
@@ -314,6 +328,7 @@ async function stopParts(parts: Parts, reason: string): Promise<void> {
   log.info('host.stopping', { reason });
   parts.sweep.stop();
   parts.proofs.stop();
+  parts.desk.stop();
   for (const channel of channels.values()) if (channel !== local) await channel.stop();
   await parts.sessions.drain();
   await parts.workspaces.close();

@@ -17,10 +17,12 @@ export interface IncomingFile {
 export interface IncomingMessage {
   /** The platform's own identity of this event; the same event has the same key for ever. */
   dedupe_key: string;
-  chat: { platform_id: string; title: string };
+  /** `direct`: one person and us. Absent: others may read along. */
+  chat: { platform_id: string; title: string; direct?: boolean };
   /** '' where the chat has no threads. */
   thread: string;
-  sender: { handle: string; name: string };
+  /** `self`: this account of ours wrote it, `bot`: another program did. Neither is ever answered. Absent: a person. */
+  sender: { handle: string; name: string; kind?: 'person' | 'bot' | 'self' };
   /** Whether the agent is addressed: a direct chat, a mention, a reply to it. */
   addressed: boolean;
   platform_id: string;
@@ -42,8 +44,27 @@ export interface Accepted {
   ignored: string | null;
 }
 
+/** A person has pressed a button under a message of ours. The fields are as those of a message. */
+export interface ButtonPress {
+  dedupe_key: string;
+  chat: IncomingMessage['chat'];
+  thread: string;
+  sender: IncomingMessage['sender'];
+  /** As the platform sent it: it may be forged. */
+  token: string;
+  platform_id: string;
+  sent_ms: number;
+}
+
+export interface Pressed {
+  /** One sentence, for who pressed alone, where the platform can show it so. To people we know it is written in the chat too. */
+  answer: string;
+}
+
 export interface Sink {
   accept(message: IncomingMessage): Promise<Accepted>;
+  /** As `accept`: it resolves when what came of it is on disk. */
+  pressed(press: ButtonPress): Promise<Pressed>;
   /** A chat can be reached again: what waits for it is delivered now. */
   reachable(chatPlatformId: string): void;
   /** The driver's place in the platform's history; saved with the ledger's next commit of it. */
@@ -68,6 +89,14 @@ export interface SendOperation {
   file: OutgoingFile | null;
   /** Idempotency key: the same key is the same send. */
   key: string;
+  /** Only where `capabilities.buttons`; the text says how to do without them. */
+  buttons?: Button[];
+}
+
+/** `token`: at most 20 characters of A–Z, a–z, 0–9, - and _. */
+export interface Button {
+  token: string;
+  label: string;
 }
 
 /** `ambiguous`: it may have been sent. It is never blindly repeated. */
@@ -100,6 +129,8 @@ export interface ChannelCapabilities {
   text_max: number;
   /** Bytes of one outgoing file; 0: this channel takes none. */
   file_bytes_max: number;
+  /** Messages can have buttons, whose presses come back through `sink.pressed`. Absent: they cannot. */
+  buttons?: boolean;
 }
 
 export interface Channel {
@@ -110,5 +141,9 @@ export interface Channel {
   send(operation: SendOperation): Promise<SendResult>;
   /** Absent: the platform cannot tell; the send becomes `uncertain`. */
   reconcile?(operation: SendOperation): Promise<Reconciled>;
+  /** The chat in which this person alone reads, opened if need be; null when they cannot be written to. May reject. */
+  openDm?(handle: string): Promise<{ platform_id: string; title: string } | null>;
+  /** An address that opens our direct chat and sends `pair <code>` there, or `/start <code>`. */
+  deepLink?(code: string): string;
   health(): ChannelHealth;
 }

@@ -1,29 +1,34 @@
 import type { ApprovalShown } from '../approvals/approvals.ts';
+import type { QuestionShown } from '../approvals/desk.ts';
 import { OperatingError } from '../base/errors.ts';
 import { APPROVAL_PREVIEW_BYTES_MAX } from '../base/limits/gateway.ts';
 import type { Paths } from '../base/paths.ts';
 import { ControlClient } from './control_client.ts';
 import { bold, type Io, printable, red } from './io.ts';
+import { split } from './words.ts';
 
 /**
- * `glass approval list|show|approve|deny`: requests that wait for a person. Exit code 4 for an unknown one, 5 for one that does
- * not wait any more or was approved and not sent all the same.
+ * `glass approval list|show|approve|deny`: requests of agents, people and chats that wait for a person. Exit code 4 for an unknown
+ * one, 5 for one that does not wait any more, or was approved and could not be done all the same.
  */
-const USAGE = 'usage: glass approval list | show <id> | approve <id> | deny <id> [--reason <text>]';
+const USAGE = 'usage: glass approval list | show <id> | approve <id> [--group <g>] | deny <id> [--reason <text>]';
+
+/** What waits, of either sort. */
+type Shown = ApprovalShown | QuestionShown;
 
 export async function approval(args: string[], paths: Paths, io: Io): Promise<number> {
-  const { verb, id, reason } = readArguments(args);
+  const { verb, id, group, reason } = readArguments(args);
   const client = new ControlClient(paths.controlSocket);
   try {
     switch (verb) {
       case 'list':
-        return list(await client.call<{ approvals: ApprovalShown[] }>('approvals'), io);
+        return list(await client.call<Listed>('approvals'), io);
       case 'show':
-        return show(await client.call<ApprovalShown>('approval_show', { approval: id }), io);
+        return show(await client.call<Shown>('approval_show', { approval: id }), io);
       case 'approve':
       case 'deny': {
-        const decision = { approval: id, allow: verb === 'approve', reason };
-        return decided(await client.call<ApprovalShown>('approval_decide', decision), io);
+        const decision = { approval: id, allow: verb === 'approve', group, reason };
+        return decided(await client.call<Shown>('approval_decide', decision), io);
       }
       default:
         throw new OperatingError('usage', USAGE);
@@ -33,21 +38,54 @@ export async function approval(args: string[], paths: Paths, io: Io): Promise<nu
   }
 }
 
-function readArguments(args: string[]): { verb: string | undefined; id: string | undefined; reason: string } {
-  const at = args.indexOf('--reason');
-  const reason = at === -1 ? '' : args[at + 1];
-  const [verb, id, ...more] = args.filter((_, i) => at === -1 || (i !== at && i !== at + 1));
+function readArguments(args: string[]): {
+  verb: string | undefined;
+  id: string | undefined;
+  group: string | null;
+  reason: string;
+} {
+  const { words, values } = split(args, ['reason', 'group'], [], USAGE);
+  const [verb, id, ...more] = words;
+  const { reason, group } = values;
   const bare = verb === 'list' ? id === undefined : id !== undefined;
-  if (!bare || more.length > 0 || reason === undefined || (at !== -1 && verb !== 'deny'))
-    throw new OperatingError('usage', USAGE);
-  return { verb, id, reason };
+  const fits = (reason === undefined || verb === 'deny') && (group === undefined || verb === 'approve');
+  if (!bare || more.length > 0 || !fits) throw new OperatingError('usage', USAGE);
+  return { verb, id, group: group ?? null, reason: reason ?? '' };
 }
 
-function list({ approvals }: { approvals: ApprovalShown[] }, io: Io): number {
-  if (io.json) io.out(JSON.stringify({ approvals }));
-  else if (approvals.length === 0) io.out('nothing waits for approval, and nothing ever did');
-  else for (const one of approvals) io.out(line(one, io));
+interface Listed {
+  approvals: ApprovalShown[];
+  questions: QuestionShown[];
+}
+
+function list(listed: Listed, io: Io): number {
+  const { approvals, questions } = listed;
+  if (io.json) io.out(JSON.stringify(listed));
+  else if (approvals.length + questions.length === 0) io.out('nothing waits for approval, and nothing ever did');
+  else {
+    for (const one of questions) io.out(questionLine(one, io));
+    for (const one of approvals) io.out(line(one, io));
+  }
   return 0;
+}
+
+function questionLine(one: QuestionShown, io: Io): string {
+  const { id, state, summary, message, choices } = one;
+  const word = state === 'pending' ? red(io, state.padEnd(8)) : QUESTION_WORDS[state].padEnd(8);
+  const choose = one.kind === 'chat' && state === 'pending' ? `: --group ${choices.join('|')}` : '';
+  return `${id.padEnd(5)} ${word} ${printable(summary)} (${message})${choose}`;
+}
+
+const QUESTION_WORDS: Record<QuestionShown['state'], string> = {
+  ...{ pending: 'pending', denied: 'denied', expired: 'not done', done: 'done' },
+};
+
+function questionCard(one: QuestionShown, io: Io): string {
+  const by = one.decided_by === null ? '' : ` by ${printable(one.decided_by)}`;
+  const why = one.reason === '' ? '' : `: ${printable(one.reason)}`;
+  const until =
+    one.state === 'pending' ? `  until ${when(one.expires_ms)}; in a chat: approve, deny or choose ${one.code}` : '';
+  return [`${questionLine(one, io)}${by}${why}`, ...(until === '' ? [] : [until])].join('\n');
 }
 
 function line(one: ApprovalShown, io: Io): string {
@@ -64,8 +102,8 @@ const WORDS: Record<ApprovalShown['state'], string> = {
   done: 'sent',
 };
 
-function show(one: ApprovalShown, io: Io): number {
-  io.out(io.json ? JSON.stringify(one) : cardOf(one, io));
+function show(one: Shown, io: Io): number {
+  io.out(io.json ? JSON.stringify(one) : 'kind' in one ? questionCard(one, io) : cardOf(one, io));
   return 0;
 }
 
@@ -110,8 +148,9 @@ const COLUMNS_MIN = 20;
 /** From here on a character may take two columns. */
 const WIDE_FROM = 0x1100;
 
-function decided(one: ApprovalShown, io: Io): number {
+function decided(one: Shown, io: Io): number {
   if (io.json) io.out(JSON.stringify(one));
+  else if ('kind' in one) io.out(questionCard(one, io));
   else io.out(`${one.id}: ${one.method} ${printable(`${one.host}${one.path}`)}: ${stateOf(one)}`);
   return 0;
 }

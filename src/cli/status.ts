@@ -55,6 +55,7 @@ function renderStatus(status: Status, io: Io): string {
       'in',
       sum(conservation.inbound, `${conservation.messages} ${conservation.messages === 1 ? 'message' : 'messages'}`),
     ],
+    ...status.ignored.map(({ rule, count }): [string, string] => ['ignored', `${count} in a day: ${printable(rule)}`]),
     ['out', sum(conservation.outbound, null)],
     ['laws', laws(status, io)],
     [

@@ -5,7 +5,8 @@ import { messageOf } from '../base/errors.ts';
 import { type Faults, guarded } from '../base/faults.ts';
 import { showId } from '../base/ids.ts';
 import { DURATION_MAX_MS, SEND_MS } from '../base/limits/messages.ts';
-import type { Channel, OutgoingFile, Reconciled, SendOperation, SendResult } from '../channels/channel.ts';
+import { visible } from '../base/text.ts';
+import type { Button, Channel, OutgoingFile, Reconciled, SendOperation, SendResult } from '../channels/channel.ts';
 import { type ChatRow, chatById } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
@@ -182,7 +183,7 @@ export class Delivery {
 
   /** The owner hears of what did not arrive: the chat itself cannot be trusted to tell. */
   #tell(row: OutboundRow, chat: ChatRow, result: Refusal): void {
-    const to = chat.title || chat.platform_id;
+    const to = visible(chat.title || chat.platform_id);
     if (result.class === 'ambiguous') {
       this.#hooks.alert(
         'delivery.uncertain',
@@ -218,6 +219,8 @@ export class Delivery {
   }
 
   #operation(row: OutboundRow, chat: ChatRow): SendOperation {
+    const canPress = this.#channels.get(chat.channel)?.capabilities.buttons === true;
+    const buttons = row.buttons !== null && canPress ? { buttons: JSON.parse(row.buttons) as Button[] } : {};
     const replyTo = row.reply_to === null ? null : (messageById(this.#ledger.db, row.reply_to)?.platform_id ?? null);
     return {
       chat: chat.platform_id,
@@ -227,6 +230,7 @@ export class Delivery {
       reply_to: replyTo,
       file: this.#file(row),
       key: row.key,
+      ...buttons,
     };
   }
 }

@@ -33,9 +33,11 @@ export interface Status {
     authority: string;
   }[];
   conservation: Conservation;
+  /** By rule, what was ignored in the last day; the most frequent first. */
+  ignored: { rule: string; count: number }[];
   /** Since midnight, by group. */
   usage: UsageRow[];
-  /** Requests that wait for a decision. */
+  /** Requests, people and chats that wait for a decision. */
   approvals: number;
   alerts: { id: string; kind: string; subject: string; text: string; count: number; since_ms: number }[];
 }
@@ -83,6 +85,16 @@ export interface StatusSources {
   usage(since_ms: number): Promise<UsageRow[]>;
 }
 
+const DAY_MS = 24 * 3_600_000;
+
+function ignoredSince(db: Db, from_ms: number): Status['ignored'] {
+  return db.all(
+    `SELECT reason AS rule, count(*) AS count FROM inbound WHERE state = 'ignored' AND updated_ms > ?
+      GROUP BY reason ORDER BY count DESC LIMIT 10`,
+    from_ms,
+  );
+}
+
 export async function statusOf(sources: StatusSources): Promise<Status> {
   const { clock, runtime } = sources;
   const midnight = new Date(clock.now()).setHours(0, 0, 0, 0);
@@ -103,6 +115,7 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
     sessions: sources.sessions(),
     usage: await sources.usage(midnight),
     conservation: conservation(sources.db, clock.now()),
+    ignored: ignoredSince(sources.db, clock.now() - DAY_MS),
     approvals: countPending(sources.db),
     alerts: openAlerts(sources.db).map((row) => ({
       id: showId('a', row.id),

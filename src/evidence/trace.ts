@@ -1,5 +1,6 @@
 import { OperatingError } from '../base/errors.ts';
 import { parseId, showId } from '../base/ids.ts';
+import { visible } from '../base/text.ts';
 import type { Db } from '../ledger/db.ts';
 import type { EventRow } from '../ledger/events.ts';
 import { type InboundRow, inboundOf, latestMessageId, type MessageRow, messageById } from '../ledger/messages.ts';
@@ -55,7 +56,7 @@ export async function traceOf(db: Db, messageId: number, askAudit: AskAudit): Pr
   return {
     message: {
       id: showId('m', message.id),
-      from: message.sender,
+      from: visible(message.sender),
       text: message.text,
       chat: message.chat_id,
       received_ms: message.received_ms,

@@ -9,7 +9,7 @@ import { recordEvent } from './events.ts';
 import { nameOfPerson, ownsGroup } from './people.ts';
 
 /**
- * Requests that wait, or waited, for a person: pending → denied, or approved → done (it was sent). `expired`: nothing was
+ * Requests of agents (kind `egress`) that wait, or waited, for a person: pending → denied, or approved → done (it was sent). `expired`: nothing was
  * sent, and `reason` says why. Each transition happens once, with its hop; to be called inside one transaction.
  */
 export type ApprovalState = 'pending' | 'approved' | 'denied' | 'expired' | 'done';
@@ -32,7 +32,8 @@ export interface ApprovalRow {
 /** Kind of the alert that stands while one waits. */
 export const APPROVAL_ALERT = 'approval';
 
-const COLUMNS = 'id, hold, session_id, turn_id, object, state, reason, decided_by, created_ms, expires_ms, decided_ms';
+const EGRESS = `SELECT id, hold, session_id, turn_id, object, state, reason, decided_by, created_ms, expires_ms, decided_ms
+  FROM approvals WHERE kind = 'egress'`;
 
 export function insertApproval(db: Db, clock: Clock, event: HoldEvent): number {
   const session = parseId('s', event.session)!;
@@ -61,16 +62,17 @@ export function insertApproval(db: Db, clock: Clock, event: HoldEvent): number {
 
 /** By `h4`. Throws `OperatingError('not_found')`. */
 export function approvalOf(db: Db, shown: string): ApprovalRow {
-  const row = db.get<ApprovalRow>(`SELECT ${COLUMNS} FROM approvals WHERE id = ?`, parseId('h', shown) ?? 0);
+  const row = db.get<ApprovalRow>(`${EGRESS} AND id = ?`, parseId('h', shown) ?? 0);
   if (row !== undefined) return row;
   throw new OperatingError('not_found', `there is no held request "${shown}"`, './glass approval list shows them');
 }
 
 /** The newest, those that wait first. */
 export function recentApprovals(db: Db, limit: number): ApprovalRow[] {
-  return db.all(`SELECT ${COLUMNS} FROM approvals ORDER BY state <> 'pending', id DESC LIMIT ?`, limit);
+  return db.all(`${EGRESS} ORDER BY state <> 'pending', id DESC LIMIT ?`, limit);
 }
 
+/** Of every kind. */
 export function countPending(db: Db): number {
   return db.get<{ n: number }>("SELECT count(*) AS n FROM approvals WHERE state = 'pending'")!.n;
 }
@@ -126,7 +128,7 @@ export function endApproval(
 }
 
 export function endApprovalOfHold(db: Db, clock: Clock, hold: string, reason: string): void {
-  const row = db.get<ApprovalRow>(`SELECT ${COLUMNS} FROM approvals WHERE hold = ?`, hold);
+  const row = db.get<ApprovalRow>(`${EGRESS} AND hold = ?`, hold);
   if (row !== undefined) endApproval(db, clock, row, 'pending', reason);
 }
 
@@ -143,11 +145,11 @@ export function endLeftOver(db: Db, clock: Clock): void {
 }
 
 function openApprovals(db: Db): ApprovalRow[] {
-  return db.all(`SELECT ${COLUMNS} FROM approvals WHERE state IN ('pending', 'approved') ORDER BY id`);
+  return db.all(`${EGRESS} AND state IN ('pending', 'approved') ORDER BY id`);
 }
 
 function endOf(db: Db, id: number): string {
-  const row = db.get<ApprovalRow>(`SELECT ${COLUMNS} FROM approvals WHERE id = ?`, id)!;
+  const row = db.get<ApprovalRow>(`${EGRESS} AND id = ?`, id)!;
   if (row.state === 'expired') return row.reason;
   return `${nameOfPerson(db, row.decided_by!)} ${row.state === 'denied' ? 'denied' : 'approved'} it`;
 }

@@ -6,55 +6,98 @@ export interface ChatRow {
   channel: string;
   platform_id: string;
   title: string;
+  policy: ChatPolicy;
+  direct: number;
 }
+
+const COLUMNS = 'id, channel, platform_id, title, policy, direct';
+
+/** A chat as people name it. */
+export function nameOfChat(chat: { channel: string; platform_id: string }): string {
+  return `${chat.channel}:${chat.platform_id}`;
+}
+
+/** What becomes of a sender without a role: ignored, asked about, or answered. */
+export type ChatPolicy = 'strict' | 'ask' | 'public';
 
 export interface WiringRow {
   id: number;
   chat_id: number;
   group_name: string;
-  engage: 'always' | 'mention';
+  engage: 'always' | 'pattern' | 'mention' | 'mention-sticky';
+  /** Of engage `pattern`. */
+  pattern: string;
+  /** What becomes of messages that it does not engage for. */
+  context: 'drop' | 'accumulate';
+  /** Who of those that may use the group. */
+  senders: 'anyone' | 'admins' | 'listed';
+  /** JSON list of keys of people, of senders `listed`. */
+  listed: string;
+  /** One session for each. */
+  cut: 'thread' | 'chat' | 'group';
 }
 
-/** Finds or creates a chat; its title follows the platform's. */
-export function ensureChat(db: Db, now: number, channel: string, platformId: string, title: string): number {
-  const known = db.get<{ id: number; title: string }>(
-    'SELECT id, title FROM chats WHERE channel = ? AND platform_id = ?',
+/** A chat as the platform tells of it. Absent `direct`: several people may read along. */
+export interface SeenChat {
+  platform_id: string;
+  title: string;
+  direct?: boolean;
+}
+
+export interface KnownChat {
+  id: number;
+  policy: ChatPolicy;
+  direct: number;
+}
+
+/** Finds or creates a chat; what it is called and how many read it follow the platform. */
+export function takeChat(db: Db, now: number, channel: string, seen: SeenChat): KnownChat {
+  const known = db.get<KnownChat & { title: string }>(
+    'SELECT id, title, policy, direct FROM chats WHERE channel = ? AND platform_id = ?',
     channel,
-    platformId,
+    seen.platform_id,
   );
+  const direct = seen.direct === true ? 1 : 0;
   if (known === undefined) {
-    return db.insert(
-      'INSERT INTO chats (channel, platform_id, title, created_ms) VALUES (?, ?, ?, ?)',
-      channel,
-      platformId,
-      title,
-      now,
+    const id = db.insert(
+      'INSERT INTO chats (channel, platform_id, title, direct, created_ms) VALUES (?, ?, ?, ?, ?)',
+      ...[channel, seen.platform_id, seen.title, direct, now],
     );
+    return { id, policy: 'strict', direct };
   }
-  if (known.title !== title && title !== '') db.run('UPDATE chats SET title = ? WHERE id = ?', title, known.id);
-  return known.id;
+  const title = seen.title === '' ? known.title : seen.title;
+  if (known.title !== title || known.direct !== direct)
+    db.run('UPDATE chats SET title = ?, direct = ? WHERE id = ?', title, direct, known.id);
+  return { id: known.id, policy: known.policy, direct };
+}
+
+/** As `takeChat`, for a chat of which nothing but its name is known. */
+export function ensureChat(db: Db, now: number, channel: string, platformId: string, title: string): number {
+  const known = chatByPlatformId(db, channel, platformId);
+  if (known !== undefined) return known.id;
+  return takeChat(db, now, channel, { platform_id: platformId, title }).id;
+}
+
+export function setPolicy(db: Db, chatId: number, policy: ChatPolicy): void {
+  db.run('UPDATE chats SET policy = ? WHERE id = ?', policy, chatId);
 }
 
 export function chatById(db: Db, id: number): ChatRow | undefined {
-  return db.get<ChatRow>('SELECT id, channel, platform_id, title FROM chats WHERE id = ?', id);
+  return db.get<ChatRow>(`SELECT ${COLUMNS} FROM chats WHERE id = ?`, id);
 }
 
 export function chatByPlatformId(db: Db, channel: string, platformId: string): ChatRow | undefined {
-  return db.get<ChatRow>(
-    'SELECT id, channel, platform_id, title FROM chats WHERE channel = ? AND platform_id = ?',
-    channel,
-    platformId,
-  );
+  return db.get<ChatRow>(`SELECT ${COLUMNS} FROM chats WHERE channel = ? AND platform_id = ?`, channel, platformId);
 }
 
 export function wiringsOf(db: Db, chatId: number): WiringRow[] {
-  return db.all<WiringRow>('SELECT id, chat_id, group_name, engage FROM wirings WHERE chat_id = ? ORDER BY id', chatId);
+  return db.all<WiringRow>('SELECT * FROM wirings WHERE chat_id = ? ORDER BY id', chatId);
 }
 
 /** The chats that a group is wired to: the only places its agent may send to. */
 export function destinationsOf(db: Db, group: string): ChatRow[] {
   return db.all<ChatRow>(
-    'SELECT c.id, c.channel, c.platform_id, c.title FROM wirings w JOIN chats c ON c.id = w.chat_id WHERE w.group_name = ? ORDER BY c.id',
+    'SELECT c.* FROM wirings w JOIN chats c ON c.id = w.chat_id WHERE w.group_name = ? ORDER BY c.id',
     group,
   );
 }

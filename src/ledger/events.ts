@@ -13,7 +13,10 @@ export interface EventData {
   'message.repeated': { dedupe_key: string };
   'message.admitted': { rule: string };
   'message.ignored': { rule: string };
-  'message.command': { groups: string[] };
+  'message.answered': { reason: string };
+  'message.held': { approval: string; kind: string };
+  'message.released': { approval: string };
+  'message.kept': { group: string };
   'session.closed': { by: string };
   'turn.stopped': { by: string; cancelled: number };
   'message.routed': { group: string; new_session: boolean };
@@ -24,6 +27,7 @@ export interface EventData {
   'sandbox.ended': { reason: string };
   'hatch.refused': { reason: string };
   'turn.started': { attempt: number; messages: number; warm: boolean; harness: string };
+  'turn.context': { messages: number };
   'turn.steered': { messages: number };
   'turn.taken': { messages: number };
   'turn.interrupted': { reason: string };
@@ -42,8 +46,14 @@ export interface EventData {
   'delivery.uncertain': { reason: string };
   'approval.held': { approval: string; service: string; to: string; bytes: number; sha256: string };
   'approval.decided': { approval: string; allowed: boolean; person: string; by: string; reason: string };
+  'approval.told': { approval: string; person: string; chat: string };
+  'approval.refused': { approval: string | null; person: string | null; reason: string };
   'approval.sent': { approval: string };
   'approval.ended': { approval: string; reason: string };
+  'person.changed': { person: string; change: string; by: string };
+  'pairing.made': { channel: string; role: string; by: string };
+  'pairing.failed': { reason: string };
+  'wiring.changed': { chat: string; group: string; change: string; by: string };
   'alert.raised': { kind: string; subject: string };
   'alert.cleared': { kind: string; subject: string };
   'egress.anchored': { seq: number; hash: string };

@@ -7,6 +7,10 @@ export interface NewMessage {
   thread: string;
   person_id: number | null;
   sender: string;
+  /** The platform's own id of the sender. */
+  handle: string;
+  /** 1: to an agent by its name, or in a direct chat. */
+  addressed: number;
   platform_id: string;
   text: string;
   sent_ms: number;
@@ -33,13 +37,15 @@ export interface InboundRow {
 export function insertMessage(db: Db, message: NewMessage): number | undefined {
   if (messageByKey(db, message.dedupe_key) !== undefined) return undefined;
   return db.insert(
-    `INSERT INTO messages (dedupe_key, chat_id, thread, person_id, sender, platform_id, text, sent_ms, received_ms)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO messages (dedupe_key, chat_id, thread, person_id, sender, handle, addressed, platform_id, text, sent_ms, received_ms)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     message.dedupe_key,
     message.chat_id,
     message.thread,
     message.person_id,
     message.sender,
+    message.handle,
+    message.addressed,
     message.platform_id,
     message.text,
     message.sent_ms,
@@ -85,8 +91,14 @@ export function inboundOf(db: Db, messageId: number): InboundRow[] {
   );
 }
 
+/** A message that waits for a decision waits no more. False: it was not waiting for this one. */
+export function releaseHeld(db: Db, messageId: number, reason: string): boolean {
+  const sql = "DELETE FROM inbound WHERE message_id = ? AND session_id IS NULL AND state = 'held' AND reason = ?";
+  return db.run(sql, messageId, reason) === 1;
+}
+
 /**
- * How a message has ended: every session is through with it and what its turns sent has reached its own end. Undefined
+ * How a message has ended: every session is through with it, and what its turns sent and what answers it has reached its own end. Undefined
  * while something is still to come.
  */
 export function outcomeOf(db: Db, messageId: number): { states: InboundState[]; reason: string } | undefined {
@@ -97,7 +109,12 @@ export function outcomeOf(db: Db, messageId: number): { states: InboundState[]; 
       WHERE i.message_id = ? AND o.state IN ('queued', 'sending', 'retry') LIMIT 1`,
     messageId,
   );
-  if (leaving !== undefined) return undefined;
+  const told = db.get(
+    `SELECT 1 AS yes FROM outbound INDEXED BY outbound_open WHERE state IN ('queued', 'sending', 'retry')
+        AND chat_id = (SELECT chat_id FROM messages WHERE id = ?) AND reply_to = ? LIMIT 1`,
+    ...[messageId, messageId],
+  );
+  if (leaving !== undefined || told !== undefined) return undefined;
   return { states: rows.map((row) => row.state), reason: rows.find((row) => row.reason !== '')?.reason ?? '' };
 }
 

@@ -16,6 +16,8 @@ export interface OutboundRow {
   chunk: number;
   reply_to: number | null;
   body: string;
+  /** JSON list of `Button`; null: none. */
+  buttons: string | null;
   /** Idempotency key towards the platform. */
   key: string;
   state: OutboundState;
@@ -88,7 +90,7 @@ export function fileOfOutbound(db: Db, id: number): FileFacts | undefined {
   return db.get<FileFacts>('SELECT name, type, bytes, sha256 FROM outbound_files WHERE outbound_id = ?', id);
 }
 
-/** Writes a sentence of the host itself to a chat. */
+/** Writes a sentence of the host itself to a chat; returns its key. */
 export function insertNotice(
   db: Db,
   now: number,
@@ -96,9 +98,15 @@ export function insertNotice(
   thread: string,
   replyTo: number | null,
   body: string,
-): void {
+): number {
   const own = { session_id: null, turn_id: null, attempt: 0, ordinal: 0, send_hash: '' };
-  insertOutbound(db, now, { chat_id: chatId, thread, kind: 'notice', ...own, reply_to: replyTo }, [body]);
+  return insertOutbound(db, now, { chat_id: chatId, thread, kind: 'notice', ...own, reply_to: replyTo }, [body])[0]!;
+}
+
+/** As a notice, with buttons for where there are some. */
+export function insertCard(db: Db, now: number, chatId: number, body: string, buttons: object[]): void {
+  const id = insertNotice(db, now, chatId, '', null, body);
+  db.run('UPDATE outbound SET buttons = ? WHERE id = ?', JSON.stringify(buttons), id);
 }
 
 export function outboundById(db: Db, id: number): OutboundRow | undefined {

@@ -1,3 +1,4 @@
+import { type WiringRow, wiringsOf } from './chats.ts';
 import type { Db } from './db.ts';
 import { IS_OPEN } from './messages.ts';
 
@@ -8,33 +9,40 @@ export interface SessionRow {
   thread: string;
   harness: string | null;
   resume: string | null;
+  /** 1: of all chats of the group; `chat_id` is the one that it began in. */
+  shared: number;
 }
 
-const COLUMNS = 'id, group_name, chat_id, thread, harness, resume';
+const COLUMNS = 'id, group_name, chat_id, thread, harness, resume, shared';
 
-/** Finds or opens the session of a group in a chat and thread. */
+/** Finds or opens the session of a group in a chat and thread, as its wiring cuts them. */
 export function ensureSession(
   db: Db,
   now: number,
   group: string,
   chatId: number,
-  thread: string,
+  given: string,
+  cut: WiringRow['cut'] = 'thread',
 ): { id: number; isNew: boolean } {
-  const known = db.get<{ id: number }>(
-    'SELECT id FROM sessions WHERE group_name = ? AND chat_id = ? AND thread = ? AND closed_ms IS NULL',
-    group,
-    chatId,
-    thread,
-  );
+  const thread = cut === 'thread' ? given : '';
+  const known = cut === 'group' ? sharedSession(db, group) : ownSession(db, group, chatId, thread);
   if (known !== undefined) return { id: known.id, isNew: false };
   const id = db.insert(
-    'INSERT INTO sessions (group_name, chat_id, thread, created_ms) VALUES (?, ?, ?, ?)',
-    group,
-    chatId,
-    thread,
-    now,
+    'INSERT INTO sessions (group_name, chat_id, thread, shared, created_ms) VALUES (?, ?, ?, ?, ?)',
+    ...[group, chatId, thread, cut === 'group' ? 1 : 0, now],
   );
   return { id, isNew: true };
+}
+
+function ownSession(db: Db, group: string, chatId: number, thread: string): { id: number } | undefined {
+  return db.get(
+    'SELECT id FROM sessions WHERE group_name = ? AND chat_id = ? AND thread = ? AND closed_ms IS NULL AND shared = 0',
+    ...[group, chatId, thread],
+  );
+}
+
+function sharedSession(db: Db, group: string): { id: number } | undefined {
+  return db.get('SELECT id FROM sessions WHERE group_name = ? AND closed_ms IS NULL AND shared = 1', group);
 }
 
 export function sessionById(db: Db, id: number): SessionRow | undefined {
@@ -51,15 +59,16 @@ export function sessionsWithWork(db: Db): number[] {
     .map((row) => row.session_id);
 }
 
-/** The open conversations of these groups in a chat and thread. */
+/** The open conversations that these groups have in a chat and thread, as its wirings cut them. */
 export function openSessions(db: Db, chatId: number, thread: string, groups: string[]): SessionRow[] {
-  return db.all<SessionRow>(
-    `SELECT ${COLUMNS} FROM sessions WHERE chat_id = ? AND thread = ? AND closed_ms IS NULL
-        AND group_name IN (SELECT value FROM json_each(?)) ORDER BY id`,
-    chatId,
-    thread,
-    JSON.stringify(groups),
-  );
+  const wirings = wiringsOf(db, chatId).filter((wiring) => groups.includes(wiring.group_name));
+  return wirings.flatMap(({ group_name, cut }) => {
+    const found =
+      cut === 'group'
+        ? sharedSession(db, group_name)
+        : ownSession(db, group_name, chatId, cut === 'thread' ? thread : '');
+    return found === undefined ? [] : [sessionById(db, found.id)!];
+  });
 }
 
 /** The conversation is over: the next message of its place begins another. What waits in it is still answered. */

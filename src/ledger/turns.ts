@@ -22,6 +22,11 @@ import { IS_OPEN, queuedIn } from './messages.ts';
 export interface TurnMessage {
   inbound_id: number;
   message_id: number;
+  /** Where it was said, and so where its answer goes. */
+  chat_id: number;
+  thread: string;
+  /** What its chat is called, where the session has several; else null. */
+  place: string | null;
   sender: string;
   text: string;
   sent_ms: number;
@@ -45,7 +50,8 @@ interface QueuedRow extends TurnMessage {
   file_bytes: number;
 }
 
-const COLUMNS = `i.id AS inbound_id, m.id AS message_id, m.sender, m.text, m.sent_ms, i.deaths, i.alone,
+const COLUMNS = `i.id AS inbound_id, m.id AS message_id, m.chat_id, m.thread,
+  (SELECT c.title FROM sessions s JOIN chats c ON c.id = m.chat_id WHERE s.id = i.session_id AND s.shared = 1) AS place, m.sender, m.text, m.sent_ms, i.deaths, i.alone,
   (SELECT coalesce(sum(f.bytes), 0) FROM files f WHERE f.message_id = m.id) AS file_bytes`;
 const OF_TURN = `SELECT ${COLUMNS} FROM inbound i JOIN messages m ON m.id = i.message_id`;
 
@@ -98,11 +104,17 @@ function beginAgain(
   return { id: waiting.id, attempt, messages: again };
 }
 
-/** Arrival order, up to the limits of a turn; a message that must run alone never shares one. */
+/** Arrival order, up to the limits of a turn, of one place: an answer has one. A message that must run alone never shares one. */
 function nextBatch(db: Db, sessionId: number): QueuedRow[] {
-  const rows = db.all<QueuedRow>(NEXT, sessionId);
+  const waiting = db.all<QueuedRow>(NEXT, sessionId);
+  const elsewhere = waiting.findIndex((row) => !isSamePlace(row, waiting[0]!));
+  const rows = elsewhere === -1 ? waiting : waiting.slice(0, elsewhere);
   const alone = rows[0]?.alone === 1 ? 1 : rows.findIndex((row) => row.alone === 1);
   return withinTurn(alone === -1 ? rows : rows.slice(0, alone));
+}
+
+function isSamePlace(a: TurnMessage, b: TurnMessage): boolean {
+  return a.chat_id === b.chat_id && a.thread === b.thread;
 }
 
 /** The first rows, as many as one turn may have; at least one. */
@@ -117,9 +129,12 @@ function withinTurn(rows: QueuedRow[]): QueuedRow[] {
   return end === -1 ? rows : rows.slice(0, end);
 }
 
-/** Adds waiting messages to the running turn, for a harness that can be steered. */
+/** Adds waiting messages to the running turn, for a harness that can be steered: those of its place, before any other. */
 export function steerTurn(db: Db, now: number, sessionId: number, turnId: number): TurnMessage[] {
-  const batch = nextBatch(db, sessionId).filter((row) => row.alone === 0);
+  const first = db.get<TurnMessage>(`${OF_TURN} WHERE i.turn_id = ? LIMIT 1`, turnId);
+  const batch = nextBatch(db, sessionId).filter(
+    (row) => row.alone === 0 && first !== undefined && isSamePlace(row, first),
+  );
   joinTurn(db, now, turnId, batch);
   return batch;
 }

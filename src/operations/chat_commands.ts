@@ -4,19 +4,20 @@ import { visible } from '../base/text.ts';
 import type { IncomingMessage } from '../channels/channel.ts';
 import { type AskAudit, traceOf } from '../evidence/trace.ts';
 import { whyText } from '../evidence/why.ts';
-import { chatByPlatformId } from '../ledger/chats.ts';
+import { chatByPlatformId, wiringsOf } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { messageInChat, queuedIn } from '../ledger/messages.ts';
 import { releaseHeld } from '../ledger/outbound.ts';
-import { decidesFor } from '../ledger/people.ts';
+import { administers } from '../ledger/people.ts';
 import { closeSession, openSessions, type SessionRow } from '../ledger/sessions.ts';
 import { runningTurnOf } from '../ledger/turns.ts';
 import type { AuditRow, UsageRow } from '../protocol/gateway.ts';
 import {
   COMMANDS,
   type Command,
+  type CommandAct,
   type CommandAnswer,
   type CommandPlace,
   type CommandService,
@@ -43,8 +44,7 @@ export interface ChatCommandParts {
   deliver(chat: number): void;
 }
 
-type Act = (db: Db, place: CommandPlace) => CommandAnswer;
-type Prepare = (message: IncomingMessage, words: string[], chat: number | null) => Promise<Act>;
+type Prepare = (message: IncomingMessage, words: string[], chat: number | null) => Promise<CommandAct>;
 
 export class ChatCommands implements CommandService {
   readonly #parts: ChatCommandParts;
@@ -67,7 +67,7 @@ export class ChatCommands implements CommandService {
     command: NonNullable<ReturnType<typeof parseCommand>>,
     channel: string,
     message: IncomingMessage,
-  ): Promise<Act> {
+  ): Promise<CommandAct> {
     if (command.name === 'unknown') {
       const text = `There is no command /${command.word}; /help lists them. For the agent, put something before the "/".`;
       return () => ({ text });
@@ -77,7 +77,7 @@ export class ChatCommands implements CommandService {
     const act = await this.#prepare[command.name](message, command.words, chat);
     return (db, place) => {
       if (kind.who === 'member') return act(db, place);
-      const groups = place.groups.filter((group) => decidesFor(db, place.person, group));
+      const groups = place.groups.filter((group) => administers(db, place.person, group));
       if (groups.length > 0) return act(db, { ...place, groups });
       return { text: `/${kind.name} is for admins of ${place.groups.join(' or ')}; you are a member.` };
     };
@@ -100,15 +100,13 @@ export class ChatCommands implements CommandService {
     };
   }
 
-  async #stop(_message: IncomingMessage, words: string[], chat: number | null): Promise<Act> {
+  async #stop(message: IncomingMessage, words: string[], chat: number | null): Promise<CommandAct> {
     const { clock, ledger } = this.#parts;
     const since = new Map<number, AuditRow[]>();
-    if (chat !== null) {
-      const running = ledger.db.all<{ id: number; session_id: number; started_ms: number }>(
-        "SELECT t.id, t.session_id, t.started_ms FROM turns t INDEXED BY turns_open JOIN sessions s ON s.id = t.session_id WHERE t.state IN ('running', 'waiting') AND s.chat_id = ?",
-        chat,
-      );
-      for (const turn of running) since.set(turn.id, await this.#written(turn));
+    const groups = chat === null ? [] : wiringsOf(ledger.db, chat).map((wiring) => wiring.group_name);
+    for (const session of openSessions(ledger.db, chat ?? 0, message.thread, groups)) {
+      const turn = runningTurnOf(ledger.db, session.id);
+      if (turn !== undefined) since.set(turn.id, await this.#written(session.id, turn.started_ms));
     }
     return (db, place) => {
       const keep = words.includes('keep');
@@ -127,8 +125,8 @@ export class ChatCommands implements CommandService {
   }
 
   /** What a turn has changed outside, as far as the gateway let it. No answer from the gateway must delay a stop. */
-  async #written(turn: { session_id: number; started_ms: number }): Promise<AuditRow[]> {
-    const asked = this.#parts.audit(showId('s', turn.session_id), turn.started_ms, this.#parts.clock.now());
+  async #written(session: number, from_ms: number): Promise<AuditRow[]> {
+    const asked = this.#parts.audit(showId('s', session), from_ms, this.#parts.clock.now());
     const rows = await Promise.race([asked.catch(() => []), after(GATEWAY_WAIT_MS)]);
     return rows.filter((row) => row.service !== null && row.decision === 'allow' && !READS.has(row.method));
   }
@@ -142,7 +140,7 @@ export class ChatCommands implements CommandService {
     };
   }
 
-  async #why(message: IncomingMessage, words: string[], chat: number | null): Promise<Act> {
+  async #why(message: IncomingMessage, words: string[], chat: number | null): Promise<CommandAct> {
     const { ledger, audit } = this.#parts;
     const found =
       chat === null ? undefined : messageInChat(ledger.db, chat, parseId('m', words[0] ?? ''), message.reply_to);
@@ -177,7 +175,7 @@ export class ChatCommands implements CommandService {
     return `${group}: ${doing}, ${count(queuedIn(db, session.id), 'message')} waiting.`;
   }
 
-  async #usage(): Promise<Act> {
+  async #usage(): Promise<CommandAct> {
     const midnight = new Date(this.#parts.clock.now()).setHours(0, 0, 0, 0);
     const rows = await this.#parts.usage(midnight).catch(() => null);
     return (_db, { groups }) => {
@@ -211,7 +209,7 @@ function after(ms: number): Promise<AuditRow[]> {
 }
 
 function helpText(db: Db, place: CommandPlace): string {
-  const admin = place.groups.some((group) => decidesFor(db, place.person, group));
+  const admin = place.groups.some((group) => administers(db, place.person, group));
   const lines = COMMANDS.filter(({ who }) => who === 'member' || admin).map(
     ({ usage, summary }) => `${usage}: ${summary}`,
   );

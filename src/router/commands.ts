@@ -79,6 +79,8 @@ export interface CommandAnswer {
   after?: () => void;
 }
 
+export type CommandAct = (db: Db, place: CommandPlace) => CommandAnswer;
+
 /** Carries commands out. */
 export interface CommandService {
   /**
@@ -89,5 +91,5 @@ export interface CommandService {
     command: NonNullable<ReturnType<typeof parseCommand>>,
     channel: string,
     message: IncomingMessage,
-  ): Promise<(db: Db, place: CommandPlace) => CommandAnswer>;
+  ): Promise<CommandAct>;
 }

@@ -1,12 +1,14 @@
 import type { Sink } from '../channels/channel.ts';
 import { chatByPlatformId } from '../ledger/chats.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Router } from './router.ts';
+import type { Routed, Router } from './router.ts';
 
 /** What comes of a message, after the commit. */
 export interface IntakeEffects {
   wake(session: number): void;
   deliver(chat: number): void;
+  /** Somebody must be asked about it. */
+  asked(question: number): void;
 }
 
 /** What channels see of the host: each driver gets a sink of its own. Wakes sessions and chats only after the commit. */
@@ -25,10 +27,13 @@ export class Intake {
     return {
       accept: async (message) => {
         const routed = await this.#router.route(channel, message);
-        routed.after?.();
-        for (const session of routed.sessions) this.#effects.wake(session);
-        if (routed.notices) this.#effects.deliver(routed.chat);
+        this.#come(routed);
         return { message: routed.message, repeated: routed.repeated, ignored: routed.ignored };
+      },
+      pressed: async (press) => {
+        const pressed = await this.#router.press(channel, press);
+        this.#come(pressed);
+        return { answer: pressed.answer };
       },
       reachable: (chatPlatformId) => {
         const chat = chatByPlatformId(this.#ledger.db, channel, chatPlatformId);
@@ -40,6 +45,14 @@ export class Intake {
         });
       },
     };
+  }
+
+  #come({ chat, sessions, notices, chats, asked, after }: Routed): void {
+    after?.();
+    for (const session of sessions) this.#effects.wake(session);
+    if (notices) this.#effects.deliver(chat);
+    for (const other of chats) this.#effects.deliver(other);
+    for (const question of asked) this.#effects.asked(question);
   }
 
   /** The places in the platform's history that a driver has saved. */

@@ -1,19 +1,21 @@
 import type { Clock } from '../base/clock.ts';
-import { MESSAGE_TEXT_BYTES_MAX, NAME_CHARS_MAX, SESSION_QUEUE_MAX } from '../base/limits/messages.ts';
+import { MESSAGE_TEXT_BYTES_MAX, NAME_CHARS_MAX } from '../base/limits/messages.ts';
 import { cutBytes } from '../base/text.ts';
-import type { Accepted, IncomingMessage } from '../channels/channel.ts';
+import type { Accepted, ButtonPress, IncomingMessage, Pressed } from '../channels/channel.ts';
 import { takeFiles } from '../channels/files.ts';
-import { ensureChat, type WiringRow, wiringsOf } from '../ledger/chats.ts';
+import { takeChat } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import { type FileFacts, insertFiles } from '../ledger/files.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { inboundOf, insertInbound, insertMessage, messageByKey, queuedIn } from '../ledger/messages.ts';
+import { inboundOf, insertInbound, insertMessage, messageByKey } from '../ledger/messages.ts';
 import { insertNotice } from '../ledger/outbound.ts';
-import { mayUse, personOf } from '../ledger/people.ts';
-import { ensureSession } from '../ledger/sessions.ts';
-import { admit } from './admit.ts';
-import { type CommandAnswer, type CommandPlace, type CommandService, parseCommand } from './commands.ts';
+import { identityOf, setDmChat } from '../ledger/people.ts';
+import { unstick } from '../ledger/wirings.ts';
+import { type AdmissionServices, admitMessage, groupsFor, type Said } from './admission.ts';
+import { type CommandAct, type CommandService, parseCommand } from './commands.ts';
+import { pair } from './pairing.ts';
+import { isPairingCode, type Words, wordsOf } from './words.ts';
 
 /**
  * Flow 1, step 2: one transaction takes a message from a channel to the sessions that are to handle it. When `route`
@@ -25,42 +27,76 @@ export interface Routed extends Accepted {
   sessions: number[];
   /** Whether something was written for the chat itself (a notice). */
   notices: boolean;
+  /** Other chats that something was written for. */
+  chats: number[];
+  /** Questions that somebody must be asked. */
+  asked: number[];
   /** What is to follow the commit. */
   after?: () => void;
 }
 
-type Act = (db: Db, place: CommandPlace) => CommandAnswer;
-
 /** What is told within the transaction, before it is known whether it holds. */
-export interface RouterEffects {
-  /** Somebody who may has spoken to the group: the gateway is to know before the turn's first request. */
-  spoken(group: string): void;
-  /** A message waits in the session: if its sandbox is there, the turn begins in the same transaction. */
-  nudge(session: number): void;
+export type RouterEffects = Omit<AdmissionServices, 'clock'>;
+
+/** Who decides about what waits, in the transaction of the words or the press that says so. */
+export interface Decider {
+  /** `choice`: `approve`, `deny`, or a number. */
+  decideByCode(db: Db, code: string, choice: string, by: DecidedBy): Decided;
+  decideByToken(db: Db, token: string, by: DecidedBy): Decided;
+}
+
+export interface DecidedBy {
+  /** Null: nobody knows them. */
+  person: number | null;
+  message: number;
+  chat: number;
+}
+
+export interface Decided {
+  /** Whether something was decided by it. */
+  ok: boolean;
+  /** One sentence for who asked for it. */
+  text: string;
+  sessions: number[];
+  chats: number[];
+  asked: number[];
 }
 
 export class Router {
   readonly #ledger: Ledger;
-  readonly #clock: Clock;
   readonly #blobs: string;
-  readonly #effects: RouterEffects;
+  readonly #services: AdmissionServices;
+  readonly #decider: Decider;
   readonly #commands: CommandService;
 
-  constructor(ledger: Ledger, clock: Clock, blobs: string, effects: RouterEffects, commands: CommandService) {
+  constructor(
+    ledger: Ledger,
+    clock: Clock,
+    blobs: string,
+    effects: RouterEffects,
+    decider: Decider,
+    commands: CommandService,
+  ) {
     this.#ledger = ledger;
-    this.#clock = clock;
     this.#blobs = blobs;
-    this.#effects = effects;
+    this.#services = { clock, ...effects };
+    this.#decider = decider;
     this.#commands = commands;
   }
 
   async route(channel: string, incoming: IncomingMessage): Promise<Routed> {
-    const received_us = this.#clock.micros();
+    const received_us = this.#services.clock.micros();
     // First the bytes: a row never names what is not on disk. Bytes without a row are only room.
     const files = takeFiles(this.#blobs, incoming.files);
     const command = parseCommand(incoming.text);
     const act = command === null ? null : await this.#commands.prepare(command, channel, incoming);
     return this.#ledger.write('accept', (db) => this.#accept(db, channel, incoming, files, received_us, act));
+  }
+
+  /** A button was pressed: a message like any other, with one thing to say. */
+  async press(channel: string, press: ButtonPress): Promise<Routed & Pressed> {
+    const received_us = this.#services.clock.micros();
+    return this.#ledger.write('accept', (db) => this.#pressed(db, channel, press, received_us));
   }
 
   #accept(
@@ -69,20 +105,45 @@ export class Router {
     incoming: IncomingMessage,
     files: FileFacts[],
     received_us: number,
-    act: Act | null,
+    act: CommandAct | null,
   ): Routed {
-    const now = this.#clock.now();
     const known = messageByKey(db, incoming.dedupe_key);
-    if (known !== undefined) return this.#repeated(db, known, incoming);
-    const sender = incoming.sender.name.slice(0, NAME_CHARS_MAX);
-    const chat = ensureChat(db, now, channel, incoming.chat.platform_id, incoming.chat.title.slice(0, NAME_CHARS_MAX));
-    const person = personOf(db, channel, incoming.sender.handle) ?? null;
+    if (known !== undefined) return this.#repeated(db, known, incoming.dedupe_key);
+    const said = this.#taken(db, channel, incoming, files, received_us);
+    const words = wordsOf(incoming.text);
+    const answered = words === null ? null : this.#answer(db, said, words);
+    if (answered !== null) return answered;
+    if (act !== null) return this.#command(db, said, act);
+    return {
+      message: said.message,
+      repeated: false,
+      chat: said.chat.id,
+      chats: [],
+      ...admitMessage(db, this.#services, said),
+    };
+  }
+
+  /** The platform's fact, in rows. */
+  #taken(db: Db, channel: string, incoming: IncomingMessage, files: FileFacts[], received_us: number): Said {
+    const { clock } = this.#services;
+    const now = clock.now();
+    const { handle } = incoming.sender;
+    const name = incoming.sender.name.slice(0, NAME_CHARS_MAX);
+    const title = incoming.chat.title.slice(0, NAME_CHARS_MAX);
+    const chat = takeChat(db, now, channel, { ...incoming.chat, title });
+    const identity = identityOf(db, channel, handle);
+    if (identity !== undefined && chat.direct === 1 && identity.dm_chat !== chat.id)
+      setDmChat(db, channel, handle, chat.id);
+    const person = identity?.person_id ?? null;
+    const { thread, addressed } = incoming;
     const message = insertMessage(db, {
       dedupe_key: incoming.dedupe_key,
-      chat_id: chat,
-      thread: incoming.thread,
+      chat_id: chat.id,
+      thread,
       person_id: person,
-      sender,
+      sender: name,
+      handle,
+      addressed: addressed ? 1 : 0,
       platform_id: incoming.platform_id,
       text: keptText(incoming.text),
       sent_ms: incoming.sent_ms,
@@ -92,89 +153,118 @@ export class Router {
     const hop = {
       channel,
       chat: incoming.chat.platform_id,
-      sender,
+      sender: name,
       bytes: Buffer.byteLength(incoming.text),
       ...(files.length === 0 ? {} : { files }),
     };
-    recordEvent(db, this.#clock, 'message.received', { message }, hop, received_us);
-    const admission = admit({
-      text: incoming.text,
-      files: files.length,
-      addressed: incoming.addressed,
-      command: act !== null,
-      person,
-      wirings: wiringsOf(db, chat),
-      mayUse: (group) => person !== null && mayUse(db, person, group),
-    });
-    if (admission.kind === 'ignore')
-      return this.#ignore(db, chat, message, incoming.thread, admission.rule, admission.tell);
-    if (admission.kind === 'command')
-      return this.#command(db, act!, {
-        ...{ message, chat, sender, thread: incoming.thread, person: person! },
-        groups: admission.groups,
-      });
-    recordEvent(db, this.#clock, 'message.admitted', { message }, { rule: admission.rule });
-    for (const { group_name } of admission.wirings) this.#effects.spoken(group_name);
-    const sessions = admission.wirings.flatMap((wiring) => this.#queue(db, message, wiring, incoming.thread));
+    recordEvent(db, clock, 'message.received', { message }, hop, received_us);
     return {
-      message,
-      repeated: false,
-      ignored: null,
-      chat,
-      sessions,
-      notices: sessions.length < admission.wirings.length,
+      ...{
+        message,
+        chat,
+        channel,
+        title,
+        thread,
+        text: incoming.text,
+        files: files.length,
+        addressed,
+        person,
+        handle,
+        name,
+      },
+      by: incoming.sender.kind ?? 'person',
     };
   }
 
-  /** Done and answered in this transaction, without any agent. */
-  #command(db: Db, act: Act, place: CommandPlace): Routed {
-    const { message, chat, thread } = place;
-    insertInbound(db, this.#clock.now(), message, null, 'answered', 'a command');
-    const { text, after } = act(db, place);
-    recordEvent(db, this.#clock, 'message.command', { message }, { groups: place.groups });
-    insertNotice(db, this.#clock.now(), chat, thread, message, text);
-    return { message, repeated: false, ignored: null, chat, sessions: [], notices: true, ...(after && { after }) };
-  }
-
-  #repeated(db: Db, message: number, incoming: IncomingMessage): Routed {
-    recordEvent(db, this.#clock, 'message.repeated', { message }, { dedupe_key: incoming.dedupe_key });
-    const ignored = inboundOf(db, message).find((row) => row.state === 'ignored')?.reason ?? null;
-    return { message, repeated: true, ignored, chat: 0, sessions: [], notices: false };
-  }
-
-  #ignore(db: Db, chat: number, message: number, thread: string, rule: string, tell: string | null): Routed {
-    insertInbound(db, this.#clock.now(), message, null, 'ignored', rule);
-    recordEvent(db, this.#clock, 'message.ignored', { message }, { rule });
-    if (tell !== null) insertNotice(db, this.#clock.now(), chat, thread, message, tell);
-    return { message, repeated: false, ignored: rule, chat, sessions: [], notices: tell !== null };
-  }
-
-  /** Queues the message in one session; a full queue refuses it, and says so. */
-  #queue(db: Db, message: number, wiring: WiringRow, thread: string): number[] {
-    const now = this.#clock.now();
-    const session = ensureSession(db, now, wiring.group_name, wiring.chat_id, thread);
-    recordEvent(
-      db,
-      this.#clock,
-      'message.routed',
-      { message, session: session.id },
-      { group: wiring.group_name, new_session: session.isNew },
-    );
-    const ahead = queuedIn(db, session.id);
-    if (ahead >= SESSION_QUEUE_MAX) {
-      const reason = `${ahead} messages wait already`;
-      insertInbound(db, now, message, session.id, 'failed', reason);
-      recordEvent(db, this.#clock, 'message.failed', { message, session: session.id }, { reason });
-      const text = `I could not take that message: ${reason}. Please send it again later.`;
-      insertNotice(db, now, wiring.chat_id, thread, message, text);
-      return [];
+  /** What is said to the host itself. Null: it is for an agent after all. */
+  #answer(db: Db, said: Said, words: Words): Routed | null {
+    switch (words.kind) {
+      case 'pair':
+        return this.#pair(db, said, words.code);
+      case 'decide': {
+        if (said.person === null || said.by !== 'person') return null;
+        const by = { person: said.person, message: said.message, chat: said.chat.id };
+        return this.#decided(db, said, this.#decider.decideByCode(db, words.code, words.choice, by), said.message);
+      }
+      case 'quiet': {
+        if (said.person === null || unstick(db, this.#services.clock.now(), said.chat.id, said.thread) === 0)
+          return null;
+        return this.#end(db, said, 'answered', 'told to be quiet', 'Quiet until the next mention.');
+      }
+      default:
+        return words satisfies never;
     }
-    insertInbound(db, now, message, session.id, 'queued', '');
-    recordEvent(db, this.#clock, 'message.queued', { message, session: session.id }, { ahead });
-    this.#effects.nudge(session.id);
-    return [session.id];
+  }
+
+  /** Done and answered in this transaction, without any agent. */
+  #command(db: Db, said: Said, act: CommandAct): Routed {
+    const groups = groupsFor(db, said);
+    if (said.by !== 'person' || said.person === null || groups.length === 0)
+      return this.#end(db, said, 'ignored', 'a command of a sender without a role', null);
+    const { message, chat, thread, person, name } = said;
+    const { text, after } = act(db, { message, chat: chat.id, thread, person, sender: name, groups });
+    return { ...this.#end(db, said, 'answered', 'a command', text), ...(after && { after }) };
+  }
+
+  #pair(db: Db, said: Said, code: string): Routed | null {
+    if (said.chat.direct !== 1 || said.by !== 'person') return null;
+    if (said.person !== null && !isPairingCode(code)) return null;
+    const { message, channel, handle, name } = said;
+    const paired = pair(db, this.#services.clock, { message, chat: said.chat.id, channel, handle, name, code });
+    if (paired.ok) return this.#end(db, said, 'answered', paired.reason, paired.tell);
+    return this.#end(db, said, 'ignored', paired.rule, paired.tell);
+  }
+
+  #decided(db: Db, said: Said, decided: Decided, replyTo: number | null): Routed {
+    const { sessions, chats, asked } = decided;
+    const reason = decided.ok ? 'a decision' : 'a decision that was refused';
+    const end = this.#end(db, said, 'answered', reason, decided.text, replyTo);
+    return { ...end, sessions, chats, asked };
+  }
+
+  /** One row without session, and a sentence for the chat. */
+  #end(
+    db: Db,
+    said: Said,
+    state: 'answered' | 'ignored',
+    reason: string,
+    tell: string | null,
+    replyTo: number | null = said.message,
+  ): Routed {
+    const { message, chat, thread } = said;
+    const { clock } = this.#services;
+    insertInbound(db, clock.now(), message, null, state, reason);
+    if (state === 'ignored') recordEvent(db, clock, 'message.ignored', { message }, { rule: reason });
+    else recordEvent(db, clock, 'message.answered', { message }, { reason });
+    if (tell !== null) insertNotice(db, clock.now(), chat.id, thread, replyTo, tell);
+    const ignored = state === 'ignored' ? reason : null;
+    return { ...{ message, ignored, chat: chat.id, notices: tell !== null }, ...NOTHING };
+  }
+
+  #pressed(db: Db, channel: string, press: ButtonPress, received_us: number): Routed & Pressed {
+    const known = messageByKey(db, press.dedupe_key);
+    if (known !== undefined)
+      return { ...this.#repeated(db, known, press.dedupe_key), answer: 'That was heard already.' };
+    const incoming = { ...press, addressed: true, text: '[a button]', files: [] };
+    const said = this.#taken(db, channel, incoming, [], received_us);
+    const person = said.by === 'person' ? said.person : null;
+    const decided = this.#decider.decideByToken(db, press.token, { person, message: said.message, chat: said.chat.id });
+    const answer = decided.text;
+    // A press is no message of the platform's: nothing can be a reply to it.
+    if (person !== null) return { ...this.#decided(db, said, decided, null), answer };
+    const ended = this.#end(db, said, 'ignored', 'a button pressed by an unknown sender', null);
+    return { ...ended, chats: decided.chats, answer };
+  }
+
+  #repeated(db: Db, message: number, dedupe_key: string): Routed {
+    recordEvent(db, this.#services.clock, 'message.repeated', { message }, { dedupe_key });
+    const ignored = inboundOf(db, message).find((row) => row.state === 'ignored')?.reason ?? null;
+    return { ...NOTHING, repeated: true, message, ignored, chat: 0, notices: false };
   }
 }
+
+/** What comes of a message that is for nobody else. */
+const NOTHING = { repeated: false, sessions: [], chats: [], asked: [] };
 
 /** Of a message that is too long to be read, only the beginning is kept. */
 function keptText(text: string): string {

@@ -53,6 +53,11 @@ export class Run {
     return this.running && this.attempt === 1 && this.#messages.length < TURN_JOINED_MAX / 2;
   }
 
+  /** Where its messages were said: all of them in one place. */
+  get place(): { chat_id: number; thread: string } {
+    return this.#messages[0]!;
+  }
+
   join(messages: TurnMessage[]): void {
     this.#messages = [...this.#messages, ...messages];
   }
@@ -151,7 +156,10 @@ export function turnFrame(run: Run, inbox: PlaceFiles): HostFrame {
 export function frameMessage(message: TurnMessage, inbox: PlaceFiles): FrameMessage {
   return {
     id: message.inbound_id,
-    from: cutBytes(message.sender, FRAME_NAME_BYTES_MAX),
+    from: cutBytes(
+      message.place === null ? message.sender : `${message.sender} in ${message.place}`,
+      FRAME_NAME_BYTES_MAX,
+    ),
     text: message.text,
     sent_ms: message.sent_ms,
     files: inbox(message.message_id),

@@ -42,8 +42,8 @@ export interface SessionServices {
   idle(sessionId: number): void;
   /** The session has no sandbox any more. */
   released(): void;
-  /** Characters of one message in the session's chat. */
-  textMax(session: SessionRow): number;
+  /** Characters of one message in a chat. */
+  textMax(chatId: number): number;
   /** Inside the transaction that writes a chat's next message: marks it for sending. Null: it comes to it by itself. */
   claim(db: Db, chatId: number): OutboundRow | null;
   /** Something was committed for this chat, `claimed` of it. */

@@ -268,7 +268,7 @@ export class Session {
     const place = this.#place();
     const harness = this.#plan!.harness;
     const end = { ...run.end(outcome, text, clock.micros()), ...place, turn: run.opened, harness, resume };
-    const { chat_id: chat } = place.session;
+    const { chat_id: chat } = run.place;
     const claimed = await this.#insist('settle', (db) => {
       return closeTurn(db, clock, end).length > 0 ? this.#services.claim(db, chat) : null;
     });
@@ -337,8 +337,9 @@ export class Session {
   }
 
   async #afterDeath(recorded: Promise<FailedAttempt | undefined>): Promise<void> {
-    if ((await recorded)?.next === 'failed') await setStateAside(this.#services.paths, this.#shown());
-    this.#services.deliver(this.#row().chat_id);
+    const failure = await recorded;
+    if (failure?.next === 'failed') await setStateAside(this.#services.paths, this.#shown());
+    this.#services.deliver(failure?.failed.at(-1)?.chat_id ?? this.#row().chat_id);
   }
 
   #cold(): void {
@@ -348,8 +349,7 @@ export class Session {
   }
 
   #place(): Place {
-    const session = this.#row();
-    return { session, text_max: this.#services.textMax(session) };
+    return { session: this.#row(), textMax: (chatId) => this.#services.textMax(chatId) };
   }
 
   #row(): SessionRow {

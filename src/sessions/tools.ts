@@ -8,7 +8,7 @@ import type { Log } from '../base/log.ts';
 import { showBytes } from '../base/text.ts';
 import type { ChannelCapabilities } from '../channels/channel.ts';
 import { cutText } from '../channels/chunks.ts';
-import { type ChatRow, chatById, destinationsOf } from '../ledger/chats.ts';
+import { type ChatRow, chatById, destinationsOf, nameOfChat } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { FileFacts } from '../ledger/files.ts';
@@ -24,6 +24,8 @@ import { isCancelled } from '../ledger/turns.ts';
  */
 export interface ToolContext {
   session: SessionRow;
+  /** Where the messages of the turn were said. */
+  place: { chat_id: number; thread: string };
   /** Names of the tools that its group may use. */
   tools: readonly string[];
   turn: { id: number; attempt: number };
@@ -106,7 +108,7 @@ async function runTool(
     case 'list_destinations':
       return withInput(INPUTS.list_destinations, input, async () => ({
         ok: true,
-        value: destinations(services.ledger.db, context.session),
+        value: destinations(services.ledger.db, context),
       }));
     case 'history_search':
       return withInput(INPUTS.history_search, input, async (args) => ({
@@ -134,7 +136,7 @@ async function sendMessage(services: ToolServices, context: ToolContext, args: S
   if (Buffer.byteLength(args.text) > OUTBOUND_TEXT_BYTES_MAX)
     return refused(`a message has at most ${OUTBOUND_TEXT_BYTES_MAX} bytes`);
   if (context.ordinal > TURN_SENDS_MAX) return refused(`a turn sends at most ${TURN_SENDS_MAX} messages`);
-  const chat = destinationOf(ledger.db, context.session, args.to);
+  const chat = destinationOf(ledger.db, context, args.to);
   if (chat === undefined) return refused(`"${args.to}" is not a destination of this group; see list_destinations`);
   const { text_max, file_bytes_max } = services.capabilities(chat.channel);
   const { file } = args;
@@ -160,8 +162,8 @@ function commitSend(
   { text, file }: Send,
   chunks: string[],
 ): { id: string; repeated?: true } | null {
-  const { session, turn, ordinal } = context;
-  const thread = chat.id === session.chat_id ? session.thread : '';
+  const { session, place, turn, ordinal } = context;
+  const thread = chat.id === place.chat_id ? place.thread : '';
   if (isCancelled(db, turn.id)) return null;
   const whole = `${chat.id}\n${thread}\n${text}${file === undefined ? '' : `\n${file.name}\n${file.sha256}`}`;
   const send_hash = createHash('sha256').update(whole).digest('hex');
@@ -195,7 +197,7 @@ interface Send {
 }
 
 function tooLarge(chat: ChatRow, most: number): string {
-  return most === 0 ? `${nameOf(chat)} takes no files` : `${nameOf(chat)} takes files up to ${showBytes(most)}`;
+  return most === 0 ? `${nameOfChat(chat)} takes no files` : `${nameOfChat(chat)} takes files up to ${showBytes(most)}`;
 }
 
 /** After a batch was taken apart, ordinals no longer match: each send that it made is matched once, by its body. */
@@ -205,22 +207,18 @@ function claimBeforeSplit(db: Db, context: ToolContext, hash: string): number | 
   return found;
 }
 
-/** A destination is named by what list_destinations prints, or by nothing: the chat of this session. */
-function destinationOf(db: Db, session: SessionRow, to: string | undefined): ChatRow | undefined {
-  if (to === undefined) return chatById(db, session.chat_id);
-  return destinationsOf(db, session.group_name).find((chat) => nameOf(chat) === to);
+/** A destination is named by what list_destinations prints, or by nothing: the chat that the turn answers in. */
+function destinationOf(db: Db, { session, place }: ToolContext, to: string | undefined): ChatRow | undefined {
+  if (to === undefined) return chatById(db, place.chat_id);
+  return destinationsOf(db, session.group_name).find((chat) => nameOfChat(chat) === to);
 }
 
-function destinations(db: Db, session: SessionRow): { to: string; title: string; here: boolean }[] {
+function destinations(db: Db, { session, place }: ToolContext): { to: string; title: string; here: boolean }[] {
   return destinationsOf(db, session.group_name).map((chat) => ({
-    to: nameOf(chat),
+    to: nameOfChat(chat),
     title: chat.title,
-    here: chat.id === session.chat_id,
+    here: chat.id === place.chat_id,
   }));
-}
-
-function nameOf(chat: ChatRow): string {
-  return `${chat.channel}:${chat.platform_id}`;
 }
 
 /** Newest first, as much as one receipt holds. */

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.ts';
-import { PRIOR_TEXT_BYTES_MAX } from '../base/limits/messages.ts';
+import { PRIOR_TEXT_BYTES_MAX, RESEED_ENTRIES_MAX } from '../base/limits/messages.ts';
 import { cutBytes, fileLine } from '../base/text.ts';
 import { cutText } from '../channels/chunks.ts';
 import type { Db } from '../ledger/db.ts';
@@ -22,6 +22,7 @@ import {
   steerTurn,
   type TurnMessage,
 } from '../ledger/turns.ts';
+import { type ContextRow, contextOf, contextShown } from '../ledger/wirings.ts';
 import type { FrameEntry, FramePriorSend } from '../protocol/frames.ts';
 import { inboxPath } from './inbox.ts';
 
@@ -35,6 +36,9 @@ export interface OpenedTurn {
   messages: TurnMessage[];
   prior: FramePriorSend[];
   notices: { id: number; text: string }[];
+  /** What others said in its chat since the last turn, that no agent was addressed by. */
+  context: ContextRow[];
+  /** The conversation so far, as far as the harness does not have it; the context at its end. */
   transcript: FrameEntry[];
 }
 
@@ -60,13 +64,18 @@ export function openTurn(db: Db, clock: Clock, start: TurnStart): OpenedTurn | u
     warm: start.warm,
     harness: start.harness,
   });
+  const context = contextOf(db, start.session.id);
+  if (context.length > 0) recordEvent(db, clock, 'turn.context', links, { messages: context.length });
+  const before = start.reseed ? recentEntries(db, start.session.id).slice(-(RESEED_ENTRIES_MAX - context.length)) : [];
   return {
     ...turn,
+    context,
     prior: turn.attempt === 1 ? [] : priorSends(db, turn).slice(-PRIOR_MAX).map(shortened),
     notices: unseenNotices(db, start.session.id).slice(0, NOTICES_MAX),
-    transcript: start.reseed
-      ? recentEntries(db, start.session.id).map(({ role, author, text }) => ({ role, author, text }))
-      : [],
+    transcript: [
+      ...before.map(({ role, author, text }) => ({ role, author, text })),
+      ...context.map(({ sender, text }) => ({ role: 'person' as const, author: sender, text })),
+    ],
   };
 }
 
@@ -123,12 +132,19 @@ export function closeTurn(db: Db, clock: Clock, end: TurnEnd): number[] {
     db,
     turn.notices.map((notice) => notice.id),
   );
+  contextShown(
+    db,
+    session.id,
+    turn.id,
+    turn.context.map((row) => row.id),
+  );
   if (end.outcome !== 'failed') setResume(db, session.id, end.harness, end.resume);
-  return end.outcome === 'silent' ? [] : writeReply(db, clock, end, settled.at(-1)?.message_id ?? null);
+  return end.outcome === 'silent' ? [] : writeReply(db, clock, end, settled.at(-1) ?? null);
 }
 
 function writeTranscript(db: Db, now: number, end: TurnEnd, settled: TurnMessage[]): void {
   const { session, turn } = end;
+  for (const { sender, text } of turn.context) addEntry(db, now, session.id, turn.id, 'person', sender, text);
   for (const message of settled) addEntry(db, now, session.id, turn.id, 'person', message.sender, saidIn(db, message));
   if (end.tools.length > 0) addEntry(db, now, session.id, turn.id, 'tool', '', countNames(end.tools));
   for (const send of sendsOf(db, turn.id)) addEntry(db, now, session.id, turn.id, 'agent', '', send);
@@ -141,15 +157,15 @@ function saidIn(db: Db, message: TurnMessage): string {
   return [message.text, ...files.map((file) => fileLine({ ...file, path: inboxPath(file) }))].join('\n').trim();
 }
 
-function writeReply(db: Db, clock: Clock, end: TurnEnd, replyTo: number | null): number[] {
+function writeReply(db: Db, clock: Clock, end: TurnEnd, answers: TurnMessage | null): number[] {
   if (end.text.trim() === '') return [];
   const outbound = writeOut(db, clock, {
     session: end.session,
     turn: end.turn,
     kind: end.outcome === 'failed' ? 'notice' : 'reply',
     text: end.text,
-    text_max: end.text_max,
-    reply_to: replyTo,
+    textMax: end.textMax,
+    answers,
   });
   recordEvent(db, clock, 'reply.queued', { session: end.session.id, turn: end.turn.id }, { chunks: outbound.length });
   return outbound;
@@ -160,34 +176,36 @@ interface Out {
   turn: { id: number; attempt: number } | null;
   kind: OutboundKind;
   text: string;
-  text_max: number;
-  reply_to: number | null;
+  textMax: Place['textMax'];
+  /** What it answers: it goes where that was said. Null: where the session began. */
+  answers: TurnMessage | null;
 }
 
 function writeOut(db: Db, clock: Clock, out: Out): number[] {
+  const { chat_id, thread } = out.answers ?? out.session;
   return insertOutbound(
     db,
     clock.now(),
     {
-      chat_id: out.session.chat_id,
-      thread: out.session.thread,
+      chat_id,
+      thread,
       kind: out.kind,
       session_id: out.session.id,
       turn_id: out.turn?.id ?? null,
       attempt: out.turn?.attempt ?? 0,
       ordinal: 0,
       send_hash: '',
-      reply_to: out.reply_to,
+      reply_to: out.answers?.message_id ?? null,
     },
-    cutText(out.text, out.text_max),
+    cutText(out.text, out.textMax(chat_id)),
   );
 }
 
 /** Where a session speaks. */
 export interface Place {
   session: SessionRow;
-  /** Characters of one message on this chat's channel. */
-  text_max: number;
+  /** Characters of one message on a chat's channel. */
+  textMax: (chatId: number) => number;
 }
 
 /** No sandbox came up: an attempt that died before it began. */
@@ -210,7 +228,7 @@ export function recordDeath(
   turn: { id: number; attempt: number },
   reason: string,
 ): FailedAttempt | undefined {
-  const { session, text_max } = place;
+  const { session, textMax } = place;
   const failure = failAttempt(db, clock.now(), turn.id, reason);
   if (failure === undefined) return undefined;
   recordEvent(
@@ -228,8 +246,8 @@ export function recordDeath(
       turn,
       kind: 'notice',
       text,
-      text_max,
-      reply_to: failure.failed.at(-1)?.message_id ?? null,
+      textMax,
+      answers: failure.failed.at(-1) ?? null,
     });
     for (const message of failure.failed)
       addEntry(db, clock.now(), session.id, turn.id, 'person', message.sender, saidIn(db, message));

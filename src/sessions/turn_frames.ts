@@ -55,7 +55,7 @@ export class TurnFrames {
     const admitted = run.call(frame.tool);
     if (typeof admitted === 'string') return admitted;
     const context = {
-      ...{ session: this.#row(), tools, turn: run, ordinal: admitted.ordinal, claimed: run.claimed },
+      ...{ session: this.#row(), place: run.place, tools, turn: run, ordinal: admitted.ordinal, claimed: run.claimed },
       received: (sha256: string) => run.received(sha256),
     };
     void callTool(this.#services.tools, context, frame.tool, frame.input).then((receipt) => {

@@ -23,7 +23,8 @@ const UNDECIDED = "SELECT id FROM approvals WHERE state IN ('pending', 'approved
 const NOWHERE = 'SELECT m.id FROM messages m WHERE NOT EXISTS (SELECT 1 FROM inbound i WHERE i.message_id = m.id)';
 
 export async function judge(world: World, expected: Expectation[]): Promise<Verdict> {
-  const { sent } = await world.journal();
+  // Of a message that waits for a decision its words are shown to who decides: that is no answer.
+  const sent = (await world.journal()).sent.filter(({ chat }) => !chat.startsWith('dm-'));
   const verdict: Verdict = { lost: [], duplicated: [], twice: [], laws: [] };
   const db = new DatabaseSync(world.paths.ledger, { readOnly: true });
   for (const { token, kind } of expected) {

@@ -1,15 +1,16 @@
 import { DatabaseSync } from 'node:sqlite';
 import { noFaults } from '../../src/base/faults.ts';
 import { GROUP_UID_COUNT, GROUP_UID_FIRST } from '../../src/base/limits/sandbox.ts';
-import { ensureChat, ensureGroup, wire } from '../../src/ledger/chats.ts';
+import { ensureChat, ensureGroup, setPolicy, wire } from '../../src/ledger/chats.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
 import { ensurePerson } from '../../src/ledger/people.ts';
 import { ASSISTANT_YAML, eventually, type Journal, type World } from './world.ts';
 
 /**
- * What happens in every run: people write in five chats of the fake platform, the operator in a local one; an agent
+ * What happens in every run: people write in six chats of the fake platform, the operator in a local one; an agent
  * sends in mid-turn, a sandbox crashes by itself, the platform refuses a text, a group's file is broken for a moment, a
- * credential comes and goes, a request waits for the operator, and, when asked for, the host is restarted on purpose while a turn runs.
+ * credential comes and goes, a request waits for the operator, a stranger is let in, and, when asked for, the host is restarted on
+ * purpose while a turn runs.
  * Every message carries a token, so that the judge can count its answers.
  */
 export interface Expectation {
@@ -27,7 +28,7 @@ export interface ScenarioOptions {
   random: () => number;
 }
 
-const CHATS = { assistant: ['alpha', 'beta', 'omega'], flaky: ['gamma'], thinker: ['delta'] };
+const CHATS = { assistant: ['alpha', 'beta', 'omega', 'kappa'], flaky: ['gamma'], thinker: ['delta'] };
 const QUIET_MS = 60_000;
 /** Those that an install has without saying so. */
 const UIDS = { first: GROUP_UID_FIRST, count: GROUP_UID_COUNT };
@@ -42,6 +43,7 @@ export async function seedLedger(world: World): Promise<void> {
       ensureGroup(db, now, group, process.getuid?.() === 0 ? UIDS : null);
       for (const chat of chats) wire(db, ensureChat(db, now, 'platform', chat, chat), group, 'always');
     }
+    setPolicy(db, ensureChat(db, now, 'platform', 'kappa', 'kappa'), 'ask');
   });
   ledger.close();
 }
@@ -62,6 +64,8 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
   await world.apply('thinker');
   await say('alpha', '<a1>');
   await say('beta', '<b1>', 'sleep 0.5 ');
+  expected.push({ token: '<k1>', kind: 'answer' });
+  await world.say('kappa', '<k1>', 'bob');
   await say('delta', '<d1>');
   await world.vault({ op: 'set', name: 'extra', value: 'fake-secret-extra' });
   await world.vault({ op: 'set', name: 'extra', value: 'fake-secret-in-its-place', next: true });
@@ -94,6 +98,7 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
     if (state !== 'answered') throw new Error(state);
   });
   await desk(world);
+  await world.letIn();
   await liveSession(world).then(
     (session) => world.refusedRequest(session),
     () => {},
@@ -123,6 +128,9 @@ async function desk(world: World): Promise<void> {
   );
   await eventually('the operator has something searched for', () =>
     world.control.call('say', { chat: 'desk', text: 'search desk', key: 'desk-2' }),
+  );
+  await eventually('the operator has one more role', () =>
+    world.control.call('person_role', { person: 'p1', role: 'admin' }),
   );
   await eventually('the operator has seen the alerts', () => world.control.call('clear_alerts'));
 }

@@ -92,10 +92,10 @@ export class World {
   }
 
   /** A person writes on the platform. */
-  async say(chat: string, text: string): Promise<void> {
+  async say(chat: string, text: string, from = 'alice'): Promise<void> {
     await fetch(`${this.#platformUrl}/people/say`, {
       method: 'POST',
-      body: JSON.stringify({ chat, from: 'alice', text }),
+      body: JSON.stringify({ chat, from, text }),
     });
   }
 
@@ -142,6 +142,17 @@ export class World {
       await this.control.call('approval_decide', { approval: waits.id, allow: false });
     };
     await eventually('a held request is denied', denied, HELD_MS).finally(() => agent.destroy());
+  }
+
+  /** Lets in whoever waits, through restarts: at the end of it nobody does. */
+  async letIn(): Promise<void> {
+    await eventually('a stranger is let in', async () => {
+      const { questions } = await this.control.call<{ questions: { id: string; state: string }[] }>('approvals');
+      const [question] = questions;
+      if (question?.state === 'done') return;
+      if (question !== undefined) await this.control.call('approval_decide', { approval: question.id, allow: true });
+      throw new Error(`not yet: ${question?.state ?? 'nobody waits'}`);
+    });
   }
 
   /** The operator asks for a planned stop; the host is started again by its supervisor. */

@@ -20,7 +20,10 @@ export class Install {
   readonly #env: NodeJS.ProcessEnv;
   readonly #children = new Map<'gateway' | 'host', ChildProcess>();
 
-  /** `within`: the folder that its home is made in. `root`: the checkout that runs. `env`: more of its processes' environment. */
+  /**
+   * `within`: the folder that its home is made in. `root`: the checkout that runs. `env`: more of its processes' environment;
+   * with `GLASS_TEST_PLATFORM` the host has the fake platform as one more channel.
+   */
   constructor(within = tmpdir(), root = ROOT, env: NodeJS.ProcessEnv = {}) {
     this.#root = root;
     const home = mkdtempSync(join(within, 'gb-'));
@@ -54,7 +57,9 @@ export class Install {
   }
 
   spawn(part: 'gateway' | 'host'): void {
-    const child = spawn(process.execPath, ['--disable-sigusr1', join(this.#root, `src/${part}.ts`)], {
+    const onPlatform = part === 'host' && this.#env['GLASS_TEST_PLATFORM'] !== undefined;
+    const file = onPlatform ? 'test/fakes/host.ts' : `src/${part}.ts`;
+    const child = spawn(process.execPath, ['--disable-sigusr1', join(this.#root, file)], {
       env: this.#env,
       stdio: 'ignore',
     });

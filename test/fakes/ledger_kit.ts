@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +11,7 @@ import { insertInbound, insertMessage } from '../../src/ledger/messages.ts';
 import { insertOutbound, type OutboundKind } from '../../src/ledger/outbound.ts';
 import { ensurePerson } from '../../src/ledger/people.ts';
 import { ensureSession, type SessionRow, sessionById } from '../../src/ledger/sessions.ts';
+import type { Decider, RouterEffects } from '../../src/router/router.ts';
 
 /** Real ledgers on disk for tests, with the few rows that nearly every test begins with. */
 
@@ -44,6 +46,15 @@ export function seedChat(db: Db, channel = 'local', platformId = 'main', group =
   return sessionById(db, ensureSession(db, now, group, chat, '').id)!;
 }
 
+/** Effects of a router that nobody listens to. */
+export const ROUTER_EFFECTS: RouterEffects = { spoken: () => {}, nudge: () => {}, groups: () => [] };
+
+/** For tests in which nothing waits for a decision. */
+export const NOBODY_DECIDES: Decider = {
+  decideByCode: () => assert.fail('nobody is asked'),
+  decideByToken: () => assert.fail('nobody is asked'),
+};
+
 /** Queues a message in a session, as the router does; returns its inbound key. */
 export function queueMessage(db: Db, session: SessionRow, text: string): number {
   const now = systemClock.now();
@@ -53,6 +64,8 @@ export function queueMessage(db: Db, session: SessionRow, text: string): number 
     thread: '',
     person_id: null,
     sender: 'Alice',
+    handle: 'alice',
+    addressed: 1,
     platform_id: `p${keys}`,
     text,
     sent_ms: now,

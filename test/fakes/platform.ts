@@ -7,9 +7,12 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
  *
  *   node test/fakes/platform.ts <journal file>      prints its port
  *
- *   POST /people/say   {chat, from, text}       a person writes
+ *   POST /people/say   {chat, from, text, …}    a person writes; `Update` says what more there may be
+ *   POST /people/press {chat, from, token}      a person presses a button
+ *   POST /people/echo  {}                       from now on the bot is told of its own messages, as some platforms do
  *   GET  /bot/updates?after=N                   long poll; asking after N acknowledges everything up to N
- *   POST /bot/send     {chat, text, key}        → {id}; a text with `reject-me` is refused with 400
+ *   POST /bot/send     {chat, text, key, …}     → {id}; a text with `reject-me` is refused with 400
+ *   POST /bot/open     {handle}                 → {chat}: where that person reads alone; 404 for one who is called `closed…`
  *   GET  /bot/sent?key=K                        history by key → {id} or 404
  *   GET  /journal                               everything
  */
@@ -18,6 +21,14 @@ interface Update {
   chat: string;
   from: string;
   text: string;
+  /** What the person is called, if not as `from`. */
+  name?: string;
+  thread?: string;
+  /** False: nobody is addressed. */
+  mention?: boolean;
+  kind?: 'person' | 'bot' | 'self';
+  /** A button's; then there is no text. */
+  token?: string;
 }
 
 interface Sent {
@@ -25,11 +36,14 @@ interface Sent {
   chat: string;
   text: string;
   key: string;
+  thread?: string;
+  buttons?: { token: string; label: string }[];
 }
 
 const LONG_POLL_MS = 1000;
 
 const journalFile = process.argv[2];
+let echoes = false;
 const updates: Update[] = [];
 const sent: Sent[] = [];
 let acknowledged = 0;
@@ -39,15 +53,26 @@ function journal(entry: object): void {
   if (journalFile !== undefined) appendFileSync(journalFile, `${JSON.stringify({ at: Date.now(), ...entry })}\n`);
 }
 
+function add(given: Omit<Update, 'id'>): number {
+  const update = { id: updates.length + 1, ...given };
+  updates.push(update);
+  journal({ said: update });
+  for (const wake of waiting.splice(0)) wake();
+  return update.id;
+}
+
 async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://platform');
   switch (`${request.method} ${url.pathname}`) {
-    case 'POST /people/say': {
-      const update = { id: updates.length + 1, ...((await body(request)) as Omit<Update, 'id'>) };
-      updates.push(update);
-      journal({ said: update });
-      for (const wake of waiting.splice(0)) wake();
-      return answer(response, 200, { id: update.id });
+    case 'POST /people/say':
+    case 'POST /people/press':
+      return answer(response, 200, { id: add((await body(request)) as Omit<Update, 'id'>) });
+    case 'POST /people/echo':
+      echoes = true;
+      return answer(response, 200, {});
+    case 'POST /bot/open': {
+      const { handle } = (await body(request)) as { handle: string };
+      return handle.startsWith('closed') ? answer(response, 404, {}) : answer(response, 200, { chat: `dm-${handle}` });
     }
     case 'GET /bot/updates': {
       const after = Number(url.searchParams.get('after') ?? 0);
@@ -63,6 +88,7 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
       if (message.text.includes('reject-me')) return answer(response, 400, { error: 'the platform refuses this text' });
       sent.push(message);
       journal({ sent: message });
+      if (echoes) add({ chat: message.chat, from: 'bot', text: message.text, kind: 'self' });
       return answer(response, 200, { id: message.id });
     }
     case 'GET /bot/sent': {

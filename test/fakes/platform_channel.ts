@@ -10,7 +10,7 @@ import type {
 /** The driver for the fake platform: long polling, acknowledgement after the commit, history by idempotency key. */
 export class PlatformChannel implements Channel {
   readonly name = 'platform';
-  readonly capabilities = { text_max: 4000, file_bytes_max: 20 * 1024 * 1024 };
+  readonly capabilities = { text_max: 4000, file_bytes_max: 20 * 1024 * 1024, buttons: true };
   readonly #url: string;
   #stopped = false;
   #connected = false;
@@ -29,10 +29,10 @@ export class PlatformChannel implements Channel {
 
   async send(operation: SendOperation): Promise<SendResult> {
     try {
-      const { chat, body, key } = operation;
+      const { chat, thread, body, key, buttons } = operation;
       const response = await fetch(`${this.#url}/bot/send`, {
         method: 'POST',
-        body: JSON.stringify({ chat, text: body, key }),
+        body: JSON.stringify({ chat, thread, text: body, key, buttons }),
       });
       if (response.status === 400) return { ok: false, class: 'permanent', reason: 'the platform refused the text' };
       const { id } = (await response.json()) as { id: number };
@@ -49,6 +49,17 @@ export class PlatformChannel implements Channel {
     return { found: true, receipt: `platform ${id}` };
   }
 
+  async openDm(handle: string): Promise<{ platform_id: string; title: string } | null> {
+    const response = await fetch(`${this.#url}/bot/open`, { method: 'POST', body: JSON.stringify({ handle }) });
+    if (response.status === 404) return null;
+    const { chat } = (await response.json()) as { chat: string };
+    return { platform_id: chat, title: chat };
+  }
+
+  deepLink(code: string): string {
+    return `${this.#url}/start?code=${code}`;
+  }
+
   health(): ChannelHealth {
     return { state: this.#connected ? 'connected' : 'starting', detail: this.#url };
   }
@@ -59,22 +70,10 @@ export class PlatformChannel implements Channel {
     while (!this.#stopped) {
       try {
         const response = await fetch(`${this.#url}/bot/updates?after=${cursor}`);
-        const { updates } = (await response.json()) as {
-          updates: { id: number; chat: string; from: string; text: string }[];
-        };
+        const { updates } = (await response.json()) as { updates: Update[] };
         this.#connected = true;
         for (const update of updates) {
-          await sink.accept({
-            dedupe_key: `platform:${update.id}`,
-            chat: { platform_id: update.chat, title: update.chat },
-            thread: '',
-            sender: { handle: update.from, name: update.from },
-            addressed: true,
-            platform_id: String(update.id),
-            text: update.text,
-            files: [],
-            sent_ms: Date.now(),
-          });
+          await take(sink, update);
           await sink.saveCursor('updates', String(update.id));
           cursor = update.id;
         }
@@ -83,4 +82,29 @@ export class PlatformChannel implements Channel {
       }
     }
   }
+}
+
+interface Update {
+  id: number;
+  chat: string;
+  from: string;
+  text: string;
+  name?: string;
+  thread?: string;
+  mention?: boolean;
+  kind?: 'person' | 'bot' | 'self';
+  token?: string;
+}
+
+async function take(sink: Sink, update: Update): Promise<void> {
+  const common = {
+    dedupe_key: `platform:${update.id}`,
+    chat: { platform_id: update.chat, title: update.chat, direct: update.chat.startsWith('dm-') },
+    thread: update.thread ?? '',
+    sender: { handle: update.from, name: update.name ?? update.from, ...(update.kind ? { kind: update.kind } : {}) },
+    platform_id: String(update.id),
+    sent_ms: Date.now(),
+  };
+  if (update.token !== undefined) await sink.pressed({ ...common, token: update.token });
+  else await sink.accept({ ...common, addressed: update.mention !== false, text: update.text, files: [] });
 }

@@ -13,8 +13,10 @@ import { chatCommands } from '../fakes/chat_commands.ts';
 import {
   freshLedger,
   inboundStates,
+  NOBODY_DECIDES,
   queueMessage,
   queueOutbound,
+  ROUTER_EFFECTS,
   seedChat,
   temporaryFolder,
 } from '../fakes/ledger_kit.ts';
@@ -34,9 +36,14 @@ async function world(context: TestContext, facts: Parameters<typeof chatCommands
   const ledger = await freshLedger(context);
   const session = await ledger.write('seed', (db) => seedChat(db));
   const done: string[] = [];
-  const effects = { spoken: () => {}, nudge: () => {} };
-  const router = new Router(ledger, systemClock, temporaryFolder(context), effects, chatCommands(ledger, done, facts));
-  const intake = new Intake(ledger, router, { wake: (id) => done.push(`wake ${id}`), deliver: () => {} });
+  const commands = chatCommands(ledger, done, facts);
+  const folder = temporaryFolder(context);
+  const router = new Router(ledger, systemClock, folder, ROUTER_EFFECTS, NOBODY_DECIDES, commands);
+  const intake = new Intake(ledger, router, {
+    wake: (id) => done.push(`wake ${id}`),
+    deliver: () => {},
+    asked: () => {},
+  });
   const say: World['say'] = async (text, { handle = 'alice', key, reply_to, chat = 'main' } = {}) => {
     keys += 1;
     const before = notices(ledger.db).length;
@@ -74,7 +81,7 @@ function running({ ledger, session }: World, ...texts: string[]): Promise<Opened
 
 function ending(own: World, turn: OpenedTurn) {
   const taken = [{ ids: turn.messages.map((message) => message.inbound_id), at_us: 0 }];
-  const place = { session: own.session, text_max: 1000 };
+  const place = { session: own.session, textMax: () => 1000 };
   return {
     ...place,
     turn,
@@ -194,7 +201,7 @@ test('/stop reaches a turn between two attempts: there is no next one', async (c
   const own = await world(context);
   const turn = await running(own, 'work');
   await own.ledger.write('test', (db) =>
-    recordDeath(db, systemClock, { session: own.session, text_max: 1000 }, turn, 'died'),
+    recordDeath(db, systemClock, { session: own.session, textMax: () => 1000 }, turn, 'died'),
   );
   await own.say('/stop');
   assert.deepEqual(inboundStates(own.ledger.db), ['cancelled', 'answered']);
@@ -216,7 +223,7 @@ test('what a stopped turn says afterwards counts for nothing', async (context) =
   assert.deepEqual(replies, []);
   assert.equal(
     await own.ledger.write('test', (db) =>
-      recordDeath(db, systemClock, { session: own.session, text_max: 1000 }, turn, 'killed'),
+      recordDeath(db, systemClock, { session: own.session, textMax: () => 1000 }, turn, 'killed'),
     ),
     undefined,
   );

@@ -11,7 +11,7 @@ import { runningTurns } from '../../src/ledger/turns.ts';
 import { Router } from '../../src/router/router.ts';
 import { closeTurn, joinTurn, openTurn, recordDeath } from '../../src/sessions/turn_book.ts';
 import { chatCommands } from '../fakes/chat_commands.ts';
-import { freshLedger, seedChat, temporaryFolder } from '../fakes/ledger_kit.ts';
+import { freshLedger, NOBODY_DECIDES, ROUTER_EFFECTS, seedChat, temporaryFolder } from '../fakes/ledger_kit.ts';
 
 /** Tables that keep every message for ever. */
 const HISTORY = ['messages', 'inbound', 'turns', 'turn_inbound', 'outbound', 'transcript', 'events', 'files'];
@@ -35,11 +35,7 @@ test('what a message costs does not grow with what was said before it', async (c
     trouble: () => {},
   });
   const router = new Router(
-    ledger,
-    systemClock,
-    temporaryFolder(context),
-    { spoken: () => {}, nudge: () => {} },
-    chatCommands(ledger, []),
+    ...[ledger, systemClock, temporaryFolder(context), ROUTER_EFFECTS, NOBODY_DECIDES, chatCommands(ledger, [])],
   );
   const say = (key: string) =>
     router.route('local', {
@@ -54,7 +50,7 @@ test('what a message costs does not grow with what was said before it', async (c
       addressed: true,
     });
   const start = { session, harness: 'probe', warm: true, reseed: false };
-  const place = { session, text_max: 1000 };
+  const place = { session, textMax: () => 1000 };
   await say('a');
   await ledger.write('test', (own) => {
     const first = openTurn(own, systemClock, start);

@@ -16,7 +16,15 @@ import type { SessionRow } from '../../src/ledger/sessions.ts';
 import { Intake } from '../../src/router/intake.ts';
 import { Router } from '../../src/router/router.ts';
 import { chatCommands } from '../fakes/chat_commands.ts';
-import { freshLedger, inboundStates, queueMessage, seedChat, temporaryFolder } from '../fakes/ledger_kit.ts';
+import {
+  freshLedger,
+  inboundStates,
+  NOBODY_DECIDES,
+  queueMessage,
+  ROUTER_EFFECTS,
+  seedChat,
+  temporaryFolder,
+} from '../fakes/ledger_kit.ts';
 
 interface Routing {
   ledger: Ledger;
@@ -40,19 +48,16 @@ async function routing(context: TestContext): Promise<Routing> {
   const woken: string[] = [];
   const spoken: string[] = [];
   const nudged: string[] = [];
-  const router = new Router(
-    ledger,
-    systemClock,
-    blobs,
-    {
-      spoken: (group) => spoken.push(group),
-      nudge: (id) => nudged.push(`${id}: ${queuedIn(ledger.db, id)}, ${ledger.db.raw.isTransaction}`),
-    },
-    chatCommands(ledger, woken),
-  );
+  const effects = {
+    ...ROUTER_EFFECTS,
+    spoken: (group: string) => spoken.push(group),
+    nudge: (id: number) => nudged.push(`${id}: ${queuedIn(ledger.db, id)}, ${ledger.db.raw.isTransaction}`),
+  };
+  const router = new Router(ledger, systemClock, blobs, effects, NOBODY_DECIDES, chatCommands(ledger, woken));
   const intake = new Intake(ledger, router, {
     wake: (id) => woken.push(`session ${id}`),
     deliver: (chat) => woken.push(`chat ${chat}`),
+    asked: (question) => woken.push(`question ${question}`),
   });
   return { ledger, router, session, woken, spoken, nudged, intake, blobs };
 }

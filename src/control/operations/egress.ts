@@ -19,6 +19,8 @@ const INPUTS = {
   decide: z.strictObject({
     approval: z.string().max(20),
     allow: z.boolean(),
+    /** Of a new chat: the group that is to answer there. */
+    group: nameSchema.nullable().default(null),
     reason: z.string().max(APPROVAL_REASON_CHARS_MAX).default(''),
   }),
 };
@@ -47,21 +49,22 @@ export const EGRESS: readonly Operation[] = [
   },
   {
     name: 'approvals',
-    summary: 'requests that wait for a decision, and the last ones that did',
+    summary: 'requests and questions that wait for a decision, and the last ones that did',
     input: NOTHING,
-    handle: async ({ approvals }) => value({ approvals: approvals.list() }),
+    handle: async ({ approvals, questions }) => value({ approvals: approvals.list(), questions: questions.list() }),
   },
   {
     name: 'approval_show',
-    summary: 'a held request as it would leave',
+    summary: 'a held request as it would leave, or a question',
     input: INPUTS.approval,
-    handle: async ({ approvals }, input: z.infer<typeof INPUTS.approval>) => value(approvals.show(input.approval)),
+    handle: async ({ approvals, questions }, input: z.infer<typeof INPUTS.approval>) =>
+      value(questions.show(input.approval) ?? approvals.show(input.approval)),
   },
   {
     name: 'approval_decide',
-    summary: 'let exactly this request leave once, or refuse it',
+    summary: 'let exactly this be done once, or refuse it',
     input: INPUTS.decide,
     handle: async ({ decide }, input: z.infer<typeof INPUTS.decide>) =>
-      value(await decide(input.approval, input.allow, input.reason)),
+      value(await decide(input.approval, input.allow ? (input.group ?? 'approve') : 'deny', input.reason)),
   },
 ];

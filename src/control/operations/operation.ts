@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { ApprovalShown, Approvals } from '../../approvals/approvals.ts';
+import type { Desk, QuestionShown } from '../../approvals/desk.ts';
 import type { Accepted, IncomingFile } from '../../channels/channel.ts';
 import type { LocalChannel } from '../../channels/local/local.ts';
 import type { AskEgress } from '../../evidence/egress_log.ts';
@@ -7,7 +8,9 @@ import type { Status } from '../../evidence/status.ts';
 import type { AskAudit } from '../../evidence/trace.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { Groups } from '../../operations/groups.ts';
+import type { People } from '../../operations/people.ts';
 import type { Inspected } from '../../operations/proofs.ts';
+import type { Wirings } from '../../operations/wirings.ts';
 
 /**
  * What operations work with: the host's parts as the composition root passes them.
@@ -17,8 +20,11 @@ export interface ControlServices {
   local: LocalChannel;
   groups: Groups;
   approvals: Pick<Approvals, 'list' | 'show'>;
-  /** A decision of the operator about a held request. Rejects as `Approvals.decide`. */
-  decide(id: string, allow: boolean, reason: string): Promise<ApprovalShown>;
+  questions: Pick<Desk, 'list' | 'show'>;
+  people: People;
+  wirings: Wirings;
+  /** A decision of the operator about a held request, or, by a `choice`, about a question. Rejects as `Approvals.decide` and `Desk.decide`. */
+  decide(id: string, choice: string, reason: string): Promise<ApprovalShown | QuestionShown>;
   /** Tries to break out of a sandbox of the group. Rejects with `OperatingError` when it cannot be started at all. */
   inspect(group: string, depth: 'quick' | 'full', canary: boolean): Promise<Inspected>;
   /** What the operator is called in what is recorded. */

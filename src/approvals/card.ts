@@ -1,0 +1,107 @@
+import { unreachable } from '../base/errors.ts';
+import { showId } from '../base/ids.ts';
+import { CARD_CHOICES_MAX, CARD_NAME_CHARS_MAX, CARD_TEXT_CHARS_MAX } from '../base/limits/talk.ts';
+import { visible } from '../base/text.ts';
+import type { Action, Question } from '../ledger/questions.ts';
+
+/** What a person is shown before they decide: our words first, each line of somebody else's with our mark before it. */
+export interface CardFacts {
+  question: Pick<Question, 'id' | 'code' | 'expires_ms'>;
+  action: Action;
+  /** Who wrote the message that waits, by name and by `channel:handle`. */
+  name: string;
+  handle: string;
+  /** What the chat is called, and its `channel:id`. */
+  title: string;
+  chat: string;
+  text: string;
+}
+
+/** What can be chosen: a button each, and a line of words for where there are none. */
+export interface Choice {
+  choice: string;
+  label: string;
+  words: string;
+}
+
+export function choicesOf(action: Action, code: string): Choice[] {
+  const deny = { choice: 'deny', label: 'Deny', words: `deny ${code}` };
+  switch (action.kind) {
+    case 'sender':
+      return [{ choice: 'approve', label: 'Approve', words: `approve ${code}` }, deny];
+    case 'chat': {
+      const groups = action.choices.slice(0, CARD_CHOICES_MAX).map((group, i) => {
+        return { choice: `${i + 1}`, label: group, words: `choose ${code} ${i + 1}: ${group}` };
+      });
+      return [...groups, deny];
+    }
+    default:
+      return unreachable(action);
+  }
+}
+
+export function cardText(facts: CardFacts): string {
+  const { question, action } = facts;
+  const until = new Date(question.expires_ms).toISOString().slice(0, 16).replace('T', ' ');
+  return [
+    `${showId('h', question.id)}: ${headOf(facts)}`,
+    `From ${named(facts.name)} (${named(facts.handle)}):`,
+    ...quoted(facts.text),
+    askOf(action),
+    ...choicesOf(action, question.code).map(({ words }) => `  ${words}`),
+    `Nothing happens without a decision until ${until} UTC.`,
+  ].join('\n');
+}
+
+/** What was asked, in a line. */
+export function summaryOf(action: Action, name: string, chat: string): string {
+  switch (action.kind) {
+    case 'sender':
+      return `let ${named(name)} talk to ${action.groups.join(', ')} in ${named(chat)}`;
+    case 'chat':
+      return `choose who answers in ${named(chat)}`;
+    default:
+      return unreachable(action);
+  }
+}
+
+function headOf({ action, title, chat }: CardFacts): string {
+  const where = `${named(title)} (${named(chat)})`;
+  switch (action.kind) {
+    case 'sender':
+      return `somebody without a role waits for ${action.groups.join(', ')} in ${where}.`;
+    case 'chat':
+      return `a message waits in ${where}, where no group answers.`;
+    default:
+      return unreachable(action);
+  }
+}
+
+function askOf(action: Action): string {
+  switch (action.kind) {
+    case 'sender':
+      return `Make them a member of ${action.groups.join(', ')}, and have this message answered?`;
+    case 'chat': {
+      const more = action.choices.length - CARD_CHOICES_MAX;
+      return `Which group is to answer there?${more > 0 ? ` (${more} more: ./glass wiring set)` : ''}`;
+    }
+    default:
+      return unreachable(action);
+  }
+}
+
+function named(text: string): string {
+  return visible(cut(text, CARD_NAME_CHARS_MAX));
+}
+
+function quoted(text: string): string[] {
+  return cut(text, CARD_TEXT_CHARS_MAX)
+    .split('\n')
+    .map((line) => `| ${visible(line)}`);
+}
+
+/** By characters, so that none is cut in half. */
+function cut(text: string, max: number): string {
+  const chars = [...text.slice(0, max * 2)];
+  return chars.length <= max && text.length <= max * 2 ? text : `${chars.slice(0, max).join('')}…`;
+}

@@ -1,0 +1,280 @@
+import { messageOf, OperatingError } from '../base/errors.ts';
+import { parseId, showId } from '../base/ids.ts';
+import { APPROVALS_SHOWN_MAX } from '../base/limits/gateway.ts';
+import { DURATION_MAX_MS } from '../base/limits/messages.ts';
+import { OPEN_DM_MS } from '../base/limits/talk.ts';
+import type { Log } from '../base/log.ts';
+import { visible } from '../base/text.ts';
+import type { Channel } from '../channels/channel.ts';
+import { chatById, ensureChat, nameOfChat } from '../ledger/chats.ts';
+import type { Db } from '../ledger/db.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { insertCard } from '../ledger/outbound.ts';
+import { approversOf, type IdentityRow, identitiesOf, nameOfPerson, setDmChat } from '../ledger/people.ts';
+import {
+  type Action,
+  makeTokens,
+  pendingQuestions,
+  type Question,
+  questionByCode,
+  questionById,
+  questionTold,
+  recentQuestions,
+  tokenOf,
+} from '../ledger/questions.ts';
+import type { AdmissionServices } from '../router/admission.ts';
+import type { Decided, DecidedBy, Decider } from '../router/router.ts';
+import { cardText, choicesOf, summaryOf } from './card.ts';
+import { type DecidedQuestion, type Decision, decideQuestion, expireQuestion, refuse, saidOf } from './decide.ts';
+
+/**
+ * Questions about privileged actions: each is shown to one who may decide, in a chat of theirs, and waits there, over restarts
+ * too, until somebody who may has decided or its time is over.
+ */
+export interface DeskInput {
+  ledger: Ledger;
+  log: Log;
+  channels: ReadonlyMap<string, Channel>;
+  services: AdmissionServices;
+  /** The operator's own chat, where nobody else reads. */
+  operatorChat: number;
+  wake(session: number): void;
+  deliver(chat: number): void;
+  trouble(error: Error): void;
+}
+
+/** A question as the operator sees it. */
+export interface QuestionShown {
+  id: string;
+  kind: Question['kind'];
+  state: Question['state'];
+  reason: string;
+  code: string;
+  /** The message that waits. */
+  message: string;
+  summary: string;
+  /** What can be chosen, besides `deny`. */
+  choices: string[];
+  decided_by: string | null;
+  created_ms: number;
+  expires_ms: number;
+}
+
+export class Desk implements Decider {
+  readonly #input: DeskInput;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(input: DeskInput) {
+    this.#input = input;
+  }
+
+  /** What an earlier host left: cards that were not shown yet, and questions whose time is over. */
+  start(): void {
+    for (const question of pendingQuestions(this.#db)) if (question.card_chat === null) this.asked(question.id);
+    this.#arm();
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+  }
+
+  /** Shows a question to somebody who may decide. Returns at once. */
+  asked(id: number): void {
+    this.#arm();
+    void this.#tell(id).catch((error) =>
+      this.#input.log.error('approval.untold', { approval: id, reason: messageOf(error) }),
+    );
+  }
+
+  decideByCode(db: Db, code: string, choice: string, by: DecidedBy): Decided {
+    const question = questionByCode(db, code);
+    if (question === undefined) return this.#unknown(db, by, `There is no request ${code}.`);
+    return decideQuestion(db, this.#input.services, question, { ...by, choice, reason: '' });
+  }
+
+  /** A token means something only in the chat that its card was shown in. */
+  decideByToken(db: Db, token: string, by: DecidedBy): Decided {
+    const found = tokenOf(db, token);
+    const question = found === undefined ? undefined : questionById(db, found.approval_id);
+    if (found === undefined || question === undefined || question.card_chat !== by.chat)
+      return this.#unknown(db, by, 'That button belongs to nothing that was asked here.');
+    return decideQuestion(db, this.#input.services, question, { ...by, choice: found.choice, reason: '' });
+  }
+
+  /** From the command line. Rejects with `OperatingError`: then nothing has been done. */
+  async decide(id: string, person: number, choice: string, reason: string): Promise<QuestionShown> {
+    const { ledger, services } = this.#input;
+    const decided = await ledger.write('approval', (db): DecidedQuestion => {
+      const question = questionById(db, parseId('h', id) ?? 0);
+      const decision: Decision = { person, message: null, chat: null, choice: this.#choice(question, choice), reason };
+      return question === undefined
+        ? refuse(db, services, decision, null, 'not_found', `there is no request "${id}"`)
+        : decideQuestion(db, services, question, decision);
+    });
+    this.#come(decided);
+    if (decided.code !== null) throw new OperatingError(decided.code, decided.text.replace(/\.$/, ''));
+    return this.show(id)!;
+  }
+
+  list(): QuestionShown[] {
+    return recentQuestions(this.#db, APPROVALS_SHOWN_MAX).map((row) => this.#shown(row));
+  }
+
+  /** Undefined: there is none. */
+  show(id: string): QuestionShown | undefined {
+    const question = questionById(this.#db, parseId('h', id) ?? 0);
+    return question === undefined ? undefined : this.#shown(question);
+  }
+
+  get #db(): Db {
+    return this.#input.ledger.db;
+  }
+
+  /** The command line names a group, not its number. */
+  #choice(question: Question | undefined, given: string): string {
+    const action = question === undefined ? null : (JSON.parse(question.object) as Action);
+    const at = action?.kind === 'chat' ? action.choices.indexOf(given) : -1;
+    return at === -1 ? given : `${at + 1}`;
+  }
+
+  #unknown(db: Db, by: DecidedBy, text: string): Decided {
+    return refuse(db, this.#input.services, by, null, 'not_found', text);
+  }
+
+  #come({ sessions, chats, asked }: Decided): void {
+    for (const session of sessions) this.#input.wake(session);
+    for (const chat of chats) this.#input.deliver(chat);
+    for (const id of asked) this.asked(id);
+  }
+
+  async #tell(id: number): Promise<void> {
+    const question = questionById(this.#db, id);
+    if (question?.state !== 'pending') return;
+    const action = JSON.parse(question.object) as Action;
+    const approvers = approversOf(this.#db, action.kind === 'sender' ? action.groups : []);
+    const place = await this.#placeOf(approvers, action.channel);
+    const { ledger, services, trouble, operatorChat } = this.#input;
+    const chat = await ledger.insist(
+      'approval',
+      (db) => {
+        const to = place === null ? operatorChat : chatOfPlace(db, services.clock.now(), place);
+        return this.#show(db, question, action, to, place?.person ?? approvers[0]!) ? to : null;
+      },
+      trouble,
+    );
+    if (chat !== null) this.#input.deliver(chat);
+  }
+
+  #show(db: Db, question: Question, action: Action, to: number, person: number): boolean {
+    const { clock } = this.#input.services;
+    const chat = chatById(db, to)!;
+    if (!questionTold(db, clock, question, to, person, nameOfChat(chat))) return false;
+    const said = saidOf(db, question);
+    const where = nameOfChat({ channel: said.channel, platform_id: chatById(db, said.chat.id)!.platform_id });
+    const text = cardText({
+      ...{ question, action, name: said.name, handle: `${said.channel}:${said.handle}`, title: said.title || where },
+      ...{ chat: where, text: said.text },
+    });
+    const choices = choicesOf(action, question.code);
+    const tokens = makeTokens(
+      db,
+      question.id,
+      choices.map(({ choice }) => choice),
+    );
+    insertCard(
+      db,
+      clock.now(),
+      to,
+      text,
+      choices.map(({ label }, i) => ({ token: tokens[i]!, label: visible(label) })),
+    );
+    return true;
+  }
+
+  /** Where one of them reads alone: the first who can be reached, on the channel that is asked about if that goes. */
+  async #placeOf(approvers: number[], channel: string): Promise<Place | null> {
+    for (const person of approvers) {
+      const known = identitiesOf(this.#db, person).filter(({ channel: name }) => this.#input.channels.has(name));
+      const ordered = known.toSorted((a, b) => rank(a, channel) - rank(b, channel));
+      for (const identity of ordered) {
+        const place = await this.#reach(identity);
+        if (place !== null) return place;
+      }
+    }
+    return null;
+  }
+
+  async #reach(identity: IdentityRow): Promise<Place | null> {
+    const { person_id: person, channel, handle, dm_chat } = identity;
+    if (channel === OPERATORS) return { person, chat: this.#input.operatorChat };
+    if (dm_chat !== null) return { person, chat: dm_chat };
+    const opened = await inTime(this.#input.channels.get(channel)!.openDm?.(handle));
+    return opened === null ? null : { person, channel, handle, ...opened };
+  }
+
+  /** At the end of the one that ends first. */
+  #arm(): void {
+    const first = pendingQuestions(this.#db).reduce((min, { expires_ms }) => Math.min(min, expires_ms), Infinity);
+    this.stop();
+    if (first === Infinity) return;
+    const wait = Math.max(0, first - this.#input.services.clock.now());
+    this.#timer = setTimeout(() => void this.#expire().catch(() => {}), Math.min(wait, DURATION_MAX_MS));
+  }
+
+  async #expire(): Promise<void> {
+    const { ledger, services, trouble } = this.#input;
+    const chats = await ledger.insist(
+      'approval',
+      (db) => {
+        const late = pendingQuestions(db).filter(({ expires_ms }) => expires_ms <= services.clock.now());
+        return late.flatMap((question) => expireQuestion(db, services, question));
+      },
+      trouble,
+    );
+    for (const chat of chats) this.#input.deliver(chat);
+    this.#arm();
+  }
+
+  #shown(row: Question): QuestionShown {
+    const action = JSON.parse(row.object) as Action;
+    const said = saidOf(this.#db, row);
+    return {
+      ...{ id: showId('h', row.id), kind: row.kind, state: row.state, reason: row.reason, code: row.code },
+      message: showId('m', row.message_id),
+      summary: summaryOf(action, said.name, said.title),
+      choices: action.kind === 'chat' ? action.choices : ['approve'],
+      decided_by: row.decided_by === null ? null : nameOfPerson(this.#db, row.decided_by),
+      ...{ created_ms: row.created_ms, expires_ms: row.expires_ms },
+    };
+  }
+}
+
+/** The channel of whoever can open the control socket. */
+const OPERATORS = 'local';
+
+/** A chat that we know, or one that a platform has just opened. */
+type Place =
+  | { person: number; chat: number }
+  | { person: number; channel: string; handle: string; platform_id: string; title: string };
+
+function chatOfPlace(db: Db, now: number, place: Place): number {
+  if ('chat' in place) return place.chat;
+  const chat = ensureChat(db, now, place.channel, place.platform_id, place.title);
+  setDmChat(db, place.channel, place.handle, chat);
+  return chat;
+}
+
+function rank(identity: IdentityRow, channel: string): number {
+  if (identity.channel === channel) return 0;
+  return identity.channel === OPERATORS ? 2 : 1;
+}
+
+/** A driver that fails or hangs cannot open one. */
+async function inTime<T>(work: Promise<T | null> | undefined): Promise<T | null> {
+  if (work === undefined) return null;
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), OPEN_DM_MS);
+  });
+  return Promise.race([work.catch(() => null), late]).finally(() => clearTimeout(timer));
+}

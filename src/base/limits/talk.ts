@@ -1,0 +1,57 @@
+import { KIB, MINUTE_MS, SECOND_MS } from './units.ts';
+
+/** Bounds of who may talk and to whom: pairing, people who ask to be let in, wirings. */
+
+// --- Pairing ----------------------------------------------------------------------------------------------------
+
+/** From `glass pair` to the code in the chat: somebody with a phone in their hand. */
+export const PAIRING_MS = 10 * MINUTE_MS;
+/** Codes of one channel that are open at once: each message that names one is compared with all of them. */
+export const PAIRINGS_OPEN_MAX = 10;
+/** Characters of a code, of an alphabet of 32: 40 bits, against the tries that follow. */
+export const PAIRING_CODE_CHARS = 8;
+/** Wrong codes of one sender in an hour, then no answer until it is over: a person mistypes two or three times. */
+export const PAIRING_TRIES_MAX = 5;
+/** Wrong codes of all senders of a channel in an hour: then no code works there until it is over. */
+export const PAIRING_TRIES_ALL_MAX = 60;
+/** The hour in which tries are counted. */
+export const TRIES_MS = 60 * MINUTE_MS;
+
+// --- People -----------------------------------------------------------------------------------------------------
+
+/** People in one list. */
+export const PEOPLE_SHOWN_MAX = 1000;
+/** Messages in an hour of somebody without a role that are answered in a public chat: a long talk, not a flood. */
+export const PUBLIC_PER_HOUR_MAX = 30;
+
+// --- Asking -----------------------------------------------------------------------------------------------------
+
+/** A stranger's message, or one in a new chat, waits this long for a decision: whoever decides may be asleep. */
+export const ASK_MS = 24 * 60 * MINUTE_MS;
+/** Senders and chats that wait at once: a person who is asked more often stops reading. */
+export const ASKS_PENDING_MAX = 20;
+/** Who was refused is not asked about again for this long. */
+export const ASK_AGAIN_MS = 7 * 24 * 60 * MINUTE_MS;
+/** Characters of a message that a card shows. */
+export const CARD_TEXT_CHARS_MAX = 300;
+/** Characters of a name or a title on a card. */
+export const CARD_NAME_CHARS_MAX = 60;
+/** Groups that a card offers to choose from; it says when there are more. */
+export const CARD_CHOICES_MAX = 9;
+/** A platform's answer to who can be written to alone. */
+export const OPEN_DM_MS = 10 * SECOND_MS;
+
+// --- Wirings ----------------------------------------------------------------------------------------------------
+
+/** Characters of a pattern. */
+export const PATTERN_CHARS_MAX = 200;
+/** Characters of a message that a pattern is held against: with the one above, a millisecond at most. */
+export const PATTERN_TEXT_CHARS_MAX = 4000;
+/** People that a wiring lists. */
+export const LISTED_MAX = 100;
+/** Without threads, an agent that was mentioned listens on for this long. */
+export const STICKY_MS = 30 * MINUTE_MS;
+/** Messages of others that a turn is shown: with those of a reseed they fit one frame. */
+export const CONTEXT_MESSAGES_MAX = 30;
+/** UTF-8 bytes of them. */
+export const CONTEXT_BYTES_MAX = 16 * KIB;

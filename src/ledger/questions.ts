@@ -1,0 +1,168 @@
+import { randomBytes } from 'node:crypto';
+import { hashOf } from '../authority/authority.ts';
+import type { Guarded } from '../authority/guard.ts';
+import type { Clock } from '../base/clock.ts';
+import { randomToken, showId } from '../base/ids.ts';
+import { ASKS_PENDING_MAX } from '../base/limits/talk.ts';
+import type { Db } from './db.ts';
+import { recordEvent } from './events.ts';
+import { nameOfPerson } from './people.ts';
+
+/**
+ * Approvals of privileged actions (every kind but `egress`): pending → done, denied or expired, each in the transaction that
+ * also does it. `object` is what is done, and its hash is what was asked.
+ */
+export type Action =
+  | {
+      kind: 'sender';
+      chat: number;
+      channel: string;
+      handle: string;
+      name: string;
+      person: number | null;
+      groups: string[];
+    }
+  | { kind: 'chat'; chat: number; channel: string; name: string; choices: string[] };
+
+export interface Question {
+  id: number;
+  kind: Guarded;
+  /** JSON of `Action`. */
+  object: string;
+  object_hash: string;
+  state: 'pending' | 'denied' | 'expired' | 'done';
+  reason: string;
+  /** What a person writes to decide about it. */
+  code: string;
+  /** The message that waits for it. */
+  message_id: number;
+  /** Where it is shown; null: not yet. */
+  card_chat: number | null;
+  decided_by: number | null;
+  created_ms: number;
+  expires_ms: number;
+  decided_ms: number | null;
+}
+
+const QUESTIONS = `SELECT id, kind, object, object_hash, state, reason, code, message_id, card_chat, decided_by, created_ms,
+  expires_ms, decided_ms FROM approvals WHERE kind <> 'egress'`;
+
+/** The same action has the same subject. */
+export function subjectOf(action: Action): string {
+  switch (action.kind) {
+    case 'sender':
+      return `${action.chat}:${action.handle}`;
+    case 'chat':
+      return `${action.chat}`;
+    default:
+      return action satisfies never;
+  }
+}
+
+/** Keys in one order, whoever made it. */
+export function bytesOfAction(action: Action): Buffer {
+  return Buffer.from(JSON.stringify(action, Object.keys(action).sort()));
+}
+
+export function insertQuestion(db: Db, now: number, action: Action, message: number, expires_ms: number): Question {
+  const object = bytesOfAction(action);
+  const id = db.insert(
+    `INSERT INTO approvals (kind, subject, object_hash, object, state, asked_by, created_ms, expires_ms, code, message_id)
+     VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?)`,
+    ...[action.kind, subjectOf(action), hashOf(object), object.toString(), showId('m', message), now, expires_ms],
+    ...[freeCode(db), message],
+  );
+  return questionById(db, id)!;
+}
+
+/** Short enough to type; means something only from somebody who may decide, and only while it waits. */
+function freeCode(db: Db): string {
+  for (;;) {
+    const code = randomBytes(2).toString('hex');
+    if (db.get("SELECT 1 AS yes FROM approvals WHERE code = ? AND state = 'pending'", code) === undefined) return code;
+  }
+}
+
+export function questionById(db: Db, id: number): Question | undefined {
+  return db.get(`${QUESTIONS} AND id = ?`, id);
+}
+
+/** The one that waits under this code, else the last one that did. */
+export function questionByCode(db: Db, code: string): Question | undefined {
+  return db.get(`${QUESTIONS} AND code = ? ORDER BY state <> 'pending', id DESC LIMIT 1`, code);
+}
+
+/** Those that wait first, then the newest. */
+export function recentQuestions(db: Db, limit: number): Question[] {
+  return db.all(`${QUESTIONS} ORDER BY state <> 'pending', id DESC LIMIT ?`, limit);
+}
+
+export function countQuestions(db: Db): number {
+  return db.get<{ n: number }>("SELECT count(*) AS n FROM approvals WHERE state = 'pending' AND subject <> ''")!.n;
+}
+
+export function pendingQuestions(db: Db): Question[] {
+  return db.all(`${QUESTIONS} AND state = 'pending' ORDER BY id LIMIT ${ASKS_PENDING_MAX}`);
+}
+
+/** What is known of earlier questions about the same. */
+export function askedBefore(db: Db, action: Action): { waits: boolean; refused_ms: number | null } {
+  const last = db.get<{ state: string; decided_ms: number }>(
+    'SELECT state, decided_ms FROM approvals WHERE kind = ? AND subject = ? ORDER BY id DESC LIMIT 1',
+    ...[action.kind, subjectOf(action)],
+  );
+  return { waits: last?.state === 'pending', refused_ms: last?.state === 'denied' ? last.decided_ms : null };
+}
+
+/** What the buttons of a card carry, by the choice that each is. */
+export function makeTokens(db: Db, id: number, choices: string[]): string[] {
+  return choices.map((choice) => {
+    const token = randomToken(12);
+    db.run('INSERT INTO approval_tokens (token, approval_id, choice) VALUES (?, ?, ?)', token, id, choice);
+    return token;
+  });
+}
+
+export function tokenOf(db: Db, token: string): { approval_id: number; choice: string } | undefined {
+  return db.get('SELECT approval_id, choice FROM approval_tokens WHERE token = ?', token);
+}
+
+/** It is shown in this chat. False: it has been shown, or does not wait any more. */
+export function questionTold(
+  db: Db,
+  clock: Clock,
+  question: Question,
+  chat: number,
+  who: number,
+  name: string,
+): boolean {
+  const told = "UPDATE approvals SET card_chat = ? WHERE id = ? AND state = 'pending' AND card_chat IS NULL";
+  if (db.run(told, chat, question.id) === 0) return false;
+  const data = { approval: showId('h', question.id), person: showId('p', who), chat: name };
+  recordEvent(db, clock, 'approval.told', { message: question.message_id }, data);
+  return true;
+}
+
+export interface QuestionEnd {
+  state: 'done' | 'denied' | 'expired';
+  /** Null: nobody. */
+  person: number | null;
+  reason: string;
+}
+
+/** `pending` → its end, once. False: it has ended before. */
+export function endQuestion(db: Db, clock: Clock, question: Question, { state, person, reason }: QuestionEnd): boolean {
+  const ended = db.run(
+    "UPDATE approvals SET state = ?, reason = ?, decided_by = ?, decided_ms = ? WHERE id = ? AND state = 'pending'",
+    ...[state, reason, person, clock.now(), question.id],
+  );
+  if (ended === 0) return false;
+  const approval = showId('h', question.id);
+  const links = { message: question.message_id };
+  if (person === null || state === 'expired') recordEvent(db, clock, 'approval.ended', links, { approval, reason });
+  else {
+    const who = { person: showId('p', person), by: nameOfPerson(db, person) };
+    recordEvent(db, clock, 'approval.decided', links, { approval, allowed: state === 'done', ...who, reason });
+  }
+  return true;
+}

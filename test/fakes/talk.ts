@@ -1,0 +1,153 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { ROOT } from '../../src/base/paths.ts';
+import type { Trace } from '../../src/evidence/trace.ts';
+import { Install, until } from './install.ts';
+import { rows } from './terminal.ts';
+
+/** An install on the fake platform, and the people there. */
+export interface Sent {
+  id: number;
+  chat: string;
+  thread: string;
+  text: string;
+  buttons?: { token: string; label: string }[];
+}
+
+interface More {
+  name?: string;
+  thread?: string;
+  mention?: boolean;
+  kind?: 'bot' | 'self';
+}
+
+export class Talk {
+  readonly install: Install;
+  readonly #url: string;
+  readonly #platform: ChildProcess;
+
+  private constructor(url: string, platform: ChildProcess, root: string) {
+    this.#url = url;
+    this.#platform = platform;
+    this.install = new Install(undefined, root, { GLASS_TEST_PLATFORM: url });
+  }
+
+  /** A platform with nobody on it yet, and a home that is not started. */
+  static async make(root = ROOT): Promise<Talk> {
+    const platform = spawn(process.execPath, [join(ROOT, 'test/fakes/platform.ts')], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const port = await new Promise<string>((resolve) =>
+      createInterface({ input: platform.stdout! }).once('line', resolve),
+    );
+    return new Talk(`http://127.0.0.1:${port}`, platform, root);
+  }
+
+  async end(): Promise<void> {
+    await this.install.stop();
+    this.#platform.kill('SIGKILL');
+  }
+
+  call<T>(operation: string, input: object = {}): Promise<T> {
+    return this.install.control.call<T>(operation, input);
+  }
+
+  /** Somebody writes. Resolves with the platform's id of the message once the host has taken it. */
+  async say(chat: string, from: string, text: string, more: More = {}): Promise<string> {
+    return this.#post('/people/say', { chat, from, text, ...more });
+  }
+
+  async press(chat: string, from: string, token: string): Promise<string> {
+    return this.#post('/people/press', { chat, from, token });
+  }
+
+  async echo(): Promise<void> {
+    await fetch(`${this.#url}/people/echo`, { method: 'POST', body: '{}' });
+  }
+
+  async #post(path: string, body: object): Promise<string> {
+    const response = await fetch(`${this.#url}${path}`, { method: 'POST', body: JSON.stringify(body) });
+    const { id } = (await response.json()) as { id: number };
+    await until(`message ${id} is taken`, async () => {
+      if (this.states(String(id)).length === 0) throw new Error('not yet');
+    });
+    return String(id);
+  }
+
+  async sent(chat: string): Promise<Sent[]> {
+    const { sent } = (await (await fetch(`${this.#url}/journal`)).json()) as { sent: Sent[] };
+    return sent.filter((message) => message.chat === chat);
+  }
+
+  /** Waits until the chat has been sent something that matches, after the first `from` messages; resolves with it. */
+  hears(chat: string, what: RegExp, from = 0): Promise<Sent> {
+    return until(`${chat} hears ${what}`, async () => {
+      const sent = (await this.sent(chat)).slice(from);
+      const found = sent.find(({ text }) => what.test(text));
+      if (found === undefined) throw new Error(`heard: ${JSON.stringify(sent.map(({ text }) => text.slice(0, 200)))}`);
+      return found;
+    });
+  }
+
+  /** State and reason of each row of a message, by the platform's id of it. */
+  states(platformId: string): string[] {
+    const sql = `SELECT i.state || CASE i.reason WHEN '' THEN '' ELSE ': ' || i.reason END AS state
+      FROM inbound i JOIN messages m ON m.id = i.message_id JOIN chats c ON c.id = m.chat_id
+      WHERE m.platform_id = ? AND c.channel = 'platform' ORDER BY i.id`;
+    return rows<{ state: string }>(this.install, sql, platformId).map(({ state }) => state);
+  }
+
+  /** Waits until each row of a message is in the state that is given. */
+  settles(platformId: string, ...states: string[]): Promise<void> {
+    return until(`message ${platformId} is ${states.join(' and ')}`, async () => {
+      const found = this.states(platformId);
+      if (JSON.stringify(found) !== JSON.stringify(states)) throw new Error(JSON.stringify(found));
+    });
+  }
+
+  async kinds(platformId: string): Promise<string[]> {
+    const { steps } = await this.call<Trace>('trace', { message: platformId });
+    return steps.map(({ kind }) => kind);
+  }
+
+  /** Data of every event of a kind, oldest first. */
+  events(kind: string): Record<string, unknown>[] {
+    const found = rows<{ data: string }>(this.install, 'SELECT data FROM events WHERE kind = ? ORDER BY id', kind);
+    return found.map(({ data }) => JSON.parse(data));
+  }
+
+  count(sql: string): number {
+    return rows<{ n: number }>(this.install, sql)[0]!.n;
+  }
+
+  /** A person who is known on the platform. */
+  async known(handle: string, role: 'owner' | 'admin' | 'member' | null, group = ''): Promise<string> {
+    const identity = { channel: 'platform', handle };
+    const { id } = await this.call<{ id: string }>('person_add', { name: handle, identity, role, group });
+    return id;
+  }
+
+  async wire(chat: string, group: string, terms: object = {}): Promise<void> {
+    await this.call('wiring_set', { chat: `platform:${chat}`, group, ...terms });
+  }
+
+  async policy(chat: string, policy: 'strict' | 'ask' | 'public'): Promise<void> {
+    await this.call('wiring_policy', { chat: `platform:${chat}`, policy });
+  }
+
+  /** The card about a message, wherever it was shown first: what it says, its code and its buttons. */
+  async card(
+    platformId: string,
+    chat: string,
+  ): Promise<{ id: string; code: string; text: string; token: (label: string) => string }> {
+    const held = await until(`message ${platformId} is held`, async () => {
+      const found = /^held: (h\d+)$/.exec(this.states(platformId)[0] ?? '')?.[1];
+      if (found === undefined) throw new Error(this.states(platformId).join());
+      return found;
+    });
+    const { text, buttons } = await this.hears(chat, new RegExp(`^${held}:`));
+    const code = /(?:approve|choose|deny) ([0-9a-f]{4})/.exec(text)![1]!;
+    return { id: held, code, text, token: (label) => buttons!.find((button) => button.label === label)!.token };
+  }
+}
