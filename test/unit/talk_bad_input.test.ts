@@ -10,6 +10,7 @@ import {
   PUBLIC_PER_HOUR_MAX,
   TRIES_MS,
 } from '../../src/base/limits/talk.ts';
+import { openAlerts } from '../../src/ledger/alerts.ts';
 import { ensureChat, setPolicy, wire } from '../../src/ledger/chats.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
 import { outcomeOf } from '../../src/ledger/messages.ts';
@@ -235,6 +236,8 @@ test('pairing brute force by many senders: then no code works on that channel, f
     'ignored: pairing: too many wrong codes on this channel',
   );
   assert.equal(world.events('pairing.failed').length, PAIRING_TRIES_ALL_MAX + 1);
+  const alerts = openAlerts(world.ledger.db).map(({ kind, subject, count: times }) => [kind, subject, times]);
+  assert.deepEqual(alerts, [['pairing', 'platform', 1]], 'the operator is told');
 });
 
 test('a pairing code that has expired, or was used, makes nobody a person', async (context) => {
