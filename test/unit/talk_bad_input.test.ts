@@ -244,6 +244,7 @@ test('a pairing code that has expired, or was used, makes nobody a person', asyn
   const world = await deskWorld(context);
   await pairable(world);
   assert.equal(await world.say('dm-one', 'one', 'pair abcd-2345'), 'answered: paired as p5');
+  assert.equal(world.ledger.db.get<{ text: string }>('SELECT text FROM messages')!.text, 'pair [a code]');
   assert.equal(await world.say('dm-two', 'two', `pair ${CODE}`), 'ignored: pairing: a wrong or expired code');
   await pairable(world);
   world.later(PAIRING_MS + 1000);
