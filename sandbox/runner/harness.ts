@@ -24,7 +24,7 @@ export interface HarnessOptions {
   emit: (event: HarnessEvent) => void;
 }
 
-/** A turn as the host hands it over. `transcript` is filled only for a harness that did not resume. */
+/** A turn as the host hands it over. `transcript`: what was said before it that this harness has not been told. */
 export type TurnInput = Omit<Extract<HostFrame, { t: 'turn' }>, 't'>;
 
 export type HarnessEvent =

@@ -1,6 +1,6 @@
 import { OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
-import type { WiringShown, WouldAnswer } from '../operations/wirings.ts';
+import type { UnwiredShown, WiringShown, WouldAnswer } from '../operations/wirings.ts';
 import { ControlClient } from './control_client.ts';
 import { bold, dim, type Io, printable } from './io.ts';
 import { split } from './words.ts';
@@ -18,7 +18,7 @@ export async function wiring(args: string[], paths: Paths, io: Io): Promise<numb
     if (more.length > 0) throw new OperatingError('usage', USAGE);
     switch (verb) {
       case 'list':
-        return list(await client.call<{ wirings: WiringShown[] }>('wirings', { chat: chat ?? null }), io);
+        return list(await client.call<Listed>('wirings', { chat: chat ?? null }), io);
       case 'set': {
         const { engage, context, senders, session } = values;
         const input = { chat, group: second, ...engageOf(engage), context, senders, session };
@@ -51,11 +51,25 @@ function engageOf(given: string | undefined): object {
     : { engage: given };
 }
 
-function list({ wirings }: { wirings: WiringShown[] }, io: Io): number {
-  if (io.json) io.out(JSON.stringify({ wirings }));
-  else if (wirings.length === 0) io.out('no group answers there');
-  else for (const one of wirings) io.out(line(one, io));
+interface Listed {
+  wirings: WiringShown[];
+  unwired: UnwiredShown[];
+}
+
+function list(listed: Listed, io: Io): number {
+  const { wirings, unwired } = listed;
+  if (io.json) io.out(JSON.stringify(listed));
+  else if (wirings.length + unwired.length === 0) io.out('no group answers there');
+  else {
+    for (const one of wirings) io.out(line(one, io));
+    for (const { chat, title, policy } of unwired)
+      io.out(`${placed(chat, title)}  ${dim(io, `no group answers, strangers ${policy}`)}`);
+  }
   return 0;
+}
+
+function placed(chat: string, title: string): string {
+  return printable(title === '' || chat.endsWith(`:${title}`) ? chat : `${chat} "${title}"`);
 }
 
 function shown(one: WiringShown, io: Io): number {
@@ -65,8 +79,7 @@ function shown(one: WiringShown, io: Io): number {
 
 function line({ chat, title, group, engage, context, senders, session, policy }: WiringShown, io: Io): string {
   const rest = `engage ${engage}, context ${context}, senders ${senders}, a session for each ${session}, strangers ${policy}`;
-  const name = title === '' || chat.endsWith(`:${title}`) ? '' : ` "${title}"`;
-  return `${printable(`${chat}${name}`)}  ${bold(io, group)}  ${dim(io, printable(rest))}`;
+  return `${placed(chat, title)}  ${bold(io, group)}  ${dim(io, printable(rest))}`;
 }
 
 function said(answer: object, words: string, io: Io): number {

@@ -37,6 +37,9 @@ export interface WiringRow {
   cut: 'thread' | 'chat' | 'group';
 }
 
+/** Stands for the chats of a channel that are not known yet: they begin with its policy. */
+export const EVERY_NEW = '*';
+
 /** A chat as the platform tells of it. Absent `direct`: several people may read along. */
 export interface SeenChat {
   platform_id: string;
@@ -59,11 +62,12 @@ export function takeChat(db: Db, now: number, channel: string, seen: SeenChat): 
   );
   const direct = seen.direct === true ? 1 : 0;
   if (known === undefined) {
+    const policy = chatByPlatformId(db, channel, EVERY_NEW)?.policy ?? 'strict';
     const id = db.insert(
-      'INSERT INTO chats (channel, platform_id, title, direct, created_ms) VALUES (?, ?, ?, ?, ?)',
-      ...[channel, seen.platform_id, seen.title, direct, now],
+      'INSERT INTO chats (channel, platform_id, title, policy, direct, created_ms) VALUES (?, ?, ?, ?, ?, ?)',
+      ...[channel, seen.platform_id, seen.title, policy, direct, now],
     );
-    return { id, policy: 'strict', direct };
+    return { id, policy, direct };
   }
   const title = seen.title === '' ? known.title : seen.title;
   if (known.title !== title || known.direct !== direct)

@@ -57,6 +57,11 @@ export function messageByKey(db: Db, dedupeKey: string): number | undefined {
   return db.get<{ id: number }>('SELECT id FROM messages WHERE dedupe_key = ?', dedupeKey)?.id;
 }
 
+/** For what must not be kept as it was sent. */
+export function setText(db: Db, id: number, text: string): void {
+  db.run('UPDATE messages SET text = ? WHERE id = ?', text, id);
+}
+
 export function messageById(db: Db, id: number): MessageRow | undefined {
   return db.get<MessageRow>('SELECT * FROM messages WHERE id = ?', id);
 }

@@ -1,5 +1,5 @@
 import { CONTEXT_BYTES_MAX, CONTEXT_MESSAGES_MAX, STICKY_MS } from '../base/limits/talk.ts';
-import type { WiringRow } from './chats.ts';
+import type { ChatRow, WiringRow } from './chats.ts';
 import type { Db } from './db.ts';
 
 /** What a wiring says besides which chat and group it joins. */
@@ -38,6 +38,14 @@ export function allWirings(db: Db): (WiringRow & { channel: string; platform_id:
   return db.all(
     `SELECT w.*, c.channel, c.platform_id, c.title FROM wirings w JOIN chats c ON c.id = w.chat_id
       ORDER BY c.channel, c.platform_id, w.id`,
+  );
+}
+
+/** Chats in which nobody answers, the newest first. */
+export function unwiredChats(db: Db, limit: number): ChatRow[] {
+  return db.all(
+    `SELECT c.* FROM chats c WHERE NOT EXISTS (SELECT 1 FROM wirings w WHERE w.chat_id = c.id) ORDER BY c.id DESC LIMIT ?`,
+    limit,
   );
 }
 

@@ -1,12 +1,13 @@
 import type { Clock } from '../base/clock.ts';
 import { OperatingError, unreachable } from '../base/errors.ts';
 import { parseId, showId } from '../base/ids.ts';
-import { LISTED_MAX } from '../base/limits/talk.ts';
+import { LISTED_MAX, UNWIRED_SHOWN_MAX } from '../base/limits/talk.ts';
 import { visible } from '../base/text.ts';
 import type { Channel } from '../channels/channel.ts';
 import {
   type ChatPolicy,
   chatByPlatformId,
+  EVERY_NEW,
   ensureChat,
   nameOfChat,
   setPolicy,
@@ -16,7 +17,15 @@ import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { personShown } from '../ledger/people.ts';
-import { allWirings, PLAIN_TERMS, removeWiring, setWiring, type WiringTerms, wiringOf } from '../ledger/wirings.ts';
+import {
+  allWirings,
+  PLAIN_TERMS,
+  removeWiring,
+  setWiring,
+  unwiredChats,
+  type WiringTerms,
+  wiringOf,
+} from '../ledger/wirings.ts';
 import { type AdmissionServices, factsOf, type Said } from '../router/admission.ts';
 import { admit, judgeWiring } from '../router/admit.ts';
 import { checkPattern } from '../router/pattern.ts';
@@ -43,6 +52,13 @@ export interface WiringShown {
   /** `anyone`, `admins`, or people. */
   senders: string;
   session: WiringRow['cut'];
+  policy: ChatPolicy;
+}
+
+/** A chat in which nobody answers. */
+export interface UnwiredShown {
+  chat: string;
+  title: string;
   policy: ChatPolicy;
 }
 
@@ -82,10 +98,23 @@ export class Wirings {
       .map((row) => shownOf(db, row));
   }
 
+  /** Chats in which nobody answers yet, the newest first. */
+  unwired(): UnwiredShown[] {
+    const { db } = this.#input.ledger;
+    return unwiredChats(db, UNWIRED_SHOWN_MAX).map((row) => {
+      return { chat: visible(nameOfChat(row)), title: visible(row.title), policy: row.policy };
+    });
+  }
+
   /** Rejects with `OperatingError`: then nothing has changed. */
   async set(chat: string, group: string, asked: WiringAsked): Promise<WiringShown> {
     const place = this.#place(chat);
     const { ledger, clock, by } = this.#input;
+    if (place.platform_id === EVERY_NEW)
+      throw new OperatingError(
+        'usage',
+        `${chat} stands for chats that are not known yet: only a policy can be set for it`,
+      );
     if (!this.#input.groups().includes(group))
       throw new OperatingError('not_found', `there is no group ${group}`, 'glass group list shows them');
     this.#checkMain(chat, group);
@@ -119,7 +148,7 @@ export class Wirings {
     });
   }
 
-  /** What becomes of senders without a role in a chat, also in one that is not known yet. */
+  /** What becomes of senders without a role in a chat, also in one that is not known yet; `<channel>:*`: in all such. */
   async policy(chat: string, policy: ChatPolicy): Promise<{ chat: string; policy: ChatPolicy }> {
     const place = this.#place(chat);
     const { ledger, clock, by } = this.#input;

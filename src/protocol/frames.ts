@@ -102,7 +102,7 @@ export type HostFrame =
       prior: FramePriorSend[];
       /** What the agent must know before it goes on, such as a send that was rejected. */
       notices: string[];
-      /** The conversation so far, for a harness that could not resume; else empty. */
+      /** The conversation so far, for a harness that could not resume; then what others said that no agent was asked about. */
       transcript: FrameEntry[];
     }
   | { t: 'steer'; turn: number; messages: FrameMessage[] }

@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { showId } from '../base/ids.ts';
 import { PAIRING_TRIES_ALL_MAX, PAIRING_TRIES_MAX } from '../base/limits/talk.ts';
+import { raiseAlert } from '../ledger/alerts.ts';
 import { chatById, nameOfChat, wire, wiringsOf } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
@@ -23,6 +24,8 @@ export type Paired = { ok: true; reason: string; tell: string } | { ok: false; r
 
 const WRONG = 'That code is not valid, or no longer. Ask for a new one: ./glass pair on the machine makes it.';
 
+const GUESSED = `Somebody tries pairing codes: ${PAIRING_TRIES_ALL_MAX} wrong ones in an hour. None works there until the hour is over.`;
+
 /** Makes the sender a person, if the code is good; inside the message's transaction. Each code works once. */
 export function pair(db: Db, clock: Clock, given: PairingTry): Paired {
   const now = clock.now();
@@ -35,6 +38,8 @@ export function pair(db: Db, clock: Clock, given: PairingTry): Paired {
   const refusal = row === undefined ? 'a wrong or expired code' : refusalOf(db, row, given);
   if (row === undefined || refusal !== null) {
     countTry(db, now, 'pair', channel, handle, PAIRING_TRIES_MAX);
+    if (triesOfAll(db, now, 'pair', channel) >= PAIRING_TRIES_ALL_MAX)
+      raiseAlert(db, clock, 'pairing', channel, GUESSED);
     return failed(db, clock, given, refusal!, WRONG);
   }
   usePairing(db, now, row.id);

@@ -8,7 +8,7 @@ import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import { type FileFacts, insertFiles } from '../ledger/files.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { inboundOf, insertInbound, insertMessage, messageByKey } from '../ledger/messages.ts';
+import { inboundOf, insertInbound, insertMessage, messageByKey, setText } from '../ledger/messages.ts';
 import { insertNotice } from '../ledger/outbound.ts';
 import { identityOf, setDmChat } from '../ledger/people.ts';
 import { unstick } from '../ledger/wirings.ts';
@@ -159,20 +159,18 @@ export class Router {
     };
     recordEvent(db, clock, 'message.received', { message }, hop, received_us);
     return {
-      ...{
-        message,
-        chat,
-        channel,
-        title,
-        thread,
-        text: incoming.text,
-        files: files.length,
-        addressed,
-        person,
-        handle,
-        name,
-      },
+      message,
+      chat,
+      channel,
+      title,
+      thread,
+      text: incoming.text,
+      files: files.length,
+      addressed,
       by: incoming.sender.kind ?? 'person',
+      person,
+      handle,
+      name,
     };
   }
 
@@ -210,6 +208,8 @@ export class Router {
     if (said.chat.direct !== 1 || said.by !== 'person') return null;
     if (said.person !== null && !isPairingCode(code)) return null;
     const { message, channel, handle, name } = said;
+    // A code is nobody's to read, and one that was mistyped is nearly one.
+    setText(db, message, 'pair [a code]');
     const paired = pair(db, this.#services.clock, { message, chat: said.chat.id, channel, handle, name, code });
     if (paired.ok) return this.#end(db, said, 'answered', paired.reason, paired.tell);
     return this.#end(db, said, 'ignored', paired.rule, paired.tell);

@@ -78,6 +78,16 @@ test('a second first owner is refused; a channel that nobody has, and the local 
     await assert.rejects(talk.call('pair', input), { code, message });
 });
 
+test('the command line shows a code once, with what it makes of whom', () => {
+  const shown = install.glass('pair', 'platform', '--role', 'member', '--group', 'work');
+  assert.match(
+    shown.stdout,
+    /send: {2}pair [0-9A-Z]{4}-[0-9A-Z]{4}\nor open {2}http\S+\nWhoever sends it is member of work\. /,
+  );
+  assert.equal(install.glass('pair', 'nowhere').status, 4);
+  assert.equal(install.glass('pair').status, 2);
+});
+
 test('pairing brute force: after so many wrong codes a sender is not answered for an hour, even with a right one', async () => {
   const made = await talk.call<PairingShown>('pair', { channel: 'platform', role: 'admin' });
   for (let i = 0; i < PAIRING_TRIES_MAX; i += 1) await talk.say('dm-mallory', 'mallory', `pair AAAA-AAA${i}`);
@@ -136,6 +146,23 @@ test('a denial in words leaves the message ignored, and the next one asks nobody
   assert.deepEqual(await talk.sent('club'), []);
 });
 
+test('chats that are not known yet begin with the policy of their channel: a stranger there may be asked about', async () => {
+  await talk.policy('*', 'ask');
+  const id = await talk.say('dm-stella', 'stella', 'hello');
+  const chat = await talk.card(id, 'dm-vera');
+  assert.match(chat.text, /a message waits in dm-stella/);
+  await talk.press('dm-vera', 'vera', chat.token('assistant'));
+  // The chat has a group now; whether she may talk to it is another question.
+  await until('she is asked about', async () =>
+    assert.deepEqual(talk.states(id), [`held: h${Number(chat.id.slice(1)) + 1}`]),
+  );
+  const sender = await talk.card(id, 'dm-vera');
+  await talk.press('dm-vera', 'vera', sender.token('Approve'));
+  await talk.hears('dm-stella', /You said: hello/);
+  await talk.policy('*', 'strict');
+  await assert.rejects(talk.wire('*', 'assistant'), { code: 'usage' });
+});
+
 test('anybody is answered in a public chat, and it is recorded as that', async () => {
   await talk.wire('fair', 'assistant');
   await talk.policy('fair', 'public');
@@ -170,6 +197,11 @@ test('the command line lists what waits, and decides by the name of a group', as
     listed.stdout,
     new RegExp(`^${card.id} +pending +choose who answers in otherplace \\(m\\d+\\): --group assistant\\|work`, 'm'),
   );
+  assert.match(
+    install.glass('approval', 'show', card.id).stdout,
+    new RegExp(`in a chat: approve, deny or choose ${card.code}`),
+  );
+  assert.match(install.glass('wiring', 'list').stdout, /^platform:otherplace {2}no group answers, strangers strict$/m);
   assert.equal(install.glass('approval', 'approve', card.id, '--group', 'nobody').status, 2);
   const done = install.glass('approval', 'approve', card.id, '--group', 'assistant');
   assert.match(done.stdout, /assistant answers there now/);

@@ -4,9 +4,15 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { noFaults } from '../../src/base/faults.ts';
+import { countPending } from '../../src/ledger/approvals.ts';
+import { chatById, wiringsOf } from '../../src/ledger/chats.ts';
+import { Db } from '../../src/ledger/db.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
 import { type Migration, readMigrations } from '../../src/ledger/migrate.ts';
 import { openLedgerFile } from '../../src/ledger/open.ts';
+import { countQuestions } from '../../src/ledger/questions.ts';
+import { ensureSession } from '../../src/ledger/sessions.ts';
+import { PLAIN_TERMS } from '../../src/ledger/wirings.ts';
 import { temporaryFolder } from '../fakes/ledger_kit.ts';
 
 const FIRST: Migration = { version: 1, name: '0001_a.sql', sql: 'CREATE TABLE facts (text TEXT NOT NULL) STRICT;' };
@@ -58,6 +64,35 @@ test('migrations are numbered without a gap, in order', () => {
     versions,
     versions.map((_, index) => index + 1),
   );
+});
+
+test('wirings, sessions and approvals of a ledger from before there were people’s questions are what they were', async (context) => {
+  const file = fileIn(context);
+  const old = await openLedgerFile(
+    file,
+    readMigrations().filter(({ version }) => version <= 6),
+  );
+  old.exec(`
+    INSERT INTO groups (name, created_ms) VALUES ('assistant', 1);
+    INSERT INTO chats (id, channel, platform_id, title, created_ms) VALUES (1, 'local', 'main', 'main', 1), (2, 'local', 'desk', 'desk', 1);
+    INSERT INTO wirings (id, chat_id, group_name, engage) VALUES (4, 1, 'assistant', 'always'), (7, 2, 'assistant', 'mention');
+    INSERT INTO sessions (id, group_name, chat_id, thread, created_ms) VALUES (3, 'assistant', 1, 't', 1);
+    INSERT INTO approvals (kind, object_hash, object, state, asked_by, created_ms, expires_ms, hold, session_id)
+      VALUES ('egress', '', '{}', 'pending', 'assistant', 1, 2, 'a', 3), ('egress', '', '{}', 'pending', 'assistant', 1, 2, 'b', 3)`);
+  old.close();
+  const db = new Db(await openLedgerFile(file, readMigrations()));
+  context.after(() => db.raw.close());
+  const terms = { ...PLAIN_TERMS, group_name: 'assistant' };
+  assert.deepEqual(
+    [1, 2].flatMap((chat) => wiringsOf(db, chat).map((row) => ({ ...row }))),
+    [
+      { ...terms, id: 4, chat_id: 1 },
+      { ...terms, id: 7, chat_id: 2, engage: 'mention' },
+    ],
+  );
+  assert.deepEqual(ensureSession(db, 1, 'assistant', 1, 't'), { id: 3, isNew: false });
+  assert.deepEqual([countPending(db), countQuestions(db)], [2, 0]);
+  assert.equal(chatById(db, 1)!.policy, 'strict');
 });
 
 test('a newer schema is refused, and not a byte of the file changes', async (context) => {

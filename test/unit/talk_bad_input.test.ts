@@ -10,6 +10,7 @@ import {
   PUBLIC_PER_HOUR_MAX,
   TRIES_MS,
 } from '../../src/base/limits/talk.ts';
+import { openAlerts } from '../../src/ledger/alerts.ts';
 import { ensureChat, setPolicy, wire } from '../../src/ledger/chats.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
 import { outcomeOf } from '../../src/ledger/messages.ts';
@@ -235,12 +236,15 @@ test('pairing brute force by many senders: then no code works on that channel, f
     'ignored: pairing: too many wrong codes on this channel',
   );
   assert.equal(world.events('pairing.failed').length, PAIRING_TRIES_ALL_MAX + 1);
+  const alerts = openAlerts(world.ledger.db).map(({ kind, subject, count: times }) => [kind, subject, times]);
+  assert.deepEqual(alerts, [['pairing', 'platform', 1]], 'the operator is told');
 });
 
 test('a pairing code that has expired, or was used, makes nobody a person', async (context) => {
   const world = await deskWorld(context);
   await pairable(world);
   assert.equal(await world.say('dm-one', 'one', 'pair abcd-2345'), 'answered: paired as p5');
+  assert.equal(world.ledger.db.get<{ text: string }>('SELECT text FROM messages')!.text, 'pair [a code]');
   assert.equal(await world.say('dm-two', 'two', `pair ${CODE}`), 'ignored: pairing: a wrong or expired code');
   await pairable(world);
   world.later(PAIRING_MS + 1000);

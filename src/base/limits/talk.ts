@@ -47,6 +47,8 @@ export const OPEN_DM_MS = 10 * SECOND_MS;
 export const PATTERN_CHARS_MAX = 200;
 /** Characters of a message that a pattern is held against: with the one above, a millisecond at most. */
 export const PATTERN_TEXT_CHARS_MAX = 4000;
+/** Chats without a group in one list. */
+export const UNWIRED_SHOWN_MAX = 50;
 /** People that a wiring lists. */
 export const LISTED_MAX = 100;
 /** Without threads, an agent that was mentioned listens on for this long. */

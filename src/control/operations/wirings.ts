@@ -32,9 +32,10 @@ const INPUTS = {
 export const WIRINGS: readonly Operation[] = [
   {
     name: 'wirings',
-    summary: 'which groups answer in which chats',
+    summary: 'which groups answer in which chats, and where none does',
     input: INPUTS.list,
-    handle: async ({ wirings }, input: z.infer<typeof INPUTS.list>) => value({ wirings: wirings.list(input.chat) }),
+    handle: async ({ wirings }, input: z.infer<typeof INPUTS.list>) =>
+      value({ wirings: wirings.list(input.chat), unwired: input.chat === null ? wirings.unwired() : [] }),
   },
   {
     name: 'wiring_set',
