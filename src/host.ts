@@ -39,6 +39,8 @@ import { Wirings } from './operations/wirings.ts';
 import { Intake } from './router/intake.ts';
 import { Router } from './router/router.ts';
 import type { Runtime } from './runtimes/runtime.ts';
+import { Scheduler } from './scheduler/scheduler.ts';
+import { Tasks } from './scheduler/tasks.ts';
 import { Egress } from './sessions/egress.ts';
 import { Planner } from './sessions/planner.ts';
 import { Sessions } from './sessions/sessions.ts';
@@ -195,25 +197,48 @@ function makeFlow(base: Base) {
     code: boundaryCodeHash(paths.root),
     groups: () => groups.names(),
   });
+  const nudge = (session: number): void => sessions.nudge(session);
+  const scheduler = new Scheduler({
+    ...{ ledger, clock, nudge, deliver, alert, trouble },
+    wake: (session) => sessions.wake(session),
+  });
+  const zone = (): string => install.timezone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const tasks = new Tasks({ ledger, clock, nudge, scheduler, zone });
   const sessions = new Sessions({
     ...{ ledger, clock, log, faults, paths, egress, workspaces, planner, deliver, alert, clear, trouble },
     prove: (plan) => proofs.require(plan),
-    tools: { log, ledger, clock, capabilities, deliver },
+    tools: { log, ledger, clock, capabilities, deliver, tasks: tasks.forAgents() },
     claim: (db, chat) => delivery.claim(db, chat),
     textMax: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name).text_max,
   });
-  return { alert, trouble, warm, delivery, deliver, egress, approvals, groups, workspaces, planner, proofs, sessions };
+  return {
+    alert,
+    trouble,
+    warm,
+    delivery,
+    deliver,
+    egress,
+    approvals,
+    groups,
+    workspaces,
+    planner,
+    proofs,
+    sessions,
+    nudge,
+    scheduler,
+    tasks,
+  };
 }
 
 /** What comes in: who may talk, to whom, who is asked about those that may not, and what a command does. */
 function makeIntake(base: Base, flow: ReturnType<typeof makeFlow>) {
   const { paths, clock, log, ledger, channels, operatorChat } = base;
-  const { egress, sessions, planner, delivery, deliver, groups, trouble } = flow;
+  const { egress, sessions, planner, delivery, deliver, groups, trouble, nudge, tasks } = flow;
   const wake = (session: number): void => sessions.wake(session);
   const admission = {
     clock,
     spoken: (group: string) => egress.spoken(group, clock.now()),
-    nudge: (session: number) => sessions.nudge(session),
+    nudge,
     groups: () => groups.names().filter((name) => authorityInForce(ledger.db, name) !== undefined),
   };
   const commands = new ChatCommands({
@@ -222,6 +247,7 @@ function makeIntake(base: Base, flow: ReturnType<typeof makeFlow>) {
     usage: egress.usage.bind(egress),
     describe: planner.describe.bind(planner),
     live: sessions.live.bind(sessions),
+    tasks: (groups) => tasks.list(groups),
     untaken: sessions.untaken.bind(sessions),
     stop: sessions.stop.bind(sessions),
     rest: sessions.rest.bind(sessions),
@@ -236,7 +262,8 @@ function makeIntake(base: Base, flow: ReturnType<typeof makeFlow>) {
 /** What the operator's clients can ask. */
 function makeControl(base: Base, flow: Flow) {
   const { paths, clock, started, install, log, ledger, local, channels, runtime } = base;
-  const { groups, planner, proofs, sessions, egress, approvals, admission, desk, workspaces, intake, sweep } = flow;
+  const { groups, tasks, planner, proofs, sessions, egress, approvals, admission, desk, workspaces, intake, sweep } =
+    flow;
   const operator = new Operator(ledger, clock, install.default_group, intake.sinkOf(local.name));
   const known = { ledger, clock, channels, groups: () => groups.names(), defaultGroup: install.default_group };
   const people = new People({ ...known, by: accountName(), operator: () => operator.person });
@@ -253,6 +280,8 @@ function makeControl(base: Base, flow: Flow) {
         ? approvals.decide(id, { person: operator.person, allow: choice !== 'deny', reason })
         : desk.decide(id, operator.person, choice, reason),
     inspect: proofs.inspect.bind(proofs),
+    tasks,
+    person: () => operator.person,
     operator: accountName(),
     egress,
     say: operator.say.bind(operator),
@@ -301,6 +330,7 @@ async function startParts(parts: Parts): Promise<void> {
     .catch(() => {});
   log.info('host.ready', { ms: Math.round(clock.monotonic() - parts.started), home: paths.home });
   parts.desk.start();
+  parts.scheduler.start();
   parts.proofs.start();
   parts.warm();
   dropStartGarbage();
@@ -327,6 +357,7 @@ async function stopParts(parts: Parts, reason: string): Promise<void> {
   const { log, clock, ledger, local, channels, paths } = parts;
   log.info('host.stopping', { reason });
   parts.sweep.stop();
+  parts.scheduler.stop();
   parts.proofs.stop();
   parts.desk.stop();
   for (const channel of channels.values()) if (channel !== local) await channel.stop();

@@ -28,6 +28,7 @@ const LAYERS = [
   'delivery',
   'approvals',
   'scheduler',
+  'scheduler',
   'evidence',
   'operations',
   'control',

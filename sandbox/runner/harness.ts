@@ -25,7 +25,7 @@ export interface HarnessOptions {
 }
 
 /** A turn as the host hands it over. `transcript`: what was said before it that this harness has not been told. */
-export type TurnInput = Omit<Extract<HostFrame, { t: 'turn' }>, 't'>;
+export type TurnInput = Omit<Extract<HostFrame, { t: 'turn' }>, 't' | 'gate'>;
 
 export type HarnessEvent =
   | { kind: 'taken'; ids: number[] }

@@ -8,6 +8,7 @@ import { HatchTools } from '../tools/calls.ts';
 import type { Harness, HarnessEvent, HarnessOptions } from './harness.ts';
 import { HostLink } from './host_link.ts';
 import { startRelay } from './relay.ts';
+import { type RunningGate, runGate } from './task_gate.ts';
 
 /**
  * The program in the sandbox: connects to the hatch, opens the harness that the host names, and passes turns in and
@@ -16,12 +17,17 @@ import { startRelay } from './relay.ts';
  *   hello → welcome → (harness opens) ready → turn … taken, call, tool … done → turn …
  */
 const RUN_FOLDER = '/run/glass';
+const WORKSPACE = '/workspace';
 const CUT_NOTE = '\n[The answer was cut here.]';
 
 type HarnessName = Extract<HostFrame, { t: 'welcome' }>['harness'];
 
 let turn: number | null = null;
 let harness: Harness | null = null;
+/** The harness's resume point, as it last gave it. */
+let point: string | null = null;
+/** The gate that runs before the harness is asked. */
+let gate: RunningGate | null = null;
 let relay: ReturnType<typeof startRelay> | null = null;
 
 if (process.argv[2] === '--warm-up') {
@@ -44,14 +50,17 @@ function receive(frame: HostFrame): void {
       return;
     case 'turn':
       turn = frame.turn;
-      opened().start(frame);
+      if (frame.gate === null) opened().start(frame);
+      else void startBehind(frame.gate, frame);
       return;
     case 'steer':
       // A turn that has just ended takes nothing more; the host returns these messages to the queue.
-      if (turn === frame.turn) opened().join(frame.messages);
+      if (turn === frame.turn && gate === null) opened().join(frame.messages);
       return;
     case 'interrupt':
-      if (turn === frame.turn) opened().interrupt();
+      if (turn !== frame.turn) return;
+      if (gate === null) opened().interrupt();
+      else gate.interrupt();
       return;
     case 'receipt':
       tools.receipt(frame.call, { ok: frame.ok, value: frame.value });
@@ -61,15 +70,50 @@ function receive(frame: HostFrame): void {
   }
 }
 
+/** The harness is asked only if the gate says so, and then hears what it printed. */
+async function startBehind(script: string, frame: Extract<HostFrame, { t: 'turn' }>): Promise<void> {
+  const began = performance.now();
+  gate = runGate(script, WORKSPACE);
+  const result = await gate.result;
+  gate = null;
+  emit({
+    kind: 'tool',
+    tool: 'gate',
+    ok: result.kind !== 'failed',
+    ms: performance.now() - began,
+    summary: result.kind,
+  });
+  // The harness was not asked, so what it remembers is what it remembered before.
+  const end = { kind: 'done' as const, text: '', resume: point };
+  const taken = (): void => emit({ kind: 'taken', ids: frame.messages.map(({ id }) => id) });
+  switch (result.kind) {
+    case 'wake': {
+      const said = result.output.trim() === '' ? '' : `\n\n[Its gate printed:]\n${result.output.trim()}`;
+      return opened().start({ ...frame, messages: frame.messages.map((one) => ({ ...one, text: one.text + said })) });
+    }
+    case 'sleep':
+      taken();
+      return emit({ ...end, outcome: 'silent' });
+    case 'failed':
+      taken();
+      return emit({ ...end, outcome: 'failed', text: `The task failed: ${result.reason}.` });
+    case 'interrupted':
+      return emit({ ...end, outcome: 'interrupted' });
+    default:
+      unreachable(result);
+  }
+}
+
 async function open(welcome: Extract<HostFrame, { t: 'welcome' }>): Promise<void> {
   if (hasServices()) await offerProxy();
+  point = welcome.resume;
   const create = await load(welcome.harness);
   harness = create({
     model: welcome.model,
     instructions: welcome.instructions,
     resume: welcome.resume,
     modelUrl,
-    workspace: '/workspace',
+    workspace: WORKSPACE,
     state: '/state',
     tools: tools.limitedTo(welcome.tools),
     emit,
@@ -109,6 +153,7 @@ function emit(event: HarnessEvent): void {
       });
       return;
     case 'done':
+      if (event.outcome === 'answered' || event.outcome === 'silent') point = event.resume;
       link.send({ t: 'done', turn, outcome: event.outcome, text: sendable(event.text), resume: event.resume });
       turn = null;
       return;

@@ -43,6 +43,31 @@ export const TOOL_DEFINITIONS: readonly ToolDefinition[] = [
     input: { type: 'object', properties: {}, required: [] },
   },
   {
+    name: 'task_add',
+    description: 'Have something asked of you at a time. You answer it then, in that chat, without anybody writing.',
+    input: {
+      type: 'object',
+      properties: {
+        when: { type: 'string', description: 'at 2026-12-01T09:00, every 2h, or cron 0 9 * * 1-5' },
+        text: { type: 'string', description: 'What is asked of you each time' },
+        to: { type: 'string', description: 'A destination from list_destinations; default: this chat' },
+        zone: { type: 'string', description: 'Such as Europe/Berlin' },
+        gate: {
+          type: 'string',
+          description: 'Shell script run first in /workspace: exit 0 wakes you with its output, 1 does not',
+        },
+        here: { type: 'boolean', description: 'In this conversation, instead of one of its own' },
+      },
+      required: ['when', 'text'],
+    },
+  },
+  { name: 'task_list', description: 'List your tasks.', input: { type: 'object', properties: {}, required: [] } },
+  {
+    name: 'task_cancel',
+    description: 'Remove a task.',
+    input: { type: 'object', properties: { task: { type: 'string', description: 'Such as k3' } }, required: ['task'] },
+  },
+  {
     name: 'history_search',
     description: 'Search everything said with you so far, newest first.',
     input: {

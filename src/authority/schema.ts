@@ -19,7 +19,10 @@ import { PACKAGE_NAMES, type Packages } from './packages.ts';
  */
 
 /** What a model is offered, and what the host answers to; a tool that is not listed is refused. */
-export const TOOLS = ['send_message', 'send_file', 'no_reply', 'list_destinations', 'history_search'] as const;
+export const TOOLS = [
+  ...(['send_message', 'send_file', 'no_reply', 'list_destinations', 'history_search'] as const),
+  ...(['task_add', 'task_list', 'task_cancel'] as const),
+] as const;
 
 const upstreamSchema = z.string().superRefine((text, context) => {
   const url = URL.canParse(text) ? new URL(text) : null;

@@ -129,6 +129,14 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./wiring.ts')).wiring,
   },
   {
+    name: 'task',
+    usage: 'task list|add|log|run|pause|resume|remove …',
+    summary: 'what is asked at its time, once or again and again',
+    flags: ['--to', '--when', '--zone', '--gate', '--catch-up', '--here'],
+    words: Number.POSITIVE_INFINITY,
+    load: async () => (await import('./task.ts')).task,
+  },
+  {
     name: 'approval',
     usage: 'approval list|show|approve|deny <id> [--group <g>] [--reason <text>]',
     summary: 'what waits until you have seen it',

@@ -4,6 +4,7 @@ import { GROUPS } from './operations/groups.ts';
 import { INSTALL } from './operations/install.ts';
 import type { Operation } from './operations/operation.ts';
 import { PEOPLE } from './operations/people.ts';
+import { TASKS } from './operations/tasks.ts';
 import { WIRINGS } from './operations/wirings.ts';
 
 /**
@@ -15,6 +16,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...CONVERSATION,
   ...GROUPS,
   ...EGRESS,
+  ...TASKS,
   ...PEOPLE,
   ...WIRINGS,
 ];

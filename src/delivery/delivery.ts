@@ -221,7 +221,9 @@ export class Delivery {
   #operation(row: OutboundRow, chat: ChatRow): SendOperation {
     const canPress = this.#channels.get(chat.channel)?.capabilities.buttons === true;
     const buttons = row.buttons !== null && canPress ? { buttons: JSON.parse(row.buttons) as Button[] } : {};
-    const replyTo = row.reply_to === null ? null : (messageById(this.#ledger.db, row.reply_to)?.platform_id ?? null);
+    const answered = row.reply_to === null ? undefined : messageById(this.#ledger.db, row.reply_to);
+    // A task's message is none of the platform's.
+    const replyTo = answered === undefined || answered.task_id !== null ? null : answered.platform_id;
     return {
       chat: chat.platform_id,
       thread: row.thread,

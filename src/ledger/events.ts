@@ -57,6 +57,9 @@ export interface EventData {
   'alert.raised': { kind: string; subject: string };
   'alert.cleared': { kind: string; subject: string };
   'egress.anchored': { seq: number; hash: string };
+  'task.due': { task: string; late_ms: number };
+  'task.paused': { task: string; reason: string };
+  'task.changed': { task: string; what: string; by: string };
   'host.started': { version: string; runtime: string };
   'host.stopped': { reason: string };
 }

@@ -15,10 +15,13 @@ export interface NewMessage {
   text: string;
   sent_ms: number;
   received_ms: number;
+  /** The task that it is a run of. */
+  task_id?: number;
 }
 
-export interface MessageRow extends NewMessage {
+export interface MessageRow extends Omit<NewMessage, 'task_id'> {
   id: number;
+  task_id: number | null;
 }
 
 export type InboundState = 'queued' | 'running' | 'answered' | 'silent' | 'ignored' | 'held' | 'cancelled' | 'failed';
@@ -37,8 +40,8 @@ export interface InboundRow {
 export function insertMessage(db: Db, message: NewMessage): number | undefined {
   if (messageByKey(db, message.dedupe_key) !== undefined) return undefined;
   return db.insert(
-    `INSERT INTO messages (dedupe_key, chat_id, thread, person_id, sender, handle, addressed, platform_id, text, sent_ms, received_ms)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO messages (dedupe_key, chat_id, thread, person_id, sender, handle, addressed, platform_id, text, sent_ms, received_ms, task_id)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     message.dedupe_key,
     message.chat_id,
     message.thread,
@@ -50,6 +53,7 @@ export function insertMessage(db: Db, message: NewMessage): number | undefined {
     message.text,
     message.sent_ms,
     message.received_ms,
+    message.task_id ?? null,
   );
 }
 
@@ -78,13 +82,15 @@ export function insertInbound(
   sessionId: number | null,
   state: InboundState,
   reason: string,
+  alone = false,
 ): number {
   return db.insert(
-    'INSERT INTO inbound (message_id, session_id, state, reason, updated_ms) VALUES (?, ?, ?, ?, ?)',
+    'INSERT INTO inbound (message_id, session_id, state, reason, alone, updated_ms) VALUES (?, ?, ?, ?, ?, ?)',
     messageId,
     sessionId,
     state,
     reason,
+    alone ? 1 : 0,
     now,
   );
 }

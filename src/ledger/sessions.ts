@@ -36,7 +36,7 @@ export function ensureSession(
 
 function ownSession(db: Db, group: string, chatId: number, thread: string): { id: number } | undefined {
   return db.get(
-    'SELECT id FROM sessions WHERE group_name = ? AND chat_id = ? AND thread = ? AND closed_ms IS NULL AND shared = 0',
+    'SELECT id FROM sessions WHERE group_name = ? AND chat_id = ? AND thread = ? AND closed_ms IS NULL AND shared = 0 AND task_id IS NULL',
     ...[group, chatId, thread],
   );
 }
@@ -57,6 +57,21 @@ export function sessionsWithWork(db: Db): number[] {
         WHERE ${IS_OPEN} AND session_id IS NOT NULL ORDER BY session_id`,
     )
     .map((row) => row.session_id);
+}
+
+/** Finds or opens the session that a task has for itself. */
+export function ensureTaskSession(
+  db: Db,
+  now: number,
+  task: { id: number; group_name: string; chat_id: number; thread: string },
+): { id: number; isNew: boolean } {
+  const known = db.get<{ id: number }>('SELECT id FROM sessions WHERE task_id = ? AND closed_ms IS NULL', task.id);
+  if (known !== undefined) return { id: known.id, isNew: false };
+  const id = db.insert(
+    'INSERT INTO sessions (group_name, chat_id, thread, task_id, created_ms) VALUES (?, ?, ?, ?, ?)',
+    ...[task.group_name, task.chat_id, task.thread, task.id, now],
+  );
+  return { id, isNew: true };
 }
 
 /** The open conversations that these groups have in a chat and thread, as its wirings cut them. */

@@ -31,6 +31,8 @@ export interface TurnMessage {
   text: string;
   sent_ms: number;
   deaths: number;
+  /** The task that it is a run of. */
+  task_id: number | null;
 }
 
 export interface OpenTurn {
@@ -51,7 +53,7 @@ interface QueuedRow extends TurnMessage {
 }
 
 const COLUMNS = `i.id AS inbound_id, m.id AS message_id, m.chat_id, m.thread,
-  (SELECT c.title FROM sessions s JOIN chats c ON c.id = m.chat_id WHERE s.id = i.session_id AND s.shared = 1) AS place, m.sender, m.text, m.sent_ms, i.deaths, i.alone,
+  (SELECT c.title FROM sessions s JOIN chats c ON c.id = m.chat_id WHERE s.id = i.session_id AND s.shared = 1) AS place, m.sender, m.text, m.sent_ms, i.deaths, i.alone, m.task_id,
   (SELECT coalesce(sum(f.bytes), 0) FROM files f WHERE f.message_id = m.id) AS file_bytes`;
 const OF_TURN = `SELECT ${COLUMNS} FROM inbound i JOIN messages m ON m.id = i.message_id`;
 
@@ -276,6 +278,16 @@ export function runningTurnOf(db: Db, sessionId: number): { id: number; started_
     "SELECT id, started_ms FROM turns INDEXED BY turns_open WHERE session_id = ? AND state IN ('running', 'waiting')",
     sessionId,
   );
+}
+
+/** Who said what the turn answers: of several people, the last one with a role. Null: nobody. */
+export function personOfTurn(db: Db, turnId: number): number | null {
+  const found = db.get<{ person_id: number }>(
+    `SELECT m.person_id FROM turn_inbound x JOIN inbound i ON i.id = x.inbound_id JOIN messages m ON m.id = i.message_id
+      WHERE x.turn_id = ? AND m.person_id IS NOT NULL ORDER BY i.id DESC LIMIT 1`,
+    turnId,
+  );
+  return found?.person_id ?? null;
 }
 
 /** Whether a person has stopped the turn: nothing of it counts any more. */

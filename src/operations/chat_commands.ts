@@ -23,6 +23,7 @@ import {
   type CommandService,
   type parseCommand,
 } from '../router/commands.ts';
+import type { TaskShown } from '../scheduler/tasks.ts';
 import type { LiveSession } from '../sessions/sessions.ts';
 import { type Stopped, stopSession } from '../sessions/turn_book.ts';
 
@@ -35,6 +36,8 @@ export interface ChatCommandParts {
   /** Harness and model of a group. */
   describe(group: string): { harness: string; model: string; problem: string | null };
   live(): LiveSession[];
+  /** What these groups have scheduled, what runs next first. */
+  tasks(groups: string[]): TaskShown[];
   /** Inbound keys that have joined a session's turn and that its agent has not seen. */
   untaken(session: number): number[];
   /** Ends a turn that has been cancelled. */
@@ -55,6 +58,7 @@ export class ChatCommands implements CommandService {
     resume: async () => (db, place) => this.#resume(db, place),
     why: (message, words, chat) => this.#why(message, words, chat),
     status: async () => (db, place) => ({ text: this.#status(db, place) }),
+    tasks: async () => (_db, place) => ({ text: tasksText(this.#parts.tasks(place.groups)) }),
     usage: () => this.#usage(),
     model: async () => (_db, place) => ({ text: place.groups.map((group) => this.#model(group)).join('\n') }),
   };
@@ -236,6 +240,18 @@ function receipt(stopped: Stopped[], keep: boolean, written: Map<number, AuditRo
   });
   return lines.length === 0 ? 'Nothing is running here.' : lines.join('\n');
 }
+
+function tasksText(tasks: TaskShown[]): string {
+  if (tasks.length === 0) return 'There are no tasks.';
+  const lines = tasks.slice(0, TASKS_SHOWN).map(({ task, when, zone, state, next, text }) => {
+    const time = state === 'active' ? `next ${next}` : state;
+    return `${task}: ${when} (${zone}), ${time}: ${visible(text).slice(0, 80)}`;
+  });
+  if (tasks.length > TASKS_SHOWN) lines.push(`and ${tasks.length - TASKS_SHOWN} more: ./glass task list`);
+  return lines.join('\n');
+}
+
+const TASKS_SHOWN = 15;
 
 function usageLine(group: string, row: UsageRow | undefined): string {
   if (row === undefined) return `${group}: nothing today.`;

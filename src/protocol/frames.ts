@@ -10,6 +10,7 @@ import {
   MESSAGE_TEXT_BYTES_MAX,
   OUTBOUND_TEXT_BYTES_MAX,
   RESEED_ENTRIES_MAX,
+  TASK_TEXT_BYTES_MAX,
   TURN_JOINED_MAX,
   TURN_MESSAGES_MAX,
   TURN_SENDS_MAX,
@@ -21,7 +22,7 @@ import { flag, integer, json, list, nullable, oneOf, record, type Shape, text } 
  * check every frame against it. The first frame is the runner's `hello`; the host answers `welcome` or ends the
  * connection. A receipt with `ok` means that what the call asked for is committed.
  */
-export const HATCH_VERSION = 2;
+export const HATCH_VERSION = 3;
 
 const id = integer(1);
 const RESUME_BYTES_MAX = 16 * 1024;
@@ -98,6 +99,8 @@ export type HostFrame =
       turn: number;
       attempt: number;
       messages: FrameMessage[];
+      /** A script that decides whether the harness is asked at all; it stands alone with its message. Null: none. */
+      gate: string | null;
       /** What earlier attempts at these messages sent already. */
       prior: FramePriorSend[];
       /** What the agent must know before it goes on, such as a send that was rejected. */
@@ -126,6 +129,7 @@ const HOST_FRAMES: Record<HostFrame['t'], Shape> = {
     turn: id,
     attempt: id,
     messages: list(message, TURN_MESSAGES_MAX),
+    gate: nullable(text(TASK_TEXT_BYTES_MAX)),
     prior: list(priorSend, TURN_SENDS_MAX * 3),
     notices: list(text(FRAME_NAME_BYTES_MAX), 100),
     transcript: list(entry, RESEED_ENTRIES_MAX),

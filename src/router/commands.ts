@@ -30,6 +30,7 @@ export const COMMANDS = [
     summary: 'what happened to a message, the last one or one you reply to',
   },
   { name: 'status', who: 'member', usage: '/status', summary: 'what the agents of this chat are doing' },
+  { name: 'tasks', who: 'member', usage: '/tasks', summary: 'what is done here at its time' },
   { name: 'usage', who: 'admin', usage: '/usage', summary: 'what the groups of this chat used today' },
   { name: 'model', who: 'admin', usage: '/model', summary: 'which harness and model answer here' },
 ] as const satisfies CommandKind[];

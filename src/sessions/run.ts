@@ -147,6 +147,7 @@ export function turnFrame(run: Run, inbox: PlaceFiles): HostFrame {
     turn: run.id,
     attempt: run.attempt,
     messages: opened.messages.map((message) => frameMessage(message, inbox)),
+    gate: opened.gate,
     prior: opened.prior,
     notices: opened.notices.map((notice) => cutBytes(notice.text, FRAME_NAME_BYTES_MAX)),
     transcript: opened.transcript.map((entry) => ({ ...entry, author: cutBytes(entry.author, FRAME_NAME_BYTES_MAX) })),

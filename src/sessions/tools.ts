@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { Clock } from '../base/clock.ts';
-import { messageOf } from '../base/errors.ts';
+import { describeError, messageOf, OperatingError } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
 import { CALL_INPUT_BYTES_MAX, OUTBOUND_TEXT_BYTES_MAX, TURN_SENDS_MAX } from '../base/limits/messages.ts';
 import type { Log } from '../base/log.ts';
@@ -16,7 +16,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { insertOutbound, sendsAt, sendsBeforeSplit } from '../ledger/outbound.ts';
 import type { SessionRow } from '../ledger/sessions.ts';
 import { searchGroup, withinBytes } from '../ledger/transcript.ts';
-import { isCancelled } from '../ledger/turns.ts';
+import { isCancelled, personOfTurn } from '../ledger/turns.ts';
 
 /**
  * The host's side of the platform tools. A caller is its session: nothing in the input can make it another. Everything
@@ -50,8 +50,25 @@ export interface ToolServices {
   clock: Clock;
   /** What a chat's channel takes. */
   capabilities(channel: string): ChannelCapabilities;
+  /** Scheduled work, of the caller's group only. Each rejects with `OperatingError`. */
+  tasks: AgentTasks;
   /** Something was committed for this chat. */
   deliver(chatId: number): void;
+}
+
+export interface AgentTasks {
+  /** `person`: whose word it is; the task needs their role. */
+  add(asked: AskedTask & { group: string; to: string; thread: string }, person: number): Promise<object>;
+  list(group: string): object[];
+  cancel(group: string, task: string): Promise<object>;
+}
+
+interface AskedTask {
+  when: string;
+  text: string;
+  zone?: string | undefined;
+  gate?: string | undefined;
+  here?: boolean | undefined;
 }
 
 const HISTORY_ROWS_MAX = 20;
@@ -63,6 +80,16 @@ const INPUTS = {
     text: z.string().optional(),
     to: z.string().min(1).max(400).optional(),
   }),
+  task_add: z.strictObject({
+    when: z.string().max(300),
+    text: z.string(),
+    to: z.string().min(1).max(400).optional(),
+    zone: z.string().max(60).optional(),
+    gate: z.string().optional(),
+    here: z.boolean().optional(),
+  }),
+  task_list: z.strictObject({}),
+  task_cancel: z.strictObject({ task: z.string().max(20) }),
   no_reply: z.strictObject({ reason: z.string().max(1000).optional() }),
   list_destinations: z.strictObject({}),
   history_search: z.strictObject({ words: z.string().min(1).max(400) }),
@@ -99,6 +126,17 @@ async function runTool(
         if (file === undefined) return refused('no file with that hash has come from this turn');
         return sendMessage(services, context, { text, to, file });
       });
+    case 'task_add':
+      return withInput(INPUTS.task_add, input, (args) => addTask(services, context, args));
+    case 'task_list':
+      return withInput(INPUTS.task_list, input, async () => ({
+        ok: true,
+        value: withinBytes(services.tasks.list(context.session.group_name).map(asText), CALL_INPUT_BYTES_MAX),
+      }));
+    case 'task_cancel':
+      return withInput(INPUTS.task_cancel, input, ({ task }) =>
+        orRefused(services.tasks.cancel(context.session.group_name, task)),
+      );
     case 'no_reply':
       return withInput(INPUTS.no_reply, input, async () => ({
         ok: true,
@@ -188,6 +226,36 @@ function commitSend(
   const ids = insertOutbound(db, clock.now(), out, chunks);
   recordEvent(db, clock, 'send.committed', links, { ordinal, chunks: ids.length, ...(file && { file }) });
   return { id: showId('o', ids[0]!) };
+}
+
+/** A task is the word of the person whose message is answered, or of the one that this task runs for. */
+async function addTask(
+  services: ToolServices,
+  context: ToolContext,
+  { to, ...asked }: AskedTask & { to?: string | undefined },
+): Promise<ToolReceipt> {
+  const { db } = services.ledger;
+  const person = personOfTurn(db, context.turn.id);
+  if (person === null) return refused('nobody with a role has asked for it');
+  const chat = destinationOf(db, context, to);
+  if (chat === undefined) return refused(`"${to}" is not a destination of this group; see list_destinations`);
+  const thread = chat.id === context.place.chat_id ? context.place.thread : '';
+  const place = { group: context.session.group_name, to: nameOfChat(chat), thread };
+  return orRefused(services.tasks.add({ ...asked, ...place }, person));
+}
+
+/** What cannot be kept is a reason that the agent can act on. */
+async function orRefused(work: Promise<object>): Promise<ToolReceipt> {
+  try {
+    return { ok: true, value: await work };
+  } catch (error) {
+    if (error instanceof OperatingError) return refused(describeError(error));
+    throw error;
+  }
+}
+
+function asText(task: object): { text: string } {
+  return { text: JSON.stringify(task) };
 }
 
 interface Send {

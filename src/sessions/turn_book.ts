@@ -7,6 +7,7 @@ import { recordEvent } from '../ledger/events.ts';
 import { filesOf } from '../ledger/files.ts';
 import { holdUnsent, insertOutbound, leftTheHouse, type OutboundKind, sendsOf } from '../ledger/outbound.ts';
 import { type SessionRow, setResume } from '../ledger/sessions.ts';
+import { taskById } from '../ledger/tasks.ts';
 import { addEntry, markNoticesSeen, recentEntries, unseenNotices } from '../ledger/transcript.ts';
 import {
   beginTurn,
@@ -40,6 +41,8 @@ export interface OpenedTurn {
   context: ContextRow[];
   /** The conversation so far, as far as the harness does not have it; the context at its end. */
   transcript: FrameEntry[];
+  /** The script of its task; null: none. */
+  gate: string | null;
 }
 
 export interface TurnStart {
@@ -70,6 +73,7 @@ export function openTurn(db: Db, clock: Clock, start: TurnStart): OpenedTurn | u
   return {
     ...turn,
     context,
+    gate: gateOf(db, turn.messages),
     prior: turn.attempt === 1 ? [] : priorSends(db, turn).slice(-PRIOR_MAX).map(shortened),
     notices: unseenNotices(db, start.session.id).slice(0, NOTICES_MAX),
     transcript: [
@@ -77,6 +81,12 @@ export function openTurn(db: Db, clock: Clock, start: TurnStart): OpenedTurn | u
       ...context.map(({ sender, text }) => ({ role: 'person' as const, author: sender, text })),
     ],
   };
+}
+
+/** A message with a gate stands alone in its turn. */
+function gateOf(db: Db, [message]: TurnMessage[]): string | null {
+  const task = message?.task_id ?? null;
+  return (task === null ? '' : (taskById(db, task)?.gate ?? '')) || null;
 }
 
 /** Enough to recognise a message by; a hundred of them fit into a frame. */

@@ -19,6 +19,7 @@ export function chatCommands(
     },
     describe: () => ({ harness: 'probe', model: 'none', problem: null }),
     live: () => [],
+    tasks: () => [],
     untaken: () => facts.untaken ?? [],
     stop: (session, turn, reason) => done.push(`stop ${session} ${turn}: ${reason}`),
     rest: (session, reason) => done.push(`rest ${session}: ${reason}`),

@@ -13,6 +13,7 @@ import type { SessionRow } from '../../src/ledger/sessions.ts';
 import { HATCH_VERSION, type HostFrame, parseHostFrame } from '../../src/protocol/frames.ts';
 import { encodeFrame, frameReader } from '../../src/protocol/framing.ts';
 import type { Runtime, Sandbox, SandboxExit } from '../../src/runtimes/runtime.ts';
+import { Tasks } from '../../src/scheduler/tasks.ts';
 import { Egress } from '../../src/sessions/egress.ts';
 import type { SessionServices } from '../../src/sessions/services.ts';
 import { Session } from '../../src/sessions/session.ts';
@@ -163,6 +164,10 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
       clock: systemClock,
       capabilities: () => ({ text_max: 1000, file_bytes_max: 1000 }),
       deliver,
+      tasks: new Tasks({
+        ...{ ledger, clock: systemClock, nudge: () => {}, zone: () => 'UTC' },
+        scheduler: { look: () => {}, settle: () => {} },
+      }).forAgents(),
     },
     plan: async () => ({
       authority: AUTHORITY,

@@ -42,6 +42,7 @@ const HOST: { [K in HostFrame['t']]: Extract<HostFrame, { t: K }> } = {
     messages: [MESSAGE],
     prior: [{ ordinal: 0, text: '', state: 'sent' }],
     notices: [''],
+    gate: null,
     transcript: [{ role: 'person', author: '', text: '' }],
   },
   steer: { t: 'steer', turn: 1, messages: [MESSAGE] },

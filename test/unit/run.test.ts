@@ -11,7 +11,7 @@ import { Run } from '../../src/sessions/run.ts';
 /** What one turn may send over the hatch in all: each kind of frame has an end, so that no turn goes on for ever. */
 
 function run(): Run {
-  return new Run({ id: 1, attempt: 1, messages: [], prior: [], notices: [], context: [], transcript: [] });
+  return new Run({ id: 1, attempt: 1, messages: [], prior: [], notices: [], context: [], gate: null, transcript: [] });
 }
 
 /** How often `frame` is let through before it ends the sandbox. */

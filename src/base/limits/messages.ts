@@ -144,3 +144,31 @@ export const SESSION_LOG_BYTES_MAX = 4 * MIB;
 export const OUTPUT_BYTES_PER_SECOND_MAX = MIB;
 /** A log file of the host or the gateway before it is rotated; one older file is kept. */
 export const LOG_BYTES_MAX = 32 * MIB;
+
+// --- Tasks ------------------------------------------------------------------------------------------------------
+
+/** Tasks of one group that are not removed: what a person can still oversee. */
+export const TASKS_MAX = 100;
+/** UTF-8 bytes of what a task asks, and of its gate. */
+export const TASK_TEXT_BYTES_MAX = 16 * KIB;
+/** The shortest interval of a task: below it an agent would never be idle. */
+export const TASK_EVERY_MS_MIN = MINUTE_MS;
+/** The farthest time of a task. */
+export const TASK_AHEAD_MS_MAX = 10 * 366 * 24 * 60 * MINUTE_MS;
+/** A task that skips what it missed still runs when it is late by less: a restart of the host is no miss. */
+export const TASK_LATE_MS = 2 * MINUTE_MS;
+/** Times that were missed while the host was down and are made up for one by one; of more of them, one. */
+export const TASK_CATCH_UP_MAX = 24;
+/** First wait after a run that failed; doubles with each. */
+export const TASK_BACKOFF_MS = 2 * MINUTE_MS;
+export const TASK_BACKOFF_MAX_MS = 60 * MINUTE_MS;
+/** Runs that fail in a row before a task is paused and its people are told. */
+export const TASK_FAILURES_MAX = 8;
+/** Between two looks at the clock while a time is awaited: somebody may have set it. */
+export const TASK_CLOCK_MS = MINUTE_MS;
+/** Runs of a task that are kept in its log. */
+export const TASK_RUNS_KEPT = 50;
+/** From the start of a gate to its end. */
+export const TASK_GATE_MS = MINUTE_MS;
+/** UTF-8 bytes of a gate's output that the agent is shown. */
+export const TASK_GATE_OUTPUT_BYTES_MAX = 16 * KIB;

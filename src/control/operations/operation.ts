@@ -11,6 +11,7 @@ import type { Groups } from '../../operations/groups.ts';
 import type { People } from '../../operations/people.ts';
 import type { Inspected } from '../../operations/proofs.ts';
 import type { Wirings } from '../../operations/wirings.ts';
+import type { Tasks } from '../../scheduler/tasks.ts';
 
 /**
  * What operations work with: the host's parts as the composition root passes them.
@@ -23,6 +24,9 @@ export interface ControlServices {
   questions: Pick<Desk, 'list' | 'show'>;
   people: People;
   wirings: Wirings;
+  tasks: Tasks;
+  /** Key of the operator's person. */
+  person(): number;
   /** A decision of the operator about a held request, or, by a `choice`, about a question. Rejects as `Approvals.decide` and `Desk.decide`. */
   decide(id: string, choice: string, reason: string): Promise<ApprovalShown | QuestionShown>;
   /** Tries to break out of a sandbox of the group. Rejects with `OperatingError` when it cannot be started at all. */
