@@ -86,6 +86,15 @@ export function openSessions(db: Db, chatId: number, thread: string, groups: str
   });
 }
 
+/** The sessions of tasks of these groups that speak in a chat and thread. */
+export function taskSessions(db: Db, chatId: number, thread: string, groups: string[]): SessionRow[] {
+  return db.all<SessionRow>(
+    `SELECT ${COLUMNS} FROM sessions INDEXED BY sessions_task WHERE closed_ms IS NULL AND task_id IS NOT NULL
+        AND chat_id = ? AND thread = ? AND group_name IN (SELECT value FROM json_each(?)) ORDER BY id`,
+    ...[chatId, thread, JSON.stringify(groups)],
+  );
+}
+
 /** The conversation is over: the next message of its place begins another. What waits in it is still answered. */
 export function closeSession(db: Db, now: number, id: number): void {
   db.run('UPDATE sessions SET closed_ms = ? WHERE id = ?', now, id);

@@ -11,7 +11,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { messageInChat, queuedIn } from '../ledger/messages.ts';
 import { releaseHeld } from '../ledger/outbound.ts';
 import { administers } from '../ledger/people.ts';
-import { closeSession, openSessions, type SessionRow } from '../ledger/sessions.ts';
+import { closeSession, openSessions, type SessionRow, taskSessions } from '../ledger/sessions.ts';
 import { runningTurnOf } from '../ledger/turns.ts';
 import type { AuditRow, UsageRow } from '../protocol/gateway.ts';
 import {
@@ -108,14 +108,14 @@ export class ChatCommands implements CommandService {
     const { clock, ledger } = this.#parts;
     const since = new Map<number, AuditRow[]>();
     const groups = chat === null ? [] : wiringsOf(ledger.db, chat).map((wiring) => wiring.group_name);
-    for (const session of openSessions(ledger.db, chat ?? 0, message.thread, groups)) {
+    for (const session of everySession(ledger.db, chat ?? 0, message.thread, groups)) {
       const turn = runningTurnOf(ledger.db, session.id);
       if (turn !== undefined) since.set(turn.id, await this.#written(session.id, turn.started_ms));
     }
     return (db, place) => {
       const keep = words.includes('keep');
       const by = visible(place.sender);
-      const stopped = openSessions(db, place.chat, place.thread, place.groups).map((session) =>
+      const stopped = everySession(db, place.chat, place.thread, place.groups).map((session) =>
         stopSession(db, clock, session, by, { keep, untaken: this.#parts.untaken(session.id) }),
       );
       return {
@@ -202,6 +202,11 @@ export class ChatCommands implements CommandService {
     if (problem !== null) return `${group}: cannot run (${problem}).`;
     return `${group}: ${harness}, ${model}. It is changed in its group.yaml, by ./glass group plan and apply.`;
   }
+}
+
+/** Conversations, and the sessions that tasks have for themselves. */
+function everySession(...where: Parameters<typeof openSessions>): SessionRow[] {
+  return [...openSessions(...where), ...taskSessions(...where)];
 }
 
 const READS = new Set(['GET', 'HEAD', 'OPTIONS', 'CONNECT']);

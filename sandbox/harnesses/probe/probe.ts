@@ -13,7 +13,7 @@ import type { Harness, HarnessOptions, TurnInput } from '../../runner/harness.ts
  *   search <words>   history_search                  flood <n>         n frames at once
  *   file <path> [text]  send_file                    long <n>          a reply of n characters
  *   where            harness, attempt, memory        refuse <reason>   fail the turn with a sentence
- *   before           what was said before this turn, as far as it is told of it
+ *   overheard        what was said before this turn, as far as it is told of it
  *   files            path, type, size and hash of each file that came with it, as read from /inbox
  */
 const STAND_IN =
@@ -106,8 +106,8 @@ class Probe implements Harness {
         return 'x'.repeat(Number(rest));
       case 'files':
         return (await Promise.all(message.files.map(describeFile))).join('\n') || 'no files';
-      case 'before':
-        return input.transcript.map(({ author, text }) => `${author}: ${text}`).join(' | ') || 'nothing before';
+      case 'overheard':
+        return input.transcript.map(({ author, text }) => `${author}: ${text}`).join(' | ') || 'nothing overheard';
       case 'refuse':
         this.#failure = rest;
         return null;
