@@ -4,7 +4,7 @@ import { Approvals } from './approvals/approvals.ts';
 import { Desk } from './approvals/desk.ts';
 import { systemClock } from './base/clock.ts';
 import { readInstall } from './base/config.ts';
-import { describeError, exitCodeOf, messageOf, OperatingError } from './base/errors.ts';
+import { describeError, exitCodeOf, messageOf } from './base/errors.ts';
 import { faultsFrom } from './base/faults.ts';
 import { holdLock } from './base/lock.ts';
 import { type Log, openLog } from './base/log.ts';
@@ -32,13 +32,12 @@ import { imageOf, pruneImages } from './operations/images.ts';
 import { accountName, Operator, prepareLedger } from './operations/operator.ts';
 import { People } from './operations/people.ts';
 import { Proofs } from './operations/proofs.ts';
-import { makeRuntimes } from './operations/runtimes.ts';
+import { makeRuntimes, reap } from './operations/runtimes.ts';
 import { Sweep } from './operations/sweep.ts';
 import { codeCacheOf, warmUp } from './operations/warm_up.ts';
 import { Wirings } from './operations/wirings.ts';
 import { Intake } from './router/intake.ts';
 import { Router } from './router/router.ts';
-import type { Runtime } from './runtimes/runtime.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 import { Tasks } from './scheduler/tasks.ts';
 import { Egress } from './sessions/egress.ts';
@@ -140,7 +139,7 @@ function makeFlow(base: Base) {
   const deliver = (chat: number, claimed?: OutboundRow | null): void => delivery.wake(chat, claimed);
   const capabilities = (channel: string) => (channels.get(channel) ?? local).capabilities;
   const alerts = new Alerts(ledger, clock, log, base.operatorChat, deliver);
-  const alert = alerts.alert.bind(alerts);
+  const [alert, clear] = [alerts.alert.bind(alerts), alerts.clear.bind(alerts)];
   const delivery = new Delivery(ledger, paths.blobs, clock, channels, faults, { alert, trouble });
   // One after the other: each looks first whether the one before it has done the work.
   let warming = Promise.resolve();
@@ -166,24 +165,11 @@ function makeFlow(base: Base) {
     ...{ ledger, clock, log, alert, trouble },
     decide: (decision) => egress.decide(decision),
   });
-  const clear = alerts.clear.bind(alerts);
   const workspaces = new Workspaces({ paths, alert, clear });
-  // By group, what was made last: it may not be in force yet.
-  const made = new Map<string, string | null>();
-  const groups = new Groups({
-    ...{ paths, install, ledger, clock, runtimes },
-    limitsOf: () => workspaces.limits(),
-    imageOf: async (authority, onProgress) => {
-      const image = await imageOf(authority, { paths, install, env: base.env }, onProgress);
-      made.set(authority.group, image);
-      return image;
-    },
-    applied: (group) => {
-      sessions.restIdle('its authority changed', group);
-      warm();
-      const used = [...made.values(), ...imagesOfUse(ledger.db), ...sessions.live().map(({ image }) => image)];
-      void pruneImages(new Set(used), base);
-    },
+  const groups = makeGroups(base, workspaces, (group) => {
+    sessions.restIdle('its authority changed', group);
+    warm();
+    return sessions.live().map(({ image }) => image);
   });
   const planner = new Planner({
     ...{ paths, ledger, egress, runtimes },
@@ -197,11 +183,9 @@ function makeFlow(base: Base) {
     code: boundaryCodeHash(paths.root),
     groups: () => groups.names(),
   });
+  const wake = (session: number): void => sessions.wake(session);
   const nudge = (session: number): void => sessions.nudge(session);
-  const scheduler = new Scheduler({
-    ...{ ledger, clock, nudge, deliver, alert, trouble },
-    wake: (session) => sessions.wake(session),
-  });
+  const scheduler = new Scheduler({ ledger, clock, wake, nudge, deliver, alert, trouble });
   const zone = (): string => install.timezone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
   const tasks = new Tasks({ ledger, clock, nudge, scheduler, zone });
   const sessions = new Sessions({
@@ -212,29 +196,35 @@ function makeFlow(base: Base) {
     textMax: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name).text_max,
   });
   return {
-    alert,
-    trouble,
-    warm,
-    delivery,
-    deliver,
-    egress,
-    approvals,
-    groups,
-    workspaces,
-    planner,
-    proofs,
-    sessions,
-    nudge,
-    scheduler,
-    tasks,
+    ...{ alert, trouble, warm, wake, nudge, deliver },
+    ...{ delivery, egress, approvals, groups, workspaces, planner, proofs, sessions, scheduler, tasks },
   };
+}
+
+/** `applied`: a group's authority changed; returns the images that sandboxes still run from. */
+function makeGroups(base: Base, workspaces: Workspaces, applied: (group: string) => (string | null)[]): Groups {
+  const { paths, install, ledger, clock, runtimes, env } = base;
+  // By group, what was made last: it may not be in force yet.
+  const made = new Map<string, string | null>();
+  return new Groups({
+    ...{ paths, install, ledger, clock, runtimes },
+    limitsOf: () => workspaces.limits(),
+    imageOf: async (authority, onProgress) => {
+      const image = await imageOf(authority, { paths, install, env }, onProgress);
+      made.set(authority.group, image);
+      return image;
+    },
+    applied: (group) => {
+      const live = applied(group);
+      void pruneImages(new Set([...made.values(), ...imagesOfUse(ledger.db), ...live]), base);
+    },
+  });
 }
 
 /** What comes in: who may talk, to whom, who is asked about those that may not, and what a command does. */
 function makeIntake(base: Base, flow: ReturnType<typeof makeFlow>) {
   const { paths, clock, log, ledger, channels, operatorChat } = base;
-  const { egress, sessions, planner, delivery, deliver, groups, trouble, nudge, tasks } = flow;
-  const wake = (session: number): void => sessions.wake(session);
+  const { egress, sessions, planner, delivery, deliver, groups, trouble, wake, nudge, tasks } = flow;
   const admission = {
     clock,
     spoken: (group: string) => egress.spoken(group, clock.now()),
@@ -374,18 +364,6 @@ async function stopParts(parts: Parts, reason: string): Promise<void> {
 
 /** Sends that are under way when the host ends. */
 const DELIVERY_GRACE_MS = 2000;
-
-/** Ends what an earlier host of this home left behind, and nobody else's. */
-async function reap(runtime: Runtime, install: string, log: Log): Promise<void> {
-  try {
-    const sandboxes = await runtime.reap(install);
-    if (sandboxes > 0) log.warn('runtime.reaped', { runtime: runtime.name, sandboxes });
-  } catch (error) {
-    // A runtime that is not there has left nothing behind.
-    if (!(error instanceof OperatingError))
-      log.warn('runtime.reap_failed', { runtime: runtime.name, reason: messageOf(error) });
-  }
-}
 
 /** `node src/host.ts`: runs until SIGTERM, SIGINT or the operation `stop`. */
 async function main(): Promise<void> {

@@ -1,4 +1,6 @@
 import type { RuntimeName } from '../base/config.ts';
+import { messageOf, OperatingError } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
 import type { Paths } from '../base/paths.ts';
 import { BubblewrapRuntime } from '../runtimes/bubblewrap.ts';
 import { PODMAN } from '../runtimes/dialect.ts';
@@ -18,4 +20,16 @@ export function makeRuntimes(
     ['docker', new DockerRuntime({ ...containers, socket: engineSocket(env) })],
     ['podman', new DockerRuntime({ ...containers, socket: podmanSocket(env, process.geteuid!()), dialect: PODMAN })],
   ]);
+}
+
+/** Ends what an earlier host of this home left behind, and nobody else's. */
+export async function reap(runtime: Runtime, install: string, log: Log): Promise<void> {
+  try {
+    const sandboxes = await runtime.reap(install);
+    if (sandboxes > 0) log.warn('runtime.reaped', { runtime: runtime.name, sandboxes });
+  } catch (error) {
+    // A runtime that is not there has left nothing behind.
+    if (!(error instanceof OperatingError))
+      log.warn('runtime.reap_failed', { runtime: runtime.name, reason: messageOf(error) });
+  }
 }

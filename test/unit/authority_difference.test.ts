@@ -34,7 +34,12 @@ const SCENARIOS: [name: string, before: string, after: string, changes: string[]
   ['the same authority in other words', 'limits: {memory: 1GiB}\n', '# a comment\nlimits: {memory: 1024MiB}\n', []],
   ['another order of names', 'tools: [no_reply, send_message]\n', 'tools: [send_message, no_reply]\n', []],
   ['more memory', '', 'limits: {memory: 2GiB}\n', ['changes memory: 1 GiB → 2 GiB']],
-  ['a tool less', '', 'tools: [send_message, send_file, list_destinations, no_reply]\n', ['loses tool history_search']],
+  [
+    'a tool less',
+    '',
+    'tools: [send_message, send_file, list_destinations, no_reply, task_add, task_list, task_cancel]\n',
+    ['loses tool history_search'],
+  ],
   [
     'another harness',
     '',
