@@ -66,7 +66,7 @@ export class TwoAccounts {
   /** A file of the host's, as its operator would put it there. */
   group(name: string, yaml: string): void {
     const { folder, yaml: file } = this.paths.group(name);
-    const script = 'mkdir -p -m 700 "$1/../" "$1" && cat > "$2"';
+    const script = 'umask 077 && mkdir -p "$1" && cat > "$2"';
     spawnSync('setpriv', [...as(HOST), 'sh', '-c', script, 'sh', folder, file], { input: yaml });
   }
 
@@ -104,6 +104,13 @@ export class TwoAccounts {
       if (status.gateway !== 'connected') throw new Error('the gateway is not connected');
       return status;
     });
+  }
+
+  /** Its exit code, once it has ended by itself. */
+  exitOf(part: 'gateway' | 'host'): Promise<number | null> {
+    const child = this.#children.get(part)!;
+    if (child.exitCode !== null) return Promise.resolve(child.exitCode);
+    return new Promise((resolve) => child.on('exit', resolve));
   }
 
   end(part: 'gateway' | 'host', signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
