@@ -33,7 +33,7 @@ interface Asked {
 export async function service(args: string[], paths: Paths, io: Io): Promise<number> {
   const [verb, ...rest] = args;
   const asked = askedOf(rest);
-  const files = serviceFiles(paths.root, process.execPath);
+  const files = serviceFiles(paths.root, process.execPath, asked.below);
   if (verb === 'install') return asked.print ? print(files, io) : install(files, asked, paths, io);
   if (verb === 'remove' && !asked.print) return remove(files, asked, io);
   if (verb === 'status' && rest.length === 0) return status(files, io);

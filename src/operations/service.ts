@@ -1,6 +1,7 @@
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { OperatingError } from '../base/errors.ts';
+import { ROOT } from '../base/paths.ts';
 import { writeWhole } from '../base/whole_file.ts';
 
 /**
@@ -26,8 +27,17 @@ const TEMPLATES: readonly [from: string, path: string][] = [
   ...UNITS.map((unit): [string, string] => [`deploy/systemd/${unit}`, `/etc/systemd/system/${unit}`]),
 ];
 
-/** `root` is the checkout, `node` what runs it. Throws `OperatingError('config')` for a path that a unit cannot name. */
-export function serviceFiles(root: string, node: string): ServiceFile[] {
+/** The vault's key and its next one, as `systemd-creds` encrypts them; systemd does not start a unit with one that is missing. */
+const CREDENTIALS = ['glassclaw-vault-key', 'glassclaw-vault-key.next'].map((name) => ({
+  name,
+  path: `/etc/credstore.encrypted/${name}`,
+}));
+
+/**
+ * `root` is where the checkout lies, `node` what runs it, `below` where the machine's own files are looked for. Throws
+ * `OperatingError('config')` for a path that a unit cannot name.
+ */
+export function serviceFiles(root: string, node: string, below: string): ServiceFile[] {
   for (const path of [root, node]) {
     if (!/^[\w./@+-]+$/.test(path))
       throw new OperatingError(
@@ -36,13 +46,20 @@ export function serviceFiles(root: string, node: string): ServiceFile[] {
         'move the checkout to a plain path: /opt/glassclaw',
       );
   }
-  const fill = (text: string): string => text.replaceAll('@ROOT@', root).replaceAll('@NODE@', node);
+  const credentials = CREDENTIALS.filter(({ path }) => existsSync(join(below, path)))
+    .map(({ name, path }) => `LoadCredentialEncrypted=${name}:${path}`)
+    .join('\n');
+  const fill = (text: string): string =>
+    text
+      .replaceAll('@ROOT@', root)
+      .replaceAll('@NODE@', node)
+      .replace('@CREDENTIALS@\n', credentials === '' ? '' : `${credentials}\n`);
   const files = TEMPLATES.map(([from, path]) => ({
     path,
-    text: fill(readFileSync(join(root, from), 'utf8')),
+    text: fill(readFileSync(join(ROOT, from), 'utf8')),
     isKept: false,
   }));
-  const config = readFileSync(join(root, 'templates/glass.yaml'), 'utf8');
+  const config = readFileSync(join(ROOT, 'templates/glass.yaml'), 'utf8');
   return [...files, { path: '/etc/glassclaw/glass.yaml', text: config, isKept: true }];
 }
 
