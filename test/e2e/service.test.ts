@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { chmodSync, readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Status } from '../../src/evidence/status.ts';
 import { LineClient } from '../../src/protocol/lines_client.ts';
@@ -164,11 +164,29 @@ test('whoever speaks as the host makes the gateway listen nowhere but in a sessi
     join(paths.run, 's99/egress.sock'),
     `${paths.gatewayRun}/s99/../../../../var/lib/glassclaw-gateway/vault.db`,
     `${paths.gatewayRun}/a/b/egress.sock`,
+    `${paths.gatewayRun}/../egress.sock`,
   ])
     await assert.rejects(open(socket), { code: 'usage' }, socket);
   client.close();
   two.spawn('host');
   await two.ready();
+});
+
+test('nothing of the service is mounted into a group', { skip }, () => {
+  const { paths } = two;
+  const state = /is where GlassClaw keeps its state/;
+  const closed = /cannot be looked at \(EACCES\)/;
+  for (const [source, reason] of [
+    [dirname(paths.config), state],
+    [paths.home, state],
+    [paths.gatewayRun, closed],
+    [dirname(paths.vaultSocket), closed],
+  ] as const) {
+    two.group('greedy', `mounts: [{source: ${source}, access: read}]\n`);
+    const { code, err } = two.glass(['group', 'plan', 'greedy']);
+    assert.equal(code, 3);
+    assert.match(err, reason);
+  }
 });
 
 test('a folder of sockets that everybody may enter is not used', { skip }, async (context) => {

@@ -107,10 +107,12 @@ export class TwoAccounts {
   }
 
   /** Its exit code, once it has ended by itself. */
-  exitOf(part: 'gateway' | 'host'): Promise<number | null> {
+  exitOf(part: 'gateway' | 'host'): Promise<number> {
     const child = this.#children.get(part)!;
-    if (child.exitCode !== null) return Promise.resolve(child.exitCode);
-    return new Promise((resolve) => child.on('exit', resolve));
+    return until(`the end of the ${part}`, async () => {
+      if (child.exitCode === null) throw new Error('it runs');
+      return child.exitCode;
+    });
   }
 
   end(part: 'gateway' | 'host', signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
