@@ -116,7 +116,7 @@ test('files are written once, the operator’s configuration never again, and re
 const SHARED = '/dev/shm'; // not hidden from a unit, as the temporary folders are
 
 test('a checkout that the accounts cannot read, or the units do not see, is told', (context) => {
-  assert.match(checkoutProblem('/home/somebody/glassclaw', process.execPath)!.says, /see nothing of \/home/);
+  assert.match(checkoutProblem('/root/glassclaw', process.execPath)!.says, /see nothing of \/root/);
   assert.match(checkoutProblem('/tmp/glassclaw', process.execPath)!.says, /see nothing of \/tmp/);
   const closed = folder(context, SHARED);
   const root = join(closed, 'glassclaw');
