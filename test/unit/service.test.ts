@@ -74,7 +74,7 @@ test('the units run this checkout as their accounts, and each writes to its own 
     assert.ok(settings(text, 'Environment').includes('GLASS_SERVICE=/'));
     assert.deepEqual(settings(text, 'CapabilityBoundingSet'), ['']);
     assert.deepEqual([...settings(text, 'LimitCORE'), ...settings(text, 'UMask')], ['0', '0077']);
-    assert.deepEqual([...settings(text, 'Restart'), ...settings(text, 'RestartSec')], ['always', '200ms']);
+    assert.deepEqual([...settings(text, 'Restart'), ...settings(text, 'RestartSec')], ['always', '100ms']);
   }
 });
 
