@@ -67,6 +67,8 @@ function install(files: readonly ServiceFile[], { below }: Asked, { root }: Path
     io.out(written.length === 0 ? 'everything is in place already' : `written below ${below}: ${written.join(', ')}`);
     const owner = foreignOwner(root);
     if (owner !== null) io.err(`! uid ${owner} owns ${root}, and so decides what the service runs`);
+    if (isHere && spawnSync('bwrap', ['--version']).error !== undefined)
+      io.err('! bubblewrap is missing, which makes the sandboxes: apt install bubblewrap');
     if (isHere) io.out(`It runs, and starts with the machine. Talk to it: GLASS_HOME=${home} ./glass status`);
   }
   return 0;
