@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { OperatingError } from '../base/errors.ts';
 import { ROOT } from '../base/paths.ts';
@@ -92,7 +92,8 @@ const MOVE = 'move it, for example: sudo cp -a … /opt/glassclaw, and run ./gla
 /** Why the two accounts cannot run the checkout, in one sentence with its fix; null when they can. */
 export function checkoutProblem(root: string, node: string): { says: string; fix: string } | null {
   const hidden = HIDDEN.find((folder) => [root, realpathSync(node)].some((path) => path.startsWith(`${folder}/`)));
-  if (hidden !== undefined) return { says: `the units see nothing of ${hidden}, where this checkout lies`, fix: MOVE };
+  if (hidden !== undefined)
+    return { says: `the units see nothing of ${hidden}, where this checkout or its Node lies`, fix: MOVE };
   for (const path of [...NEEDED.map((name) => join(root, name)), realpathSync(node)]) {
     const closed = closedOn(path);
     if (closed === null) continue;
@@ -127,9 +128,4 @@ export function requireSystemd(): void {
       'systemd does not run on this machine',
       'for an image, write the files below a folder: --root <folder>',
     );
-  try {
-    accessSync('/etc/systemd/system', constants.W_OK);
-  } catch (error) {
-    throw new OperatingError('storage', '/etc/systemd/system cannot be written', undefined, error);
-  }
 }
