@@ -16,7 +16,7 @@ import {
 } from './base/limits/gateway.ts';
 import { type Log, openLog } from './base/log.ts';
 import { dropStartGarbage } from './base/memory.ts';
-import { homeFrom, type Paths, pathsOf, prepareHome } from './base/paths.ts';
+import { homeFrom, type Paths, pathsOf, prepareGateway } from './base/paths.ts';
 import { Audit } from './gateway/audit.ts';
 import { Budgets } from './gateway/budget.ts';
 import { CertificateAuthority } from './gateway/ca.ts';
@@ -41,7 +41,7 @@ import { Vault } from './vault/vault.ts';
  *   vault.sock    the operator: set, list, promote, remove, rotate
  *   <session>/egress.sock  one per session: model requests, and tunnels to the group's services
  *
- * Environment: GLASS_HOME. One line `{"event":"ready"}` on standard error when all of it listens; SIGTERM ends it; SIGINT
+ * Environment: GLASS_HOME, or GLASS_SERVICE where it has an account of its own. One line `{"event":"ready"}` on standard error when all of it listens; SIGTERM ends it; SIGINT
  * only on a terminal of its own.
  */
 
@@ -52,8 +52,8 @@ async function main(): Promise<void> {
   process.title = 'glassclaw-gateway';
   noCoreDump();
   const paths = pathsOf(homeFrom(process.env), process.env);
-  prepareHome(paths);
-  const log = openLog('gateway', join(paths.logs, 'gateway.log'), true);
+  prepareGateway(paths);
+  const log = openLog('gateway', join(paths.gatewayLogs, 'gateway.log'), true);
   crashLoudly(log);
   const stop = await start(paths, log);
   process.once('SIGTERM', stop);
@@ -67,11 +67,11 @@ async function main(): Promise<void> {
 
 /** Builds everything; returns what takes it down. */
 async function start(paths: Paths, log: Log): Promise<() => void> {
-  const faults = faultsFrom(process.env, paths.run);
+  const faults = faultsFrom(process.env, paths.gatewayRun);
   // The clear sentence first; the lock on vault.db then decides between two that start at the same moment. Asked on
   // vault.sock, because a connection to gateway.sock would replace the host.
   await refuseLive(paths.vaultSocket);
-  const pidFile = join(paths.run, 'gateway.pid');
+  const pidFile = join(paths.gatewayRun, 'gateway.pid');
   writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
   const install = existsSync(paths.config) ? readInstall(paths.config) : null;
   const source = keySourceOf(install?.vault ?? { key: 'file' }, paths, process.env);
@@ -112,8 +112,8 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
   setInterval(() => host.anchor(), AUDIT_ANCHOR_MS).unref();
   const operator = new OperatorService(vault, audit, () => host.tell({ event: 'secrets', names: vault.names() }), log);
   const servers: Server[] = [
-    await serveLines(paths.vaultSocket, operator),
-    await serveLines(paths.gatewaySocket, host),
+    await serveLines(paths.vaultSocket, paths.socketMode, operator),
+    await serveLines(paths.gatewaySocket, paths.socketMode, host),
   ];
 
   return () => {

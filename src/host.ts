@@ -296,7 +296,10 @@ function makeControl(base: Base, flow: Flow) {
         usage: egress.usage.bind(egress),
       }),
   };
-  return { control: new ControlServer(paths.controlSocket, services, log), stopAsked: stopAsked.promise };
+  return {
+    control: new ControlServer(paths.controlSocket, paths.socketMode, services, log),
+    stopAsked: stopAsked.promise,
+  };
 }
 
 async function startParts(parts: Parts): Promise<void> {

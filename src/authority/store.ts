@@ -14,7 +14,8 @@ export function keepAuthority(folder: string, authority: Authority): string {
   const bytes = bytesOf(authority);
   const hash = hashOf(bytes);
   const path = fileOf(folder, hash);
-  if (!existsSync(path)) writeWhole(path, bytes, 0o600);
+  // The folder says who may: its owner, or a gateway of another account that is its group.
+  if (!existsSync(path)) writeWhole(path, bytes, 0o640);
   return hash;
 }
 

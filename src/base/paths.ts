@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { messageOf, OperatingError, systemCodeOf } from './errors.ts';
 import { shortHash } from './ids.ts';
+import { type ServicePlaces, serviceOf } from './service.ts';
 
 /** Where everything of one install lies. Pure names: nothing here touches the disk but `prepareHome`. */
 export interface Paths {
@@ -15,6 +16,14 @@ export interface Paths {
   readonly install: string;
   /** Sockets and pid files; short, because a socket path has at most 107 bytes. */
   readonly run: string;
+  /** The gateway has an account, a home and a run folder of its own; else it shares all three with the host. */
+  readonly isService: boolean;
+  readonly gatewayHome: string;
+  readonly gatewayRun: string;
+  /** Every folder of this install: nothing in them is ever mounted into a sandbox. */
+  readonly own: readonly string[];
+  /** Of sockets of ours: the owner's alone, or where two accounts share them, of the group that their folder lets in. */
+  readonly socketMode: number;
   readonly ledger: string;
   readonly vault: string;
   readonly audit: string;
@@ -31,6 +40,7 @@ export interface Paths {
   readonly sessions: string;
   readonly blobs: string;
   readonly logs: string;
+  readonly gatewayLogs: string;
   readonly cache: string;
   readonly controlSocket: string;
   readonly gatewaySocket: string;
@@ -44,16 +54,16 @@ export interface Paths {
     /** The file system that is mounted on `workspace`, where this machine can do that. */
     image: string;
   };
-  /** `state` is written by the sandbox, `inbox` by the host alone; `run` holds the two sockets. */
+  /** `state` is written by the sandbox, `inbox` by the host alone; `run` holds the two sockets, or a link to `egress`. */
   session(id: string): { state: string; inbox: string; run: string; hatch: string; egress: string; log: string };
 }
 
 /** The checkout that this file stands in. */
 export const ROOT = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 
-/** `$GLASS_HOME`, else `~/.glassclaw`; without symbolic links, so that one home has one name, one lock and one run folder. */
+/** The service's, `$GLASS_HOME`, else `~/.glassclaw`; without symbolic links, so that one home has one name, one lock and one run folder. */
 export function homeFrom(env: NodeJS.ProcessEnv): string {
-  return withoutLinks(resolve(env['GLASS_HOME'] || join(homedir(), '.glassclaw')));
+  return withoutLinks(serviceOf(env)?.home ?? resolve(env['GLASS_HOME'] || join(homedir(), '.glassclaw')));
 }
 
 /** The part of a path that exists is resolved; what is still to be made follows it as it is. */
@@ -68,30 +78,40 @@ function withoutLinks(path: string): string {
 
 export function pathsOf(home: string, env: NodeJS.ProcessEnv): Paths {
   const install = shortHash(home);
-  const run = join(runBase(env), `glassclaw-${install}`);
+  const service = serviceOf(env);
+  const places = service ?? sharedPlaces(home, join(runBase(env), `glassclaw-${install}`));
+  const { gatewayHome, gatewayRun, hostRun: run } = places;
+  const isService = service !== null;
   const logs = join(home, 'logs');
   return {
     root: ROOT,
     home,
     install,
     run,
+    isService,
+    gatewayHome,
+    gatewayRun,
+    own: [...new Set([home, gatewayHome, places.config, run, gatewayRun, places.controlRun, places.vaultRun])],
+    socketMode: isService ? 0o660 : 0o600,
     ledger: join(home, 'ledger.db'),
-    vault: join(home, 'vault.db'),
-    audit: join(home, 'audit.db'),
-    vaultKey: join(home, 'vault.key'),
-    prices: join(home, 'prices.json'),
-    caKey: join(home, 'ca.key'),
-    caCertificate: join(home, 'ca.pem'),
-    config: join(home, 'glass.yaml'),
+    vault: join(gatewayHome, 'vault.db'),
+    audit: join(gatewayHome, 'audit.db'),
+    vaultKey: join(gatewayHome, 'vault.key'),
+    prices: join(places.config, 'prices.json'),
+    caKey: join(gatewayHome, 'ca.key'),
+    // Made again from the key where it is missing; the host must be able to see it.
+    caCertificate: join(isService ? gatewayRun : home, 'ca.pem'),
+    config: join(places.config, 'glass.yaml'),
     groups: join(home, 'groups'),
     authorities: join(home, 'authorities'),
     sessions: join(home, 'sessions'),
     blobs: join(home, 'blobs'),
     logs,
+    gatewayLogs: join(gatewayHome, 'logs'),
     cache: join(home, 'cache'),
-    controlSocket: join(run, 'control.sock'),
-    gatewaySocket: join(run, 'gateway.sock'),
-    vaultSocket: join(run, 'vault.sock'),
+    controlSocket: join(places.controlRun, 'control.sock'),
+    gatewaySocket: join(gatewayRun, 'gateway.sock'),
+    vaultSocket: join(places.vaultRun, 'vault.sock'),
     group(name) {
       const folder = join(home, 'groups', name);
       return {
@@ -110,11 +130,16 @@ export function pathsOf(home: string, env: NodeJS.ProcessEnv): Paths {
         inbox: join(home, 'sessions', id, 'inbox'),
         run: folder,
         hatch: join(folder, 'hatch.sock'),
-        egress: join(folder, 'egress.sock'),
+        egress: join(gatewayRun, id, 'egress.sock'),
         log: join(logs, 'sessions', `${id}.log`),
       };
     },
   };
+}
+
+/** One home and one run folder for everything. */
+function sharedPlaces(home: string, run: string): ServicePlaces {
+  return { home, gatewayHome: home, config: home, hostRun: run, gatewayRun: run, controlRun: run, vaultRun: run };
 }
 
 /** `$XDG_RUNTIME_DIR`, `/run` for root, else a private folder in the temporary directory. */
@@ -127,34 +152,37 @@ function runBase(env: NodeJS.ProcessEnv): string {
 
 /** Makes the folders of an install, or says in one sentence why it cannot. Refuses a home of somebody else. */
 export function prepareHome(paths: Paths): void {
+  const { home, groups, authorities, sessions, blobs, cache, logs } = paths;
+  prepare(paths, home, [groups, authorities, sessions, blobs, cache, join(logs, 'sessions')], paths.run);
+  if (paths.isService) prepareRun(dirname(paths.controlSocket), statSync(home).uid, true);
+}
+
+/** The same for what the gateway writes to, where that is not the host's home. */
+export function prepareGateway(paths: Paths): void {
+  if (!paths.isService) return prepareHome(paths);
+  prepare(paths, paths.gatewayHome, [paths.gatewayLogs], paths.gatewayRun);
+  prepareRun(dirname(paths.vaultSocket), statSync(paths.gatewayHome).uid, true);
+}
+
+function prepare({ isService }: Paths, home: string, folders: string[], run: string): void {
   try {
-    for (const folder of [
-      paths.home,
-      paths.groups,
-      paths.authorities,
-      paths.sessions,
-      paths.blobs,
-      paths.cache,
-      join(paths.logs, 'sessions'),
-    ]) {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
-    }
-    const owner = statSync(paths.home).uid;
+    for (const folder of [home, ...folders]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const owner = statSync(home).uid;
     const uid = process.getuid?.() ?? owner;
     if (owner !== uid) {
       throw new OperatingError(
         'config',
-        `${paths.home} belongs to uid ${owner}, not to you (uid ${uid})`,
+        `${home} belongs to uid ${owner}, not to you (uid ${uid})`,
         'set GLASS_HOME to a folder of your own',
       );
     }
-    accessSync(paths.home, constants.W_OK);
-    prepareRun(paths, uid);
+    accessSync(home, constants.W_OK);
+    prepareRun(run, uid, isService);
   } catch (error) {
     if (error instanceof OperatingError) throw error;
     throw new OperatingError(
       'storage',
-      `${paths.home} cannot be used: ${WHY_NOT[systemCodeOf(error) ?? ''] ?? messageOf(error)}`,
+      `${home} cannot be used: ${WHY_NOT[systemCodeOf(error) ?? ''] ?? messageOf(error)}`,
       'make it writable, or set GLASS_HOME to another folder',
       error,
     );
@@ -173,12 +201,19 @@ const WHY_NOT: Record<string, string> = {
 };
 
 /** The run folder may lie in a shared temporary directory: it must be ours, and a folder, not a link. */
-function prepareRun(paths: Paths, uid: number): void {
-  for (const folder of [dirname(paths.run), paths.run]) mkdirSync(folder, { recursive: true, mode: 0o711 });
-  const run = statSync(paths.run);
+function prepareRun(path: string, uid: number, isGiven: boolean): void {
+  for (const folder of [dirname(path), path]) mkdirSync(folder, { recursive: true, mode: 0o711 });
+  const run = statSync(path);
   if (!run.isDirectory() || run.uid !== uid) {
-    throw new OperatingError('config', `${paths.run} belongs to somebody else`, 'remove it, or set XDG_RUNTIME_DIR');
+    throw new OperatingError('config', `${path} belongs to somebody else`, 'remove it, or set XDG_RUNTIME_DIR');
   }
+  if (isGiven) return refuseOpen(path, run.mode);
   // Other uids may pass through (a sandbox's mounts are staged below it) but not look; what lies in it keeps itself closed.
-  chmodSync(paths.run, 0o711);
+  chmodSync(path, 0o711);
+}
+
+/** A service's folder keeps the mode and the group that it was given: they say who may connect. */
+function refuseOpen(path: string, mode: number): void {
+  if ((mode & 0o007) === 0) return;
+  throw new OperatingError('config', `${path} is open to every account`, 'run: systemd-tmpfiles --create');
 }

@@ -97,7 +97,16 @@ function errorOf(body: string): OperatingError {
 function unreachableHost(error: unknown): OperatingError {
   const code = systemCodeOf(error);
   if (code === 'ENOENT' || code === 'ECONNREFUSED')
-    return new OperatingError('unavailable', 'GlassClaw is not running', 'start it with ./glass up');
-  if (code === 'EACCES') return new OperatingError('refused', 'this GlassClaw belongs to another user');
+    return new OperatingError(
+      'unavailable',
+      'GlassClaw is not running',
+      'start it: ./glass up, or systemctl start glassclaw',
+    );
+  if (code === 'EACCES')
+    return new OperatingError(
+      'refused',
+      'this GlassClaw belongs to another user',
+      'use sudo, or join the group glassclaw-operators',
+    );
   return new OperatingError('unavailable', `the host went away (${code ?? 'connection lost'})`);
 }

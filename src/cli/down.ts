@@ -10,6 +10,8 @@ const TELL_AFTER_MS = 2000;
 
 /** `glass down`: asks the host to end after the running turns, and waits until it has. */
 export async function down(_args: string[], paths: Paths, io: Io): Promise<number> {
+  if (paths.isService)
+    throw new OperatingError('refused', 'this GlassClaw is a service', 'systemctl stop glassclaw glassclaw-gateway');
   const client = new ControlClient(paths.controlSocket);
   await client.call('stop');
   client.close();

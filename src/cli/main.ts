@@ -1,5 +1,6 @@
 import { describeError, exitCodeOf, OperatingError, systemCodeOf } from '../base/errors.ts';
 import { homeFrom, type Paths, pathsOf } from '../base/paths.ts';
+import { withService } from '../base/service.ts';
 import { VERSION } from '../base/version.ts';
 import { type Io, terminalIo } from './io.ts';
 
@@ -161,6 +162,14 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./doctor.ts')).doctor,
   },
   {
+    name: 'service',
+    usage: 'service install|remove|status [--print] [--root <folder>]',
+    summary: 'gateway and host as two services of systemd, under two accounts',
+    flags: ['--print', '--root'],
+    words: 2,
+    load: async () => (await import('./service.ts')).service,
+  },
+  {
     name: 'test',
     usage: 'test [--full] [name…]',
     summary: 'every check and test of this checkout',
@@ -199,7 +208,8 @@ async function main(argv: string[]): Promise<number> {
     }
     checkWords(verb, args);
     const run = await verb.load();
-    return await run(args, pathsOf(homeFrom(process.env), process.env), io);
+    const env = withService(process.env);
+    return await run(args, pathsOf(homeFrom(env), env), io);
   } catch (error) {
     if (io.json && error instanceof OperatingError)
       io.err(JSON.stringify({ error: { code: error.code, message: error.message, fix: error.fix } }));

@@ -161,7 +161,12 @@ async function connect(paths: Paths): Promise<LineClient> {
   try {
     return await LineClient.connect(paths.vaultSocket, GATEWAY_READY_MS, { peer: 'the gateway' });
   } catch (error) {
-    throw new OperatingError('unavailable', 'the gateway is not running', 'start it with ./glass up', error);
+    throw new OperatingError(
+      'unavailable',
+      'the gateway is not running',
+      'start it: ./glass up, or systemctl start glassclaw-gateway',
+      error,
+    );
   }
 }
 

@@ -25,6 +25,8 @@ const STEADY_MS = 10_000;
 const READY_MS = 60_000;
 
 export async function up(args: string[], paths: Paths, io: Io): Promise<number> {
+  if (paths.isService)
+    throw new OperatingError('refused', 'this GlassClaw is a service', 'systemctl start glassclaw-gateway glassclaw');
   prepareHome(paths);
   await refuseSecond(paths);
   await installForStart(paths, io);

@@ -25,12 +25,15 @@ const STATUS: Record<ErrorCode, number> = {
 
 export class ControlServer {
   readonly #path: string;
+  readonly #mode: number;
   readonly #services: ControlServices;
   readonly #log: Log;
   readonly #server: Server;
 
-  constructor(path: string, services: ControlServices, log: Log) {
+  /** `mode` of the socket: whoever can open it is the operator. */
+  constructor(path: string, mode: number, services: ControlServices, log: Log) {
     this.#path = path;
+    this.#mode = mode;
     this.#services = services;
     this.#log = log;
     this.#server = createServer(
@@ -46,7 +49,7 @@ export class ControlServer {
       this.#server.once('error', reject);
       this.#server.listen(this.#path, resolve);
     });
-    chmodSync(this.#path, 0o600);
+    chmodSync(this.#path, this.#mode);
   }
 
   close(): void {

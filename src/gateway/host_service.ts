@@ -80,7 +80,7 @@ export class HostService implements LineService<GatewayRequest> {
         this.anchor();
         return {};
       case 'close':
-        this.#sessions.close(request.session);
+        this.#sessions.end(request.session);
         this.anchor();
         return {};
       case 'names':

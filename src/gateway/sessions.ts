@@ -1,4 +1,5 @@
-import { normalize } from 'node:path';
+import { chmodSync, mkdirSync, rmSync } from 'node:fs';
+import { dirname, normalize } from 'node:path';
 import type { SecureContext } from 'node:tls';
 import { OperatingError } from '../base/errors.ts';
 import { guarded } from '../base/faults.ts';
@@ -14,7 +15,7 @@ export class EgressSessions {
   readonly #paths: Paths;
   readonly #context: EgressContext;
   readonly #upstreams: Upstreams;
-  readonly #open = new Map<string, { group: string; egress: EgressSession; listener: Listener }>();
+  readonly #open = new Map<string, { group: string; egress: EgressSession; listener: Listener; socket: string }>();
 
   /** `trust`: whose certificates of endpoints are believed; null: what Node believes. */
   constructor(paths: Paths, context: EgressContext, trust: SecureContext | null, onecli: OneCli | null) {
@@ -32,14 +33,16 @@ export class EgressSessions {
    * after a change of policy. Throws `OperatingError` (`conflict`: the policy differs; `usage`: the socket's path).
    */
   async open(session: string, group: string, policySha256: string, socket: string): Promise<void> {
-    if (normalize(socket) !== socket || !socket.startsWith(`${this.#paths.run}/`))
-      throw new OperatingError('usage', `${socket} is not below ${this.#paths.run}`);
+    const { gatewayRun, isService } = this.#paths;
+    if (normalize(socket) !== socket || dirname(dirname(socket)) !== gatewayRun)
+      throw new OperatingError('usage', `${socket} is not in a session's folder below ${gatewayRun}`);
     const policy = readPolicy(this.#paths, group, policySha256);
     this.close(session);
+    if (isService) makeFolder(dirname(socket));
     const egress = new EgressSession(this.#context, session, group, policy, this.#upstreams.acquire(group));
     const { faults } = this.#context;
     const listener = guarded(faults, 'egress.listen', () => listenEgress(socket, egress));
-    this.#open.set(session, { group, egress, listener });
+    this.#open.set(session, { group, egress, listener, socket });
     try {
       await listener.ready;
     } catch (error) {
@@ -58,7 +61,24 @@ export class EgressSessions {
     this.#upstreams.release(found.group);
   }
 
+  /** Closes it, and its sandbox is gone: so is our folder for it. */
+  end(session: string): void {
+    const socket = this.#open.get(session)?.socket;
+    this.close(session);
+    if (this.#paths.isService && socket !== undefined) rmSync(dirname(socket), { recursive: true, force: true });
+  }
+
   closeAll(): void {
     for (const session of [...this.#open.keys()]) this.close(session);
   }
+}
+
+/**
+ * Where the host has another account, no folder is its: below one of its own, a link could lead what is removed and made
+ * there to the vault. Its group comes from the folder above, and is the host's. A folder that is there may be mounted in a
+ * live sandbox, and stays.
+ */
+function makeFolder(path: string): void {
+  mkdirSync(path, { recursive: true });
+  chmodSync(path, 0o710); // whatever the umask says
 }

@@ -28,11 +28,15 @@ export interface LineService<Request extends { id: number }> {
   log: Log;
 }
 
-/** Rejects with `OperatingError('unavailable')` when the socket cannot be made. Only its owner can connect. */
-export async function serveLines<R extends { id: number }>(path: string, service: LineService<R>): Promise<Server> {
+/** Rejects with `OperatingError('unavailable')` when the socket cannot be made. `mode`: who can connect. */
+export async function serveLines<R extends { id: number }>(
+  path: string,
+  mode: number,
+  service: LineService<R>,
+): Promise<Server> {
   const server = createServer((socket) => new Connection(socket, service));
   server.maxConnections = service.connectionsMax;
-  await listenUnix(server, path, 0o600);
+  await listenUnix(server, path, mode);
   return server;
 }
 

@@ -34,7 +34,8 @@ export async function examine(
   const limits = problems.length > 0 ? [] : ((await runtime?.limits()) ?? []);
   return [
     finding,
-    ...homeFindings(paths.home, machine),
+    // A service's folders have the modes that it was installed with.
+    ...(paths.isService ? [] : homeFindings(paths.home, machine)),
     runtimeFinding(runtime?.name ?? 'bubblewrap', problems, machine),
     ...limits.map((limit) => limitFinding(limit, machine)),
     workspaceFinding(machine),

@@ -185,7 +185,7 @@ export class Groups {
 
   places(): MountPlaces {
     const { paths, install } = this.#input;
-    return placesOf([paths.home, paths.run], paths.root, install.mounts.write);
+    return placesOf([...paths.own], paths.root, install.mounts.write);
   }
 
   #row(group: string): AuthorityRow | undefined {

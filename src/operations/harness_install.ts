@@ -75,7 +75,9 @@ function runNpm(folder: string, onProgress: OnProgress): Promise<void> {
   const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--omit=dev', '--libc=glibc', '--loglevel=error'];
   // As the launcher does: behind a company's proxy only the system's store knows its certificate.
   const env = { ...process.env, NODE_USE_SYSTEM_CA: '1' };
-  const child = spawn(npm, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'], timeout: INSTALL_MS });
+  const child = spawn(npm, args, { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  // Not spawn's own timeout: of a program that is not there it keeps this process alive until it is over.
+  const late = setTimeout(() => child.kill(), INSTALL_MS);
   let output = '';
   const keep = (chunk: Buffer): void => {
     output = (output + chunk.toString('utf8')).slice(-OUTPUT_CHARS_MAX);
@@ -89,7 +91,10 @@ function runNpm(folder: string, onProgress: OnProgress): Promise<void> {
       reject(new OperatingError('unavailable', `npm cannot be run (${messageOf(error)})`, 'apt install npm', error)),
     );
     child.once('close', (code) => (code === 0 ? resolve() : reject(npmFailed(output))));
-  }).finally(() => clearInterval(timer));
+  }).finally(() => {
+    clearInterval(timer);
+    clearTimeout(late);
+  });
 }
 
 function npmFailed(output: string): OperatingError {

@@ -32,3 +32,9 @@ export function proxyEnv(): Record<string, string> {
  * and would pay 16 MB and a tenth of a second for it.
  */
 export const NODE_PROXY_VARIABLE = 'NODE_USE_ENV_PROXY';
+
+/**
+ * Where the gateway has an account of its own, its folder with the session's egress socket is mounted here, and the one of
+ * the other sockets has a link to it.
+ */
+export const EGRESS_FOLDER = '/opt/glass/egress';

@@ -1,5 +1,7 @@
-import { chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, lchownSync, lstatSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import type { Paths } from '../base/paths.ts';
+import { EGRESS_FOLDER } from '../protocol/proxy.ts';
 import { removeTree } from '../runtimes/image_tools.ts';
 
 /** The folders of one sandbox, made and owned before it starts. `session` is a shown id: `s7`. */
@@ -10,6 +12,9 @@ export function prepareFolders(paths: Paths, session: string, group: string, uid
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     giveTo(folder, uid);
   }
+  // What is inside knows one place of its socket; this leads nowhere but there.
+  const { egress } = own;
+  if (paths.isService) symlinkSync(join(EGRESS_FOLDER, basename(egress)), join(own.run, basename(egress)));
   // The host's own: it stays with the host's uid, and whoever gets it mounted may read it (the home above it is 0700).
   mkdirSync(own.inbox, { recursive: true });
   chmodSync(own.inbox, 0o755);

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Authority } from '../authority/authority.ts';
 import type { HarnessName } from '../base/config.ts';
 import type { Paths } from '../base/paths.ts';
-import { CA_FILE, proxyEnv } from '../protocol/proxy.ts';
+import { CA_FILE, EGRESS_FOLDER, proxyEnv } from '../protocol/proxy.ts';
 import type { Bind, SandboxSpec } from '../runtimes/runtime.ts';
 import { harnessFolder } from './harnesses.ts';
 import { INBOX } from './inbox.ts';
@@ -46,6 +46,7 @@ export function sessionSpec(input: SpecInput): SandboxSpec {
     { source: session.state, target: '/state', access: 'write' },
     { source: session.inbox, target: INBOX, access: 'read' },
     { source: session.run, target: '/run/glass', access: 'read' },
+    ...(paths.isService ? [{ source: dirname(session.egress), target: EGRESS_FOLDER, access: 'read' } as const] : []),
     ...[
       { source: folder.instructions, target: '/group/AGENTS.md' },
       { source: folder.skills, target: '/group/skills' },

@@ -27,7 +27,7 @@ export function systemdKeySource(folder: string | undefined, credential: string)
       throw new OperatingError(
         'config',
         `there is no systemd credential ${names[slot]}`,
-        `head -c 32 /dev/urandom | systemd-creds encrypt --name=${names[slot]} - <file>, and LoadCredentialEncrypted= in the unit`,
+        `head -c 32 /dev/urandom | systemd-creds encrypt --name=${names[slot]} - /etc/credstore.encrypted/${names[slot]}, then glass service install`,
       );
     },
     settle: async () => `give the unit the next key under the name ${credential}, and take ${credential}.next away`,

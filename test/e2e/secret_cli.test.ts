@@ -189,6 +189,6 @@ test('without a gateway it says what to do', async () => {
   await assert.rejects(run(['list']), {
     code: 'unavailable',
     message: 'the gateway is not running',
-    fix: 'start it with ./glass up',
+    fix: 'start it: ./glass up, or systemctl start glassclaw-gateway',
   });
 });

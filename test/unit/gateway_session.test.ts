@@ -28,7 +28,7 @@ import { askService, connectTo, openTunnel } from '../fakes/tunnel.ts';
 
 const MESSAGES = '/model/default/v1/messages';
 const home = mkdtempSync(join(tmpdir(), 'gs-'));
-const paths: Paths = { ...pathsOf(home, {}), run: join(home, 'r') };
+const paths: Paths = { ...pathsOf(home, {}), run: join(home, 'r'), gatewayRun: join(home, 'r') };
 const PRICES = new Prices([join(ROOT, 'src/gateway/prices.json')]);
 const alerts: string[] = [];
 let model: FakeModel;

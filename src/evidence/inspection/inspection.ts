@@ -4,6 +4,7 @@ import { assert } from '../../base/errors.ts';
 import { randomToken } from '../../base/ids.ts';
 import { ROOT } from '../../base/paths.ts';
 import type { InspectionPart } from '../../protocol/inspection.ts';
+import { EGRESS_FOLDER } from '../../protocol/proxy.ts';
 import type { Bind, Runtime, SandboxSpec } from '../../runtimes/runtime.ts';
 import { seccompArch } from '../../runtimes/seccomp.ts';
 import type { SeccompArch } from '../../runtimes/seccomp_table.ts';
@@ -114,7 +115,10 @@ function runOf(input: InspectionInput, controls: Controls): Run {
     { source: input.run, target: RUN_TARGET, access: 'read' },
     { source: join(ROOT, 'sandbox/inspect'), target: OBSERVER, access: 'read' },
   ];
-  const others = input.spec.binds.filter(({ target }) => !own.some((bind) => bind.target === target));
+  const others = input.spec.binds
+    .filter(({ target }) => !own.some((bind) => bind.target === target))
+    // The gateway makes its folder when a session opens; here the place and its mount are what is looked at.
+    .map((bind) => (bind.target === EGRESS_FOLDER ? { ...bind, source: input.run } : bind));
   const spec = { ...input.spec, binds: [...others, ...own] };
   return { input, controls, ends: { loopback_port, abstract, address: hostAddress() }, arch, spec };
 }
