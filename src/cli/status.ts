@@ -62,6 +62,7 @@ function renderStatus(status: Status, io: Io): string {
       'approval',
       status.approvals === 0 ? 'nothing waits' : red(io, `${status.approvals} waiting: ./glass approval list`),
     ],
+    ...tasksRow(status),
     ...status.alerts.map((alert): [string, string] => [
       'alert',
       red(io, `${alert.id} ${alert.kind} ${printable(alert.subject)} ×${alert.count}: ${printable(alert.text)}`),
@@ -109,4 +110,10 @@ function laws(status: Status, io: Io): string {
       '; ',
     ),
   );
+}
+
+function tasksRow({ tasks }: Status): [string, string][] {
+  const { active, paused, failing, next } = tasks;
+  if (active + paused === 0) return [];
+  return [['tasks', `${active} active${next === null ? '' : `, next ${next}`}, ${paused} paused, ${failing} failing`]];
 }

@@ -6,6 +6,7 @@ import { openAlerts } from '../ledger/alerts.ts';
 import { countPending } from '../ledger/approvals.ts';
 import { type Conservation, conservation } from '../ledger/conservation.ts';
 import type { Db } from '../ledger/db.ts';
+import { nextDue, tasksOf } from '../ledger/tasks.ts';
 import type { UsageRow } from '../protocol/gateway.ts';
 import type { LimitState, Runtime } from '../runtimes/runtime.ts';
 
@@ -39,6 +40,8 @@ export interface Status {
   usage: UsageRow[];
   /** Requests, people and chats that wait for a decision. */
   approvals: number;
+  /** Scheduled work; `failing`: the last run failed. */
+  tasks: { active: number; paused: number; failing: number; next: string | null };
   alerts: { id: string; kind: string; subject: string; text: string; count: number; since_ms: number }[];
 }
 
@@ -117,6 +120,7 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
     conservation: conservation(sources.db, clock.now()),
     ignored: ignoredSince(sources.db, clock.now() - DAY_MS),
     approvals: countPending(sources.db),
+    tasks: tasksStatus(sources.db),
     alerts: openAlerts(sources.db).map((row) => ({
       id: showId('a', row.id),
       kind: row.kind,
@@ -127,4 +131,15 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
     })),
   };
   return { state: needsAttention(found) ? 'attention' : 'ok', ...found };
+}
+
+function tasksStatus(db: Db): Status['tasks'] {
+  const tasks = tasksOf(db, null);
+  const next = nextDue(db);
+  return {
+    active: tasks.filter(({ state }) => state === 'active').length,
+    paused: tasks.filter(({ state }) => state === 'paused').length,
+    failing: tasks.filter(({ failures }) => failures > 0).length,
+    next: next === null ? null : new Date(next).toISOString(),
+  };
 }

@@ -26,8 +26,9 @@ import {
   type WiringTerms,
   wiringOf,
 } from '../ledger/wirings.ts';
-import { type AdmissionServices, factsOf, type Said } from '../router/admission.ts';
+import { type AdmissionServices, factsOf, groupsFor, type Said } from '../router/admission.ts';
 import { admit, judgeWiring } from '../router/admit.ts';
+import { parseCommand } from '../router/commands.ts';
 import { checkPattern } from '../router/pattern.ts';
 import { wordsOf } from '../router/words.ts';
 
@@ -183,6 +184,11 @@ export class Wirings {
     });
     if (person !== null && wordsOf(text) !== null)
       return { would: 'host', rule: 'words for the host itself', groups: [], kept: [], wirings };
+    if (parseCommand(text) !== null) {
+      const done = groupsFor(db, said).length > 0;
+      const rule = done ? 'a command' : 'a command of a sender without a role';
+      return { would: done ? 'host' : 'ignore', rule, groups: [], kept: [], wirings };
+    }
     const admission = admit(facts);
     switch (admission.kind) {
       case 'deliver':

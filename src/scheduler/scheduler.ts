@@ -73,7 +73,7 @@ export class Scheduler {
   async #ends(): Promise<void> {
     const { ledger } = this.#parts;
     if (!this.#runs || endedRuns(ledger.db).length === 0) return;
-    await this.#write('task_end', (db, effects) => {
+    await this.#insist('task_end', (db, effects) => {
       for (const run of endedRuns(db)) runEnded(db, this.#parts, taskById(db, run.task_id), run, effects);
     });
     this.#runs = hasOpenRuns(ledger.db);
@@ -83,9 +83,9 @@ export class Scheduler {
     const { ledger, clock } = this.#parts;
     const jumped = Math.abs(this.#drift() - this.#offset) > JUMP_MS;
     this.#offset = this.#drift();
-    if (jumped) await this.#write('task_clock', (db) => replan(db, clock.now()));
-    if (dueTasks(ledger.db, clock.now()).length === 0) return;
-    await this.#write('task', (db, effects) => {
+    if (!jumped && dueTasks(ledger.db, clock.now()).length === 0) return;
+    await this.#insist('task', (db, effects) => {
+      if (jumped) replan(db, clock.now());
       for (const task of dueTasks(db, clock.now())) taskDue(db, this.#parts, task, effects);
     });
     this.#runs = hasOpenRuns(ledger.db);
@@ -103,7 +103,7 @@ export class Scheduler {
     this.#timer = setTimeout(() => this.look(), wait);
   }
 
-  async #write(name: string, job: (db: Ledger['db'], effects: RunEffects) => void): Promise<void> {
+  async #insist(name: string, job: (db: Ledger['db'], effects: RunEffects) => void): Promise<void> {
     const { ledger, trouble } = this.#parts;
     const effects = await ledger.insist(
       name,

@@ -9,7 +9,7 @@ import { ASSISTANT_YAML, eventually, type Journal, type World } from './world.ts
 /**
  * What happens in every run: people write in six chats of the fake platform, the operator in a local one; an agent
  * sends in mid-turn, a sandbox crashes by itself, the platform refuses a text, a group's file is broken for a moment, a
- * credential comes and goes, a request waits for the operator, a stranger is let in, and, when asked for, the host is restarted on
+ * credential comes and goes, a request waits for the operator, a stranger is let in, a task is run, and, when asked for, the host is restarted on
  * purpose while a turn runs.
  * Every message carries a token, so that the judge can count its answers.
  */
@@ -98,6 +98,8 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
     if (state !== 'answered') throw new Error(state);
   });
   await desk(world);
+  expected.push({ token: '<t1>', kind: 'answer' });
+  await runTask(world, '<t1>');
   await world.letIn();
   await liveSession(world).then(
     (session) => world.refusedRequest(session),
@@ -133,6 +135,18 @@ async function desk(world: World): Promise<void> {
     world.control.call('person_role', { person: 'p1', role: 'admin' }),
   );
   await eventually('the operator has seen the alerts', () => world.control.call('clear_alerts'));
+}
+
+/** A task that is run at once. Whoever dies over it, it is run once. */
+async function runTask(world: World, text: string): Promise<void> {
+  const asked = { group: 'assistant', to: 'platform:alpha', when: 'every 1h', text };
+  await eventually('a task is there', async () => {
+    const { tasks } = await world.control.call<{ tasks: object[] }>('tasks');
+    if (tasks.length === 0) await world.control.call('task_add', asked);
+  });
+  await eventually('the task is run', async () => {
+    if (rowOf(world, text) === undefined) await world.control.call('task_run', { task: 'k1' });
+  });
 }
 
 async function liveSession(world: World, group?: string): Promise<string> {
