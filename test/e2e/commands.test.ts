@@ -119,6 +119,14 @@ test('a command is answered while every place is asleep, and starts no sandbox',
   );
 });
 
+test('`wiring test` knows a command, and who may give it', () => {
+  const own = install.glass('wiring', 'test', 'local:main', '/stop', '--as', 'p1');
+  assert.deepEqual([own.status, own.stdout.split('\n')[0]], [0, 'would be answered by the host itself: a command']);
+  const stranger = install.glass('wiring', 'test', 'local:main', '/stop');
+  assert.equal(stranger.status, 1);
+  assert.match(stranger.stdout, /^would be ignored: a command of a sender without a role/);
+});
+
 for (const harness of ['native', 'claude'] as const) {
   test(`/stop ends ${harness} in the middle of a tool, with what it had started`, async (context) => {
     if (!isInstalled(install.paths.root, harness)) return context.skip(`${harness} is not installed`);
