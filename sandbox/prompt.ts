@@ -1,15 +1,17 @@
 import { fileLine } from '../src/base/text.ts';
 import type { FrameEntry, FrameFile, FrameMessage, FramePriorSend } from '../src/protocol/frames.ts';
 import type { TurnInput } from './runner/harness.ts';
+import { MEMORY } from './runner/memory.ts';
 
 /** How a turn is put into words for a model: the same for every harness that has one. */
 
 const CHARTER = `You are a personal assistant that answers people in a chat. Your final text is sent to the chat as your answer; keep it short.
-Work in /workspace (yours; it stays). /group and /inbox (files that people sent) are read-only. There is no network besides the model.`;
+Work in /workspace (yours; it stays). /group and /inbox (files that people sent) are read-only. There is no network besides the model.
+Keep what should outlive a conversation in ${MEMORY}, a file for each subject, and a line for each in its INDEX.md.`;
 
-/** The system prompt: a short charter and the operator's own instructions. */
-export function systemPrompt(instructions: string): string {
-  return instructions.trim() === '' ? CHARTER : `${CHARTER}\n\n${instructions.trim()}`;
+/** The system prompt: a short charter, the operator's own instructions, and what the agent has noted. */
+export function systemPrompt(instructions: string, memory: string): string {
+  return [CHARTER, instructions.trim(), memory].filter((part) => part !== '').join('\n\n');
 }
 
 /** The user message that opens a turn. */

@@ -6,6 +6,7 @@ import type { FrameFile, FrameMessage } from '../../../src/protocol/frames.ts';
 import { messages as messageText, systemPrompt, turnPrompt } from '../../prompt.ts';
 import { Room, showable } from '../../runner/attachments.ts';
 import type { Harness, HarnessEvent, HarnessOptions, TurnInput } from '../../runner/harness.ts';
+import { memoryPrompt } from '../../runner/memory.ts';
 import { Child } from './child.ts';
 import { failureSentence } from './failures.ts';
 import { type Point, parsePoint, restorePoint, shownIn } from './point.ts';
@@ -122,7 +123,7 @@ class Claude implements Harness {
     const child: Child = new Child(
       {
         model,
-        system: [systemPrompt(instructions), skills].filter((part) => part !== '').join('\n\n'),
+        system: [systemPrompt(instructions, memoryPrompt()), skills].filter((part) => part !== '').join('\n\n'),
         modelUrl,
         workspace,
         home: this.#options.state,

@@ -2,6 +2,7 @@ import type { ModelMessage, ToolResultPart } from 'ai';
 import type { FrameMessage } from '../../../src/protocol/frames.ts';
 import { messages as messageText, systemPrompt, turnPrompt } from '../../prompt.ts';
 import type { Harness, HarnessEvent, HarnessOptions, TurnInput } from '../../runner/harness.ts';
+import { memoryPrompt } from '../../runner/memory.ts';
 import { fileParts, withBytes } from './attached.ts';
 import { failureSentence } from './failures.ts';
 import { History, type Turn } from './history.ts';
@@ -39,7 +40,7 @@ class Native implements Harness {
 
   constructor(options: HarnessOptions) {
     this.#options = options;
-    this.#system = systemPrompt(options.instructions);
+    this.#system = systemPrompt(options.instructions, memoryPrompt());
     this.#tools = new Tools(options.tools, options.workspace);
     this.#history = new History(options.state);
     this.#point = options.resume;

@@ -145,6 +145,9 @@ export const OUTPUT_BYTES_PER_SECOND_MAX = MIB;
 /** A log file of the host or the gateway before it is rotated; one older file is kept. */
 export const LOG_BYTES_MAX = 32 * MIB;
 
+/** UTF-8 bytes of the index of an agent's notes that each conversation begins with: two pages. */
+export const MEMORY_INDEX_BYTES_MAX = 8 * KIB;
+
 // --- Tasks ------------------------------------------------------------------------------------------------------
 
 /** Tasks of one group that are not removed: what a person can still oversee. */
