@@ -134,9 +134,11 @@ test('the trace of the message shows the wait, the decision and the request betw
   const { steps } = await install.control.call<Trace>('trace', { message: 'latest' });
   const seen = steps.filter(({ kind }) => /^approval|^egress/.test(kind));
   assert.deepEqual(seen.map(({ kind }) => kind).toSorted(), [
-    ...['approval.decided', 'approval.held', 'approval.sent', 'egress.request'],
+    ...['approval.decided', 'approval.held', 'approval.sent', 'approval.told', 'egress.request'],
   ]);
-  const [heldStep, decided] = seen.filter(({ kind }) => kind !== 'egress.request');
+  const [heldStep, decided] = ['approval.held', 'approval.decided'].map((kind) =>
+    seen.find((step) => step.kind === kind),
+  );
   assert.deepEqual([heldStep!.kind, heldStep!.data['to']], ['approval.held', `POST ${api.place}/pulls`]);
   assert.deepEqual([decided!.data['allowed'], decided!.data['person']], [true, 'p1']);
   const request = seen.find(({ kind }) => kind === 'egress.request')!;

@@ -37,6 +37,24 @@ test('a press lets it leave, once, after the commit; the hop says who decided an
   assert.equal(world.gateway.asked.length, 1);
 });
 
+test('a decision that does not reach the disk does not reach the gateway', async (context) => {
+  const world = await deskWorld(context);
+  await world.say('team', 'bob', 'hello');
+  await world.hold();
+  const { code } = world.card('dm-alma');
+  const said = world.ledger.db.get<{ message: number; chat: number }>(
+    'SELECT id AS message, chat_id AS chat FROM messages',
+  )!;
+  const broken = world.ledger.write('broken', (db) => {
+    assert.equal(world.desk.decideByCode(db, code, 'approve', { ...said, person: world.people.alma }).ok, true);
+    throw new Error('the disk is full');
+  });
+  await assert.rejects(broken, /the disk is full/);
+  await world.settled();
+  assert.deepEqual(world.gateway.asked, []);
+  assert.equal(world.approvals.show('h1').state, 'pending');
+});
+
 test('the code denies it from any chat, and whoever was asked is told who did', async (context) => {
   const world = await deskWorld(context);
   await world.hold();

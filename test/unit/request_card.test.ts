@@ -62,6 +62,7 @@ test('what is left out is said, and where it can be read', () => {
   // Bytes that are no text: three for each, so that the preview ends before the body does.
   assert.match(card({ preview: '\ufffd'.repeat(682), body_bytes: 1000 }), /The beginning of its body;/);
   assert.match(card({ preview: 'x'.repeat(1900), body_bytes: 1900 }), /\nIts whole body:\n/);
+  assert.match(card({ preview: 'x'.repeat(1900), body_bytes: 1900 }, 2000), /The beginning of its body;/);
   const long = card({ headers: Array(50).fill('x'.repeat(300)) });
   assert.match(long, new RegExp(`Some of its headers; ${more}`));
   assert.match(long, /Its whole body:\n\| body$/);
