@@ -162,7 +162,7 @@ function makeFlow(base: Base) {
     lost: () => approvals.lost(),
   });
   const approvals = new Approvals({
-    ...{ ledger, clock, log, alert, trouble },
+    ...{ ledger, clock, log, channels, operatorChat: base.operatorChat, alert, deliver, trouble },
     decide: (decision) => egress.decide(decision),
   });
   const workspaces = new Workspaces({ paths, alert, clear });
@@ -224,7 +224,7 @@ function makeGroups(base: Base, workspaces: Workspaces, applied: (group: string)
 /** What comes in: who may talk, to whom, who is asked about those that may not, and what a command does. */
 function makeIntake(base: Base, flow: ReturnType<typeof makeFlow>) {
   const { paths, clock, log, ledger, channels, operatorChat } = base;
-  const { egress, sessions, planner, delivery, deliver, groups, trouble, wake, nudge, tasks } = flow;
+  const { egress, sessions, planner, delivery, deliver, groups, trouble, wake, nudge, tasks, approvals } = flow;
   const admission = {
     clock,
     spoken: (group: string) => egress.spoken(group, clock.now()),
@@ -242,7 +242,8 @@ function makeIntake(base: Base, flow: ReturnType<typeof makeFlow>) {
     stop: sessions.stop.bind(sessions),
     rest: sessions.rest.bind(sessions),
   });
-  const desk = new Desk({ ledger, log, channels, services: admission, operatorChat, wake, deliver, trouble });
+  const told = { services: admission, requests: approvals, wake, deliver, trouble };
+  const desk = new Desk({ ledger, log, channels, operatorChat, ...told });
   const router = new Router(ledger, clock, paths.blobs, admission, desk, commands);
   const intake = new Intake(ledger, router, { wake, deliver, asked: (question) => desk.asked(question) });
   const sweep = new Sweep([sessions, delivery], log);

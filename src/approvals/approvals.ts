@@ -1,11 +1,12 @@
 import type { Clock } from '../base/clock.ts';
-import { messageOf, OperatingError } from '../base/errors.ts';
+import { assert, messageOf, OperatingError } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
 import { APPROVAL_PLACE_CHARS_MAX, APPROVALS_SHOWN_MAX } from '../base/limits/gateway.ts';
 import type { Log } from '../base/log.ts';
 import {
   APPROVAL_ALERT,
   type ApprovalRow,
+  approvalById,
   approvalOf,
   approvalSent,
   decideApproval,
@@ -13,25 +14,36 @@ import {
   endApprovalOfHold,
   endPending,
   insertApproval,
+  linksOf,
   recentApprovals,
+  whyUndecidable,
 } from '../ledger/approvals.ts';
 import { authorityInForce } from '../ledger/authorities.ts';
+import { chatById } from '../ledger/chats.ts';
+import type { Db } from '../ledger/db.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { nameOfPerson } from '../ledger/people.ts';
-import type { Decision, HoldEvent } from '../protocol/gateway.ts';
+import { approversOf, nameOfPerson } from '../ledger/people.ts';
+import { sessionById } from '../ledger/sessions.ts';
+import type { HoldEvent, Decision as ToGateway } from '../protocol/gateway.ts';
+import type { Decided } from '../router/router.ts';
+import { yesOrNo } from './card.ts';
+import { type DecidedQuestion, type Decision, refuse, tellCard } from './decide.ts';
+import { chatOfPlace, placeOf, putCard, type Reach } from './places.ts';
+import { requestCard } from './request_card.ts';
 
 /**
- * The host's side of held requests: each becomes a row and a word to the owner; a person's decision is on disk before the
- * gateway hears of it, so that it is made once, and then the gateway says whether anything left. The bytes are never here.
+ * The host's side of held requests: each becomes a row and a card to one who may decide; a person's decision is on disk before
+ * the gateway hears of it, so that it is made once, and then the gateway says whether anything left. The bytes are never here.
  */
-export interface ApprovalsInput {
+export interface ApprovalsInput extends Reach {
   ledger: Ledger;
   clock: Clock;
   log: Log;
+  deliver(chat: number): void;
   alert(kind: string, subject: string, text: string): void;
   trouble(error: Error): void;
   /** Asks the gateway. Returns why nothing has left; null: it has, or was denied as asked. Rejects with `OperatingError`. */
-  decide(decision: Decision): Promise<string | null>;
+  decide(decision: ToGateway): Promise<string | null>;
 }
 
 /** A held request as the operator sees it. */
@@ -56,7 +68,7 @@ export class Approvals {
     const { ledger, clock, log } = this.#input;
     ledger
       .write('approval', (db) => insertApproval(db, clock, event))
-      .then((id) => this.#tellOwner(showId('h', id), event))
+      .then((row) => this.#tell(row, event))
       .catch((error) => {
         log.error('approval.lost', { session: event.session, reason: messageOf(error) });
         return this.#input.decide(decisionOf(event, event.policy, false, 'it could not be recorded'));
@@ -66,15 +78,15 @@ export class Approvals {
 
   /** The gateway has refused it by itself. */
   ended(hold: string, reason: string): void {
-    const { ledger, clock, trouble } = this.#input;
-    void ledger.insist('approval', (db) => endApprovalOfHold(db, clock, hold, reason), trouble).catch(() => {});
+    const { clock } = this.#input;
+    void this.#write((db) => endApprovalOfHold(db, clock, hold, reason)).catch(() => {});
   }
 
   /** The connection to the gateway is gone, and with it everything that it held. */
   lost(): void {
-    const { ledger, clock, trouble } = this.#input;
+    const { clock } = this.#input;
     const reason = 'the connection to the gateway was lost';
-    void ledger.insist('approval', (db) => endPending(db, clock, reason), trouble).catch(() => {});
+    void this.#write((db) => endPending(db, clock, reason)).catch(() => {});
   }
 
   list(): ApprovalShown[] {
@@ -91,21 +103,64 @@ export class Approvals {
    * `conflict` for what does not wait any more, and for what was approved and is not sent all the same.
    */
   async decide(id: string, by: { person: number; allow: boolean; reason: string }): Promise<ApprovalShown> {
-    const { ledger, clock, trouble } = this.#input;
-    const row = await ledger.write('approval', (db) => {
+    const { person, allow, reason } = by;
+    const decision = { person, message: null, chat: null, choice: allow ? 'approve' : 'deny', reason };
+    const { row, decided } = await this.#input.ledger.write('approval', (db) => {
       const found = approvalOf(db, id);
-      decideApproval(db, clock, found, by);
-      return found;
+      return { row: found, decided: this.#judge(db, found, decision) };
     });
-    const refused = await this.#carryOut(row, by.allow, by.reason);
-    if (!by.allow) return this.show(id);
-    await ledger.insist(
-      'approval',
-      (db) => (refused === null ? approvalSent(db, clock, row) : endApproval(db, clock, row, 'approved', refused)),
-      trouble,
-    );
+    for (const chat of decided.chats) this.#input.deliver(chat);
+    if (decided.code !== null) throw new OperatingError(decided.code, decided.text.replace(/\.$/, ''));
+    const refused = await this.#finish(row, decision);
     if (refused !== null) throw new OperatingError('conflict', `${id} was approved, but nothing was sent: ${refused}`);
     return this.show(id);
+  }
+
+  /** By words or a press, in their transaction; the gateway hears of it after the commit. */
+  decideIn(db: Db, id: number, decision: Decision): Decided {
+    const row = approvalById(db, id);
+    assert(row !== undefined, 'what has a code or a token has a row');
+    const decided = this.#judge(db, row, decision);
+    if (!decided.ok) return decided;
+    const lost = (error: unknown): void =>
+      this.#input.log.error('approval.unfinished', { approval: showId('h', id), reason: messageOf(error) });
+    return { ...decided, after: () => void this.#finish(row, decision).catch(lost) };
+  }
+
+  #judge(db: Db, row: ApprovalRow, decision: Decision): DecidedQuestion {
+    const { clock } = this.#input;
+    const { person, choice } = decision;
+    const shown = showId('h', row.id);
+    const why = whyUndecidable(db, clock, row, person);
+    if (why !== null) return refuse(db, { clock }, decision, shown, why.code, why.text);
+    assert(person !== null, 'nobody has no rights');
+    if (choice !== 'approve' && choice !== 'deny')
+      return refuse(db, { clock }, decision, shown, 'usage', `${shown} has no such choice: its card names them.`);
+    const allow = choice === 'approve';
+    decideApproval(db, clock, row, { ...decision, person, allow });
+    const done = allow ? 'approved' : 'denied';
+    const chats = tellCard(db, { clock }, row, decision, person, done);
+    return { ok: true, code: null, text: `${shown}: ${done}.`, sessions: [], chats, asked: [] };
+  }
+
+  /** What is committed reaches the gateway. Returns why what was approved has not left; null: it has, or was denied. */
+  async #finish(row: ApprovalRow, { choice, reason, chat }: Decision): Promise<string | null> {
+    const { clock } = this.#input;
+    const allow = choice === 'approve';
+    const refused = await this.#carryOut(row, allow, reason);
+    if (!allow) return null;
+    await this.#write((db) => {
+      if (refused !== null) return endApproval(db, clock, row, 'approved', refused, chat);
+      approvalSent(db, clock, row);
+      return [];
+    });
+    return refused;
+  }
+
+  /** Until it is on disk; then what was written to chats is delivered. */
+  async #write(work: (db: Db) => number[]): Promise<void> {
+    const { ledger, trouble, deliver } = this.#input;
+    for (const chat of await ledger.insist('approval', work, trouble)) deliver(chat);
   }
 
   /** With the rules that are in force now: those that it was held under may be others. */
@@ -119,7 +174,33 @@ export class Approvals {
     }
   }
 
-  #tellOwner(id: string, { group, method, host, path, body_bytes: bytes }: HoldEvent): void {
+  /** A card to one who may decide; where there is no way to any, a word to the operator. */
+  async #tell(row: ApprovalRow, event: HoldEvent): Promise<void> {
+    const told = await this.#showCard(row, event).catch((error) => {
+      this.#input.log.error('approval.untold', { approval: showId('h', row.id), reason: messageOf(error) });
+      return false;
+    });
+    if (!told) this.#tellOperator(showId('h', row.id), event);
+  }
+
+  /** False: nobody can be reached. */
+  async #showCard(row: ApprovalRow, event: HoldEvent): Promise<boolean> {
+    const { ledger, clock, channels } = this.#input;
+    const session = sessionById(ledger.db, row.session_id)!;
+    const { channel } = chatById(ledger.db, session.chat_id)!;
+    const place = await placeOf(ledger.db, this.#input, approversOf(ledger.db, [event.group]), channel);
+    if (place === null) return false;
+    await this.#write((db) => {
+      const chat = chatOfPlace(db, clock.now(), place);
+      const textMax = channels.get(chatById(db, chat)!.channel)!.capabilities.text_max;
+      const text = requestCard(row.id, row.code!, event, textMax);
+      const card = { id: row.id, links: linksOf(row), chat, person: place.person, text, choices: yesOrNo(row.code!) };
+      return putCard(db, clock, card) ? [chat] : [];
+    });
+    return true;
+  }
+
+  #tellOperator(id: string, { group, method, host, path, body_bytes: bytes }: HoldEvent): void {
     // It may have ended in the very commit that it began in.
     if (this.show(id).state !== 'pending') return;
     const place = `${host}${path}`;
@@ -141,6 +222,6 @@ function decisionOf(
   policy: string,
   allow: boolean,
   reason: string,
-): Decision {
+): ToGateway {
   return { hold, session, policy, body_sha256, allow, reason };
 }

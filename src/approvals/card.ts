@@ -25,10 +25,10 @@ export interface Choice {
 }
 
 export function choicesOf(action: Action, code: string): Choice[] {
-  const deny = { choice: 'deny', label: 'Deny', words: `deny ${code}` };
+  const [approve, deny] = yesOrNo(code);
   switch (action.kind) {
     case 'sender':
-      return [{ choice: 'approve', label: 'Approve', words: `approve ${code}` }, deny];
+      return [approve, deny];
     case 'chat': {
       const groups = action.choices.slice(0, CARD_CHOICES_MAX).map((group, i) => {
         return { choice: `${i + 1}`, label: group, words: `choose ${code} ${i + 1}: ${group}` };
@@ -40,17 +40,28 @@ export function choicesOf(action: Action, code: string): Choice[] {
   }
 }
 
+export function yesOrNo(code: string): [Choice, Choice] {
+  return [
+    { choice: 'approve', label: 'Approve', words: `approve ${code}` },
+    { choice: 'deny', label: 'Deny', words: `deny ${code}` },
+  ];
+}
+
 export function cardText(facts: CardFacts): string {
   const { question, action } = facts;
-  const until = new Date(question.expires_ms).toISOString().slice(0, 16).replace('T', ' ');
   return [
     `${showId('h', question.id)}: ${headOf(facts)}`,
     `From ${named(facts.name)} (${named(facts.handle)}):`,
     ...quoted(facts.text),
     askOf(action),
     ...choicesOf(action, question.code).map(({ words }) => `  ${words}`),
-    `Nothing happens without a decision until ${until} UTC.`,
+    `Nothing happens without a decision until ${untilOf(question.expires_ms)} UTC.`,
   ].join('\n');
+}
+
+/** To the minute, in UTC. */
+export function untilOf(expires_ms: number): string {
+  return new Date(expires_ms).toISOString().slice(0, 16).replace('T', ' ');
 }
 
 /** What was asked, in a line. */
@@ -101,7 +112,7 @@ function quoted(text: string): string[] {
 }
 
 /** By characters, so that none is cut in half. */
-function cut(text: string, max: number): string {
+export function cut(text: string, max: number): string {
   const chars = [...text.slice(0, max * 2)];
   return chars.length <= max && text.length <= max * 2 ? text : `${chars.slice(0, max).join('')}…`;
 }

@@ -91,7 +91,7 @@ export function expireQuestion(db: Db, services: AdmissionServices, question: Qu
 /** Refused, and recorded where the one who tried can be found. */
 export function refuse(
   db: Db,
-  { clock }: AdmissionServices,
+  { clock }: Pick<AdmissionServices, 'clock'>,
   { message, person }: Pick<Decision, 'message' | 'person'>,
   approval: string | null,
   code: ErrorCode,
@@ -236,11 +236,11 @@ export function saidOf(db: Db, question: Question): Said {
 }
 
 /** Whoever was asked elsewhere than where it was decided hears of it. Returns the chats to deliver to. */
-function tellCard(
+export function tellCard(
   db: Db,
-  { clock }: AdmissionServices,
-  question: Question,
-  decision: Decision,
+  { clock }: Pick<AdmissionServices, 'clock'>,
+  question: Pick<Question, 'id' | 'card_chat'>,
+  decision: Pick<Decision, 'chat'>,
   person: number,
   done: string,
 ): number[] {

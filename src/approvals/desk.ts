@@ -2,42 +2,37 @@ import { messageOf, OperatingError } from '../base/errors.ts';
 import { parseId, showId } from '../base/ids.ts';
 import { APPROVALS_SHOWN_MAX } from '../base/limits/gateway.ts';
 import { DURATION_MAX_MS } from '../base/limits/messages.ts';
-import { OPEN_DM_MS } from '../base/limits/talk.ts';
 import type { Log } from '../base/log.ts';
-import { visible } from '../base/text.ts';
-import type { Channel } from '../channels/channel.ts';
-import { chatById, ensureChat, nameOfChat } from '../ledger/chats.ts';
+import { chatById, nameOfChat } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { insertCard } from '../ledger/outbound.ts';
-import { approversOf, type IdentityRow, identitiesOf, nameOfPerson, setDmChat } from '../ledger/people.ts';
+import { approversOf, nameOfPerson } from '../ledger/people.ts';
 import {
   type Action,
-  makeTokens,
+  askedByCode,
   pendingQuestions,
   type Question,
-  questionByCode,
   questionById,
-  questionTold,
   recentQuestions,
   tokenOf,
 } from '../ledger/questions.ts';
 import type { AdmissionServices } from '../router/admission.ts';
 import type { Decided, DecidedBy, Decider } from '../router/router.ts';
+import type { Approvals } from './approvals.ts';
 import { cardText, choicesOf, summaryOf } from './card.ts';
 import { type DecidedQuestion, type Decision, decideQuestion, expireQuestion, refuse, saidOf } from './decide.ts';
+import { chatOfPlace, placeOf, putCard, type Reach } from './places.ts';
 
 /**
  * Questions about privileged actions: each is shown to one who may decide, in a chat of theirs, and waits there, over restarts
  * too, until somebody who may has decided or its time is over.
  */
-export interface DeskInput {
+export interface DeskInput extends Reach {
   ledger: Ledger;
   log: Log;
-  channels: ReadonlyMap<string, Channel>;
   services: AdmissionServices;
-  /** The operator's own chat, where nobody else reads. */
-  operatorChat: number;
+  /** Held requests, which have cards and codes of the same kind. */
+  requests: Approvals;
   wake(session: number): void;
   deliver(chat: number): void;
   trouble(error: Error): void;
@@ -87,18 +82,16 @@ export class Desk implements Decider {
   }
 
   decideByCode(db: Db, code: string, choice: string, by: DecidedBy): Decided {
-    const question = questionByCode(db, code);
-    if (question === undefined) return this.#unknown(db, by, `There is no request ${code}.`);
-    return decideQuestion(db, this.#input.services, question, { ...by, choice, reason: '' });
+    const id = askedByCode(db, code);
+    if (id === undefined) return this.#unknown(db, by, `There is no request ${code}.`);
+    return this.#decide(db, id, { ...by, choice, reason: '' });
   }
 
   /** A token means something only in the chat that its card was shown in. */
   decideByToken(db: Db, token: string, by: DecidedBy): Decided {
-    const found = tokenOf(db, token);
-    const question = found === undefined ? undefined : questionById(db, found.approval_id);
-    if (found === undefined || question === undefined || question.card_chat !== by.chat)
-      return this.#unknown(db, by, 'That button belongs to nothing that was asked here.');
-    return decideQuestion(db, this.#input.services, question, { ...by, choice: found.choice, reason: '' });
+    const found = tokenOf(db, token, by.chat);
+    if (found === undefined) return this.#unknown(db, by, 'That button belongs to nothing that was asked here.');
+    return this.#decide(db, found.approval_id, { ...by, choice: found.choice, reason: '' });
   }
 
   /** From the command line. Rejects with `OperatingError`: then nothing has been done. */
@@ -137,6 +130,13 @@ export class Desk implements Decider {
     return at === -1 ? given : `${at + 1}`;
   }
 
+  #decide(db: Db, id: number, decision: Decision): Decided {
+    const question = questionById(db, id);
+    return question === undefined
+      ? this.#input.requests.decideIn(db, id, decision)
+      : decideQuestion(db, this.#input.services, question, decision);
+  }
+
   #unknown(db: Db, by: DecidedBy, text: string): Decided {
     return refuse(db, this.#input.services, by, null, 'not_found', text);
   }
@@ -152,7 +152,7 @@ export class Desk implements Decider {
     if (question?.state !== 'pending') return;
     const action = JSON.parse(question.object) as Action;
     const approvers = approversOf(this.#db, action.kind === 'sender' ? action.groups : []);
-    const place = await this.#placeOf(approvers, action.channel);
+    const place = await placeOf(this.#db, this.#input, approvers, action.channel);
     const { ledger, services, trouble, operatorChat } = this.#input;
     const chat = await ledger.insist(
       'approval',
@@ -167,8 +167,6 @@ export class Desk implements Decider {
 
   #show(db: Db, question: Question, action: Action, to: number, person: number): boolean {
     const { clock } = this.#input.services;
-    const chat = chatById(db, to)!;
-    if (!questionTold(db, clock, question, to, person, nameOfChat(chat))) return false;
     const said = saidOf(db, question);
     const where = nameOfChat({ channel: said.channel, platform_id: chatById(db, said.chat.id)!.platform_id });
     const text = cardText({
@@ -176,40 +174,8 @@ export class Desk implements Decider {
       ...{ chat: where, text: said.text },
     });
     const choices = choicesOf(action, question.code);
-    const tokens = makeTokens(
-      db,
-      question.id,
-      choices.map(({ choice }) => choice),
-    );
-    insertCard(
-      db,
-      clock.now(),
-      to,
-      text,
-      choices.map(({ label }, i) => ({ token: tokens[i]!, label: visible(label) })),
-    );
-    return true;
-  }
-
-  /** Where one of them reads alone: the first who can be reached, on the channel that is asked about if that goes. */
-  async #placeOf(approvers: number[], channel: string): Promise<Place | null> {
-    for (const person of approvers) {
-      const known = identitiesOf(this.#db, person).filter(({ channel: name }) => this.#input.channels.has(name));
-      const ordered = known.toSorted((a, b) => rank(a, channel) - rank(b, channel));
-      for (const identity of ordered) {
-        const place = await this.#reach(identity);
-        if (place !== null) return place;
-      }
-    }
-    return null;
-  }
-
-  async #reach(identity: IdentityRow): Promise<Place | null> {
-    const { person_id: person, channel, handle, dm_chat } = identity;
-    if (channel === OPERATORS) return { person, chat: this.#input.operatorChat };
-    if (dm_chat !== null) return { person, chat: dm_chat };
-    const opened = await inTime(this.#input.channels.get(channel)!.openDm?.(handle));
-    return opened === null ? null : { person, channel, handle, ...opened };
+    const links = { message: question.message_id };
+    return putCard(db, clock, { id: question.id, links, chat: to, person, text, choices });
   }
 
   /** At the end of the one that ends first. */
@@ -247,34 +213,4 @@ export class Desk implements Decider {
       ...{ created_ms: row.created_ms, expires_ms: row.expires_ms },
     };
   }
-}
-
-/** The channel of whoever can open the control socket. */
-const OPERATORS = 'local';
-
-/** A chat that we know, or one that a platform has just opened. */
-type Place =
-  | { person: number; chat: number }
-  | { person: number; channel: string; handle: string; platform_id: string; title: string };
-
-function chatOfPlace(db: Db, now: number, place: Place): number {
-  if ('chat' in place) return place.chat;
-  const chat = ensureChat(db, now, place.channel, place.platform_id, place.title);
-  setDmChat(db, place.channel, place.handle, chat);
-  return chat;
-}
-
-function rank(identity: IdentityRow, channel: string): number {
-  if (identity.channel === channel) return 0;
-  return identity.channel === OPERATORS ? 2 : 1;
-}
-
-/** A driver that fails or hangs cannot open one. */
-async function inTime<T>(work: Promise<T | null> | undefined): Promise<T | null> {
-  if (work === undefined) return null;
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<null>((resolve) => {
-    timer = setTimeout(() => resolve(null), OPEN_DM_MS);
-  });
-  return Promise.race([work.catch(() => null), late]).finally(() => clearTimeout(timer));
 }

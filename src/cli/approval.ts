@@ -1,8 +1,8 @@
 import type { ApprovalShown } from '../approvals/approvals.ts';
 import type { QuestionShown } from '../approvals/desk.ts';
 import { OperatingError } from '../base/errors.ts';
-import { APPROVAL_PREVIEW_BYTES_MAX } from '../base/limits/gateway.ts';
 import type { Paths } from '../base/paths.ts';
+import { showsWhole } from '../protocol/gateway.ts';
 import { ControlClient } from './control_client.ts';
 import { bold, type Io, printable, red } from './io.ts';
 import { split } from './words.ts';
@@ -117,13 +117,13 @@ export function cardOf(one: ApprovalShown, io: Io): string {
     ['asked', `${when(one.created_ms)} by ${one.session}, until ${when(one.expires_ms)}`],
     ['body', `${one.body_bytes} bytes, SHA-256 ${one.body_sha256}`],
   ];
-  const cut = one.body_bytes > APPROVAL_PREVIEW_BYTES_MAX;
+  const whole = showsWhole(one);
   return [
     bold(io, `${one.id} of ${one.group}: ${stateOf(one)}`),
     ...rows.map(([name, text]) => `  ${name.padEnd(7)}  ${printable(text)}`),
     '  its headers',
     ...one.headers.map(quoted),
-    cut ? `  the first ${APPROVAL_PREVIEW_BYTES_MAX} bytes of its body; the rest leaves unseen` : '  its whole body',
+    whole ? '  its whole body' : '  the beginning of its body; the rest leaves unseen',
     quoted(one.preview),
   ].join('\n');
 }

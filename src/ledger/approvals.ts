@@ -1,12 +1,16 @@
 import { hashOf } from '../authority/authority.ts';
 import type { Clock } from '../base/clock.ts';
-import { OperatingError } from '../base/errors.ts';
+import { assert, OperatingError } from '../base/errors.ts';
 import { parseId, showId } from '../base/ids.ts';
+import { visible } from '../base/text.ts';
 import type { HoldEvent } from '../protocol/gateway.ts';
 import { clearAlert } from './alerts.ts';
+import { chatById, nameOfChat } from './chats.ts';
 import type { Db } from './db.ts';
-import { recordEvent } from './events.ts';
-import { nameOfPerson, ownsGroup } from './people.ts';
+import { type EventLinks, recordEvent } from './events.ts';
+import { insertNotice } from './outbound.ts';
+import { administers, nameOfPerson } from './people.ts';
+import { freeCode } from './questions.ts';
 
 /**
  * Requests of agents (kind `egress`) that wait, or waited, for a person: pending → denied, or approved → done (it was sent). `expired`: nothing was
@@ -23,6 +27,10 @@ export interface ApprovalRow {
   object: string;
   state: ApprovalState;
   reason: string;
+  /** What a person writes to decide; null: from before there were any. */
+  code: string | null;
+  /** Where it is shown; null: nowhere. */
+  card_chat: number | null;
   decided_by: number | null;
   created_ms: number;
   expires_ms: number;
@@ -32,10 +40,10 @@ export interface ApprovalRow {
 /** Kind of the alert that stands while one waits. */
 export const APPROVAL_ALERT = 'approval';
 
-const EGRESS = `SELECT id, hold, session_id, turn_id, object, state, reason, decided_by, created_ms, expires_ms, decided_ms
-  FROM approvals WHERE kind = 'egress'`;
+const EGRESS = `SELECT id, hold, session_id, turn_id, object, state, reason, code, card_chat, decided_by, created_ms, expires_ms,
+  decided_ms FROM approvals WHERE kind = 'egress'`;
 
-export function insertApproval(db: Db, clock: Clock, event: HoldEvent): number {
+export function insertApproval(db: Db, clock: Clock, event: HoldEvent): ApprovalRow {
   const session = parseId('s', event.session)!;
   const turn = db.get<{ id: number }>(
     "SELECT id FROM turns INDEXED BY turns_open WHERE session_id = ? AND state IN ('running', 'waiting')",
@@ -43,8 +51,8 @@ export function insertApproval(db: Db, clock: Clock, event: HoldEvent): number {
   );
   const object = JSON.stringify(event);
   const id = db.insert(
-    `INSERT INTO approvals (kind, object_hash, object, state, asked_by, created_ms, expires_ms, hold, session_id, turn_id)
-     VALUES ('egress', ?, ?, 'pending', ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO approvals (kind, object_hash, object, state, asked_by, created_ms, expires_ms, hold, session_id, turn_id, code)
+     VALUES ('egress', ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?)`,
     hashOf(Buffer.from(object)),
     object,
     event.group,
@@ -53,16 +61,21 @@ export function insertApproval(db: Db, clock: Clock, event: HoldEvent): number {
     event.hold,
     session,
     turn?.id ?? null,
+    freeCode(db),
   );
   const { service, method, host, path, body_bytes: bytes, body_sha256: sha256 } = event;
   const data = { approval: showId('h', id), service, to: `${method} ${host}${path}`, bytes, sha256 };
   recordEvent(db, clock, 'approval.held', { session, ...(turn === undefined ? {} : { turn: turn.id }) }, data);
-  return id;
+  return approvalById(db, id)!;
+}
+
+export function approvalById(db: Db, id: number): ApprovalRow | undefined {
+  return db.get(`${EGRESS} AND id = ?`, id);
 }
 
 /** By `h4`. Throws `OperatingError('not_found')`. */
 export function approvalOf(db: Db, shown: string): ApprovalRow {
-  const row = db.get<ApprovalRow>(`${EGRESS} AND id = ?`, parseId('h', shown) ?? 0);
+  const row = approvalById(db, parseId('h', shown) ?? 0);
   if (row !== undefined) return row;
   throw new OperatingError('not_found', `there is no held request "${shown}"`, './glass approval list shows them');
 }
@@ -77,30 +90,44 @@ export function countPending(db: Db): number {
   return db.get<{ n: number }>("SELECT count(*) AS n FROM approvals WHERE state = 'pending'")!.n;
 }
 
-/**
- * A person decides. Throws `OperatingError`: `refused` for one who may not, `conflict` for what does not wait any more; then
- * nothing has changed.
- */
-export function decideApproval(
+/** Why this person decides nothing about it, by their roles and the state of this moment; null: they can. */
+export function whyUndecidable(
   db: Db,
   clock: Clock,
   row: ApprovalRow,
-  { person, allow, reason }: { person: number; allow: boolean; reason: string },
-): void {
+  person: number | null,
+): { code: 'refused' | 'conflict'; text: string } | null {
   const { group } = JSON.parse(row.object) as HoldEvent;
   const shown = showId('h', row.id);
-  if (!ownsGroup(db, person, group)) throw new OperatingError('refused', `only an owner decides about ${shown}`);
-  if (row.expires_ms <= clock.now() && row.state === 'pending')
-    throw new OperatingError('conflict', `${shown} has expired: nothing was sent`);
-  const state = allow ? 'approved' : 'denied';
+  if (person === null || !administers(db, person, group))
+    return { code: 'refused', text: `Only an admin or an owner decides about ${shown}.` };
+  if (row.state !== 'pending') return { code: 'conflict', text: `${shown} does not wait any more: ${endOf(db, row)}.` };
+  if (row.expires_ms <= clock.now()) return { code: 'conflict', text: `${shown} has expired: nothing was sent.` };
+  return null;
+}
+
+/** `message`: that which said so, with the `chat` it came in; null: the command line. */
+export interface ApprovalDecision {
+  person: number;
+  allow: boolean;
+  reason: string;
+  message: number | null;
+  chat: number | null;
+}
+
+/** `pending` → `approved` or `denied`, of what `whyUndecidable` has nothing against in the same transaction. */
+export function decideApproval(db: Db, clock: Clock, row: ApprovalRow, decision: ApprovalDecision): void {
+  const { person, allow, reason, message, chat } = decision;
+  const approval = showId('h', row.id);
   const decided = db.run(
     "UPDATE approvals SET state = ?, reason = ?, decided_by = ?, decided_ms = ? WHERE id = ? AND state = 'pending'",
-    ...[state, reason, person, clock.now(), row.id],
+    ...[allow ? 'approved' : 'denied', reason, person, clock.now(), row.id],
   );
-  if (decided === 0) throw new OperatingError('conflict', `${shown} does not wait any more: ${endOf(db, row.id)}`);
-  clearAlert(db, clock, APPROVAL_ALERT, shown);
-  const data = { approval: shown, allowed: allow, person: showId('p', person), by: nameOfPerson(db, person), reason };
-  recordEvent(db, clock, 'approval.decided', linksOf(row), data);
+  assert(decided === 1, 'a held request is decided once');
+  clearAlert(db, clock, APPROVAL_ALERT, approval);
+  const where = chat === null ? 'the command line' : nameOfChat(chatById(db, chat)!);
+  const data = { approval, allowed: allow, person: showId('p', person), by: nameOfPerson(db, person), reason, where };
+  recordEvent(db, clock, 'approval.decided', { ...linksOf(row), ...(message === null ? {} : { message }) }, data);
 }
 
 /** What was approved has left. */
@@ -109,32 +136,40 @@ export function approvalSent(db: Db, clock: Clock, row: ApprovalRow): void {
     recordEvent(db, clock, 'approval.sent', linksOf(row), { approval: showId('h', row.id) });
 }
 
-/** Nothing was sent, and nobody can decide any more. Does nothing to one that has ended. */
+/**
+ * It is over, and nobody can decide any more; where it was shown, and in the chat `decided`, people are told. Returns the chats to
+ * deliver to. Does nothing to one that has ended.
+ */
 export function endApproval(
   db: Db,
   clock: Clock,
   row: ApprovalRow,
   from: 'pending' | 'approved',
   reason: string,
-): void {
+  decided: number | null = null,
+): number[] {
   const ended = db.run(
     "UPDATE approvals SET state = 'expired', reason = ?, decided_ms = coalesce(decided_ms, ?) WHERE id = ? AND state = ?",
     ...[reason, clock.now(), row.id, from],
   );
-  if (ended === 0) return;
+  if (ended === 0) return [];
   const approval = showId('h', row.id);
   clearAlert(db, clock, APPROVAL_ALERT, approval);
   recordEvent(db, clock, 'approval.ended', linksOf(row), { approval, reason });
+  const over = from === 'pending' ? 'is over, and nothing was sent' : 'was approved, but it ended';
+  const chats = [...new Set([row.card_chat, decided])].filter((chat) => chat !== null);
+  for (const chat of chats) insertNotice(db, clock.now(), chat, '', null, `${approval} ${over}: ${visible(reason)}.`);
+  return chats;
 }
 
-export function endApprovalOfHold(db: Db, clock: Clock, hold: string, reason: string): void {
+export function endApprovalOfHold(db: Db, clock: Clock, hold: string, reason: string): number[] {
   const row = db.get<ApprovalRow>(`${EGRESS} AND hold = ?`, hold);
-  if (row !== undefined) endApproval(db, clock, row, 'pending', reason);
+  return row === undefined ? [] : endApproval(db, clock, row, 'pending', reason);
 }
 
 /** All that wait: those who hold them have gone. */
-export function endPending(db: Db, clock: Clock, reason: string): void {
-  for (const row of openApprovals(db)) endApproval(db, clock, row, 'pending', reason);
+export function endPending(db: Db, clock: Clock, reason: string): number[] {
+  return openApprovals(db).flatMap((row) => endApproval(db, clock, row, 'pending', reason));
 }
 
 /** At a start of the host: the gateway has refused what waited, and what was being sent nobody here has seen. */
@@ -148,12 +183,11 @@ function openApprovals(db: Db): ApprovalRow[] {
   return db.all(`${EGRESS} AND state IN ('pending', 'approved') ORDER BY id`);
 }
 
-function endOf(db: Db, id: number): string {
-  const row = db.get<ApprovalRow>(`${EGRESS} AND id = ?`, id)!;
+function endOf(db: Db, row: ApprovalRow): string {
   if (row.state === 'expired') return row.reason;
   return `${nameOfPerson(db, row.decided_by!)} ${row.state === 'denied' ? 'denied' : 'approved'} it`;
 }
 
-function linksOf(row: ApprovalRow) {
+export function linksOf(row: ApprovalRow): EventLinks {
   return { session: row.session_id, ...(row.turn_id === null ? {} : { turn: row.turn_id }) };
 }

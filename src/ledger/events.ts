@@ -45,7 +45,15 @@ export interface EventData {
   'delivery.rejected': { class: string; reason: string };
   'delivery.uncertain': { reason: string };
   'approval.held': { approval: string; service: string; to: string; bytes: number; sha256: string };
-  'approval.decided': { approval: string; allowed: boolean; person: string; by: string; reason: string };
+  'approval.decided': {
+    approval: string;
+    allowed: boolean;
+    person: string;
+    by: string;
+    reason: string;
+    /** Of a held request: the chat. */
+    where?: string;
+  };
   'approval.told': { approval: string; person: string; chat: string };
   'approval.refused': { approval: string | null; person: string | null; reason: string };
   'approval.sent': { approval: string };

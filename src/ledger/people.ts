@@ -38,13 +38,7 @@ export function mayUse(db: Db, personId: number, group: string): boolean {
   );
 }
 
-/** Whether a person may decide for a group: its owner, or everybody's. */
-export function ownsGroup(db: Db, personId: number, group: string): boolean {
-  const sql = "SELECT 1 AS yes FROM roles WHERE person_id = ? AND role = 'owner' AND group_name IN ('', ?)";
-  return db.get(sql, personId, group) !== undefined;
-}
-
-/** Whether a person may let others in to a group: its admin or owner, or everybody's. `''`: everybody's only. */
+/** Whether a person may decide for a group: its admin or owner, or everybody's. `''`: everybody's only. */
 export function administers(db: Db, personId: number, group: string): boolean {
   const sql = "SELECT 1 AS yes FROM roles WHERE person_id = ? AND role IN ('owner', 'admin') AND group_name IN ('', ?)";
   return db.get(sql, personId, group) !== undefined;

@@ -4,8 +4,9 @@ import type { Guarded } from '../authority/guard.ts';
 import type { Clock } from '../base/clock.ts';
 import { randomToken, showId } from '../base/ids.ts';
 import { ASKS_PENDING_MAX } from '../base/limits/talk.ts';
+import { chatById, nameOfChat } from './chats.ts';
 import type { Db } from './db.ts';
-import { recordEvent } from './events.ts';
+import { type EventLinks, recordEvent } from './events.ts';
 import { nameOfPerson } from './people.ts';
 
 /**
@@ -76,7 +77,7 @@ export function insertQuestion(db: Db, now: number, action: Action, message: num
 }
 
 /** Short enough to type; means something only from somebody who may decide, and only while it waits. */
-function freeCode(db: Db): string {
+export function freeCode(db: Db): string {
   for (;;) {
     const code = randomBytes(2).toString('hex');
     if (db.get("SELECT 1 AS yes FROM approvals WHERE code = ? AND state = 'pending'", code) === undefined) return code;
@@ -87,9 +88,10 @@ export function questionById(db: Db, id: number): Question | undefined {
   return db.get(`${QUESTIONS} AND id = ?`, id);
 }
 
-/** The one that waits under this code, else the last one that did. */
-export function questionByCode(db: Db, code: string): Question | undefined {
-  return db.get(`${QUESTIONS} AND code = ? ORDER BY state <> 'pending', id DESC LIMIT 1`, code);
+/** The key of what waits under this code, a question or a held request, else of the last that did. */
+export function askedByCode(db: Db, code: string): number | undefined {
+  const sql = "SELECT id FROM approvals WHERE code = ? ORDER BY state <> 'pending', id DESC LIMIT 1";
+  return db.get<{ id: number }>(sql, code)?.id;
 }
 
 /** Those that wait first, then the newest. */
@@ -123,23 +125,26 @@ export function makeTokens(db: Db, id: number, choices: string[]): string[] {
   });
 }
 
-export function tokenOf(db: Db, token: string): { approval_id: number; choice: string } | undefined {
-  return db.get('SELECT approval_id, choice FROM approval_tokens WHERE token = ?', token);
+/** What a button of a card in this chat means; undefined: nothing there. */
+export function tokenOf(db: Db, token: string, chat: number): { approval_id: number; choice: string } | undefined {
+  return db.get(
+    `SELECT t.approval_id, t.choice FROM approval_tokens t JOIN approvals a ON a.id = t.approval_id
+      WHERE t.token = ? AND a.card_chat = ?`,
+    ...[token, chat],
+  );
 }
 
 /** It is shown in this chat. False: it has been shown, or does not wait any more. */
-export function questionTold(
+export function cardTold(
   db: Db,
   clock: Clock,
-  question: Question,
-  chat: number,
-  who: number,
-  name: string,
+  card: { id: number; chat: number; person: number; links: EventLinks },
 ): boolean {
   const told = "UPDATE approvals SET card_chat = ? WHERE id = ? AND state = 'pending' AND card_chat IS NULL";
-  if (db.run(told, chat, question.id) === 0) return false;
-  const data = { approval: showId('h', question.id), person: showId('p', who), chat: name };
-  recordEvent(db, clock, 'approval.told', { message: question.message_id }, data);
+  if (db.run(told, card.chat, card.id) === 0) return false;
+  const chat = nameOfChat(chatById(db, card.chat)!);
+  const data = { approval: showId('h', card.id), person: showId('p', card.person), chat };
+  recordEvent(db, clock, 'approval.told', card.links, data);
   return true;
 }
 

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { nameSchema } from '../base/config.ts';
-import { AUDIT_ANCHORS_MAX, AUDIT_ROWS_MAX } from '../base/limits/gateway.ts';
+import { APPROVAL_PREVIEW_BYTES_MAX, AUDIT_ANCHORS_MAX, AUDIT_ROWS_MAX } from '../base/limits/gateway.ts';
 import { formSchema, termsSchema } from './secrets.ts';
 
 /**
@@ -142,6 +142,14 @@ const holdEvent = z.strictObject({
   expires_ms: z.int(),
 });
 export type HoldEvent = z.infer<typeof holdEvent>;
+
+/** Whether the preview is certainly the whole body: bytes that are no text take more room than they have. */
+export function showsWhole({ body_bytes, preview }: Pick<HoldEvent, 'body_bytes' | 'preview'>): boolean {
+  return Math.max(body_bytes, Buffer.byteLength(preview)) <= APPROVAL_PREVIEW_BYTES_MAX - CHARACTER_BYTES;
+}
+
+/** UTF-8 bytes of a character: a cut leaves out a whole one. */
+const CHARACTER_BYTES = 4;
 
 export const gatewayEvent = z.discriminatedUnion('event', [
   /** The set of secrets changed: `auto` harnesses may change with it. */

@@ -60,6 +60,8 @@ export interface Decided {
   sessions: number[];
   chats: number[];
   asked: number[];
+  /** What is to follow the commit. */
+  after?: () => void;
 }
 
 export class Router {
@@ -216,10 +218,10 @@ export class Router {
   }
 
   #decided(db: Db, said: Said, decided: Decided, replyTo: number | null): Routed {
-    const { sessions, chats, asked } = decided;
+    const { sessions, chats, asked, after } = decided;
     const reason = decided.ok ? 'a decision' : 'a decision that was refused';
     const end = this.#end(db, said, 'answered', reason, decided.text, replyTo);
-    return { ...end, sessions, chats, asked };
+    return { ...end, sessions, chats, asked, ...(after && { after }) };
   }
 
   /** One row without session, and a sentence for the chat. */

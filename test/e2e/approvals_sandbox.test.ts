@@ -92,9 +92,13 @@ test('a request waits, is shown, and leaves once it is approved: exactly those b
   const { said, waits } = await asked('approved');
   const { id } = waits;
   assert.equal(api.received.length, 0);
-  await owner.hears(new RegExp(`${id}: assistant asks for approval of POST ${api.place}/pulls, 26 bytes`));
+  const shown = await owner.hears(
+    new RegExp(`^${id}: assistant asks to send this\\.\nmethod: POST\nhost: ${api.place}\n`),
+  );
+  assert.match(shown.body, /\| \{"title":"a pull request"\}$/);
   const status = await install.control.call<Status>('status');
   assert.deepEqual([status.state, status.approvals], ['attention', 1]);
+  assert.deepEqual(status.alerts, []);
   assert.match(install.glass('status').stdout, /approval +1 waiting: \.\/glass approval list/);
   assert.match(install.glass('approval', 'list').stdout, new RegExp(`^${id} +pending +assistant +POST api\\.example`));
   const card = install.glass('approval', 'show', id).stdout;
@@ -130,9 +134,11 @@ test('the trace of the message shows the wait, the decision and the request betw
   const { steps } = await install.control.call<Trace>('trace', { message: 'latest' });
   const seen = steps.filter(({ kind }) => /^approval|^egress/.test(kind));
   assert.deepEqual(seen.map(({ kind }) => kind).toSorted(), [
-    ...['approval.decided', 'approval.held', 'approval.sent', 'egress.request'],
+    ...['approval.decided', 'approval.held', 'approval.sent', 'approval.told', 'egress.request'],
   ]);
-  const [heldStep, decided] = seen.filter(({ kind }) => kind !== 'egress.request');
+  const [heldStep, decided] = ['approval.held', 'approval.decided'].map((kind) =>
+    seen.find((step) => step.kind === kind),
+  );
   assert.deepEqual([heldStep!.kind, heldStep!.data['to']], ['approval.held', `POST ${api.place}/pulls`]);
   assert.deepEqual([decided!.data['allowed'], decided!.data['person']], [true, 'p1']);
   const request = seen.find(({ kind }) => kind === 'egress.request')!;

@@ -1,12 +1,17 @@
 import type { TestContext } from 'node:test';
+import { Approvals } from '../../src/approvals/approvals.ts';
 import { Desk } from '../../src/approvals/desk.ts';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
+import { showId } from '../../src/base/ids.ts';
 import { silentLog } from '../../src/base/log.ts';
 import type { ButtonPress, Channel, IncomingMessage } from '../../src/channels/channel.ts';
 import { LocalChannel } from '../../src/channels/local/local.ts';
+import { Alerts } from '../../src/evidence/alerts.ts';
 import { ensureChat, ensureGroup, setPolicy, wire } from '../../src/ledger/chats.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { ensurePerson, type Role } from '../../src/ledger/people.ts';
+import { ensureSession } from '../../src/ledger/sessions.ts';
+import type { Decision, HoldEvent } from '../../src/protocol/gateway.ts';
 import { Intake } from '../../src/router/intake.ts';
 import { Router } from '../../src/router/router.ts';
 import { chatCommands } from './chat_commands.ts';
@@ -16,8 +21,16 @@ import { freshLedger, temporaryFolder } from './ledger_kit.ts';
 export interface DeskWorld {
   ledger: Ledger;
   desk: Desk;
+  approvals: Approvals;
   intake: Intake;
+  /** What it was asked, and what it says: null is sent. */
+  gateway: { asked: Decision[]; answer: () => string | null };
+  /** An agent of `assistant`, in the chat `team`, asks for what must be approved. */
+  hold(more?: Partial<HoldEvent>): Promise<void>;
   people: { olga: number; alma: number; bob: number };
+  clock: Clock;
+  /** What the platform opens as somebody's direct chat; else `dm-` and their handle. */
+  opens: Map<string, string>;
   /** Moves the clock. */
   later(ms: number): void;
   /** Groups that are there; a test may take one away. */
@@ -63,27 +76,69 @@ export async function deskWorld(context: TestContext): Promise<DeskWorld> {
       people: { olga, alma: person('alma', 'admin', 'assistant'), bob: person('bob', 'member') },
     };
   });
+  const opens = new Map<string, string>();
   const driver: Channel = {
     name: 'platform',
     capabilities: { text_max: 4000, file_bytes_max: 0, buttons: true },
     start: async () => {},
     stop: async () => {},
     send: async () => ({ ok: true, receipt: 'sent' }),
-    openDm: async (handle) => (handle.startsWith('closed') ? null : { platform_id: `dm-${handle}`, title: '' }),
+    openDm: async (handle) =>
+      handle.startsWith('closed') ? null : { platform_id: opens.get(handle) ?? `dm-${handle}`, title: '' },
     health: () => ({ state: 'connected', detail: '' }),
   };
   const channels = new Map([driver, new LocalChannel()].map((channel) => [channel.name, channel]));
   const services = { clock, spoken: () => {}, nudge: () => {}, groups: () => groups };
   const woken: number[] = [];
   const effects = { wake: (session: number) => woken.push(session), deliver: () => {} };
-  const desk = new Desk({ ledger, log: silentLog, channels, services, operatorChat, ...effects, trouble: () => {} });
+  const { approvals, gateway } = approvalsOf(ledger, clock, channels, operatorChat);
+  const common = { ledger, log: silentLog, channels, operatorChat, trouble: () => {}, ...effects };
+  const desk = new Desk({ ...common, services, requests: approvals });
   context.after(() => desk.stop());
   const router = new Router(ledger, clock, temporaryFolder(context), services, desk, chatCommands(ledger, []));
   const intake = new Intake(ledger, router, { ...effects, asked: (question) => desk.asked(question) });
   const later = (ms: number): void => {
     offset += ms;
   };
-  return { ledger, desk, intake, people, groups, woken, later, ...views(ledger, intake) };
+  const hold = holdIn(ledger, clock, approvals);
+  return {
+    ...{ ledger, desk, approvals, gateway, hold, intake, people, groups, woken, later, clock, opens },
+    ...views(ledger, intake),
+  };
+}
+
+function approvalsOf(ledger: Ledger, clock: Clock, channels: ReadonlyMap<string, Channel>, operatorChat: number) {
+  const gateway: DeskWorld['gateway'] = { asked: [], answer: () => null };
+  const alerts = new Alerts(ledger, clock, silentLog, operatorChat, () => {});
+  const approvals = new Approvals({
+    ...{ ledger, clock, log: silentLog, channels, operatorChat, alert: alerts.alert.bind(alerts) },
+    ...{ deliver: () => {}, trouble: () => {} },
+    decide: async (decision) => {
+      gateway.asked.push(decision);
+      return gateway.answer();
+    },
+  });
+  return { approvals, gateway };
+}
+
+function holdIn(ledger: Ledger, clock: Clock, approvals: Approvals): DeskWorld['hold'] {
+  return async (more = {}) => {
+    const session = await ledger.write('seed', (db) => {
+      const team = ensureChat(db, clock.now(), 'platform', 'team', 'team');
+      return ensureSession(db, clock.now(), 'assistant', team, '').id;
+    });
+    approvals.held({
+      ...{ event: 'hold', hold: 'x', session: showId('s', session), group: 'assistant', service: 'api' },
+      ...{ method: 'POST', host: 'api.example.com', path: '/pulls', policy: 'a'.repeat(64), body_bytes: 9 },
+      ...{ body_sha256: 'b'.repeat(64), headers: ['x-op: merge'], preview: 'the body.' },
+      ...{ expires_ms: clock.now() + 60_000, ...more },
+    });
+    await settle(ledger);
+  };
+}
+
+async function settle(ledger: Ledger): Promise<void> {
+  for (let round = 0; round < 6; round += 1) await ledger.write('wait', () => {});
 }
 
 let made = 0;
@@ -111,9 +166,7 @@ function views(ledger: Ledger, intake: Intake) {
         value,
       )
       .map(({ state }) => state);
-  const settled = async (): Promise<void> => {
-    for (let round = 0; round < 4; round += 1) await ledger.write('wait', () => {});
-  };
+  const settled = (): Promise<void> => settle(ledger);
   return {
     say: async (chat: string, handle: string, text: string, more: Partial<IncomingMessage> = {}) => {
       const { message } = await sink.accept({ ...common(chat, handle), addressed: true, text, files: [], ...more });

@@ -27,21 +27,21 @@ export class Talk {
   readonly #url: string;
   readonly #platform: ChildProcess;
 
-  private constructor(url: string, platform: ChildProcess, root: string) {
+  private constructor(url: string, platform: ChildProcess, root: string, env: NodeJS.ProcessEnv) {
     this.#url = url;
     this.#platform = platform;
-    this.install = new Install(undefined, root, { GLASS_TEST_PLATFORM: url });
+    this.install = new Install(undefined, root, { ...env, GLASS_TEST_PLATFORM: url });
   }
 
-  /** A platform with nobody on it yet, and a home that is not started. */
-  static async make(root = ROOT): Promise<Talk> {
+  /** A platform with nobody on it yet, and a home that is not started. `env`: more of its processes' environment. */
+  static async make(root = ROOT, env: NodeJS.ProcessEnv = {}): Promise<Talk> {
     const platform = spawn(process.execPath, [join(ROOT, 'test/fakes/platform.ts')], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const port = await new Promise<string>((resolve) =>
       createInterface({ input: platform.stdout! }).once('line', resolve),
     );
-    return new Talk(`http://127.0.0.1:${port}`, platform, root);
+    return new Talk(`http://127.0.0.1:${port}`, platform, root, env);
   }
 
   async end(): Promise<void> {

@@ -44,5 +44,5 @@ test('a text that is made to be broken by the terminal has our mark on every lin
 });
 
 test('a body that is not shown whole says so', () => {
-  assert.equal(card({ body_bytes: 2049 }).at(-2), '  the first 2048 bytes of its body; the rest leaves unseen');
+  assert.equal(card({ body_bytes: 2049 }).at(-2), '  the beginning of its body; the rest leaves unseen');
 });

@@ -36,6 +36,10 @@ export const ASK_AGAIN_MS = 7 * 24 * 60 * MINUTE_MS;
 export const CARD_TEXT_CHARS_MAX = 300;
 /** Characters of a name or a title on a card. */
 export const CARD_NAME_CHARS_MAX = 60;
+/** Characters of the card of a held request; less where a platform's messages have less. */
+export const CARD_REQUEST_CHARS_MAX = 3500;
+/** Characters in a line of it that the agent wrote: a phone's app breaks longer ones itself. */
+export const CARD_LINE_CHARS_MAX = 48;
 /** Groups that a card offers to choose from; it says when there are more. */
 export const CARD_CHOICES_MAX = 9;
 /** A platform's answer to who can be written to alone. */
