@@ -117,7 +117,9 @@ const REFUSALS: [name: string, damage: (key: string, db: string) => void, messag
     'a changed canary',
     (_key, db) => {
       const raw = new DatabaseSync(db);
-      raw.exec(`UPDATE canary SET envelope = CAST(substr(envelope, 1, length(envelope) - 1) || x'00' AS BLOB)`);
+      const { envelope } = raw.prepare('SELECT envelope FROM canary').get() as { envelope: Uint8Array };
+      envelope[envelope.length - 1]! ^= 1;
+      raw.prepare('UPDATE canary SET envelope = ?').run(envelope);
       raw.close();
     },
     /damaged: its canary does not open/,
