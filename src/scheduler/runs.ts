@@ -11,7 +11,7 @@ import {
 import { wiringsOf } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
-import { insertInbound, insertMessage, messageByKey } from '../ledger/messages.ts';
+import { insertInbound, insertMessage, messageByKey, queuedIn } from '../ledger/messages.ts';
 import { insertNotice } from '../ledger/outbound.ts';
 import { mayUse } from '../ledger/people.ts';
 import { ensureSession, ensureTaskSession } from '../ledger/sessions.ts';
@@ -106,9 +106,9 @@ export function startRun(
   const session = sessionOf(db, now, task);
   const links = { message, session: session.id };
   recordEvent(db, clock, 'message.routed', links, { group: task.group_name, new_session: session.isNew });
+  recordEvent(db, clock, 'message.queued', links, { ahead: queuedIn(db, session.id) });
   // A gate decides about its own message alone.
   insertInbound(db, now, message, session.id, 'queued', '', task.gate !== '');
-  recordEvent(db, clock, 'message.queued', links, { ahead: 0 });
   insertRun(
     db,
     {

@@ -56,9 +56,7 @@ export class Scheduler {
     this.#again = true;
     if (this.#looking || this.#stopped) return;
     this.#looking = true;
-    void this.#work().finally(() => {
-      this.#looking = false;
-    });
+    void this.#work();
   }
 
   async #work(): Promise<void> {
@@ -67,6 +65,8 @@ export class Scheduler {
       await this.#ends();
       await this.#dues();
     }
+    // At once, not in a promise's turn: who asks for a look meanwhile would not be heard.
+    this.#looking = false;
     this.#arm();
   }
 
