@@ -256,7 +256,7 @@ function makeControl(base: Base, flow: Flow) {
   const { groups, tasks, planner, proofs, sessions, egress, approvals, admission, desk, workspaces, intake, sweep } =
     flow;
   const operator = new Operator(ledger, clock, install.default_group, intake.sinkOf(local.name));
-  const known = { ledger, clock, channels, groups: () => groups.names(), defaultGroup: install.default_group };
+  const known = { ledger, clock, channels, groups: admission.groups, defaultGroup: install.default_group };
   const people = new People({ ...known, by: accountName(), operator: () => operator.person });
   const wirings = new Wirings({ ...known, by: accountName(), admission });
   const stopAsked = Promise.withResolvers<void>();

@@ -76,8 +76,7 @@ export class Delivery {
     if (this.#stopped || this.#lanes.get(chatId)?.busy) return null;
     const row = headOfChat(db, chatId);
     if (row?.state !== 'queued' || !this.#channels.has(chatById(db, chatId)?.channel ?? '')) return null;
-    this.#mark(db, row);
-    return row;
+    return this.#mark(db, row) ? row : null;
   }
 
   /** Something was committed for this chat, `claimed` of it with its mark. Returns at once. */
@@ -150,7 +149,9 @@ export class Delivery {
     }
     const channel = this.#channels.get(chat.channel);
     if (channel === undefined) return false; // its driver is not configured now; the row stays, status shows its age
-    if (claimed === null) await this.#ledger.insist('sending', (db) => this.#mark(db, row), this.#hooks.trouble);
+    // Somebody may have had it held meanwhile: then the next one is the head.
+    if (claimed === null && !(await this.#ledger.insist('sending', (db) => this.#mark(db, row), this.#hooks.trouble)))
+      return true;
     const result = await this.#send(channel, this.#operation(row, chat));
     await this.#ledger.insist(
       'sent',
@@ -163,9 +164,11 @@ export class Delivery {
     return result.ok || result.class !== 'waiting';
   }
 
-  #mark(db: Ledger['db'], row: OutboundRow): void {
-    if (!markSending(db, this.#clock.now(), row.id)) throw new Error(`outbound ${row.id} is not waiting`);
+  /** False: the row does not wait any more. */
+  #mark(db: Ledger['db'], row: OutboundRow): boolean {
+    if (!markSending(db, this.#clock.now(), row.id)) return false;
     recordEvent(db, this.#clock, 'delivery.sending', links(row), { attempt: row.attempts + 1 });
+    return true;
   }
 
   /** A driver that throws or hangs breaks its contract; the outcome is then unknown. */

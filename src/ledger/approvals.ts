@@ -11,6 +11,7 @@ import { type EventLinks, recordEvent } from './events.ts';
 import { insertNotice } from './outbound.ts';
 import { administers, nameOfPerson } from './people.ts';
 import { freeCode } from './questions.ts';
+import { isCancelled } from './turns.ts';
 
 /**
  * Requests of agents (kind `egress`) that wait, or waited, for a person: pending → denied, or approved → done (it was sent). `expired`: nothing was
@@ -102,6 +103,8 @@ export function whyUndecidable(
   if (person === null || !administers(db, person, group))
     return { code: 'refused', text: `Only an admin or an owner decides about ${shown}.` };
   if (row.state !== 'pending') return { code: 'conflict', text: `${shown} does not wait any more: ${endOf(db, row)}.` };
+  if (row.turn_id !== null && isCancelled(db, row.turn_id))
+    return { code: 'conflict', text: `${shown} does not wait any more: its turn was stopped.` };
   if (row.expires_ms <= clock.now()) return { code: 'conflict', text: `${shown} has expired: nothing was sent.` };
   return null;
 }

@@ -135,6 +135,19 @@ export function outcomeOf(db: Db, messageId: number): { states: InboundState[]; 
  */
 export const IS_OPEN = "state IN ('queued', 'running')";
 
+/** The groups whose sessions have had a message. */
+export function groupsOfMessage(db: Db, id: number): string[] {
+  return db
+    .all<{ name: string }>(
+      'SELECT DISTINCT s.group_name AS name FROM inbound i JOIN sessions s ON s.id = i.session_id WHERE i.message_id = ?',
+      id,
+    )
+    .map(({ name }) => name);
+}
+
+/** So far back a message is looked for that is not named by its key: no index is worth what it would cost each message. */
+const LOOKED_BACK = 10_000;
+
 /**
  * A message of a chat: by key, by the platform's id of it or of what we answered it with, else the last one that was not
  * a command. Undefined: none, or one of another chat.
@@ -148,16 +161,17 @@ export function messageInChat(
   if (id !== undefined) return messageById(db, id)?.chat_id === chatId ? id : undefined;
   if (platformId !== undefined) {
     return db.get<{ id: number }>(
-      `SELECT id FROM messages WHERE chat_id = ?1 AND platform_id = ?2
-        UNION ALL SELECT reply_to FROM outbound WHERE chat_id = ?1 AND receipt = ?2 AND reply_to IS NOT NULL LIMIT 1`,
-      chatId,
-      platformId,
+      `SELECT id FROM messages WHERE id > (SELECT max(id) FROM messages) - ?3 AND chat_id = ?1 AND platform_id = ?2
+        UNION ALL SELECT reply_to FROM outbound WHERE id > (SELECT max(id) FROM outbound) - ?3
+          AND chat_id = ?1 AND receipt = ?2 AND reply_to IS NOT NULL LIMIT 1`,
+      ...[chatId, platformId, LOOKED_BACK],
     )?.id;
   }
   return db.get<{ id: number }>(
-    `SELECT m.id FROM messages m WHERE m.chat_id = ? AND NOT EXISTS (
+    `SELECT m.id FROM messages m WHERE m.id > (SELECT max(id) FROM messages) - ? AND m.chat_id = ? AND NOT EXISTS (
        SELECT 1 FROM inbound i WHERE i.message_id = m.id AND i.session_id IS NULL AND i.state = 'answered')
       ORDER BY m.id DESC LIMIT 1`,
+    LOOKED_BACK,
     chatId,
   )?.id;
 }

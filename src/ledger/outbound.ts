@@ -187,15 +187,15 @@ export function holdUnsent(db: Db, now: number, sessionId: number, reason: strin
   );
 }
 
-/** Lets what is held of these groups in a chat leave, in its old order. Returns how many texts. */
-export function releaseHeld(db: Db, now: number, chatId: number, groups: string[]): number {
-  return db.run(
-    `UPDATE outbound SET state = 'queued', error = NULL, updated_ms = ? WHERE chat_id = ? AND state = 'held'
-        AND session_id IN (SELECT id FROM sessions WHERE group_name IN (SELECT value FROM json_each(?)))`,
-    now,
-    chatId,
-    JSON.stringify(groups),
+/** Lets what is held of these sessions leave, wherever it goes, and of these groups in this chat. Returns the chats, one a text. */
+export function releaseUnsent(db: Db, now: number, chatId: number, sessions: number[], groups: string[]): number[] {
+  const rows = db.all<{ chat_id: number }>(
+    `UPDATE outbound SET state = 'queued', error = NULL, updated_ms = ?1 WHERE state = 'held' AND (
+       session_id IN (SELECT value FROM json_each(?2)) OR (chat_id = ?3 AND session_id IN (
+         SELECT id FROM sessions WHERE group_name IN (SELECT value FROM json_each(?4))))) RETURNING chat_id`,
+    ...[now, JSON.stringify(sessions), chatId, JSON.stringify(groups)],
   );
+  return rows.map(({ chat_id }) => chat_id);
 }
 
 /** What a turn has sent, and may have sent: what cannot be taken back. */

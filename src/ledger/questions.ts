@@ -110,7 +110,7 @@ export function pendingQuestions(db: Db): Question[] {
 /** What is known of earlier questions about the same. */
 export function askedBefore(db: Db, action: Action): { waits: boolean; refused_ms: number | null } {
   const last = db.get<{ state: string; decided_ms: number }>(
-    'SELECT state, decided_ms FROM approvals WHERE kind = ? AND subject = ? ORDER BY id DESC LIMIT 1',
+    "SELECT state, decided_ms FROM approvals INDEXED BY approvals_subject WHERE kind = ? AND subject = ? AND subject <> '' ORDER BY id DESC LIMIT 1",
     ...[action.kind, subjectOf(action)],
   );
   return { waits: last?.state === 'pending', refused_ms: last?.state === 'denied' ? last.decided_ms : null };

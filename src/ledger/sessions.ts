@@ -86,12 +86,13 @@ export function openSessions(db: Db, chatId: number, thread: string, groups: str
   });
 }
 
-/** The sessions of tasks of these groups that speak in a chat and thread. */
-export function taskSessions(db: Db, chatId: number, thread: string, groups: string[]): SessionRow[] {
+/** Sessions of these groups that are at work on what was said in a chat and thread, whatever has become of them since. */
+export function sessionsAtWork(db: Db, chatId: number, thread: string, groups: string[]): SessionRow[] {
   return db.all<SessionRow>(
-    `SELECT ${COLUMNS} FROM sessions INDEXED BY sessions_task WHERE closed_ms IS NULL AND task_id IS NOT NULL
-        AND chat_id = ? AND thread = ? AND group_name IN (SELECT value FROM json_each(?)) ORDER BY id`,
-    ...[chatId, thread, JSON.stringify(groups)],
+    `SELECT ${COLUMNS} FROM sessions WHERE group_name IN (SELECT value FROM json_each(?)) AND id IN (
+       SELECT i.session_id FROM inbound i INDEXED BY inbound_open JOIN messages m ON m.id = i.message_id
+        WHERE i.${IS_OPEN} AND m.chat_id = ? AND m.thread = ?) ORDER BY id`,
+    ...[JSON.stringify(groups), chatId, thread],
   );
 }
 

@@ -77,9 +77,29 @@ export function tasksOf(db: Db, groups: string[] | null): TaskRow[] {
   );
 }
 
-/** Active tasks whose time has come, oldest first. */
+/** Active tasks whose time has come, oldest first; those that make up for each time, one by one, only between two runs. */
 export function dueTasks(db: Db, now: number): TaskRow[] {
-  return db.all<TaskRow>("SELECT * FROM tasks WHERE state = 'active' AND next_ms <= ? ORDER BY next_ms, id", now);
+  return db.all<TaskRow>(
+    `SELECT * FROM tasks t WHERE state = 'active' AND next_ms <= ? AND NOT (catch_up = 'all' AND EXISTS (
+       SELECT 1 FROM task_runs r WHERE r.task_id = t.id AND r.state = 'running')) ORDER BY next_ms, id`,
+    now,
+  );
+}
+
+/** The script of a task, also of one that was removed while a run of it waited. */
+export function gateOf(db: Db, id: number): string {
+  return db.get<{ gate: string }>('SELECT gate FROM tasks WHERE id = ?', id)!.gate;
+}
+
+/** A removed task says nothing any more: a run that has not begun is cancelled, its session ends. */
+export function endTask(db: Db, now: number, id: number): void {
+  db.run(
+    `UPDATE inbound SET state = 'cancelled', reason = 'its task was removed', updated_ms = ?
+      WHERE state = 'queued' AND message_id = (SELECT message_id FROM task_runs WHERE task_id = ? AND state = 'running')`,
+    now,
+    id,
+  );
+  db.run('UPDATE sessions SET closed_ms = ? WHERE task_id = ? AND closed_ms IS NULL', now, id);
 }
 
 /** The next time of all; null: no task is active. */

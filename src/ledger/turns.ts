@@ -159,9 +159,9 @@ export function priorSends(db: Db, turn: OpenTurn): PriorSend[] {
   const ids = JSON.stringify(turn.messages.map((message) => message.inbound_id));
   return db.all<PriorSend>(
     `SELECT o.ordinal, trim(group_concat(o.body || coalesce(' [file ' || f.name || ']', ''), '')) AS text, min(o.state) AS state
-       FROM (SELECT * FROM outbound ORDER BY id) o LEFT JOIN outbound_files f ON f.outbound_id = o.id
-      WHERE o.kind = 'send'
-        AND o.turn_id IN (SELECT turn_id FROM turn_inbound WHERE inbound_id IN (SELECT value FROM json_each(?)))
+       FROM (SELECT * FROM outbound WHERE kind = 'send' AND turn_id IN (
+              SELECT turn_id FROM turn_inbound WHERE inbound_id IN (SELECT value FROM json_each(?))) ORDER BY id) o
+       LEFT JOIN outbound_files f ON f.outbound_id = o.id
       GROUP BY o.turn_id, o.attempt, o.ordinal ORDER BY min(o.id)`,
     ids,
   );
@@ -280,14 +280,14 @@ export function runningTurnOf(db: Db, sessionId: number): { id: number; started_
   );
 }
 
-/** Who said what the turn answers: of several people, the last one with a role. Null: nobody. */
-export function personOfTurn(db: Db, turnId: number): number | null {
-  const found = db.get<{ person_id: number }>(
+/** Whose words a turn has, oldest first; null among them: somebody nobody knows. */
+export function peopleOfTurn(db: Db, turnId: number): (number | null)[] {
+  const rows = db.all<{ person_id: number | null }>(
     `SELECT m.person_id FROM turn_inbound x JOIN inbound i ON i.id = x.inbound_id JOIN messages m ON m.id = i.message_id
-      WHERE x.turn_id = ? AND m.person_id IS NOT NULL ORDER BY i.id DESC LIMIT 1`,
+      WHERE x.turn_id = ? ORDER BY i.id`,
     turnId,
   );
-  return found?.person_id ?? null;
+  return rows.map(({ person_id }) => person_id);
 }
 
 /** Whether a person has stopped the turn: nothing of it counts any more. */
@@ -302,6 +302,8 @@ export interface CancelledWork {
   messages: TurnMessage[];
   /** Messages that waited for a later one: cancelled too, or kept. */
   waiting: number;
+  /** Where those were said that are cancelled. */
+  places: { chat_id: number; thread: string }[];
 }
 
 export interface Cancel {
@@ -327,8 +329,15 @@ export function cancelWork(db: Db, now: number, sessionId: number, { reason, kee
     db.run(`UPDATE inbound SET ${CANCELLED} WHERE turn_id = ? AND ${IS_OPEN}`, reason, now, turn.id);
   }
   const waiting = queuedIn(db, sessionId);
+  const places = placesOf(db, sessionId, messages, keep);
   if (!keep) db.run(`UPDATE inbound SET ${CANCELLED} WHERE session_id = ? AND ${IS_OPEN}`, reason, now, sessionId);
-  return { turn: turn ?? null, messages, waiting };
+  return { turn: turn ?? null, messages, waiting, places };
+}
+
+function placesOf(db: Db, sessionId: number, messages: TurnMessage[], keep: boolean): CancelledWork['places'] {
+  const queued = keep ? [] : db.all<TurnMessage>(NEXT, sessionId);
+  const names = [...messages, ...queued].map(({ chat_id, thread }) => JSON.stringify({ chat_id, thread }));
+  return [...new Set(names)].map((name) => JSON.parse(name));
 }
 
 const CANCELLED = "state = 'cancelled', reason = ?, updated_ms = ?";

@@ -4,14 +4,14 @@ import { visible } from '../base/text.ts';
 import type { IncomingMessage } from '../channels/channel.ts';
 import { type AskAudit, traceOf } from '../evidence/trace.ts';
 import { whyText } from '../evidence/why.ts';
-import { chatByPlatformId, wiringsOf } from '../ledger/chats.ts';
+import { chatById, chatByPlatformId, nameOfChat, wiringsOf } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { messageInChat, queuedIn } from '../ledger/messages.ts';
-import { releaseHeld } from '../ledger/outbound.ts';
+import { groupsOfMessage, messageInChat, queuedIn } from '../ledger/messages.ts';
+import { insertNotice, releaseUnsent } from '../ledger/outbound.ts';
 import { administers } from '../ledger/people.ts';
-import { closeSession, openSessions, type SessionRow, taskSessions } from '../ledger/sessions.ts';
+import { closeSession, openSessions, type SessionRow, sessionsAtWork } from '../ledger/sessions.ts';
 import { runningTurnOf } from '../ledger/turns.ts';
 import type { AuditRow, UsageRow } from '../protocol/gateway.ts';
 import {
@@ -21,7 +21,7 @@ import {
   type CommandAnswer,
   type CommandPlace,
   type CommandService,
-  type parseCommand,
+  type Parsed,
 } from '../router/commands.ts';
 import type { TaskShown } from '../scheduler/tasks.ts';
 import type { LiveSession } from '../sessions/sessions.ts';
@@ -58,7 +58,7 @@ export class ChatCommands implements CommandService {
     resume: async () => (db, place) => this.#resume(db, place),
     why: (message, words, chat) => this.#why(message, words, chat),
     status: async () => (db, place) => ({ text: this.#status(db, place) }),
-    tasks: async () => (_db, place) => ({ text: tasksText(this.#parts.tasks(place.groups)) }),
+    tasks: async () => (db, place) => ({ text: this.#tasks(db, place) }),
     usage: () => this.#usage(),
     model: async () => (_db, place) => ({ text: place.groups.map((group) => this.#model(group)).join('\n') }),
   };
@@ -67,11 +67,7 @@ export class ChatCommands implements CommandService {
     this.#parts = parts;
   }
 
-  async prepare(
-    command: NonNullable<ReturnType<typeof parseCommand>>,
-    channel: string,
-    message: IncomingMessage,
-  ): Promise<CommandAct> {
+  async prepare(command: Parsed, channel: string, message: IncomingMessage): Promise<CommandAct> {
     if (command.name === 'unknown') {
       const text = `There is no command /${command.word}; /help lists them. For the agent, put something before the "/".`;
       return () => ({ text });
@@ -80,9 +76,9 @@ export class ChatCommands implements CommandService {
     const chat = chatByPlatformId(this.#parts.ledger.db, channel, message.chat.platform_id)?.id ?? null;
     const act = await this.#prepare[command.name](message, command.words, chat);
     return (db, place) => {
-      if (kind.who === 'member') return act(db, place);
+      if (kind.who === 'member') return shortened(act(db, place));
       const groups = place.groups.filter((group) => administers(db, place.person, group));
-      if (groups.length > 0) return act(db, { ...place, groups });
+      if (groups.length > 0) return shortened(act(db, { ...place, groups }));
       return { text: `/${kind.name} is for admins of ${place.groups.join(' or ')}; you are a member.` };
     };
   }
@@ -108,24 +104,39 @@ export class ChatCommands implements CommandService {
     const { clock, ledger } = this.#parts;
     const since = new Map<number, AuditRow[]>();
     const groups = chat === null ? [] : wiringsOf(ledger.db, chat).map((wiring) => wiring.group_name);
-    for (const session of everySession(ledger.db, chat ?? 0, message.thread, groups)) {
+    const asked = everySession(ledger.db, chat ?? 0, message.thread, groups).map(async (session) => {
       const turn = runningTurnOf(ledger.db, session.id);
       if (turn !== undefined) since.set(turn.id, await this.#written(session.id, turn.started_ms));
-    }
+    });
+    await Promise.all(asked);
     return (db, place) => {
       const keep = words.includes('keep');
       const by = visible(place.sender);
       const stopped = everySession(db, place.chat, place.thread, place.groups).map((session) =>
         stopSession(db, clock, session, by, { keep, untaken: this.#parts.untaken(session.id) }),
       );
+      const told = this.#tellElsewhere(db, place, stopped, by);
       return {
         text: receipt(stopped, keep, since),
         after: () => {
+          for (const chat of told) this.#parts.deliver(chat);
           for (const { session, turn } of stopped)
             if (turn !== null) this.#parts.stop(session.id, turn.id, `stopped by ${by}`);
         },
       };
     };
+  }
+
+  /** A session may have been at work on what was said in other chats, too: they hear that it was stopped. Returns their keys. */
+  #tellElsewhere(db: Db, place: CommandPlace, stopped: Stopped[], by: string): number[] {
+    const others = stopped
+      .flatMap(({ places }) => places)
+      .filter(({ chat_id, thread }) => chat_id !== place.chat || thread !== place.thread);
+    for (const { chat_id, thread } of others) {
+      const text = `What was asked here was stopped by ${by} in another chat.`;
+      insertNotice(db, this.#parts.clock.now(), chat_id, thread, null, text);
+    }
+    return others.map(({ chat_id }) => chat_id);
   }
 
   /** What a turn has changed outside, as far as the gateway let it. No answer from the gateway must delay a stop. */
@@ -135,12 +146,15 @@ export class ChatCommands implements CommandService {
     return rows.filter((row) => row.service !== null && row.decision === 'allow' && !READS.has(row.method));
   }
 
-  #resume(db: Db, { chat, groups }: CommandPlace): CommandAnswer {
-    const released = releaseHeld(db, this.#parts.clock.now(), chat, groups);
-    if (released === 0) return { text: 'Nothing is held back here.' };
+  #resume(db: Db, { chat, thread, groups }: CommandPlace): CommandAnswer {
+    const sessions = openSessions(db, chat, thread, groups).map(({ id }) => id);
+    const released = releaseUnsent(db, this.#parts.clock.now(), chat, sessions, groups);
+    if (released.length === 0) return { text: 'Nothing is held back here.' };
     return {
-      text: `${count(released, 'message')} that /stop held back ${released === 1 ? 'is' : 'are'} sent now.`,
-      after: () => this.#parts.deliver(chat),
+      text: `${count(released.length, 'message')} that /stop held back ${released.length === 1 ? 'is' : 'are'} sent now.`,
+      after: () => {
+        for (const each of new Set(released)) this.#parts.deliver(each);
+      },
     };
   }
 
@@ -148,9 +162,15 @@ export class ChatCommands implements CommandService {
     const { ledger, audit } = this.#parts;
     const found =
       chat === null ? undefined : messageInChat(ledger.db, chat, parseId('m', words[0] ?? ''), message.reply_to);
-    const text =
-      found === undefined ? 'I know of no such message in this chat.' : whyText(await traceOf(ledger.db, found, audit));
-    return () => ({ text });
+    if (found === undefined) return () => ({ text: 'I know of no such message in this chat.' });
+    const soon: AskAudit = (...window) => Promise.race([audit(...window).catch(() => []), after(WHY_WAIT_MS)]);
+    const text = whyText(await traceOf(ledger.db, found, soon));
+    return (db, { groups }) => {
+      const others = groupsOfMessage(db, found).filter((group) => !groups.includes(group));
+      return {
+        text: others.length === 0 ? text : `That is between ${others.join(' and ')} and those with a role there.`,
+      };
+    };
   }
 
   #status(db: Db, { chat, thread, groups }: CommandPlace): string {
@@ -179,6 +199,12 @@ export class ChatCommands implements CommandService {
     return `${group}: ${doing}, ${count(queuedIn(db, session.id), 'message')} waiting.`;
   }
 
+  /** Those that speak in this chat: what is set elsewhere was not said to everybody here. */
+  #tasks(db: Db, { chat, groups }: CommandPlace): string {
+    const here = nameOfChat(chatById(db, chat)!);
+    return tasksText(this.#parts.tasks(groups).filter(({ to }) => to === here));
+  }
+
   async #usage(): Promise<CommandAct> {
     const midnight = new Date(this.#parts.clock.now()).setHours(0, 0, 0, 0);
     const rows = await this.#parts.usage(midnight).catch(() => null);
@@ -204,14 +230,24 @@ export class ChatCommands implements CommandService {
   }
 }
 
-/** Conversations, and the sessions that tasks have for themselves. */
+/** Conversations, those that were left while they were at work, and the sessions of tasks that run. */
 function everySession(...where: Parameters<typeof openSessions>): SessionRow[] {
-  return [...openSessions(...where), ...taskSessions(...where)];
+  const open = openSessions(...where);
+  return [...open, ...sessionsAtWork(...where).filter(({ id }) => !open.some((each) => each.id === id))];
 }
 
 const READS = new Set(['GET', 'HEAD', 'OPTIONS', 'CONNECT']);
 /** A stop waits for nobody longer. */
 const GATEWAY_WAIT_MS = 200;
+/** An account of what happened waits a little; without the gateway it tells what the host knows. */
+const WHY_WAIT_MS = 1000;
+/** Within what every platform takes as one message. */
+const ANSWER_CHARS_MAX = 1900;
+
+function shortened(answer: CommandAnswer): CommandAnswer {
+  const { text } = answer;
+  return text.length <= ANSWER_CHARS_MAX ? answer : { ...answer, text: `${text.slice(0, ANSWER_CHARS_MAX)}…` };
+}
 
 function after(ms: number): Promise<AuditRow[]> {
   return new Promise((resolve) => setTimeout(() => resolve([]), ms).unref());

@@ -198,7 +198,7 @@ export class People {
 
   #checkRole(role: Role | null, group: string): void {
     if (group !== '' && !this.#input.groups().includes(group))
-      throw new OperatingError('not_found', `there is no group ${group}`, 'glass group list shows them');
+      throw new OperatingError('not_found', `no group ${group} is in force`, './glass group list shows them');
     if (role === 'owner' && group !== '')
       throw new OperatingError('usage', 'an owner is everybody’s', 'for one group, make an admin');
   }

@@ -117,7 +117,7 @@ export class Wirings {
         `${chat} stands for chats that are not known yet: only a policy can be set for it`,
       );
     if (!this.#input.groups().includes(group))
-      throw new OperatingError('not_found', `there is no group ${group}`, 'glass group list shows them');
+      throw new OperatingError('not_found', `no group ${group} is in force`, './glass group list shows them');
     this.#checkMain(chat, group);
     return ledger.write('wire', (db) => {
       const id = ensureChat(db, clock.now(), place.channel, place.platform_id, place.platform_id);

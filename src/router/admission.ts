@@ -4,12 +4,13 @@ import { unreachable } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
 import { SESSION_QUEUE_MAX } from '../base/limits/messages.ts';
 import { PUBLIC_PER_HOUR_MAX } from '../base/limits/talk.ts';
-import { type KnownChat, type WiringRow, wiringsOf } from '../ledger/chats.ts';
+import type { IncomingMessage } from '../channels/channel.ts';
+import { chatByPlatformId, type KnownChat, type WiringRow, wiringsOf } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import { insertInbound, queuedIn } from '../ledger/messages.ts';
 import { insertNotice } from '../ledger/outbound.ts';
-import { administers, mayUse } from '../ledger/people.ts';
+import { administers, identityOf, mayUse } from '../ledger/people.ts';
 import { type Action, askedBefore, countQuestions, insertQuestion } from '../ledger/questions.ts';
 import { ensureSession } from '../ledger/sessions.ts';
 import { countTry, triesOf } from '../ledger/tries.ts';
@@ -72,6 +73,14 @@ export function factsOf(db: Db, services: AdmissionServices, said: Said): AdmitF
     floods: () => triesOf(db, now, 'public', channel, handle) >= PUBLIC_PER_HOUR_MAX,
     guard: (kind, refusal) => judge(db, services, said, kind, refusal),
   };
+}
+
+/** Whether a sender has a role in any group of a chat, as things are before their message. */
+export function mayCommand(db: Db, channel: string, { chat, sender }: IncomingMessage): boolean {
+  const known = chatByPlatformId(db, channel, chat.platform_id);
+  const person = identityOf(db, channel, sender.handle)?.person_id;
+  if (known === undefined || person === undefined) return false;
+  return wiringsOf(db, known.id).some((wiring) => mayUse(db, person, wiring.group_name));
 }
 
 /** The groups of its chat that the sender has a role in. */

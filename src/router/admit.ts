@@ -52,7 +52,10 @@ export function admit(facts: AdmitFacts): Admission {
     return ignore('not addressed to an agent', null, isBlank(facts) || isLong(facts) ? [] : keep);
   const open = !engaged.some((wiring) => hasRole(wiring, facts));
   const rule = `${open ? 'public chat' : 'member'}, ${engaged.map((wiring) => wiring.engage).join(', ')}`;
-  return whole(facts) ?? { kind: 'deliver', rule, open, wirings: engaged, keep };
+  const bad = whole(facts);
+  // A stranger is told nothing: it would count for nothing, and could go on for ever.
+  if (bad !== null) return open && bad.kind === 'ignore' ? { ...bad, tell: null } : bad;
+  return { kind: 'deliver', rule, open, wirings: engaged, keep };
 }
 
 /** Nobody may be engaged by this sender: they may be let in. */

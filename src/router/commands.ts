@@ -37,29 +37,40 @@ export const COMMANDS = [
 
 export type CommandName = (typeof COMMANDS)[number]['name'];
 
+export type Parsed = Command | { name: 'unknown'; word: string; to: string | null };
+
 export interface Command {
   name: CommandName;
+  /** Whom it names (`/stop@some_bot`); null: nobody. */
+  to: string | null;
   /** What follows the name, in lower case. */
   words: string[];
 }
 
 /** `/name words`, or `/name@bot words` as platforms with several bots in a chat send it. A path (`/etc/hosts`) is none. */
-const SHAPE = /^\/([a-z]{1,20})(?:@[\w.-]{1,64})?(?:\s+(.{0,200}))?$/is;
+const SHAPE = /^\/([a-z]{1,20})(?:@([\w.-]{1,64}))?(?:\s+(.{0,200}))?$/is;
 
 /** Null: no command, but something for the agents. `unknown`: looks like one, and there is none of that name. */
-export function parseCommand(text: string): Command | { name: 'unknown'; word: string } | null {
+export function parseCommand(text: string): Parsed | null {
   const found = SHAPE.exec(text.trim());
   if (found === null) return null;
   const word = found[1]!.toLowerCase();
+  const to = found[2] ?? null;
   const known = COMMANDS.find(({ name }) => name === word);
-  if (known === undefined) return { name: 'unknown', word };
+  if (known === undefined) return { name: 'unknown', word, to };
   return {
     name: known.name,
-    words: (found[2] ?? '')
+    to,
+    words: (found[3] ?? '')
       .toLowerCase()
       .split(/\s+/)
       .filter((each) => each !== ''),
   };
+}
+
+/** Whether it is ours to answer: one that names a bot, or that we do not know, may be another's in the same chat. */
+export function isForUs({ name, to }: Parsed, addressed: boolean): boolean {
+  return addressed || (to === null && name !== 'unknown');
 }
 
 /** Where a command was said, and by whom. */
@@ -88,9 +99,5 @@ export interface CommandService {
    * Gathers what cannot be asked within a transaction, then gives what is to be done in it. May be asked for a message
    * that is refused afterwards; changes nothing by itself.
    */
-  prepare(
-    command: NonNullable<ReturnType<typeof parseCommand>>,
-    channel: string,
-    message: IncomingMessage,
-  ): Promise<CommandAct>;
+  prepare(command: Parsed, channel: string, message: IncomingMessage): Promise<CommandAct>;
 }

@@ -12,8 +12,8 @@ import { inboundOf, insertInbound, insertMessage, messageByKey, setText } from '
 import { insertNotice } from '../ledger/outbound.ts';
 import { identityOf, setDmChat } from '../ledger/people.ts';
 import { unstick } from '../ledger/wirings.ts';
-import { type AdmissionServices, admitMessage, groupsFor, type Said } from './admission.ts';
-import { type CommandAct, type CommandService, parseCommand } from './commands.ts';
+import { type AdmissionServices, admitMessage, groupsFor, mayCommand, type Said } from './admission.ts';
+import { type CommandAct, type CommandService, isForUs, type Parsed, parseCommand } from './commands.ts';
 import { pair } from './pairing.ts';
 import { isPairingCode, type Words, wordsOf } from './words.ts';
 
@@ -91,8 +91,15 @@ export class Router {
     // First the bytes: a row never names what is not on disk. Bytes without a row are only room.
     const files = takeFiles(this.#blobs, incoming.files);
     const command = parseCommand(incoming.text);
-    const act = command === null ? null : await this.#commands.prepare(command, channel, incoming);
+    const ours = command !== null && isForUs(command, incoming.addressed);
+    const act = ours ? await this.#prepared(command, channel, incoming) : null;
     return this.#ledger.write('accept', (db) => this.#accept(db, channel, incoming, files, received_us, act));
+  }
+
+  /** For somebody without a role nothing is gathered: their command is refused where it is judged. */
+  async #prepared(command: Parsed, channel: string, incoming: IncomingMessage): Promise<CommandAct> {
+    if (!mayCommand(this.#ledger.db, channel, incoming)) return () => ({ text: '' });
+    return this.#commands.prepare(command, channel, incoming);
   }
 
   /** A button was pressed: a message like any other, with one thing to say. */

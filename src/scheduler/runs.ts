@@ -135,7 +135,7 @@ function skip(db: Db, now: number, task: TaskRow, due: number, reason: string): 
 }
 
 /** Why a task may not run any more; null: it may. */
-function refusalOf(db: Db, task: TaskRow): string | null {
+export function refusalOf(db: Db, task: TaskRow): string | null {
   if (!mayUse(db, task.person_id, task.group_name))
     return 'the person that it runs for has no role in its group any more';
   const wired = wiringsOf(db, task.chat_id).some((wiring) => wiring.group_name === task.group_name);

@@ -9,6 +9,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { mayUse, nameOfPerson } from '../ledger/people.ts';
 import {
   type CatchUp,
+  endTask,
   insertTask,
   openRunOf,
   type RunState,
@@ -20,7 +21,7 @@ import {
   tasksOf,
 } from '../ledger/tasks.ts';
 import type { AgentTasks } from '../sessions/tools.ts';
-import { noEffects, type RunServices, scheduleOf, startRun } from './runs.ts';
+import { noEffects, type RunServices, refusalOf, scheduleOf, startRun } from './runs.ts';
 import type { Scheduler } from './scheduler.ts';
 import { nextTime, parseSchedule, showSchedule } from './times.ts';
 
@@ -148,6 +149,7 @@ export class Tasks {
           break;
         case 'remove':
           setTaskState(db, task.id, 'removed', '', null);
+          endTask(db, clock.now(), task.id);
           break;
         default:
           what satisfies never;
@@ -165,6 +167,8 @@ export class Tasks {
     const effects = noEffects();
     const message = await ledger.write('task', (db) => {
       const task = this.#find(db, shown);
+      const refusal = refusalOf(db, task);
+      if (refusal !== null) throw new OperatingError('refused', `task ${shown} may not run: ${refusal}`);
       const running = openRunOf(db, task.id) !== undefined;
       const started = running ? null : startRun(db, this.#input, task, clock.now(), effects);
       if (started === null)

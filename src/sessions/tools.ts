@@ -14,9 +14,10 @@ import { recordEvent } from '../ledger/events.ts';
 import type { FileFacts } from '../ledger/files.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { insertOutbound, sendsAt, sendsBeforeSplit } from '../ledger/outbound.ts';
+import { mayUse } from '../ledger/people.ts';
 import type { SessionRow } from '../ledger/sessions.ts';
 import { searchGroup, withinBytes } from '../ledger/transcript.ts';
-import { isCancelled, personOfTurn } from '../ledger/turns.ts';
+import { isCancelled, peopleOfTurn } from '../ledger/turns.ts';
 
 /**
  * The host's side of the platform tools. A caller is its session: nothing in the input can make it another. Everything
@@ -228,19 +229,25 @@ function commitSend(
   return { id: showId('o', ids[0]!) };
 }
 
-/** A task is the word of the person whose message is answered, or of the one that this task runs for. */
+/**
+ * A task is the word of the person whose message is answered, or of the one that this task runs for. Whoever else has words in
+ * the turn must have a role too: theirs may be what the agent does.
+ */
 async function addTask(
   services: ToolServices,
   context: ToolContext,
   { to, ...asked }: AskedTask & { to?: string | undefined },
 ): Promise<ToolReceipt> {
   const { db } = services.ledger;
-  const person = personOfTurn(db, context.turn.id);
-  if (person === null) return refused('nobody with a role has asked for it');
+  const { group_name } = context.session;
+  const people = peopleOfTurn(db, context.turn.id);
+  const [person] = people;
+  if (typeof person !== 'number' || people.some((each) => each === null || !mayUse(db, each, group_name)))
+    return refused('only people with a role here may have tasks set');
   const chat = destinationOf(db, context, to);
   if (chat === undefined) return refused(`"${to}" is not a destination of this group; see list_destinations`);
   const thread = chat.id === context.place.chat_id ? context.place.thread : '';
-  const place = { group: context.session.group_name, to: nameOfChat(chat), thread };
+  const place = { group: group_name, to: nameOfChat(chat), thread };
   return orRefused(services.tasks.add({ ...asked, ...place }, person));
 }
 

@@ -7,7 +7,7 @@ import { recordEvent } from '../ledger/events.ts';
 import { filesOf } from '../ledger/files.ts';
 import { holdUnsent, insertOutbound, leftTheHouse, type OutboundKind, sendsOf } from '../ledger/outbound.ts';
 import { type SessionRow, setResume } from '../ledger/sessions.ts';
-import { taskById } from '../ledger/tasks.ts';
+import { gateOf } from '../ledger/tasks.ts';
 import { addEntry, markNoticesSeen, recentEntries, unseenNotices } from '../ledger/transcript.ts';
 import {
   beginTurn,
@@ -73,7 +73,7 @@ export function openTurn(db: Db, clock: Clock, start: TurnStart): OpenedTurn | u
   return {
     ...turn,
     context,
-    gate: gateOf(db, turn.messages),
+    gate: scriptOf(db, turn.messages),
     prior: turn.attempt === 1 ? [] : priorSends(db, turn).slice(-PRIOR_MAX).map(shortened),
     notices: unseenNotices(db, start.session.id).slice(0, NOTICES_MAX),
     transcript: [
@@ -84,9 +84,9 @@ export function openTurn(db: Db, clock: Clock, start: TurnStart): OpenedTurn | u
 }
 
 /** A message with a gate stands alone in its turn. */
-function gateOf(db: Db, [message]: TurnMessage[]): string | null {
+function scriptOf(db: Db, [message]: TurnMessage[]): string | null {
   const task = message?.task_id ?? null;
-  return (task === null ? '' : (taskById(db, task)?.gate ?? '')) || null;
+  return (task === null ? '' : gateOf(db, task)) || null;
 }
 
 /** Enough to recognise a message by; a hundred of them fit into a frame. */

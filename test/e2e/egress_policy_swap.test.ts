@@ -249,7 +249,7 @@ const SESSIONS = 'src/gateway/sessions.ts';
 const READ = 'const policy = readPolicy(this.#paths, group, policySha256);';
 
 const OUTLIVES: [without: string, patch: Patch][] = [
-  ['the end of the old policy', [SESSIONS, 'this.close(session);\n    const egress', 'const egress']],
+  ['the end of the old policy', [SESSIONS, 'this.close(session);\n    if (isService)', 'if (isService)']],
   [
     'the end of tunnels with their session',
     ['src/gateway/session.ts', 'for (const socket of this.#tunnels) socket.destroy();', ''],

@@ -242,9 +242,10 @@ head -c 9000000 /dev/zero > shrinks; : > shrinks; done`;
     assert.match(await send(path), /^refused: /, path);
   for (const path of ['large', 'w/hole']) assert.match(await send(path), /^refused: .* is larger than/, path);
   for (const path of ['w/two\nlines', 'w/esc\x1b[2J', `w/${'n'.repeat(255)}`, 'w/$(reboot)'])
-    assert.match(await send(path), /^ok: .*"bytes":0/, JSON.stringify(path));
-  for (let i = 0; i < 5; i += 1)
-    for (const path of ['grows', 'shrinks']) assert.match(await send(path), /^ok: .*"sha256"/, path);
+    assert.match(await send(path), /^ok: \{"id":"o\d+"\}/, JSON.stringify(path));
+  for (let i = 0; i < 5; i += 1) for (const path of ['grows', 'shrinks']) assert.match(await send(path), /^ok: /, path);
+  const names = agent.heard.flatMap(({ file }) => (file === null ? [] : [file.name]));
+  assert.deepEqual(names.slice(0, 4), ['twolines', 'esc[2J', 'n'.repeat(100), '$(reboot)']);
   assert.deepEqual(endings('sender'), []);
   await made.install.change('assistant', made.yaml(LIMITS));
 });

@@ -2,12 +2,13 @@ import { systemClock } from '../../src/base/clock.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { ChatCommands } from '../../src/operations/chat_commands.ts';
 import type { AuditRow } from '../../src/protocol/gateway.ts';
+import type { TaskShown } from '../../src/scheduler/tasks.ts';
 
 /** The commands over a real ledger; what would reach sandboxes, chats and the gateway is written to `done` and answered from `facts`. */
 export function chatCommands(
   ledger: Ledger,
   done: string[],
-  facts: { audit?: AuditRow[] | 'silent'; usage?: 'lost'; untaken?: number[] } = {},
+  facts: { audit?: AuditRow[] | 'silent'; usage?: 'lost'; untaken?: number[]; tasks?: string[] } = {},
 ): ChatCommands {
   return new ChatCommands({
     ledger,
@@ -19,10 +20,24 @@ export function chatCommands(
     },
     describe: () => ({ harness: 'probe', model: 'none', problem: null }),
     live: () => [],
-    tasks: () => [],
+    tasks: () => (facts.tasks ?? []).map((to, index) => ({ ...TASK, task: `k${index + 1}`, to })),
     untaken: () => facts.untaken ?? [],
     stop: (session, turn, reason) => done.push(`stop ${session} ${turn}: ${reason}`),
     rest: (session, reason) => done.push(`rest ${session}: ${reason}`),
     deliver: (chat) => done.push(`deliver ${chat}`),
   });
 }
+
+const TASK: TaskShown = {
+  ...{ task: 'k1', group: 'assistant', to: '', when: 'every 1h', zone: 'UTC', text: 'x'.repeat(200), gate: '' },
+  ...{
+    catch_up: 'once',
+    here: false,
+    state: 'active',
+    reason: '',
+    next: null,
+    failures: 0,
+    for: 'Alice',
+    by: 'operator',
+  },
+};

@@ -41,7 +41,8 @@ export async function ask(chat: Terminal, text: string, within_ms = 60_000): Pro
   const before = chat.heard.length;
   await chat.say(text);
   const next = async (): Promise<string> => {
-    const heard = chat.heard[before];
+    // A file that it sends on the way is no answer.
+    const heard = chat.heard.slice(before).find(({ file }) => file === null);
     if (heard === undefined) throw new Error('nothing yet');
     return heard.body;
   };

@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { ROOT } from '../../src/base/paths.ts';
 
 /** A small Debian in a container whose first process is systemd, with this checkout in its `/opt/glassclaw`. */
@@ -11,7 +13,9 @@ const NODE = `${CHECKOUT}/.node/bin/node`;
 const IMAGE_MS = 150_000;
 /** What the service runs: without what only tests need, and without packages of a harness that is not asked for. */
 const PARTS = ['package.json', 'package-lock.json', 'src', 'sandbox', 'templates', 'deploy', 'docs', 'test/fakes'];
-const MODULES = ['undici', 'yaml', 'zod'].map((name) => `node_modules/${name}`);
+const MODULES = Object.keys(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).dependencies).map(
+  (name) => `node_modules/${name}`,
+);
 
 /** Why there cannot be one here; makes its image when it is missing (a minute). */
 export function cannotHaveSystemd(): string | false {

@@ -27,7 +27,10 @@ interface World {
   /** What the commands did outside of the ledger, in order. */
   done: string[];
   /** Says something as alice; resolves with the answers of the platform. */
-  say(text: string, part?: { handle?: string; key?: string; reply_to?: string; chat?: string }): Promise<string[]>;
+  say(
+    text: string,
+    part?: { handle?: string; key?: string; reply_to?: string; chat?: string; addressed?: boolean },
+  ): Promise<string[]>;
 }
 
 let keys = 0;
@@ -44,7 +47,7 @@ async function world(context: TestContext, facts: Parameters<typeof chatCommands
     deliver: () => {},
     asked: () => {},
   });
-  const say: World['say'] = async (text, { handle = 'alice', key, reply_to, chat = 'main' } = {}) => {
+  const say: World['say'] = async (text, { handle = 'alice', key, reply_to, chat = 'main', addressed = true } = {}) => {
     keys += 1;
     const before = notices(ledger.db).length;
     await intake.sinkOf('local').accept({
@@ -52,7 +55,7 @@ async function world(context: TestContext, facts: Parameters<typeof chatCommands
       chat: { platform_id: chat, title: chat },
       thread: '',
       sender: { handle, name: handle },
-      addressed: false,
+      addressed,
       platform_id: `said-${keys}`,
       text,
       files: [],
@@ -190,6 +193,72 @@ test('/stop keep keeps what has joined the turn and was not seen; what was seen 
   assert.deepEqual(inboundStates(own.ledger.db), ['running', 'running', 'running']);
   assert.match((await own.say('/stop keep'))[0]!, /was at 2 messages\. .* 1 waiting message: kept\.$/);
   assert.deepEqual(inboundStates(own.ledger.db), ['cancelled', 'cancelled', 'queued', 'answered']);
+});
+
+test('/stop reaches a turn whose conversation was left by /new', async (context) => {
+  const own = await world(context);
+  const turn = await running(own, 'work');
+  await own.say('/new');
+  assert.match((await own.say('/stop'))[0]!, /^Stopped assistant, which was at 1 message/);
+  assert.deepEqual(own.done.at(-1), `stop ${own.session.id} ${turn.id}: stopped by alice`);
+  assert.deepEqual(inboundStates(own.ledger.db), ['cancelled', 'answered', 'answered']);
+});
+
+test('/stop of a conversation that spans chats tells the other chat, and /resume sends what was held there', async (context) => {
+  const own = await world(context);
+  const { db } = own.ledger;
+  const other = await own.ledger.write('test', () => {
+    db.run("UPDATE wirings SET cut = 'group'");
+    const elsewhere = seedChat(db, 'local', 'elsewhere');
+    db.run("UPDATE wirings SET cut = 'group'");
+    const shared = ensureSession(db, 0, 'assistant', elsewhere.chat_id, '', 'group').id;
+    queueMessage(db, { ...elsewhere, id: shared }, 'asked elsewhere');
+    queueOutbound(db, elsewhere.chat_id, ['for elsewhere'], { session: shared, kind: 'send' });
+    return elsewhere.chat_id;
+  });
+  assert.match((await own.say('/stop')).join('\n'), /another chat\.[\s\S]*1 message not sent yet: held/);
+  const told = db.get<{ chat_id: number }>("SELECT chat_id FROM outbound WHERE body LIKE 'What was asked here%'");
+  assert.equal(told?.chat_id, other);
+  assert.deepEqual(await own.say('/resume'), ['1 message that /stop held back is sent now.']);
+  assert.deepEqual(own.done, [`deliver ${other}`, `deliver ${other}`]);
+});
+
+test('/tasks shows what is done in this chat, and nothing that was set elsewhere', async (context) => {
+  const own = await world(context, { tasks: ['local:main', 'local:private'] });
+  const [shown] = await own.say('/tasks');
+  assert.match(shown!, /^k1: /);
+  assert.doesNotMatch(shown!, /k2/);
+});
+
+test('/why tells nothing of a group that the asker has no role in', async (context) => {
+  const own = await world(context);
+  await running(own, 'work');
+  await own.ledger.write('test', (db) => {
+    seedChat(db, 'local', 'main', 'other');
+    db.run("DELETE FROM roles WHERE group_name = 'assistant'");
+  });
+  assert.deepEqual(await own.say('/why m1'), ['That is between assistant and those with a role there.']);
+});
+
+test('for a stranger’s command nothing is gathered', async (context) => {
+  const own = await world(context, { audit: 'silent' });
+  await running(own, 'work');
+  const began = performance.now();
+  await own.say('/why m1', { handle: 'mallory' });
+  assert.ok(performance.now() - began < 900, 'nobody waited for the gateway');
+});
+
+test('a command for another bot is not ours', async (context) => {
+  const own = await world(context);
+  await running(own, 'work');
+  assert.deepEqual(await own.say('/stop@another_bot', { addressed: false }), []);
+  assert.equal(inboundStates(own.ledger.db)[0], 'running');
+});
+
+test('an answer is never longer than a platform takes', async (context) => {
+  const own = await world(context, { tasks: Array(100).fill('local:main') });
+  const [shown] = await own.say('/tasks');
+  assert.ok(shown!.length <= 1901, `${shown!.length}`);
 });
 
 test('/stop of nothing says so', async (context) => {

@@ -7,7 +7,7 @@ import type { Channel, Reconciled, SendOperation, SendResult } from '../../src/c
 import { Delivery } from '../../src/delivery/delivery.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
-import { markSending } from '../../src/ledger/outbound.ts';
+import { holdUnsent, markSending } from '../../src/ledger/outbound.ts';
 import type { SessionRow } from '../../src/ledger/sessions.ts';
 import { unseenNotices } from '../../src/ledger/transcript.ts';
 import { freshLedger, queueOutbound, seedChat } from '../fakes/ledger_kit.ts';
@@ -357,3 +357,15 @@ async function turnsOfTheLoop(done: () => boolean, context?: TestContext): Promi
   }
   assert.ok(done(), 'not within 500 turns of the loop');
 }
+
+test('a row that a person has held in the same commit is not sent, and the next one is', async (context) => {
+  const { ledger, channel, delivery, session } = await world(context);
+  queueOutbound(ledger.db, session.chat_id, ['held back'], { session: session.id, kind: 'send' });
+  queueOutbound(ledger.db, session.chat_id, ['told']);
+  const held = ledger.write('test', (db) => holdUnsent(db, 0, session.id, 'stopped'));
+  delivery.wake(session.chat_id);
+  assert.equal(await held, 1);
+  await until(() => states(ledger)[1] === 'sent');
+  assert.deepEqual(states(ledger), ['held', 'sent']);
+  assert.deepEqual(channel.bodies(), ['told']);
+});

@@ -14,6 +14,7 @@ import {
 import { ensureGroup } from '../../src/ledger/chats.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
+import { gateOf } from '../../src/ledger/tasks.ts';
 import { Scheduler } from '../../src/scheduler/scheduler.ts';
 import { type TaskAsked, Tasks } from '../../src/scheduler/tasks.ts';
 import { freshLedger, seedChat } from '../fakes/ledger_kit.ts';
@@ -283,6 +284,40 @@ test('run now is a run like any other, and one at a time', async (context) => {
   await own.end('answered');
   assert.deepEqual(own.runs('k1'), [['answered', '']]);
   assert.equal(own.tasks.list(null)[0]!.next, next);
+});
+
+test('while a run of a task that catches up is open, nothing is committed for it again and again', async (context) => {
+  const own = await world(context);
+  await add(own, 'every 1m', { catch_up: 'all' });
+  await own.pass(3 * MINUTE);
+  let commits = 0;
+  own.ledger.onCommit(() => {
+    commits += 1;
+  });
+  await own.ledger.write('test', () => {});
+  await own.pass(0);
+  assert.ok(commits <= 2, `${commits} commits`);
+  await own.end('answered');
+  assert.equal(own.said().length, 2);
+});
+
+test('a task that is removed says nothing any more, also where it waits; its gate stays until then', async (context) => {
+  const own = await world(context);
+  await add(own, 'every 1h', { gate: 'exit 1' });
+  await own.pass(HOUR);
+  await own.tasks.change('k1', 'remove', 'operator');
+  const row = own.ledger.db.get<object>('SELECT state, reason FROM inbound');
+  assert.deepEqual({ ...row }, { state: 'cancelled', reason: 'its task was removed' });
+  assert.equal(gateOf(own.ledger.db, 1), 'exit 1');
+  await own.pass(0);
+});
+
+test('a task that may not run does not run by hand either', async (context) => {
+  const own = await world(context);
+  await add(own, 'every 1h');
+  await own.ledger.write('test', (db) => db.run('DELETE FROM roles'));
+  await assert.rejects(own.tasks.run('k1'), /may not run: the person that it runs for has no role/);
+  assert.deepEqual(own.said(), []);
 });
 
 test('a paused task sleeps, a removed one is gone', async (context) => {

@@ -259,6 +259,20 @@ test('a file that the channel cannot carry is refused, with the reason', async (
   assert.deepEqual(bodies(world), []);
 });
 
+test('a task is set in nobody’s name while a stranger has words in the turn', async (context) => {
+  const world = await running(context);
+  const call = { t: 'call', turn: world.turn, tool: 'task_add', input: { when: 'every 1h', text: 'x' } };
+  world.sandbox1.send({ ...call, call: 1 });
+  await eventually(() => world.sandbox1.heard.some((frame) => frame.t === 'receipt' && frame.call === 1));
+  const [alice] = world.ledger.db.all<{ person_id: number }>('SELECT person_id FROM identities');
+  world.ledger.db.run('UPDATE messages SET person_id = ?', alice!.person_id);
+  world.sandbox1.send({ ...call, call: 2 });
+  await eventually(() => world.sandbox1.heard.some((frame) => frame.t === 'receipt' && frame.call === 2));
+  const answers = world.sandbox1.heard.flatMap((frame) => (frame.t === 'receipt' ? [[frame.ok, frame.value]] : []));
+  assert.deepEqual(answers[0], [false, 'only people with a role here may have tasks set']);
+  assert.equal(answers[1]![0], true);
+});
+
 test('a message that comes while an idle sandbox is being ended is not charged for it', async (context) => {
   const world = await running(context);
   world.sandbox1.send({ t: 'taken', turn: world.turn, ids: [world.id] }, done(world.turn));
