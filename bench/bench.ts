@@ -13,6 +13,7 @@ import { coldLatency, latencyAt, sustainedRate, warmLatency } from './messages.t
 import { idleMemory, modelFigures, recoveryTimes, sessionMemory } from './resources.ts';
 import { serviceFigures } from './services.ts';
 import { slowestStop } from './stops.ts';
+import { latestTask } from './tasks.ts';
 
 /**
  * `glass bench`: the numbers that this project promises, measured on this machine, in throw-away installs with real
@@ -158,6 +159,7 @@ await abuseRows();
 await harnessFigures('native', 10_000, 120, 1000);
 await harnessFigures('claude', 25_000, 60, 35_000);
 await stopRows();
+add('task said after its time, latest', await latestTask(), 'ms', 1000);
 progress('gateway against the endpoint itself, in turns');
 const gateway = await gatewayFigures();
 add('gateway added latency, p50', gateway.added_p50_ms, 'ms', 0.5);

@@ -4,10 +4,10 @@ import { BareClaude } from './bare_claude.ts';
 import { Install, Terminal } from './install.ts';
 import { groupYaml, toRequest } from './resources.ts';
 
-const PAIRED_TURNS = 24;
+const PAIRED_TURNS = 16;
 const WARMING = 4;
 /** Between two turns: what a turn leaves running is over, and a processor limit starts afresh. */
-const PAUSE_MS = 400;
+const PAUSE_MS = 250;
 
 /**
  * What the platform adds to the SDK's own time from a message to its request's arrival at the model: the median of the

@@ -3,7 +3,7 @@ import { Install, Terminal, until } from './install.ts';
 import { groupYaml } from './resources.ts';
 
 /** How long `/stop` takes: from its write to the end of everything that the agent had running. */
-const STOPS = { probe: 20, native: 10, claude: 6 } as const;
+const STOPS = { probe: 10, native: 6, claude: 4 } as const;
 
 /** The slowest of some stops, in milliseconds, each in the middle of a command that would run for an hour. */
 export async function slowestStop(harness: keyof typeof STOPS): Promise<number> {
