@@ -78,14 +78,21 @@ export class Gate {
     return true;
   }
 
-  #forward(request: IncomingMessage, response: ServerResponse, body: Buffer): void {
+  /** A kept connection may have been closed just now: what was written to it then was not read, and is written once more. */
+  #forward(request: IncomingMessage, response: ServerResponse, body: Buffer, again = false): void {
     const { host: _, connection: __, 'transfer-encoding': ___, ...headers } = request.headers;
     const up = httpRequest(
       `${this.#upstream}${request.url}`,
-      { method: request.method ?? 'POST', headers: { ...headers, 'content-length': body.length }, agent: this.#agent },
+      {
+        method: request.method ?? 'POST',
+        headers: { ...headers, 'content-length': body.length },
+        agent: again ? false : this.#agent,
+      },
       (reply) => this.#reply(reply, response),
     );
     up.on('error', (error) => {
+      if (up.reusedSocket && !again && !response.headersSent && isClosed(error))
+        return this.#forward(request, response, body, true);
       this.failure = { status: 502, body: JSON.stringify({ reason: messageOf(error) }) };
       refuse(response, 502, messageOf(error));
     });
@@ -113,6 +120,10 @@ export class Gate {
       if (failure.body.length < FAILURE_BYTES_MAX) failure.body += chunk.toString();
     });
   }
+}
+
+function isClosed(error: NodeJS.ErrnoException): boolean {
+  return error.code === 'ECONNRESET' || error.code === 'EPIPE';
 }
 
 /** The newest things said are results of tools: the request goes on with a turn. */
