@@ -41,7 +41,7 @@ export type Admission =
 export function admit(facts: AdmitFacts): Admission {
   if (facts.by === 'self') return ignore('our own message');
   if (facts.by === 'bot') return ignore('written by a program');
-  if (facts.wirings.length === 0) return guarded(facts, 'chat', 'no group is wired to this chat');
+  if (facts.wirings.length === 0) return askOrRefuse(facts, 'chat', 'no group is wired to this chat');
   const allowed = facts.wirings.filter((wiring) => maySpeak(wiring, facts));
   if (allowed.length === 0) return withoutStanding(facts);
   if (facts.policy === 'public' && !allowed.some((wiring) => hasRole(wiring, facts)) && facts.floods())
@@ -64,10 +64,10 @@ function withoutStanding(facts: AdmitFacts): Admission {
   const refusal = facts.person === null ? 'unknown sender' : 'the sender has no role in any group of this chat';
   if (open.length === 0) return ignore(facts.person === null ? refusal : 'not among the senders of this chat');
   if (!open.some((wiring) => engages(wiring, facts))) return ignore(refusal);
-  return guarded(facts, 'sender', refusal);
+  return askOrRefuse(facts, 'sender', refusal);
 }
 
-function guarded(facts: AdmitFacts, what: Guarded, refusal: string): Admission {
+function askOrRefuse(facts: AdmitFacts, what: Guarded, refusal: string): Admission {
   const bad = whole(facts);
   // Nobody is told how a message must be whom nobody answers.
   if (bad !== null) return ignore(refusal);

@@ -56,7 +56,7 @@ const SABOTAGES: Sabotage[] = [
   {
     what: 'the `sending` mark',
     patches: [
-      ['src/delivery/delivery.ts', 'if (!markSending(db, this.#clock.now(), row.id)) throw new Error(', 'String('],
+      ['src/delivery/delivery.ts', 'if (!markSending(db, this.#clock.now(), row.id)) return false;', ''],
       ['src/ledger/outbound.ts', "WHERE id = ? AND state = 'sending'", 'WHERE id = ?'],
       // Only a send to the platform matters here; what waits for a terminal is not repeated anyway.
       ['src/delivery/delivery.ts', "'channel.send'", "channel.name === 'platform' ? 'channel.send' : 'elsewhere'"],
