@@ -1,29 +1,17 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
-import { after, afterEach, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { Status } from '../../src/evidence/status.ts';
 import type { Trace } from '../../src/evidence/trace.ts';
 import { isInstalled } from '../../src/sessions/harnesses.ts';
-import { Install, until } from '../fakes/install.ts';
-import { type FakeModel, startModel } from '../fakes/model.ts';
+import { until } from '../fakes/install.ts';
+import { modelInstall } from '../fakes/model_install.ts';
 import { rows, sessionOf, statesOf, Terminal } from '../fakes/terminal.ts';
 
 /** Commands with real parts: what a person types to the platform is done while the agent is at work. */
 
-const install = new Install();
-let model: FakeModel;
-
-before(async () => {
-  model = await startModel();
-  install.group('assistant', 'harness: probe\n');
-  await install.start();
-  await install.secret('anthropic', 'fake-secret-value');
-});
-afterEach((context) => install.explain(context));
-after(async () => {
-  await install.stop();
-  await model.close();
-});
+const world = modelInstall();
+const { install } = world;
 
 function status(): Promise<Status> {
   return install.control.call<Status>('status');
@@ -119,6 +107,12 @@ test('a command is answered while every place is asleep, and starts no sandbox',
   );
 });
 
+test('nobody is wired to, or paired for, a group that was never applied', () => {
+  assert.notEqual(install.glass('group', 'new', 'fresh').status, 1);
+  const wired = install.glass('wiring', 'set', 'local:main', 'fresh');
+  assert.deepEqual([wired.status, /no group fresh is in force/.test(wired.stderr)], [4, true], wired.stderr);
+});
+
 test('`wiring test` knows a command, and who may give it', () => {
   const own = install.glass('wiring', 'test', 'local:main', '/stop', '--as', 'p1');
   assert.deepEqual([own.status, own.stdout.split('\n')[0]], [0, 'would be answered by the host itself: a command']);
@@ -130,11 +124,10 @@ test('`wiring test` knows a command, and who may give it', () => {
 for (const harness of ['native', 'claude'] as const) {
   test(`/stop ends ${harness} in the middle of a tool, with what it had started`, async (context) => {
     if (!isInstalled(install.paths.root, harness)) return context.skip(`${harness} is not installed`);
-    const upstream = `model: {provider: anthropic, name: scripted, upstream: "${model.origin}", secret: anthropic}\n`;
-    await install.change('assistant', `harness: ${harness}\n${upstream}`);
+    await install.change('assistant', world.yaml(harness));
     const tool = { name: harness === 'claude' ? 'Bash' : 'bash', input: { command: `sleep ${MARK}` } };
     // What a conversation that begins anew is told of the old one has its words too.
-    model.script = ({ lastText }) => (lastText.includes('hello') ? { text: 'yes' } : { tools: [tool] });
+    world.model.script = ({ lastText }) => (lastText.includes('hello') ? { text: 'yes' } : { tools: [tool] });
     const chat = await Terminal.open(install.control, `stop-${harness}`);
     await chat.say('work');
     await until('its tool runs', async () => assert.ok(marked().length > 0), 60_000);

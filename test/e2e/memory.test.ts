@@ -1,26 +1,14 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
+import { test } from 'node:test';
 import { isInstalled } from '../../src/sessions/harnesses.ts';
-import { Install, until } from '../fakes/install.ts';
-import { type FakeModel, startModel } from '../fakes/model.ts';
+import { until } from '../fakes/install.ts';
+import { modelInstall } from '../fakes/model_install.ts';
 import { Terminal } from '../fakes/terminal.ts';
 
 /** What an agent notes outlives the conversation: the next one begins with its index, whatever the harness. */
 
-const install = new Install();
-let model: FakeModel;
-
-before(async () => {
-  model = await startModel();
-  install.group('assistant', 'harness: probe\n');
-  await install.start();
-  await install.secret('anthropic', 'fake-secret-value');
-});
-afterEach((context) => install.explain(context));
-after(async () => {
-  await install.stop();
-  await model.close();
-});
+const world = modelInstall();
+const { install } = world;
 
 for (const [harness, tool] of [
   ['native', 'bash'],
@@ -28,8 +16,7 @@ for (const [harness, tool] of [
 ] as const) {
   test(`${harness}: what was noted is there after /new, and what was said is not`, async (context) => {
     if (!isInstalled(install.paths.root, harness)) return context.skip(`${harness} is not installed`);
-    const upstream = `model: {provider: anthropic, name: scripted, upstream: "${model.origin}", secret: anthropic}\n`;
-    await install.change('assistant', `harness: ${harness}\n${upstream}`);
+    await install.change('assistant', world.yaml(harness));
     const chat = await Terminal.open(install.control, `memory-${harness}`);
     const noted = `the ${harness} cat sleeps`;
     const command = `mkdir -p memory && echo '- cats.md: ${noted}' > memory/INDEX.md && echo kept`;
@@ -37,11 +24,11 @@ for (const [harness, tool] of [
     await chat.hears(/^tool said: .*kept/s, 60_000);
     await chat.say('/new');
     await chat.hears(/new conversation/);
-    const asked = model.requests.length;
+    const asked = world.model.requests.length;
     await chat.say('good morning');
     await chat.hears(/^echo: [\s\S]*good morning/, 60_000);
     const request = await until('the request of the new conversation', async () => {
-      const found = model.requests.slice(asked).find(({ body }) => body.includes('good morning'));
+      const found = world.model.requests.slice(asked).find(({ body }) => body.includes('good morning'));
       if (found === undefined) throw new Error('none yet');
       return found.body;
     });

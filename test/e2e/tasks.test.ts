@@ -1,28 +1,16 @@
 import assert from 'node:assert/strict';
-import { after, afterEach, before, test } from 'node:test';
+import { test } from 'node:test';
 import type { Trace } from '../../src/evidence/trace.ts';
 import type { TaskShown } from '../../src/scheduler/tasks.ts';
 import { isInstalled } from '../../src/sessions/harnesses.ts';
-import { Install, until } from '../fakes/install.ts';
-import { type FakeModel, startModel } from '../fakes/model.ts';
+import { until } from '../fakes/install.ts';
+import { modelInstall } from '../fakes/model_install.ts';
 import { rows, Terminal } from '../fakes/terminal.ts';
 
 /** Tasks with real parts: a time comes, and an agent in a sandbox answers without anybody writing. */
 
-const install = new Install();
-let model: FakeModel;
-
-before(async () => {
-  model = await startModel();
-  install.group('assistant', 'harness: probe\n');
-  await install.start();
-  await install.secret('anthropic', 'fake-secret-value');
-});
-afterEach((context) => install.explain(context));
-after(async () => {
-  await install.stop();
-  await model.close();
-});
+const world = modelInstall();
+const { install } = world;
 
 /** A chat that the group answers in. */
 async function chatNamed(name: string): Promise<Terminal> {
@@ -175,8 +163,7 @@ test('the command line sets, shows, runs and removes tasks, and says what it can
 test('an agent sets, lists and removes its tasks; what cannot be kept is a reason that it reads', async (context) => {
   if (!isInstalled(install.paths.root, 'native')) return context.skip('native is not installed');
   const chat = await chatNamed('agent');
-  const upstream = `model: {provider: anthropic, name: scripted, upstream: "${model.origin}", secret: anthropic}\n`;
-  await install.change('assistant', `harness: native\n${upstream}`);
+  await install.change('assistant', world.yaml('native'));
   const call = async (name: string, input: object): Promise<string> => {
     const before = chat.heard.length;
     await chat.say(`tool ${name} ${JSON.stringify(input)}`);

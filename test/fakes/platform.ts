@@ -16,7 +16,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
  *   GET  /bot/sent?key=K                        history by key → {id} or 404
  *   GET  /journal                               everything
  */
-interface Update {
+export interface Update {
   id: number;
   chat: string;
   from: string;

@@ -7,6 +7,8 @@ import type {
   Sink,
 } from '../../src/channels/channel.ts';
 
+import type { Update } from './platform.ts';
+
 /** The driver for the fake platform: long polling, acknowledgement after the commit, history by idempotency key. */
 export class PlatformChannel implements Channel {
   readonly name = 'platform';
@@ -82,18 +84,6 @@ export class PlatformChannel implements Channel {
       }
     }
   }
-}
-
-interface Update {
-  id: number;
-  chat: string;
-  from: string;
-  text: string;
-  name?: string;
-  thread?: string;
-  mention?: boolean;
-  kind?: 'person' | 'bot' | 'self';
-  token?: string;
 }
 
 async function take(sink: Sink, update: Update): Promise<void> {
