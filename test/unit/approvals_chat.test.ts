@@ -214,3 +214,18 @@ test('where nobody who may decide can be reached, the operator is told as before
     ['h1'],
   );
 });
+
+test('a request whose turn was stopped is not let out any more', async (context) => {
+  const world = await deskWorld(context);
+  await world.hold();
+  const { tokens } = world.card('dm-alma');
+  await world.ledger.write('test', (db) => {
+    const { session_id } = db.get<{ session_id: number }>('SELECT session_id FROM approvals')!;
+    const sql =
+      "INSERT INTO turns (session_id, state, attempt, deaths, harness, started_ms) VALUES (?, 'cancelled', 1, 0, '', 0)";
+    db.run('UPDATE approvals SET turn_id = ?', db.insert(sql, session_id));
+  });
+  const said = await world.press('dm-alma', 'alma', tokens['Approve']!);
+  assert.equal(said, 'h1 does not wait any more: its turn was stopped.');
+  assert.deepEqual(world.gateway.asked, []);
+});

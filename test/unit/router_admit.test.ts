@@ -242,3 +242,19 @@ test('a rule that the code does not know engages nobody', () => {
     assert.equal(admit({ ...MEMBER, wirings: [unknown] }).kind, 'ignore');
   }
 });
+
+for (const text of ['', `${LONGEST}x`]) {
+  test(`in a public chat a stranger hears nothing of a text of ${text.length} characters that cannot be answered`, () => {
+    const facts: AdmitFacts = {
+      ...MEMBER,
+      text,
+      person: null,
+      mayUse: () => false,
+      policy: 'public',
+      floods: () => false,
+    };
+    const admission = admit(facts);
+    assert.ok(admission.kind === 'ignore');
+    assert.equal(admission.tell, null);
+  });
+}

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
+import { systemClock } from '../../src/base/clock.ts';
 import { CALLS_PENDING_MAX } from '../../src/base/limits/messages.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
 import type { FileFacts } from '../../src/ledger/files.ts';
+import { stopSession } from '../../src/sessions/turn_book.ts';
 import { inboundStates, queueMessage, seedChat } from '../fakes/ledger_kit.ts';
 import { eventually, type FakeSandbox, type SessionWorld, sessionWorld } from '../fakes/session_world.ts';
 
@@ -271,6 +273,18 @@ test('a task is set in nobody’s name while a stranger has words in the turn', 
   const answers = world.sandbox1.heard.flatMap((frame) => (frame.t === 'receipt' ? [[frame.ok, frame.value]] : []));
   assert.deepEqual(answers[0], [false, 'only people with a role here may have tasks set']);
   assert.equal(answers[1]![0], true);
+});
+
+test('a turn that a person has stopped sends nothing any more', async (context) => {
+  const world = await running(context);
+  await world.ledger.write('test', (db) =>
+    stopSession(db, systemClock, world.row, 'alice', { keep: false, untaken: [] }),
+  );
+  world.sandbox1.send({ t: 'call', call: 1, turn: world.turn, tool: 'send_message', input: { text: 'too late' } });
+  await eventually(() => world.sandbox1.heard.some((frame) => frame.t === 'receipt'));
+  const receipt = world.sandbox1.heard.find((frame) => frame.t === 'receipt');
+  assert.deepEqual({ ...receipt }, { t: 'receipt', call: 1, ok: false, value: 'this turn was stopped by a person' });
+  assert.deepEqual(bodies(world), []);
 });
 
 test('a message that comes while an idle sandbox is being ended is not charged for it', async (context) => {
