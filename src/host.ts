@@ -2,6 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Approvals } from './approvals/approvals.ts';
 import { Desk } from './approvals/desk.ts';
+import { Wishes } from './approvals/wishes.ts';
 import { systemClock } from './base/clock.ts';
 import { readInstall } from './base/config.ts';
 import { describeError, exitCodeOf, messageOf } from './base/errors.ts';
@@ -91,7 +92,7 @@ type Parts = Base & Flow & ReturnType<typeof makeControl>;
 
 async function makeParts(options: HostOptions, paths: Paths): Promise<Parts> {
   const base = await openBase(options, paths);
-  const parts = makeFlow(base);
+  const parts = makeFlow(base, (question) => flow.desk.asked(question));
   const flow = { ...parts, ...makeIntake(base, parts) };
   return { ...base, ...flow, ...makeControl(base, flow) };
 }
@@ -132,8 +133,11 @@ async function openBase(options: HostOptions, paths: Paths) {
   };
 }
 
-/** A message's way from the ledger on: sessions → delivery, with the gateway beside it and alerts for what goes wrong. */
-function makeFlow(base: Base) {
+/**
+ * A message's way from the ledger on: sessions → delivery, with the gateway beside it and alerts for what goes wrong. `asked`: an agent
+ * has asked something that a person must decide.
+ */
+function makeFlow(base: Base, asked: (question: number) => void) {
   const { paths, clock, install, log, faults, ledger, local, channels, runtimes } = base;
   const trouble = (error: Error): void => log.error('ledger.trouble', { reason: error.message });
   const deliver = (chat: number, claimed?: OutboundRow | null): void => delivery.wake(chat, claimed);
@@ -149,7 +153,7 @@ function makeFlow(base: Base) {
   const egress = new Egress(paths.gatewaySocket, log, {
     alert,
     secrets: () => {
-      sessions.restIdle('the set of secrets changed');
+      sessions.renew('the set of secrets changed');
       warm();
     },
     anchor: (head) => {
@@ -167,7 +171,7 @@ function makeFlow(base: Base) {
   });
   const workspaces = new Workspaces({ paths, alert, clear });
   const groups = makeGroups(base, workspaces, (group) => {
-    sessions.restIdle('its authority changed', group);
+    sessions.renew('its authority changed', group);
     warm();
     return sessions.live().map(({ image }) => image);
   });
@@ -188,16 +192,23 @@ function makeFlow(base: Base) {
   const scheduler = new Scheduler({ ledger, clock, wake, nudge, deliver, alert, trouble });
   const zone = (): string => install.timezone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
   const tasks = new Tasks({ ledger, clock, nudge, scheduler, zone });
+  const wishes = new Wishes({
+    ...{ ledger, clock, log, wake, deliver, trouble },
+    foresee: groups.foresee.bind(groups),
+    grant: groups.grant.bind(groups),
+    asked,
+  });
+  const wish = wishes.ask.bind(wishes);
   const sessions = new Sessions({
     ...{ ledger, clock, log, faults, paths, egress, workspaces, planner, deliver, alert, clear, trouble },
     prove: (plan) => proofs.require(plan),
-    tools: { log, ledger, clock, capabilities, deliver, tasks: tasks.forAgents() },
+    tools: { log, ledger, clock, capabilities, deliver, tasks: tasks.forAgents(), wish },
     claim: (db, chat) => delivery.claim(db, chat),
     textMax: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name).text_max,
   });
   return {
     ...{ alert, trouble, warm, wake, nudge, deliver },
-    ...{ delivery, egress, approvals, groups, workspaces, planner, proofs, sessions, scheduler, tasks },
+    ...{ delivery, egress, approvals, wishes, groups, workspaces, planner, proofs, sessions, scheduler, tasks },
   };
 }
 
@@ -224,7 +235,7 @@ function makeGroups(base: Base, workspaces: Workspaces, applied: (group: string)
 /** What comes in: who may talk, to whom, who is asked about those that may not, and what a command does. */
 function makeIntake(base: Base, flow: ReturnType<typeof makeFlow>) {
   const { paths, clock, log, ledger, channels, operatorChat } = base;
-  const { egress, sessions, planner, delivery, deliver, groups, trouble, wake, nudge, tasks, approvals } = flow;
+  const { egress, sessions, planner, delivery, deliver, groups, trouble, wake, nudge, tasks, approvals, wishes } = flow;
   const admission = {
     clock,
     spoken: (group: string) => egress.spoken(group, clock.now()),
@@ -242,7 +253,7 @@ function makeIntake(base: Base, flow: ReturnType<typeof makeFlow>) {
     stop: sessions.stop.bind(sessions),
     rest: sessions.rest.bind(sessions),
   });
-  const told = { services: admission, requests: approvals, wake, deliver, trouble };
+  const told = { services: admission, requests: approvals, wishes, wake, deliver, trouble };
   const desk = new Desk({ ledger, log, channels, operatorChat, ...told });
   const router = new Router(ledger, clock, paths.blobs, admission, desk, commands);
   const intake = new Intake(ledger, router, { wake, deliver, asked: (question) => desk.asked(question) });
@@ -324,6 +335,7 @@ async function startParts(parts: Parts): Promise<void> {
     .catch(() => {});
   log.info('host.ready', { ms: Math.round(clock.monotonic() - parts.started), home: paths.home });
   parts.desk.start();
+  parts.wishes.start();
   parts.scheduler.start();
   parts.proofs.start();
   parts.warm();

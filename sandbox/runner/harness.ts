@@ -1,4 +1,4 @@
-import type { FrameMessage, FrameModel, HostFrame } from '../../src/protocol/frames.ts';
+import type { FrameMcp, FrameMessage, FrameModel, HostFrame } from '../../src/protocol/frames.ts';
 
 /**
  * The contract of a harness: the agent loop in the sandbox. The runner opens it once, then gives it one turn at a time.
@@ -21,6 +21,8 @@ export interface HarnessOptions {
   /** The only folder besides it (and /tmp) that can be written. */
   state: string;
   tools: PlatformTools;
+  /** Servers of tools that it is to start. */
+  mcp: readonly FrameMcp[];
   emit: (event: HarnessEvent) => void;
 }
 
@@ -54,9 +56,13 @@ export interface ToolResult {
   value: unknown;
 }
 
+export type ToolField =
+  | { type: 'string' | 'number' | 'boolean'; description: string }
+  | { type: 'array'; items: { type: 'string' | 'object' }; description: string };
+
 export interface ToolDefinition {
   name: string;
   description: string;
   /** JSON Schema of the input. */
-  input: { type: 'object'; properties: Record<string, { type: string; description: string }>; required: string[] };
+  input: { type: 'object'; properties: Record<string, ToolField>; required: string[] };
 }

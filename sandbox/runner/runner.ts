@@ -116,6 +116,7 @@ async function open(welcome: Extract<HostFrame, { t: 'welcome' }>): Promise<void
     workspace: WORKSPACE,
     state: '/state',
     tools: tools.limitedTo(welcome.tools),
+    mcp: welcome.mcp,
     emit,
   });
   const { resumed } = await harness.open();

@@ -68,6 +68,37 @@ export const TOOL_DEFINITIONS: readonly ToolDefinition[] = [
     input: { type: 'object', properties: { task: { type: 'string', description: 'Such as k3' } }, required: ['task'] },
   },
   {
+    name: 'request_authority',
+    description:
+      'Ask a person for what you lack: packages, MCP servers, folders of theirs, services on the net, secrets by name. Does not wait: a message tells you the decision.',
+    input: {
+      type: 'object',
+      properties: {
+        reason: { type: 'string', description: 'Why, for the person' },
+        apt: {
+          type: 'array',
+          items: { type: 'string' },
+          description: 'Names of Debian packages; npm and pip likewise',
+        },
+        npm: { type: 'array', items: { type: 'string' }, description: '' },
+        pip: { type: 'array', items: { type: 'string' }, description: '' },
+        mounts: { type: 'array', items: { type: 'object' }, description: '{source, access: read|write}' },
+        secrets: { type: 'array', items: { type: 'string' }, description: 'Names' },
+        egress: {
+          type: 'array',
+          items: { type: 'object' },
+          description: '{name, host, use?: secret, allow?, approve?: ["GET /path/**"]}; approve asks each time',
+        },
+        mcp: {
+          type: 'array',
+          items: { type: 'object' },
+          description: '{name, command: [program, ...arguments], env?}',
+        },
+      },
+      required: ['reason'],
+    },
+  },
+  {
     name: 'history_search',
     description: 'Search everything said with you so far, newest first.',
     input: {

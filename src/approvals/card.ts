@@ -28,6 +28,7 @@ export function choicesOf(action: Action, code: string): Choice[] {
   const [approve, deny] = yesOrNo(code);
   switch (action.kind) {
     case 'sender':
+    case 'authority':
       return [approve, deny];
     case 'chat': {
       const groups = action.choices.slice(0, CARD_CHOICES_MAX).map((group, i) => {
@@ -71,6 +72,8 @@ export function summaryOf(action: Action, name: string, chat: string): string {
       return `let ${named(name)} talk to ${action.groups.join(', ')} in ${named(chat)}`;
     case 'chat':
       return `choose who answers in ${named(chat)}`;
+    case 'authority':
+      return `give the agent ${action.group}: ${action.changes.map(visible).join('; ')}`;
     default:
       return unreachable(action);
   }
@@ -83,6 +86,8 @@ function headOf({ action, title, chat }: CardFacts): string {
       return `somebody without a role waits for ${action.groups.join(', ')} in ${where}.`;
     case 'chat':
       return `a message waits in ${where}, where no group answers.`;
+    case 'authority':
+      return `the agent ${action.group} asks for more, while it answers in ${where}.`;
     default:
       return unreachable(action);
   }
@@ -96,6 +101,14 @@ function askOf(action: Action): string {
       const more = action.choices.length - CARD_CHOICES_MAX;
       return `Which group is to answer there?${more > 0 ? ` (${more} more: ./glass wiring set)` : ''}`;
     }
+    case 'authority':
+      return [
+        'Why, in its words:',
+        ...quoted(action.reason, action.reason.length),
+        'What its authority would gain:',
+        ...action.changes.map((change) => `| ${visible(change)}`),
+        'Put exactly this in force?',
+      ].join('\n');
     default:
       return unreachable(action);
   }
@@ -105,8 +118,8 @@ function named(text: string): string {
   return visible(cut(text, CARD_NAME_CHARS_MAX));
 }
 
-function quoted(text: string): string[] {
-  return cut(text, CARD_TEXT_CHARS_MAX)
+function quoted(text: string, max = CARD_TEXT_CHARS_MAX): string[] {
+  return cut(text, max)
     .split('\n')
     .map((line) => `| ${visible(line)}`);
 }

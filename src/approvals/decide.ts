@@ -8,7 +8,15 @@ import { filesOf } from '../ledger/files.ts';
 import { insertInbound, messageById, releaseHeld } from '../ledger/messages.ts';
 import { insertNotice } from '../ledger/outbound.ts';
 import { addPerson, addRole, administers, link, nameOfPerson, personOf } from '../ledger/people.ts';
-import { type Action, bytesOfAction, endQuestion, type Question, type QuestionEnd } from '../ledger/questions.ts';
+import {
+  type Action,
+  approveQuestion,
+  bytesOfAction,
+  endQuestion,
+  type Question,
+  type QuestionEnd,
+} from '../ledger/questions.ts';
+import { addEntry } from '../ledger/transcript.ts';
 import { type AdmissionServices, type Admitted, actionOf, admitMessage, type Said } from '../router/admission.ts';
 import type { Decided, DecidedBy } from '../router/router.ts';
 
@@ -62,6 +70,7 @@ export function decideQuestion(
     close(db, services, question, { state: 'expired', person, reason: changed });
     return refuse(db, services, decision, shown, 'conflict', `Nothing was done about ${shown}: ${changed}.`);
   }
+  if (action.kind === 'authority') return approveWish(db, services, question, decision, person);
   const done = perform(db, services, action, chosen);
   assert(endQuestion(db, services.clock, question, { state: 'done', person, reason: done }), 'a question ends once');
   const admitted = release(db, services, question);
@@ -70,6 +79,20 @@ export function decideQuestion(
     ...tellCard(db, services, question, decision, person, done),
   ];
   return { ...admitted, chats, ok: true, code: null, text: `${shown}: ${done}.` };
+}
+
+/** It is done after the commit (`wishes.ts`), because an image may have to be made for it first. */
+function approveWish(
+  db: Db,
+  services: AdmissionServices,
+  question: Question,
+  decision: Decision,
+  person: number,
+): DecidedQuestion {
+  approveQuestion(db, services.clock, question, person);
+  const text = 'approved, and being put in force';
+  const chats = tellCard(db, services, question, decision, person, text);
+  return { ok: true, code: null, text: `${showId('h', question.id)}: ${text}.`, sessions: [], chats, asked: [] };
 }
 
 /** Nobody has decided in time. Returns the chats to deliver to. */
@@ -116,15 +139,19 @@ function mayDecide(db: Db, person: number, action: Action, choice: string): bool
       if (chosen !== null) return administers(db, person, chosen);
       return [...action.choices, ''].some((group) => administers(db, person, group));
     }
+    case 'authority':
+      // To let something out of the sandbox is more than one group's business: the secret, the folder are the install's.
+      return administers(db, person, action.outward ? '' : action.group);
     default:
       return unreachable(action);
   }
 }
 
-/** The group that a choice names; of a sender, `''` for yes. Null: no such choice. */
+/** The group that a choice names; of a sender or a request, `''` for yes. Null: no such choice. */
 function chosenOf(action: Action, choice: string): string | null {
   switch (action.kind) {
     case 'sender':
+    case 'authority':
       return choice === 'approve' ? '' : null;
     case 'chat':
       if (choice === 'approve' && action.choices.length === 1) return action.choices[0]!;
@@ -154,13 +181,21 @@ function whatChanged(
     case 'chat':
       if (!services.groups().includes(chosen)) return `there is no group ${chosen} any more`;
       return wiringsOf(db, action.chat).length === 0 ? null : 'a group answers in that chat already';
+    case 'authority':
+      // Its file is looked at when it is done.
+      return services.groups().includes(action.group) ? null : `there is no group ${action.group} any more`;
     default:
       return unreachable(action);
   }
 }
 
 /** Does it. Returns what was done, in words. */
-function perform(db: Db, { clock }: AdmissionServices, action: Action, chosen: string): string {
+function perform(
+  db: Db,
+  { clock }: AdmissionServices,
+  action: Exclude<Action, { kind: 'authority' }>,
+  chosen: string,
+): string {
   switch (action.kind) {
     case 'sender': {
       const { channel, handle, name, groups } = action;
@@ -211,7 +246,15 @@ function close(db: Db, services: AdmissionServices, question: Question, end: Que
     insertInbound(db, clock.now(), message, null, 'ignored', rule);
     recordEvent(db, clock, 'message.ignored', { message }, { rule });
   }
+  const { session_id: session, turn_id: turn } = question;
+  if (session !== null) addEntry(db, clock.now(), session, turn, 'notice', '', noticeOf(question, end));
   return true;
+}
+
+/** What the agent that asked is told with its next turn. */
+function noticeOf({ id }: Question, { state, reason }: QuestionEnd): string {
+  const end = state === 'denied' ? 'was denied' : 'was not done';
+  return `Your request ${showId('h', id)} ${end}${reason === '' ? '' : `: ${reason}`}.`;
 }
 
 /** The message that waited is judged again, as a new one would be: once, because it waits no more. */

@@ -1,4 +1,4 @@
-import { messageOf, OperatingError } from '../base/errors.ts';
+import { messageOf, OperatingError, unreachable } from '../base/errors.ts';
 import { parseId, showId } from '../base/ids.ts';
 import { APPROVALS_SHOWN_MAX } from '../base/limits/gateway.ts';
 import { DURATION_MAX_MS } from '../base/limits/messages.ts';
@@ -22,6 +22,7 @@ import type { Approvals } from './approvals.ts';
 import { cardText, choicesOf, summaryOf } from './card.ts';
 import { type DecidedQuestion, type Decision, decideQuestion, expireQuestion, refuse, saidOf } from './decide.ts';
 import { chatOfPlace, placeOf, putCard, type Reach } from './places.ts';
+import type { Wishes } from './wishes.ts';
 
 /**
  * Questions about privileged actions: each is shown to one who may decide, in a chat of theirs, and waits there, over restarts
@@ -33,6 +34,8 @@ export interface DeskInput extends Reach {
   services: AdmissionServices;
   /** Held requests, which have cards and codes of the same kind. */
   requests: Approvals;
+  /** What agents ask for, done after it was approved. */
+  wishes: Wishes;
   wake(session: number): void;
   deliver(chat: number): void;
   trouble(error: Error): void;
@@ -102,9 +105,10 @@ export class Desk implements Decider {
       const decision: Decision = { person, message: null, chat: null, choice: this.#choice(question, choice), reason };
       return question === undefined
         ? refuse(db, services, decision, null, 'not_found', `there is no request "${id}"`)
-        : decideQuestion(db, services, question, decision);
+        : this.#decideQuestion(db, question, decision);
     });
     this.#come(decided);
+    decided.after?.();
     if (decided.code !== null) throw new OperatingError(decided.code, decided.text.replace(/\.$/, ''));
     return this.show(id)!;
   }
@@ -134,7 +138,14 @@ export class Desk implements Decider {
     const question = questionById(db, id);
     return question === undefined
       ? this.#input.requests.decideIn(db, id, decision)
-      : decideQuestion(db, this.#input.services, question, decision);
+      : this.#decideQuestion(db, question, decision);
+  }
+
+  #decideQuestion(db: Db, question: Question, decision: Decision): DecidedQuestion {
+    const { services, wishes } = this.#input;
+    const decided = decideQuestion(db, services, question, decision);
+    const approved = decided.ok && questionById(db, question.id)!.state === 'approved';
+    return approved ? { ...decided, after: () => wishes.approved(question.id) } : decided;
   }
 
   #unknown(db: Db, by: DecidedBy, text: string): Decided {
@@ -151,7 +162,7 @@ export class Desk implements Decider {
     const question = questionById(this.#db, id);
     if (question?.state !== 'pending') return;
     const action = JSON.parse(question.object) as Action;
-    const approvers = approversOf(this.#db, action.kind === 'sender' ? action.groups : []);
+    const approvers = approversOf(this.#db, groupsOf(action));
     const place = await placeOf(this.#db, this.#input, approvers, action.channel);
     const { ledger, services, trouble, operatorChat } = this.#input;
     const chat = await ledger.insist(
@@ -212,5 +223,19 @@ export class Desk implements Decider {
       decided_by: row.decided_by === null ? null : nameOfPerson(this.#db, row.decided_by),
       ...{ created_ms: row.created_ms, expires_ms: row.expires_ms },
     };
+  }
+}
+
+/** Whose admins come before everybody's. */
+function groupsOf(action: Action): string[] {
+  switch (action.kind) {
+    case 'sender':
+      return action.groups;
+    case 'chat':
+      return [];
+    case 'authority':
+      return action.outward ? [] : [action.group];
+    default:
+      return unreachable(action);
   }
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { HarnessName, InstallConfig, ModelConfig, Provider, RuntimeName } from '../base/config.ts';
 import { OperatingError } from '../base/errors.ts';
-import { readYaml } from '../base/yaml.ts';
+import { parseYaml, readYaml } from '../base/yaml.ts';
 import { brokenExample } from './decide.ts';
 import type { EgressService } from './egress.ts';
 import { expandHome, judgeMount, lookAt, type Mount, type MountPlaces } from './mounts.ts';
@@ -29,6 +29,8 @@ export interface Authority {
   budget: GroupFile['budget'];
   /** `memory`, `tmp`, `shm`, `workspace` in bytes, `disk_write` in bytes a second; `turn`, `idle` in milliseconds. */
   limits: GroupFile['limits'];
+  /** Servers of tools by their names. */
+  mcp?: GroupFile['mcp'];
 }
 
 export const AUTHORITY_VERSION = 2;
@@ -40,13 +42,24 @@ const PROVIDER_DEFAULTS: Record<Provider, { upstream: string; secret: string | n
 };
 
 /** What a `group.yaml` asks for on this machine. Throws `OperatingError('config')` with file, place and reason. */
-export function readGroup(
+export function readGroup(group: string, file: string, install: Machine, places: MountPlaces): Authority {
+  return authorityOf(group, file, readYaml(file, groupSchema), install, places);
+}
+
+/** As `readGroup`, of a text that is not in the file yet. */
+export function readGroupText(
   group: string,
   file: string,
-  install: Pick<InstallConfig, 'runtime' | 'onecli'>,
+  text: string,
+  install: Machine,
   places: MountPlaces,
 ): Authority {
-  const raw = readYaml(file, groupSchema);
+  return authorityOf(group, file, parseYaml(text, file, groupSchema), install, places);
+}
+
+type Machine = Pick<InstallConfig, 'runtime' | 'onecli'>;
+
+function authorityOf(group: string, file: string, raw: GroupFile, install: Machine, places: MountPlaces): Authority {
   const refuse = (what: string): never => {
     throw new OperatingError('config', `${file}: ${what}`);
   };
@@ -77,6 +90,8 @@ export function readGroup(
     egress: raw.egress,
     secrets: sorted(raw.secrets),
     tools: sorted(raw.tools),
+    // Absent when there is none: what was applied before there could be any keeps its hash.
+    ...(Object.keys(raw.mcp).length > 0 && { mcp: raw.mcp }),
     budget: raw.budget,
     limits: raw.limits,
   };

@@ -1,6 +1,7 @@
 import { showSize } from '../base/text.ts';
 import type { Authority } from './authority.ts';
 import type { EgressService } from './egress.ts';
+import type { McpServer } from './schema.ts';
 
 /**
  * An authority in words, and what one gives that another did not. Pure. A capability has a name (what it is about) and
@@ -48,11 +49,18 @@ export function capabilitiesOf(authority: Authority): Capability[] {
     ),
     ...authority.secrets.map((name) => many('secret', `secret ${name}, for egress`)),
     ...authority.tools.map((name) => many('tool', `tool ${name}`)),
+    ...Object.entries(authority.mcp ?? {}).map(([name, server]) => many(`mcp ${name}`, mcpWords(name, server))),
     ...Object.entries(authority.budget).map(([name, amount]) =>
       one(`budget ${name}`, `at most ${amount} ${name.replaceAll('_', ' ')}`),
     ),
     ...limitWords(limits).map(([name, words]) => one(name, words)),
   ];
+}
+
+/** As it is started, each part as JSON: what it does with blanks and quotes is seen. */
+function mcpWords(name: string, { command, env }: McpServer): string {
+  const set = Object.entries(env).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+  return `MCP server ${name}: ${[...set, ...command.map((part) => JSON.stringify(part))].join(' ')}`;
 }
 
 function limitWords(limits: Authority['limits']): [string, string][] {

@@ -11,7 +11,7 @@ const METHODS = 'GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS';
 const RULE = new RegExp(`^(?:${METHODS}|\\*) /[!-~]*$`);
 
 /** `GET /repos/acme/app/**`. What would be read in two ways is refused, as the gateway refuses it in a request. */
-const ruleSchema = z.string().superRefine((rule, context) => {
+export const ruleSchema = z.string().superRefine((rule, context) => {
   const reason = problemOf(rule);
   if (reason !== null) context.addIssue({ code: 'custom', message: `"${rule.slice(0, 100)}" ${reason}` });
 });

@@ -21,7 +21,7 @@ import { PACKAGE_NAMES, type Packages } from './packages.ts';
 /** What a model is offered, and what the host answers to; a tool that is not listed is refused. */
 export const TOOLS = [
   ...(['send_message', 'send_file', 'no_reply', 'list_destinations', 'history_search'] as const),
-  ...(['task_add', 'task_list', 'task_cancel'] as const),
+  ...(['task_add', 'task_list', 'task_cancel', 'request_authority'] as const),
 ] as const;
 
 const upstreamSchema = z.string().superRefine((text, context) => {
@@ -48,7 +48,7 @@ const pathSchema = z
   .max(4000)
   .regex(/^(?:\/|~\/)[^\x00-\x1f\x7f]*$/, 'must be an absolute path, or one that begins with ~/');
 
-const mountSchema = z.strictObject({
+export const mountSchema = z.strictObject({
   source: pathSchema,
   /** Where the sandbox has it; absent: under its own name. */
   target: z
@@ -68,6 +68,17 @@ const packagesSchema = z.strictObject({
   npm: packageNames('npm'),
   pip: packageNames('pip'),
 });
+
+/** A server of tools that a harness starts in the sandbox and speaks to by its standard streams. */
+export const mcpServerSchema = z.strictObject({
+  /** The program and its arguments, as the sandbox has them. */
+  command: z.array(z.string().min(1).max(1000)).min(1).max(50),
+  /** No secrets: whatever is here, the agent can read. */
+  env: z
+    .record(z.string().regex(/^[A-Z_][A-Z0-9_]{0,60}$/, 'must be a name such as LOG_LEVEL'), z.string().max(1000))
+    .default({}),
+});
+export type McpServer = z.infer<typeof mcpServerSchema>;
 
 const budgetSchema = z.strictObject({
   usd_per_day: z.number().min(0).max(100_000).optional(),
@@ -115,6 +126,11 @@ export const groupSchema = z.strictObject({
   /** Names of the secrets that `egress` may use; the model's own need not be here. */
   secrets: z.array(nameSchema).max(100).default([]),
   tools: z.array(z.enum(TOOLS)).default([...TOOLS]),
+  mcp: z
+    .record(nameSchema, mcpServerSchema)
+    .refine((servers) => Object.keys(servers).length <= limits.MCP_SERVERS_MAX, `at most ${limits.MCP_SERVERS_MAX}`)
+    .refine((servers) => !('glass' in servers), 'the name glass is that of the platform’s own tools')
+    .default({}),
   budget: budgetSchema.prefault({}),
   limits: limitsSchema.prefault({}),
 });

@@ -77,7 +77,7 @@ function questionLine(one: QuestionShown, io: Io): string {
 }
 
 const QUESTION_WORDS: Record<QuestionShown['state'], string> = {
-  ...{ pending: 'pending', denied: 'denied', expired: 'not done', done: 'done' },
+  ...{ pending: 'pending', approved: 'approved', denied: 'denied', expired: 'not done', done: 'done' },
 };
 
 function questionCard(one: QuestionShown, io: Io): string {

@@ -225,8 +225,7 @@ export class Delivery {
     const canPress = this.#channels.get(chat.channel)?.capabilities.buttons === true;
     const buttons = row.buttons !== null && canPress ? { buttons: JSON.parse(row.buttons) as Button[] } : {};
     const answered = row.reply_to === null ? undefined : messageById(this.#ledger.db, row.reply_to);
-    // A task's message is none of the platform's.
-    const replyTo = answered === undefined || answered.task_id !== null ? null : answered.platform_id;
+    const replyTo = answered?.origin === 'platform' ? answered.platform_id : null;
     return {
       chat: chat.platform_id,
       thread: row.thread,

@@ -8,6 +8,8 @@ import type { FileFacts } from './files.ts';
  */
 export interface EventData {
   'boundary.inspected': { group: string; depth: string; ok: boolean; ms: number; failed: string[] };
+  'authority.asked': { approval: string; group: string; changes: string[] };
+  'authority.refused': { group: string; reason: string };
   'authority.applied': { group: string; hash: string; by: string; changes: string[] };
   'message.received': { channel: string; chat: string; sender: string; bytes: number; files?: FileFacts[] };
   'message.repeated': { dedupe_key: string };
@@ -45,6 +47,7 @@ export interface EventData {
   'delivery.rejected': { class: string; reason: string };
   'delivery.uncertain': { reason: string };
   'approval.held': { approval: string; service: string; to: string; bytes: number; sha256: string };
+  'approval.done': { approval: string };
   'approval.decided': {
     approval: string;
     allowed: boolean;

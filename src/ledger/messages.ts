@@ -15,12 +15,17 @@ export interface NewMessage {
   text: string;
   sent_ms: number;
   received_ms: number;
+  /** Absent: the platform of its chat. What another one says, no platform can quote. */
+  origin?: Origin;
   /** The task that it is a run of. */
   task_id?: number;
 }
 
-export interface MessageRow extends Omit<NewMessage, 'task_id'> {
+export type Origin = 'platform' | 'task' | 'approval' | 'agent';
+
+export interface MessageRow extends Omit<NewMessage, 'task_id' | 'origin'> {
   id: number;
+  origin: Origin;
   task_id: number | null;
 }
 
@@ -40,8 +45,8 @@ export interface InboundRow {
 export function insertMessage(db: Db, message: NewMessage): number | undefined {
   if (messageByKey(db, message.dedupe_key) !== undefined) return undefined;
   return db.insert(
-    `INSERT INTO messages (dedupe_key, chat_id, thread, person_id, sender, handle, addressed, platform_id, text, sent_ms, received_ms, task_id)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO messages (dedupe_key, chat_id, thread, person_id, sender, handle, addressed, platform_id, text, sent_ms, received_ms, task_id, origin)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     message.dedupe_key,
     message.chat_id,
     message.thread,
@@ -54,6 +59,7 @@ export function insertMessage(db: Db, message: NewMessage): number | undefined {
     message.sent_ms,
     message.received_ms,
     message.task_id ?? null,
+    message.origin ?? 'platform',
   );
 }
 

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { hashOf } from '../authority/authority.ts';
 import type { Guarded } from '../authority/guard.ts';
 import type { Clock } from '../base/clock.ts';
+import { assert } from '../base/errors.ts';
 import { randomToken, showId } from '../base/ids.ts';
 import { ASKS_PENDING_MAX } from '../base/limits/talk.ts';
 import { chatById, nameOfChat } from './chats.ts';
@@ -23,7 +24,20 @@ export type Action =
       person: number | null;
       groups: string[];
     }
-  | { kind: 'chat'; chat: number; channel: string; name: string; choices: string[] };
+  | { kind: 'chat'; chat: number; channel: string; name: string; choices: string[] }
+  | {
+      kind: 'authority';
+      chat: number;
+      channel: string;
+      group: string;
+      /** JSON of the `Wish`, and the hash of the authority that it comes to. */
+      wish: string;
+      hash: string;
+      changes: string[];
+      reason: string;
+      /** It reaches out of the sandbox: only who administers every group may say yes. */
+      outward: boolean;
+    };
 
 export interface Question {
   id: number;
@@ -31,12 +45,16 @@ export interface Question {
   /** JSON of `Action`. */
   object: string;
   object_hash: string;
-  state: 'pending' | 'denied' | 'expired' | 'done';
+  /** `approved`: of what is done after the decision, and not done yet. */
+  state: 'pending' | 'approved' | 'denied' | 'expired' | 'done';
   reason: string;
   /** What a person writes to decide about it. */
   code: string;
-  /** The message that waits for it. */
+  /** The message that waits for it, or in whose turn an agent asked. */
   message_id: number;
+  /** Of the agent that asked; null: nobody's agent. */
+  session_id: number | null;
+  turn_id: number | null;
   /** Where it is shown; null: not yet. */
   card_chat: number | null;
   decided_by: number | null;
@@ -45,8 +63,8 @@ export interface Question {
   decided_ms: number | null;
 }
 
-const QUESTIONS = `SELECT id, kind, object, object_hash, state, reason, code, message_id, card_chat, decided_by, created_ms,
-  expires_ms, decided_ms FROM approvals WHERE kind <> 'egress'`;
+const QUESTIONS = `SELECT id, kind, object, object_hash, state, reason, code, message_id, session_id, turn_id, card_chat, decided_by,
+  created_ms, expires_ms, decided_ms FROM approvals WHERE kind <> 'egress'`;
 
 /** The same action has the same subject. */
 export function subjectOf(action: Action): string {
@@ -55,6 +73,8 @@ export function subjectOf(action: Action): string {
       return `${action.chat}:${action.handle}`;
     case 'chat':
       return `${action.chat}`;
+    case 'authority':
+      return `${action.group}:${action.hash}`;
     default:
       return action satisfies never;
   }
@@ -65,13 +85,21 @@ export function bytesOfAction(action: Action): Buffer {
   return Buffer.from(JSON.stringify(action, Object.keys(action).sort()));
 }
 
-export function insertQuestion(db: Db, now: number, action: Action, message: number, expires_ms: number): Question {
+/** `asker`: the agent that asks. */
+export function insertQuestion(
+  db: Db,
+  now: number,
+  action: Action,
+  message: number,
+  expires_ms: number,
+  asker: { session: number; turn: number } | null = null,
+): Question {
   const object = bytesOfAction(action);
   const id = db.insert(
-    `INSERT INTO approvals (kind, subject, object_hash, object, state, asked_by, created_ms, expires_ms, code, message_id)
-     VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?)`,
+    `INSERT INTO approvals (kind, subject, object_hash, object, state, asked_by, created_ms, expires_ms, code, message_id, session_id, turn_id)
+     VALUES (?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?, ?)`,
     ...[action.kind, subjectOf(action), hashOf(object), object.toString(), showId('m', message), now, expires_ms],
-    ...[freeCode(db), message],
+    ...[freeCode(db), message, asker?.session ?? null, asker?.turn ?? null],
   );
   return questionById(db, id)!;
 }
@@ -101,6 +129,23 @@ export function recentQuestions(db: Db, limit: number): Question[] {
 
 export function countQuestions(db: Db): number {
   return db.get<{ n: number }>("SELECT count(*) AS n FROM approvals WHERE state = 'pending' AND subject <> ''")!.n;
+}
+
+/** The same action, if it waits. */
+export function waitingLike(db: Db, action: Action): Question | undefined {
+  return db.get(`${QUESTIONS} AND kind = ? AND subject = ? AND state = 'pending'`, action.kind, subjectOf(action));
+}
+
+/** Requests of a group's agents that wait. */
+export function countWishes(db: Db, group: string): number {
+  const sql =
+    "SELECT count(*) AS n FROM approvals WHERE kind = 'authority' AND state = 'pending' AND subject <> '' AND subject LIKE ? || ':%'";
+  return db.get<{ n: number }>(sql, group)!.n;
+}
+
+/** Decided, and not done yet: a host that died has to go on. */
+export function approvedQuestions(db: Db): Question[] {
+  return db.all(`${QUESTIONS} AND state = 'approved' ORDER BY id`);
 }
 
 export function pendingQuestions(db: Db): Question[] {
@@ -148,6 +193,24 @@ export function cardTold(
   return true;
 }
 
+/** `pending` → `approved`, by a person, of what is done afterwards. */
+export function approveQuestion(db: Db, clock: Clock, question: Question, person: number): void {
+  const sql =
+    "UPDATE approvals SET state = 'approved', decided_by = ?, decided_ms = ? WHERE id = ? AND state = 'pending'";
+  assert(db.run(sql, person, clock.now(), question.id) === 1, 'a question is decided once');
+  recordDecision(db, clock, question, person, true, '');
+}
+
+/** `approved` → `done`, or `expired` with the reason why it could not be done. False: it has ended before. */
+export function finishQuestion(db: Db, clock: Clock, question: Question, failure: string | null): boolean {
+  const [state, reason] = failure === null ? ['done', ''] : ['expired', failure];
+  const sql = "UPDATE approvals SET state = ?, reason = ? WHERE id = ? AND state = 'approved'";
+  if (db.run(sql, state, reason, question.id) === 0) return false;
+  const data = { approval: showId('h', question.id), ...(failure !== null && { reason: failure }) };
+  recordEvent(db, clock, failure === null ? 'approval.done' : 'approval.ended', linksOf(question), data);
+  return true;
+}
+
 export interface QuestionEnd {
   state: 'done' | 'denied' | 'expired';
   /** Null: nobody. */
@@ -163,11 +226,27 @@ export function endQuestion(db: Db, clock: Clock, question: Question, { state, p
   );
   if (ended === 0) return false;
   const approval = showId('h', question.id);
-  const links = { message: question.message_id };
-  if (person === null || state === 'expired') recordEvent(db, clock, 'approval.ended', links, { approval, reason });
-  else {
-    const who = { person: showId('p', person), by: nameOfPerson(db, person) };
-    recordEvent(db, clock, 'approval.decided', links, { approval, allowed: state === 'done', ...who, reason });
-  }
+  if (person === null || state === 'expired')
+    recordEvent(db, clock, 'approval.ended', linksOf(question), { approval, reason });
+  else recordDecision(db, clock, question, person, state === 'done', reason);
   return true;
+}
+
+function recordDecision(
+  db: Db,
+  clock: Clock,
+  question: Question,
+  person: number,
+  allowed: boolean,
+  reason: string,
+): void {
+  const who = { person: showId('p', person), by: nameOfPerson(db, person) };
+  const data = { approval: showId('h', question.id), allowed, ...who, reason };
+  recordEvent(db, clock, 'approval.decided', linksOf(question), data);
+}
+
+/** What its events belong to. */
+export function linksOf({ message_id, session_id, turn_id }: Question): EventLinks {
+  const asker = session_id === null || turn_id === null ? {} : { session: session_id, turn: turn_id };
+  return { message: message_id, ...asker };
 }

@@ -11,9 +11,10 @@ export interface SessionRow {
   resume: string | null;
   /** 1: of all chats of the group; `chat_id` is the one that it began in. */
   shared: number;
+  closed_ms: number | null;
 }
 
-const COLUMNS = 'id, group_name, chat_id, thread, harness, resume, shared';
+const COLUMNS = 'id, group_name, chat_id, thread, harness, resume, shared, closed_ms';
 
 /** Finds or opens the session of a group in a chat and thread, as its wiring cuts them. */
 export function ensureSession(

@@ -1,8 +1,11 @@
 import { TRIES_MS } from '../base/limits/talk.ts';
 import type { Db } from './db.ts';
 
-/** What people without a role try, counted by the hour: `pair` a code, `public` a message in a chat that is open to all. */
-export type TryKind = 'pair' | 'public';
+/**
+ * What is tried, counted by the hour: by people without a role `pair`, a code, and `public`, a message in a chat that is open to
+ * all; by the agents of a group (the handle, of no channel) `wish`, more authority.
+ */
+export type TryKind = 'pair' | 'public' | 'wish';
 
 /** Tries of one sender in their current hour. */
 export function triesOf(db: Db, now: number, kind: TryKind, channel: string, handle: string): number {

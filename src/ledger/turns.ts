@@ -281,13 +281,12 @@ export function runningTurnOf(db: Db, sessionId: number): { id: number; started_
 }
 
 /** Whose words a turn has, oldest first; null among them: somebody nobody knows. */
-export function peopleOfTurn(db: Db, turnId: number): (number | null)[] {
-  const rows = db.all<{ person_id: number | null }>(
-    `SELECT m.person_id FROM turn_inbound x JOIN inbound i ON i.id = x.inbound_id JOIN messages m ON m.id = i.message_id
+export function peopleOfTurn(db: Db, turnId: number): { person_id: number | null; message_id: number }[] {
+  return db.all(
+    `SELECT m.person_id, m.id AS message_id FROM turn_inbound x JOIN inbound i ON i.id = x.inbound_id JOIN messages m ON m.id = i.message_id
       WHERE x.turn_id = ? ORDER BY i.id`,
     turnId,
   );
-  return rows.map(({ person_id }) => person_id);
 }
 
 /** Whether a person has stopped the turn: nothing of it counts any more. */

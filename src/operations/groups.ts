@@ -1,14 +1,26 @@
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import { type Authority, bytesOf, hashOf, readGroup } from '../authority/authority.ts';
+import { type Authority, bytesOf, hashOf, readGroup, readGroupText } from '../authority/authority.ts';
 import { type Decision, decide, type EgressRequest } from '../authority/decide.ts';
 import { type Change, capabilitiesOf, difference } from '../authority/difference.ts';
 import { type MountPlaces, placesOf } from '../authority/mounts.ts';
 import { keepAuthority } from '../authority/store.ts';
+import { type Wish, withWish } from '../authority/wish.ts';
 import type { Clock } from '../base/clock.ts';
 import { type InstallConfig, isGroupName, type RuntimeName } from '../base/config.ts';
 import { messageOf, OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
+import { writeWhole } from '../base/whole_file.ts';
 import { type AuthorityRow, authorityInForce, insertAuthority } from '../ledger/authorities.ts';
 import { ensureGroup, groupUid } from '../ledger/chats.ts';
 import { recordEvent } from '../ledger/events.ts';
@@ -160,6 +172,45 @@ export class Groups {
     });
     this.#input.applied(group);
     return plan;
+  }
+
+  /** What a group's authority would come to with a wish added. Throws `OperatingError`, with the reason in a sentence. */
+  foresee(group: string, wish: Wish): { hash: string; changes: string[] } {
+    const row = this.#row(group);
+    if (row === undefined || this.edited(group) !== null)
+      throw new OperatingError('refused', 'the operator is changing what this group may do; ask again later');
+    const { authority } = this.#with(group, wish);
+    const changes = difference(objectOf(row), authority).map(({ kind, words }) => `${kind} ${words}`);
+    return { hash: hashOf(bytesOf(authority)), changes };
+  }
+
+  /**
+   * Writes a wish into the group's file and puts exactly the authority of that hash in force. What is in force already is left as it is.
+   * Rejects with `OperatingError`: `conflict` when the file has become another one, else as `plan`.
+   */
+  async grant(group: string, wish: Wish, hash: string, by: string): Promise<void> {
+    if (this.#row(group)?.hash === hash) return;
+    const { authority, text } = this.#with(this.#known(group), wish);
+    if (hashOf(bytesOf(authority)) !== hash)
+      throw new OperatingError('conflict', `groups/${group}/group.yaml has been changed since it was shown`);
+    await this.#input.imageOf(authority, () => {}); // minutes, and it may fail: only then the file
+    const yaml = realpathSync(this.#input.paths.group(group).yaml);
+    const { mode, uid, gid } = statSync(yaml);
+    writeWhole(yaml, Buffer.from(text), mode & 0o777);
+    if (process.getuid!() === 0) chownSync(yaml, uid, gid);
+    await this.apply(group, hash, by);
+  }
+
+  #with(group: string, wish: Wish): { authority: Authority; text: string } {
+    const { paths, install } = this.#input;
+    const { yaml } = paths.group(group);
+    const text = withWish(readFileSync(yaml, 'utf8'), wish);
+    try {
+      return { authority: readGroupText(group, yaml, text, install, this.places()), text };
+    } catch (error) {
+      if (!(error instanceof OperatingError)) throw error;
+      throw new OperatingError('refused', error.message.replace(`${yaml}: `, ''));
+    }
   }
 
   /** Makes the files of a group; nothing is in force before they are applied. Throws `OperatingError`. */

@@ -15,6 +15,7 @@ import {
   TURN_MESSAGES_MAX,
   TURN_SENDS_MAX,
 } from '../base/limits/messages.ts';
+import { MCP_SERVERS_MAX } from '../base/limits/sandbox.ts';
 import { flag, integer, json, list, nullable, oneOf, record, type Shape, text } from './shape.ts';
 
 /**
@@ -22,7 +23,7 @@ import { flag, integer, json, list, nullable, oneOf, record, type Shape, text } 
  * check every frame against it. The first frame is the runner's `hello`; the host answers `welcome` or ends the
  * connection. A receipt with `ok` means that what the call asked for is committed.
  */
-export const HATCH_VERSION = 3;
+export const HATCH_VERSION = 4;
 
 const id = integer(1);
 const RESUME_BYTES_MAX = 16 * 1024;
@@ -78,6 +79,19 @@ export interface FrameModel {
   name: string;
 }
 
+/** A server of tools, to be started in the sandbox. */
+export interface FrameMcp {
+  name: string;
+  /** Program and arguments. */
+  command: string[];
+  env: { name: string; value: string }[];
+}
+const mcp = record({
+  name: text(100),
+  command: list(text(4000), 50),
+  env: list(record({ name: text(100), value: text(4000) }), 100),
+});
+
 /** Host → runner. */
 export type HostFrame =
   | {
@@ -89,6 +103,7 @@ export type HostFrame =
       model: FrameModel;
       /** Names of the platform tools that the group may use. */
       tools: string[];
+      mcp: FrameMcp[];
       /** The harness's own resume point, or null to begin anew. */
       resume: string | null;
       /** Text of the group's AGENTS.md. */
@@ -121,6 +136,7 @@ const HOST_FRAMES: Record<HostFrame['t'], Shape> = {
     harness: oneOf('probe', 'native', 'claude'),
     model: record({ provider: oneOf('anthropic', 'openai', 'ollama'), name: text(200) }),
     tools: list(text(100), FRAME_TOOLS_MAX),
+    mcp: list(mcp, MCP_SERVERS_MAX),
     resume: nullable(text(RESUME_BYTES_MAX)),
     instructions: text(INSTRUCTIONS_BYTES_MAX),
   }),

@@ -1,4 +1,4 @@
-import { type Guarded, guard, type Verdict } from '../authority/guard.ts';
+import { guard, type Verdict } from '../authority/guard.ts';
 import type { Clock } from '../base/clock.ts';
 import { unreachable } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
@@ -15,7 +15,7 @@ import { type Action, askedBefore, countQuestions, insertQuestion } from '../led
 import { ensureSession } from '../ledger/sessions.ts';
 import { countTry, triesOf } from '../ledger/tries.ts';
 import { keepContext, stick, sticks } from '../ledger/wirings.ts';
-import { type Admission, type AdmitFacts, admit } from './admit.ts';
+import { type Admission, type AdmitFacts, type Asked, admit } from './admit.ts';
 
 /**
  * From a message that is in the ledger to the sessions that are to handle it, or to the one row that says why nobody does.
@@ -89,14 +89,14 @@ export function groupsFor(db: Db, { person, chat }: Said): string[] {
   return person === null ? [] : groups.filter((group) => mayUse(db, person, group));
 }
 
-function judge(db: Db, services: AdmissionServices, said: Said, kind: Guarded, refusal: string): Verdict {
+function judge(db: Db, services: AdmissionServices, said: Said, kind: Asked, refusal: string): Verdict {
   const before = askedBefore(db, actionOf(db, services, said, kind));
   const standing = standingOf(services, said, kind);
   return guard(kind, { ...before, standing, refusal, pending: countQuestions(db), now: services.clock.now() });
 }
 
 /** Whoever has a role may ask for a chat; of a stranger the chat itself must say so. */
-function standingOf(services: AdmissionServices, said: Said, kind: Guarded): 'ask' | 'deny' {
+function standingOf(services: AdmissionServices, said: Said, kind: Asked): 'ask' | 'deny' {
   switch (kind) {
     case 'sender':
       return said.chat.policy === 'ask' ? 'ask' : 'deny';
@@ -109,7 +109,7 @@ function standingOf(services: AdmissionServices, said: Said, kind: Guarded): 'as
 }
 
 /** What is done when somebody says yes, as things are now. */
-export function actionOf(db: Db, services: AdmissionServices, said: Said, kind: Guarded): Action {
+export function actionOf(db: Db, services: AdmissionServices, said: Said, kind: Asked): Action {
   const { channel, handle, name, person, title } = said;
   const chat = said.chat.id;
   switch (kind) {
@@ -158,7 +158,7 @@ function keepFor(db: Db, { clock }: AdmissionServices, said: Said, wiring: Wirin
   recordEvent(db, clock, 'message.kept', { message: said.message, session: session.id }, { group: wiring.group_name });
 }
 
-function held(db: Db, services: AdmissionServices, said: Said, kind: Guarded, expires_ms: number): Admitted {
+function held(db: Db, services: AdmissionServices, said: Said, kind: Asked, expires_ms: number): Admitted {
   const { clock } = services;
   const action = actionOf(db, services, said, kind);
   const question = insertQuestion(db, clock.now(), action, said.message, expires_ms);

@@ -4,6 +4,9 @@ import { MESSAGE_TEXT_BYTES_MAX } from '../base/limits/messages.ts';
 import type { ChatPolicy, WiringRow } from '../ledger/chats.ts';
 import { matches } from './pattern.ts';
 
+/** What may be asked about a message. */
+export type Asked = Extract<Guarded, 'sender' | 'chat'>;
+
 /**
  * Who may have a message answered, and by which groups. A pure function of facts; deny is what remains when nothing
  * speaks for the message.
@@ -28,13 +31,13 @@ export interface AdmitFacts {
   /** Whether a sender without a role has written more in a public chat than is answered. */
   floods: () => boolean;
   /** What is decided about a sender without a role, or a chat without a group. */
-  guard: (kind: Guarded, refusal: string) => Verdict;
+  guard: (kind: Asked, refusal: string) => Verdict;
 }
 
 export type Admission =
   /** `open`: only because the chat is open to all. */
   | { kind: 'deliver'; rule: string; open: boolean; wirings: WiringRow[]; keep: WiringRow[] }
-  | { kind: 'hold'; what: Guarded; expires_ms: number }
+  | { kind: 'hold'; what: Asked; expires_ms: number }
   /** `tell`: a sentence for the chat, where silence would look like a fault. `keep`: who is shown it later. */
   | { kind: 'ignore'; rule: string; tell: string | null; keep: WiringRow[] };
 
@@ -67,7 +70,7 @@ function withoutStanding(facts: AdmitFacts): Admission {
   return askOrRefuse(facts, 'sender', refusal);
 }
 
-function askOrRefuse(facts: AdmitFacts, what: Guarded, refusal: string): Admission {
+function askOrRefuse(facts: AdmitFacts, what: Asked, refusal: string): Admission {
   const bad = whole(facts);
   // Nobody is told how a message must be whom nobody answers.
   if (bad !== null) return ignore(refusal);

@@ -100,7 +100,7 @@ export function startRun(
   const message = insertMessage(db, {
     ...{ dedupe_key, chat_id: task.chat_id, thread: task.thread, person_id: task.person_id },
     ...{ sender: `task ${shown}`, handle: '', addressed: 1, platform_id: `${shown}-${due}`, text: task.text },
-    ...{ sent_ms: due, received_ms: now, task_id: task.id },
+    ...{ sent_ms: due, received_ms: now, origin: 'task', task_id: task.id },
   })!;
   recordEvent(db, clock, 'task.due', { message }, { task: shown, late_ms: Math.max(0, now - due) });
   const session = sessionOf(db, now, task);

@@ -48,6 +48,8 @@ export class Session {
   #joining = false;
   #run: Run | null = null;
   #endReason = '';
+  /** Why its sandbox ends before its next turn; null: it goes on. */
+  #renewal: string | null = null;
   readonly #idle = new Timer();
   #failedStarts = 0;
   #draining = false;
@@ -111,6 +113,13 @@ export class Session {
     this.#live?.end(reason);
   }
 
+  /** No turn begins any more in this sandbox: what it was started with has changed. */
+  renew(reason: string): void {
+    if (this.#state === 'cold') return;
+    this.#renewal = reason;
+    this.rest(reason);
+  }
+
   /** Ends the sandbox whatever it does; a running turn is tried again with a new one. */
   end(reason: string): void {
     if (this.#state === 'idle') this.rest(reason);
@@ -146,6 +155,7 @@ export class Session {
 
   async #start(): Promise<void> {
     this.#state = 'starting';
+    this.#renewal = null;
     this.#warm = false;
     this.#plan = null;
     this.#startedAt = this.#services.clock.now();
@@ -203,6 +213,7 @@ export class Session {
   async #begin(): Promise<void> {
     if (this.#state !== 'idle') return;
     if (this.#draining) return this.rest(STOPPING);
+    if (this.#renewal !== null) return this.rest(this.#renewal);
     if (this.#live?.ending) {
       this.#state = 'ending';
       return;

@@ -109,11 +109,11 @@ export class Sessions {
     };
   }
 
-  /** Ends idle sandboxes, so that their next start sees what has changed (a secret, an authority). */
-  restIdle(reason: string, group: string | null = null): void {
+  /** No turn begins any more in a sandbox that does not know what has changed (a secret, an authority). */
+  renew(reason: string, group: string | null = null): void {
     for (const session of this.#awake.values()) {
       if (group === null || sessionById(this.#services.ledger.db, session.id)?.group_name === group)
-        session.rest(reason);
+        session.renew(reason);
     }
   }
 

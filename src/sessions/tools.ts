@@ -53,8 +53,18 @@ export interface ToolServices {
   capabilities(channel: string): ChannelCapabilities;
   /** Scheduled work, of the caller's group only. Each rejects with `OperatingError`. */
   tasks: AgentTasks;
+  /** Asks a person to give the caller's group more. Rejects with `OperatingError`. */
+  wish(asker: Asker, input: unknown): Promise<object>;
   /** Something was committed for this chat. */
   deliver(chatId: number): void;
+}
+
+/** An agent that asks, by its turn; `message` and `person`: whose words it works on. */
+export interface Asker {
+  session: SessionRow;
+  turn: number;
+  message: number;
+  person: number;
 }
 
 export interface AgentTasks {
@@ -91,6 +101,7 @@ const INPUTS = {
   }),
   task_list: z.strictObject({}),
   task_cancel: z.strictObject({ task: z.string().max(20) }),
+  request_authority: z.looseObject({}),
   no_reply: z.strictObject({ reason: z.string().max(1000).optional() }),
   list_destinations: z.strictObject({}),
   history_search: z.strictObject({ words: z.string().min(1).max(400) }),
@@ -138,6 +149,8 @@ async function runTool(
       return withInput(INPUTS.task_cancel, input, ({ task }) =>
         orRefused(services.tasks.cancel(context.session.group_name, task)),
       );
+    case 'request_authority':
+      return withInput(INPUTS.request_authority, input, (args) => askForMore(services, context, args));
     case 'no_reply':
       return withInput(INPUTS.no_reply, input, async () => ({
         ok: true,
@@ -229,10 +242,7 @@ function commitSend(
   return { id: showId('o', ids[0]!) };
 }
 
-/**
- * A task is the word of the person whose message is answered, or of the one that this task runs for. Whoever else has words in
- * the turn must have a role too: theirs may be what the agent does.
- */
+/** A task is the word of the person whose message is answered, or of the one that this task runs for. */
 async function addTask(
   services: ToolServices,
   context: ToolContext,
@@ -240,15 +250,31 @@ async function addTask(
 ): Promise<ToolReceipt> {
   const { db } = services.ledger;
   const { group_name } = context.session;
-  const people = peopleOfTurn(db, context.turn.id);
-  const [person] = people;
-  if (typeof person !== 'number' || people.some((each) => each === null || !mayUse(db, each, group_name)))
-    return refused('only people with a role here may have tasks set');
+  const speaker = speakerOf(db, context);
+  if (speaker === null) return refused('only people with a role here may have tasks set');
   const chat = destinationOf(db, context, to);
   if (chat === undefined) return refused(`"${to}" is not a destination of this group; see list_destinations`);
   const thread = chat.id === context.place.chat_id ? context.place.thread : '';
   const place = { group: group_name, to: nameOfChat(chat), thread };
-  return orRefused(services.tasks.add({ ...asked, ...place }, person));
+  return orRefused(services.tasks.add({ ...asked, ...place }, speaker.person));
+}
+
+async function askForMore(services: ToolServices, context: ToolContext, input: object): Promise<ToolReceipt> {
+  const { db } = services.ledger;
+  const { session, turn } = context;
+  if (isCancelled(db, turn.id)) return refused('this turn was stopped by a person');
+  const speaker = speakerOf(db, context);
+  if (speaker === null) return refused('only for people with a role here can more be asked for');
+  return orRefused(services.wish({ session, turn: turn.id, ...speaker }, input));
+}
+
+/** Whose word a turn is; null when anybody without a role has words in it: theirs may be what the agent does. */
+function speakerOf(db: Db, { session, turn }: ToolContext): { person: number; message: number } | null {
+  const said = peopleOfTurn(db, turn.id);
+  const [first] = said;
+  if (first === undefined || first.person_id === null) return null;
+  const strange = said.some(({ person_id }) => person_id === null || !mayUse(db, person_id, session.group_name));
+  return strange ? null : { person: first.person_id, message: first.message_id };
 }
 
 /** What cannot be kept is a reason that the agent can act on. */

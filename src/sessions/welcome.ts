@@ -17,6 +17,9 @@ export function welcomeFrame(session: SessionRow, plan: StartPlan, paths: Paths)
     harness: plan.harness,
     model: { provider, name },
     tools: plan.authority.tools,
+    mcp: Object.entries(plan.authority.mcp ?? {}).map(([name, { command, env }]) => {
+      return { name, command, env: Object.entries(env).map(([name, value]) => ({ name, value })) };
+    }),
     // A resume point means something only to the harness that wrote it.
     resume: session.harness === plan.harness ? session.resume : null,
     instructions: readInstructions(paths.group(plan.authority.group).instructions),

@@ -9,7 +9,7 @@ import { ASSISTANT_YAML, eventually, type Journal, type World } from './world.ts
 /**
  * What happens in every run: people write in six chats of the fake platform, the operator in a local one; an agent
  * sends in mid-turn, a sandbox crashes by itself, the platform refuses a text, a group's file is broken for a moment, a
- * credential comes and goes, a request waits for the operator, a stranger is let in, a task is run, and, when asked for, the host is restarted on
+ * credential comes and goes, a request waits for the operator, a stranger is let in, an agent gets more authority, a task is run, and, when asked for, the host is restarted on
  * purpose while a turn runs.
  * Every message carries a token, so that the judge can count its answers.
  */
@@ -100,7 +100,11 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
   await desk(world);
   expected.push({ token: '<t1>', kind: 'answer' });
   await runTask(world, '<t1>');
-  await world.letIn();
+  await world.approve('sender');
+  // The agent asks for more; whoever dies over it, it hears once that it has it.
+  expected.push({ token: 'in a new sandbox', kind: 'answer' });
+  await world.say('omega', 'want {"reason":"to see","mcp":[{"name":"clock","command":["true"]}]}');
+  await world.approve('authority');
   await liveSession(world).then(
     (session) => world.refusedRequest(session),
     () => {},

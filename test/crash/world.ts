@@ -144,13 +144,16 @@ export class World {
     await eventually('a held request is denied', denied, HELD_MS).finally(() => agent.destroy());
   }
 
-  /** Lets in whoever waits, through restarts: at the end of it nobody does. */
-  async letIn(): Promise<void> {
-    await eventually('a stranger is let in', async () => {
-      const { questions } = await this.control.call<{ questions: { id: string; state: string }[] }>('approvals');
-      const [question] = questions;
+  /** Says yes to what of this kind waits, through restarts, until it is done. */
+  async approve(kind: 'sender' | 'authority'): Promise<void> {
+    await eventually(`a ${kind} is approved`, async () => {
+      const { questions } = await this.control.call<{ questions: { id: string; kind: string; state: string }[] }>(
+        'approvals',
+      );
+      const question = questions.find((one) => one.kind === kind);
       if (question?.state === 'done') return;
-      if (question !== undefined) await this.control.call('approval_decide', { approval: question.id, allow: true });
+      if (question?.state === 'pending')
+        await this.control.call('approval_decide', { approval: question.id, allow: true });
       throw new Error(`not yet: ${question?.state ?? 'nobody waits'}`);
     });
   }

@@ -1,6 +1,7 @@
 import type { TestContext } from 'node:test';
 import { Approvals } from '../../src/approvals/approvals.ts';
 import { Desk } from '../../src/approvals/desk.ts';
+import { Wishes } from '../../src/approvals/wishes.ts';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
 import { showId } from '../../src/base/ids.ts';
 import { silentLog } from '../../src/base/log.ts';
@@ -93,7 +94,11 @@ export async function deskWorld(context: TestContext): Promise<DeskWorld> {
   const effects = { wake: (session: number) => woken.push(session), deliver: () => {} };
   const { approvals, gateway } = approvalsOf(ledger, clock, channels, operatorChat);
   const common = { ledger, log: silentLog, channels, operatorChat, trouble: () => {}, ...effects };
-  const desk = new Desk({ ...common, services, requests: approvals });
+  const noFiles = (): never => {
+    throw new Error('groups of this world have no files');
+  };
+  const wishes = new Wishes({ ...common, clock, foresee: noFiles, grant: noFiles, asked: (id) => desk.asked(id) });
+  const desk: Desk = new Desk({ ...common, services, requests: approvals, wishes });
   context.after(() => desk.stop());
   const router = new Router(ledger, clock, temporaryFolder(context), services, desk, chatCommands(ledger, []));
   const intake = new Intake(ledger, router, { ...effects, asked: (question) => desk.asked(question) });

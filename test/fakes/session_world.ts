@@ -168,6 +168,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
         ...{ ledger, clock: systemClock, nudge: () => {}, zone: () => 'UTC' },
         scheduler: { look: () => {}, settle: () => {} },
       }).forAgents(),
+      wish: async () => ({}),
     },
     plan: async () => ({
       authority: AUTHORITY,

@@ -12,7 +12,7 @@ import type {
 import { TOOL_DEFINITIONS } from '../../sandbox/tools/definitions.ts';
 import type { HarnessName } from '../../src/base/config.ts';
 import { installHarness } from '../../src/operations/harness_install.ts';
-import type { FrameFile, FrameMessage, FrameModel } from '../../src/protocol/frames.ts';
+import type { FrameFile, FrameMcp, FrameMessage, FrameModel } from '../../src/protocol/frames.ts';
 
 /** Opens a harness without a sandbox or a host, in temporary folders, and records everything that it reports. */
 
@@ -58,6 +58,7 @@ export interface OpenOptions {
   model?: FrameModel;
   resume?: string | null;
   instructions?: string;
+  mcp?: FrameMcp[];
 }
 
 /** One opened harness. `turn` numbers count up; message ids are given by the test. */
@@ -78,6 +79,7 @@ export class Opened {
       workspace: options.place.workspace,
       state: options.place.state,
       tools: this.tools,
+      mcp: options.mcp ?? [],
       emit: (event) => this.#emit(event),
     });
   }

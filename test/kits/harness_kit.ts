@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import type { HarnessEvent } from '../../sandbox/runner/harness.ts';
-import type { FrameModel } from '../../src/protocol/frames.ts';
+import type { FrameMcp, FrameModel } from '../../src/protocol/frames.ts';
 import { type FakeModel, startModel } from '../fakes/model.ts';
 import { type Create, message, Opened, Place, pause } from './harness_bench.ts';
 import { kitScript } from './harness_script.ts';
@@ -56,9 +56,9 @@ export class Scene {
     return new Scene(subject, await startModel({ script: kitScript }));
   }
 
-  open(resume: string | null = null, modelUrl?: string | Promise<string>): Promise<Opened> {
+  open(resume: string | null = null, modelUrl?: string | Promise<string>, mcp: FrameMcp[] = []): Promise<Opened> {
     const { create, model, url } = this.#subject;
-    const options = { create, place: this.place, resume, modelUrl: modelUrl ?? url(this.model) };
+    const options = { create, place: this.place, resume, mcp, modelUrl: modelUrl ?? url(this.model) };
     return Opened.open(model === undefined ? options : { ...options, model });
   }
 

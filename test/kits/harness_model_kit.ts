@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { ROOT } from '../../src/base/paths.ts';
 import { echoScript, type Mode, type ModelRequest } from '../fakes/model.ts';
 import { message, pause } from './harness_bench.ts';
 import { joinAtOffsets } from './harness_joins.ts';
@@ -90,6 +92,24 @@ function conversationTests(subject: ModelSubject): void {
     assert.equal(done.outcome, 'answered', done.text);
     assert.deepEqual(opened.tools.calls, [{ name: 'send_message', input: { text: 'half-way' } }]);
     assert.equal(opened.events.filter((event) => event.kind === 'tool').length, 2);
+  });
+
+  test('servers of tools are started, offered and called; the turn goes on without one that does not start', async () => {
+    await using scene = await Scene.of(subject);
+    const server = join(ROOT, 'test/fakes/mcp_server.ts');
+    const opened = await scene.open(null, undefined, [
+      { name: 'sums', command: [process.execPath, server], env: [{ name: 'GREETING', value: 'hello' }] },
+      { name: 'gone', command: ['/nowhere/at/all'], env: [] },
+    ]);
+    const call = (id: number, a: number, b: number) =>
+      opened.turn([message(id, `tool mcp__sums__add ${JSON.stringify({ a, b })}`)]);
+    assert.match((await call(1, 20, 22)).text, new RegExp(`hello: 42 in ${scene.place.workspace}`));
+    const again = (await call(2, 1, 2)).text;
+    assert.match(again, /hello: 3 in/);
+    // In a sandbox it ends with everything else.
+    process.kill(Number(/pid (\d+)/.exec(again)![1]));
+    if (subject.name === 'native') assert.match(scene.model.requests[0]!.body, /could not be started: gone/);
+    assert.deepEqual(opened.tools.calls, [], 'nothing of it is the platform’s');
   });
 
   test('no_reply makes the turn silent', async () => {

@@ -7,17 +7,17 @@ import { ASKS_PENDING_MAX } from '../../src/base/limits/talk.ts';
 const ASK: GuardFacts = { standing: 'ask', refusal: 'no', waits: false, refused_ms: null, pending: 0, now: 1_000_000 };
 
 for (const kind of Object.keys(GUARDED) as Guarded[]) {
-  const { waits_ms, refused_ms } = GUARDED[kind];
+  const { noun, waits_ms, refused_ms } = GUARDED[kind];
   const table: [name: string, facts: Partial<GuardFacts>, verdict: object][] = [
     ['nothing speaks against asking', {}, { verdict: 'hold', kind, expires_ms: ASK.now + waits_ms }],
     ['it stands allowed', { standing: 'allow', pending: 999 }, { verdict: 'allow' }],
     ['it stands refused', { standing: 'deny' }, { verdict: 'deny', rule: 'no' }],
-    ['the same waits', { waits: true }, { verdict: 'deny', rule: `a ${kind} that waits for approval already` }],
-    ['it was just refused', { refused_ms: ASK.now }, { verdict: 'deny', rule: `a ${kind} that was refused before` }],
+    ['the same waits', { waits: true }, { verdict: 'deny', rule: `${noun} that waits for approval already` }],
+    ['it was just refused', { refused_ms: ASK.now }, { verdict: 'deny', rule: `${noun} that was refused before` }],
     [
       'the last moment in which a refusal stands',
       { refused_ms: ASK.now - refused_ms + 1 },
-      { verdict: 'deny', rule: `a ${kind} that was refused before` },
+      { verdict: 'deny', rule: `${noun} that was refused before` },
     ],
     [
       'it was refused long ago',

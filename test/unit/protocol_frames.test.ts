@@ -26,6 +26,7 @@ const RUNNER: { [K in RunnerFrame['t']]: Extract<RunnerFrame, { t: K }> } = {
 const HOST: { [K in HostFrame['t']]: Extract<HostFrame, { t: K }> } = {
   welcome: {
     t: 'welcome',
+    mcp: [],
     v: 1,
     session: 's1',
     group: 'assistant',

@@ -118,7 +118,7 @@ class Claude implements Harness {
 
   #spawn(modelUrl: string): Child {
     this.#restore();
-    const { model, instructions, workspace, tools } = this.#options;
+    const { model, instructions, workspace, tools, mcp } = this.#options;
     const skills = skillsPrompt(SKILLS);
     const child: Child = new Child(
       {
@@ -130,6 +130,7 @@ class Claude implements Harness {
         config: this.#config,
         mark: randomUUID(),
         tools: tools.definitions,
+        mcp,
         resume: this.#point,
       },
       (message) => {

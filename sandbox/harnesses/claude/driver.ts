@@ -8,10 +8,10 @@ import {
   tool,
 } from '@anthropic-ai/claude-agent-sdk';
 import { z } from 'zod';
-import { messageOf } from '../../../src/base/errors.ts';
-import type { FrameFile } from '../../../src/protocol/frames.ts';
+import { messageOf, unreachable } from '../../../src/base/errors.ts';
+import type { FrameFile, FrameMcp } from '../../../src/protocol/frames.ts';
 import { readAttachment } from '../../runner/attachments.ts';
-import type { ToolDefinition, ToolResult } from '../../runner/harness.ts';
+import type { ToolDefinition, ToolField, ToolResult } from '../../runner/harness.ts';
 import { processEnv } from './environment.ts';
 import { Gate } from './gate.ts';
 import type { DriverOptions, FromDriver, Push, ToDriver } from './wire.ts';
@@ -89,7 +89,7 @@ class Driver {
       settingSources: [],
       strictMcpConfig: true,
       tools: ['Bash', 'Read', 'Write', 'Edit'],
-      mcpServers: { glass: platform },
+      mcpServers: { ...serversOf(options.mcp), glass: platform },
       // The sandbox is the boundary; there is nobody inside it to ask.
       permissionMode: 'bypassPermissions',
       allowDangerouslySkipPermissions: true,
@@ -101,9 +101,9 @@ class Driver {
 
   #platformTool({ name, description, input }: ToolDefinition) {
     const shape = Object.fromEntries(
-      Object.entries(input.properties).map(([field, { description }]) => {
-        const text = z.string().describe(description);
-        return [field, input.required.includes(field) ? text : text.optional()];
+      Object.entries(input.properties).map(([field, property]) => {
+        const value = fieldSchema(property).describe(property.description);
+        return [field, input.required.includes(field) ? value : value.optional()];
       }),
     );
     return tool(name, description, shape, async (args: unknown) => {
@@ -217,5 +217,31 @@ class Inbox {
         this.#wake = resolve;
       });
     }
+  }
+}
+
+/** Those of the group's authority, started by the Claude process. */
+function serversOf(mcp: readonly FrameMcp[]): NonNullable<Options['mcpServers']> {
+  return Object.fromEntries(
+    mcp.map(({ name, command: [command, ...args], env }) => [
+      name,
+      { type: 'stdio', command: command!, args, env: Object.fromEntries(env.map((one) => [one.name, one.value])) },
+    ]),
+  );
+}
+
+/** What is inside is the host's to judge. */
+function fieldSchema(property: ToolField): z.ZodType {
+  switch (property.type) {
+    case 'string':
+      return z.string();
+    case 'number':
+      return z.number();
+    case 'boolean':
+      return z.boolean();
+    case 'array':
+      return z.array(property.items.type === 'string' ? z.string() : z.looseObject({}));
+    default:
+      return unreachable(property);
   }
 }

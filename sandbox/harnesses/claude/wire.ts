@@ -1,4 +1,4 @@
-import type { FrameFile, FrameModel } from '../../../src/protocol/frames.ts';
+import type { FrameFile, FrameMcp, FrameModel } from '../../../src/protocol/frames.ts';
 import type { ToolDefinition, ToolResult } from '../../runner/harness.ts';
 
 /** What the runner's process and the driver's say to each other. Both are ours, so nothing is checked. */
@@ -16,6 +16,7 @@ export interface DriverOptions {
   /** Set in the environment of everything that is started, so that it can be found again. */
   mark: string;
   tools: readonly ToolDefinition[];
+  mcp: readonly FrameMcp[];
   resume: { session: string; message: string } | null;
 }
 

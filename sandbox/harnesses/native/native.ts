@@ -70,6 +70,7 @@ class Native implements Harness {
     const turn: Turn = [this.#userMessage(turnPrompt(input), input.messages)];
     let ending: Ending;
     try {
+      await this.#tools.startMcp(this.#options.mcp);
       this.#model ??= new Model(this.#options.model, await this.#options.modelUrl());
       ending = await this.#loop(this.#model, input, turn);
     } catch (error) {
@@ -99,7 +100,7 @@ class Native implements Harness {
         untaken.push(...this.#waiting.splice(0).map((message) => message.id));
       }
       const answer = await model.step({
-        system: this.#system,
+        system: [this.#system, ...this.#tools.missing].join('\n\n'),
         messages: await withBytes([...this.#history.messages, ...turn]),
         tools: this.#tools.set,
         signal: this.#stop.signal,

@@ -4,7 +4,9 @@ import { dirname, resolve } from 'node:path';
 import { jsonSchema, type ToolSet, tool } from 'ai';
 import { messageOf } from '../../../src/base/errors.ts';
 import { FILE_BYTES_MAX } from '../../../src/base/limits/messages.ts';
+import type { FrameMcp } from '../../../src/protocol/frames.ts';
 import type { PlatformTools, ToolDefinition } from '../../runner/harness.ts';
+import type { McpTools } from './mcp.ts';
 import { COMMAND_SECONDS, COMMAND_SECONDS_MAX, runCommand } from './shell.ts';
 
 /**
@@ -15,7 +17,7 @@ const READ_BYTES_MAX = 32 * 1024;
 /** Characters of a result that go to the model. */
 const RESULT_CHARS_MAX = 40 * 1024;
 
-const text = (description: string) => ({ type: 'string', description });
+const text = (description: string) => ({ type: 'string' as const, description });
 
 const OWN: readonly ToolDefinition[] = [
   {
@@ -68,8 +70,9 @@ export interface Result {
 }
 
 export class Tools {
-  /** For the model. Without `execute`: the loop runs them itself, one after another. */
-  readonly set: ToolSet;
+  /** Without `execute`: the loop runs them itself, one after another. */
+  readonly #own: ToolSet;
+  #mcp: McpTools | null = null;
   readonly #definitions: readonly ToolDefinition[];
   readonly #platform: PlatformTools;
   readonly #workspace: string;
@@ -78,7 +81,7 @@ export class Tools {
     this.#platform = platform;
     this.#workspace = workspace;
     this.#definitions = [...OWN, ...platform.definitions];
-    this.set = Object.fromEntries(
+    this.#own = Object.fromEntries(
       this.#definitions.map(({ name, description, input }) => [
         name,
         tool({ description, inputSchema: jsonSchema({ ...input, additionalProperties: false } as object) }),
@@ -86,13 +89,37 @@ export class Tools {
     );
   }
 
+  /** For the model. */
+  get set(): ToolSet {
+    return { ...this.#own, ...this.#mcp?.set };
+  }
+
+  /** Starts the servers of tools, once. */
+  async startMcp(servers: readonly FrameMcp[]): Promise<void> {
+    if (servers.length === 0 || this.#mcp !== null) return;
+    // Only a group that has servers pays for the client.
+    const { startMcp } = await import('./mcp.ts');
+    this.#mcp = await startMcp(servers, this.#workspace);
+  }
+
+  /** A line for the model about servers that could not be started. */
+  get missing(): string[] {
+    const names = this.#mcp?.missing ?? [];
+    return names.length === 0 ? [] : [`MCP servers that could not be started: ${names.join(', ')}.`];
+  }
+
   /** Never rejects: what goes wrong is a result for the model. */
   async run(name: string, input: unknown, signal: AbortSignal): Promise<Result> {
     const definition = this.#definitions.find((known) => known.name === name);
-    if (definition === undefined) return refused(`there is no tool "${name}"`);
-    const problem = inputProblem(definition, input);
-    if (problem !== null) return refused(problem);
     try {
+      const foreign = definition === undefined ? this.#mcp?.call(name, input, signal) : undefined;
+      if (foreign !== undefined) {
+        const { ok, text } = await foreign;
+        return { ok, text: cut(text) };
+      }
+      if (definition === undefined) return refused(`there is no tool "${name}"`);
+      const problem = inputProblem(definition, input);
+      if (problem !== null) return refused(problem);
       const result = await this.#dispatch(name, input as Record<string, unknown>, signal);
       return { ...result, text: cut(result.text) };
     } catch (error) {
@@ -172,7 +199,8 @@ function inputProblem(definition: ToolDefinition, input: unknown): string | null
   for (const name of definition.input.required) if (fields[name] === undefined) return `"${name}" is missing`;
   for (const [name, value] of Object.entries(fields)) {
     const type = definition.input.properties[name]?.type;
-    if (type !== undefined && typeof value !== type) return `"${name}" must be a ${type}`;
+    const given = Array.isArray(value) ? 'array' : typeof value;
+    if (type !== undefined && given !== type) return `"${name}" must be a ${type}`;
   }
   return null;
 }

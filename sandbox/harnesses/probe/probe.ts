@@ -13,6 +13,7 @@ import type { Harness, HarnessOptions, TurnInput } from '../../runner/harness.ts
  *   search <words>   history_search                  flood <n>         n frames at once
  *   file <path> [text]  send_file                    long <n>          a reply of n characters
  *   where            harness, attempt, memory        refuse <reason>   fail the turn with a sentence
+ *   want <JSON>      request_authority
  *   overheard        what was said before this turn, as far as it is told of it
  *   files            path, type, size and hash of each file that came with it, as read from /inbox
  */
@@ -91,6 +92,8 @@ class Probe implements Harness {
         return this.#tool('history_search', { words: rest });
       case 'file':
         return this.#tool('send_file', { path: rest.split(' ')[0], text: rest.split(' ').slice(1).join(' ') });
+      case 'want':
+        return this.#tool('request_authority', parsed(rest));
       case 'sleep':
         await sleep(Number.parseFloat(rest) * 1000, this.#interrupted.signal);
         return `slept ${rest} s`;
@@ -129,6 +132,15 @@ class Probe implements Harness {
       summary: show(result).slice(0, 200),
     });
     return show(result);
+  }
+}
+
+/** What is no JSON is passed on as it is: the host has to refuse it. */
+function parsed(text: string): object {
+  try {
+    return JSON.parse(text) as object;
+  } catch {
+    return { text };
   }
 }
 

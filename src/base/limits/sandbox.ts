@@ -77,6 +77,8 @@ export const OCI_RUNTIME_PIDS = 256;
 export const CONTAINER_USER_PROCESSES = 32_768;
 /** Packages of one group's image, of each kind. */
 export const PACKAGES_MAX = 100;
+/** Servers of tools of one group: each is a process or more in its sandbox. */
+export const MCP_SERVERS_MAX = 10;
 /** Building an image or a root: some hundred megabytes over a slow line. */
 export const IMAGE_BUILD_MS = 30 * MINUTE_MS;
 /** Highest inherited descriptor that is kept out of sandboxes; beyond it a start is refused. */

@@ -45,6 +45,23 @@ export const CARD_CHOICES_MAX = 9;
 /** A platform's answer to who can be written to alone. */
 export const OPEN_DM_MS = 10 * SECOND_MS;
 
+// --- What agents ask for ----------------------------------------------------------------------------------------
+
+/** Characters of why an agent wants more: two or three sentences on a phone. */
+export const WISH_REASON_CHARS_MAX = 500;
+/** Packages of a kind, mounts, secrets, services, servers in one request: what a person reads before they say yes. */
+export const WISH_THINGS_MAX = 10;
+/** Rules of a service in one request. */
+export const WISH_RULES_MAX = 20;
+/** Requests of a group that wait at once: more than a few nobody reads. */
+export const WISHES_PENDING_MAX = 3;
+/** What was refused is not asked for again for this long. */
+export const WISH_AGAIN_MS = 24 * 60 * MINUTE_MS;
+/** Characters of what a request would change and of its reason: they are shown whole, on the smallest platform. */
+export const WISH_CARD_CHARS_MAX = 1400;
+/** Requests of a group in an hour, those that were refused at once too: what is refused says a little about the host. */
+export const WISHES_PER_HOUR_MAX = 12;
+
 // --- Wirings ----------------------------------------------------------------------------------------------------
 
 /** Characters of a pattern. */
