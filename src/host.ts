@@ -12,6 +12,7 @@ import { type Log, openLog } from './base/log.ts';
 import { dropStartGarbage } from './base/memory.ts';
 import { homeFrom, type Paths, pathsOf, prepareHome } from './base/paths.ts';
 import { VERSION } from './base/version.ts';
+import { AGENTS, AgentsChannel } from './channels/agents/agents.ts';
 import type { Channel } from './channels/channel.ts';
 import { LocalChannel } from './channels/local/local.ts';
 import { ControlServer } from './control/server.ts';
@@ -41,6 +42,7 @@ import { Intake } from './router/intake.ts';
 import { Router } from './router/router.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 import { Tasks } from './scheduler/tasks.ts';
+import { agentPost } from './sessions/agent_post.ts';
 import { Egress } from './sessions/egress.ts';
 import { Planner } from './sessions/planner.ts';
 import { Sessions } from './sessions/sessions.ts';
@@ -144,6 +146,7 @@ function makeFlow(base: Base, asked: (question: number) => void) {
   const capabilities = (channel: string) => (channels.get(channel) ?? local).capabilities;
   const alerts = new Alerts(ledger, clock, log, base.operatorChat, deliver);
   const [alert, clear] = [alerts.alert.bind(alerts), alerts.clear.bind(alerts)];
+  channels.set(AGENTS, new AgentsChannel(agentPost({ ledger, clock, wake: (session) => sessions.wake(session) })));
   const delivery = new Delivery(ledger, paths.blobs, clock, channels, faults, { alert, trouble });
   // One after the other: each looks first whether the one before it has done the work.
   let warming = Promise.resolve();
@@ -202,7 +205,7 @@ function makeFlow(base: Base, asked: (question: number) => void) {
   const sessions = new Sessions({
     ...{ ledger, clock, log, faults, paths, egress, workspaces, planner, deliver, alert, clear, trouble },
     prove: (plan) => proofs.require(plan),
-    tools: { log, ledger, clock, capabilities, deliver, tasks: tasks.forAgents(), wish },
+    tools: { log, ledger, clock, capabilities, deliver, asked, tasks: tasks.forAgents(), wish },
     claim: (db, chat) => delivery.claim(db, chat),
     textMax: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name).text_max,
   });

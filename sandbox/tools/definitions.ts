@@ -94,6 +94,11 @@ export const TOOL_DEFINITIONS: readonly ToolDefinition[] = [
           items: { type: 'object' },
           description: '{name, command: [program, ...arguments], env?}',
         },
+        agents: {
+          type: 'array',
+          items: { type: 'object' },
+          description: '{name, how: allow|approve}: agents to write to; with instructions, a new one',
+        },
       },
       required: ['reason'],
     },

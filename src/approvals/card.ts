@@ -2,6 +2,7 @@ import { unreachable } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
 import { CARD_CHOICES_MAX, CARD_NAME_CHARS_MAX, CARD_TEXT_CHARS_MAX } from '../base/limits/talk.ts';
 import { visible } from '../base/text.ts';
+import type { FileFacts } from '../ledger/files.ts';
 import type { Action, Question } from '../ledger/questions.ts';
 
 /** What a person is shown before they decide: our words first, each line of somebody else's with our mark before it. */
@@ -29,6 +30,7 @@ export function choicesOf(action: Action, code: string): Choice[] {
   switch (action.kind) {
     case 'sender':
     case 'authority':
+    case 'message':
       return [approve, deny];
     case 'chat': {
       const groups = action.choices.slice(0, CARD_CHOICES_MAX).map((group, i) => {
@@ -74,6 +76,8 @@ export function summaryOf(action: Action, name: string, chat: string): string {
       return `choose who answers in ${named(chat)}`;
     case 'authority':
       return `give the agent ${action.group}: ${action.changes.map(visible).join('; ')}`;
+    case 'message':
+      return `let the agent ${action.group} write to the agent ${action.to}: ${named(action.text)}`;
     default:
       return unreachable(action);
   }
@@ -88,6 +92,8 @@ function headOf({ action, title, chat }: CardFacts): string {
       return `a message waits in ${where}, where no group answers.`;
     case 'authority':
       return `the agent ${action.group} asks for more, while it answers in ${where}.`;
+    case 'message':
+      return `the agent ${action.group} wants to write to the agent ${action.to}, while it answers in ${where}.`;
     default:
       return unreachable(action);
   }
@@ -109,9 +115,22 @@ function askOf(action: Action): string {
         ...action.changes.map((change) => `| ${visible(change)}`),
         'Put exactly this in force?',
       ].join('\n');
+    case 'message':
+      return [
+        'Its message, whole:',
+        ...quoted(action.text, action.text.length),
+        ...fileOf(action.file),
+        'Pass it on?',
+      ].join('\n');
     default:
       return unreachable(action);
   }
+}
+
+function fileOf(file: string): string[] {
+  if (file === '') return [];
+  const { name, type, bytes, sha256 } = JSON.parse(file) as FileFacts;
+  return [`With the file | ${visible(name)}`, `${visible(type)}, ${bytes} bytes, SHA-256 ${sha256}`];
 }
 
 function named(text: string): string {

@@ -6,7 +6,7 @@ import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import { filesOf } from '../ledger/files.ts';
 import { insertInbound, messageById, releaseHeld } from '../ledger/messages.ts';
-import { insertNotice } from '../ledger/outbound.ts';
+import { endHeld, insertNotice } from '../ledger/outbound.ts';
 import { addPerson, addRole, administers, link, nameOfPerson, personOf } from '../ledger/people.ts';
 import {
   type Action,
@@ -17,8 +17,10 @@ import {
   type QuestionEnd,
 } from '../ledger/questions.ts';
 import { addEntry } from '../ledger/transcript.ts';
+import { isCancelled } from '../ledger/turns.ts';
 import { type AdmissionServices, type Admitted, actionOf, admitMessage, type Said } from '../router/admission.ts';
 import type { Decided, DecidedBy } from '../router/router.ts';
+import { agentsOf } from '../sessions/destinations.ts';
 
 /**
  * A decision about a question, and what it does, in one transaction: who decides is checked now, what is done is what was
@@ -71,11 +73,12 @@ export function decideQuestion(
     return refuse(db, services, decision, shown, 'conflict', `Nothing was done about ${shown}: ${changed}.`);
   }
   if (action.kind === 'authority') return approveWish(db, services, question, decision, person);
-  const done = perform(db, services, action, chosen);
+  const { done, passed } = perform(db, services, question, action, chosen);
   assert(endQuestion(db, services.clock, question, { state: 'done', person, reason: done }), 'a question ends once');
   const admitted = release(db, services, question);
   const chats = [
     ...(admitted.notices ? [action.chat] : []),
+    ...passed,
     ...tellCard(db, services, question, decision, person, done),
   ];
   return { ...admitted, chats, ok: true, code: null, text: `${shown}: ${done}.` };
@@ -142,6 +145,8 @@ function mayDecide(db: Db, person: number, action: Action, choice: string): bool
     case 'authority':
       // To let something out of the sandbox is more than one group's business: the secret, the folder are the install's.
       return administers(db, person, action.outward ? '' : action.group);
+    case 'message':
+      return administers(db, person, action.group);
     default:
       return unreachable(action);
   }
@@ -152,6 +157,7 @@ function chosenOf(action: Action, choice: string): string | null {
   switch (action.kind) {
     case 'sender':
     case 'authority':
+    case 'message':
       return choice === 'approve' ? '' : null;
     case 'chat':
       if (choice === 'approve' && action.choices.length === 1) return action.choices[0]!;
@@ -184,18 +190,24 @@ function whatChanged(
     case 'authority':
       // Its file is looked at when it is done.
       return services.groups().includes(action.group) ? null : `there is no group ${action.group} any more`;
+    case 'message':
+      if (isCancelled(db, question.turn_id!)) return 'its turn was stopped';
+      return agentsOf(db, action.group)[action.to] === undefined
+        ? `${action.group} may not write to ${action.to} any more`
+        : null;
     default:
       return unreachable(action);
   }
 }
 
-/** Does it. Returns what was done, in words. */
+/** Does it. Returns what was done, in words, and the chats that something may leave for now. */
 function perform(
   db: Db,
   { clock }: AdmissionServices,
+  question: Question,
   action: Exclude<Action, { kind: 'authority' }>,
   chosen: string,
-): string {
+): { done: string; passed: number[] } {
   switch (action.kind) {
     case 'sender': {
       const { channel, handle, name, groups } = action;
@@ -204,7 +216,7 @@ function perform(
       for (const group of groups) addRole(db, person, 'member', group);
       const change = `member of ${groups.join(', ')}`;
       recordEvent(db, clock, 'person.changed', {}, { person: showId('p', person), change, by: 'approval' });
-      return `${nameOfPerson(db, person)} is a ${change} now`;
+      return { done: `${nameOfPerson(db, person)} is a ${change} now`, passed: [] };
     }
     case 'chat': {
       const chat = chatById(db, action.chat)!;
@@ -217,8 +229,10 @@ function perform(
         by: 'approval',
       };
       recordEvent(db, clock, 'wiring.changed', {}, data);
-      return `${chosen} answers there now${engage === 'mention' ? ', when it is addressed' : ''}`;
+      return { done: `${chosen} answers there now${engage === 'mention' ? ', when it is addressed' : ''}`, passed: [] };
     }
+    case 'message':
+      return { done: `passed on to the agent ${action.to}`, passed: endHeld(db, clock.now(), question.id, null) };
     default:
       return unreachable(action);
   }
@@ -247,6 +261,7 @@ function close(db: Db, services: AdmissionServices, question: Question, end: Que
     recordEvent(db, clock, 'message.ignored', { message }, { rule });
   }
   const { session_id: session, turn_id: turn } = question;
+  endHeld(db, clock.now(), question.id, end.state === 'denied' ? 'denied' : end.reason);
   if (session !== null) addEntry(db, clock.now(), session, turn, 'notice', '', noticeOf(question, end));
   return true;
 }

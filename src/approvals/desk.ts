@@ -235,6 +235,8 @@ function groupsOf(action: Action): string[] {
       return [];
     case 'authority':
       return action.outward ? [] : [action.group];
+    case 'message':
+      return [action.group];
     default:
       return unreachable(action);
   }

@@ -31,6 +31,8 @@ export interface Authority {
   limits: GroupFile['limits'];
   /** Servers of tools by their names. */
   mcp?: GroupFile['mcp'];
+  /** Groups whose agents it may write to. */
+  agents?: GroupFile['agents'];
 }
 
 export const AUTHORITY_VERSION = 2;
@@ -75,6 +77,7 @@ function authorityOf(group: string, file: string, raw: GroupFile, install: Machi
     if (service.via !== undefined && install.onecli === undefined)
       refuse(`egress.${name}.via: glass.yaml has no onecli`);
   }
+  if (raw.agents[group] !== undefined) refuse(`agents: ${group} does not write to itself`);
   const example = brokenExample(raw.egress);
   if (example !== null) refuse(example);
   return {
@@ -92,6 +95,7 @@ function authorityOf(group: string, file: string, raw: GroupFile, install: Machi
     tools: sorted(raw.tools),
     // Absent when there is none: what was applied before there could be any keeps its hash.
     ...(Object.keys(raw.mcp).length > 0 && { mcp: raw.mcp }),
+    ...(Object.keys(raw.agents).length > 0 && { agents: raw.agents }),
     budget: raw.budget,
     limits: raw.limits,
   };

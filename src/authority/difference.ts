@@ -49,6 +49,9 @@ export function capabilitiesOf(authority: Authority): Capability[] {
     ),
     ...authority.secrets.map((name) => many('secret', `secret ${name}, for egress`)),
     ...authority.tools.map((name) => many('tool', `tool ${name}`)),
+    ...Object.entries(authority.agents ?? {}).map(([name, how]) =>
+      one(`agent ${name}`, `messages to the agent ${name}${how === 'approve' ? ', each after approval' : ''}`),
+    ),
     ...Object.entries(authority.mcp ?? {}).map(([name, server]) => many(`mcp ${name}`, mcpWords(name, server))),
     ...Object.entries(authority.budget).map(([name, amount]) =>
       one(`budget ${name}`, `at most ${amount} ${name.replaceAll('_', ' ')}`),

@@ -20,6 +20,8 @@ export const GUARDED = {
   chat: { noun: 'a chat', waits_ms: ASK_MS, refused_ms: ASK_AGAIN_MS },
   /** An agent wants more in its `group.yaml`. */
   authority: { noun: 'a request', waits_ms: ASK_MS, refused_ms: WISH_AGAIN_MS },
+  /** An agent writes to another one that its authority names with `approve`. */
+  message: { noun: 'a message', waits_ms: ASK_MS, refused_ms: WISH_AGAIN_MS },
 } as const satisfies Record<string, GuardedKind>;
 
 export type Guarded = keyof typeof GUARDED;

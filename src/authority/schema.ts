@@ -126,6 +126,8 @@ export const groupSchema = z.strictObject({
   /** Names of the secrets that `egress` may use; the model's own need not be here. */
   secrets: z.array(nameSchema).max(100).default([]),
   tools: z.array(z.enum(TOOLS)).default([...TOOLS]),
+  /** Other groups that its agent may write to: at once, or each time after a person has approved it. */
+  agents: z.record(nameSchema, z.enum(['allow', 'approve'])).default({}),
   mcp: z
     .record(nameSchema, mcpServerSchema)
     .refine((servers) => Object.keys(servers).length <= limits.MCP_SERVERS_MAX, `at most ${limits.MCP_SERVERS_MAX}`)

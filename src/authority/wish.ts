@@ -1,8 +1,8 @@
 import { isMap, isSeq, parseDocument } from 'yaml';
 import { z } from 'zod';
-import { nameSchema } from '../base/config.ts';
+import { isGroupName, nameSchema } from '../base/config.ts';
 import { OperatingError } from '../base/errors.ts';
-import { WISH_REASON_CHARS_MAX, WISH_RULES_MAX, WISH_THINGS_MAX } from '../base/limits/talk.ts';
+import { WISH_CARD_CHARS_MAX, WISH_REASON_CHARS_MAX, WISH_RULES_MAX, WISH_THINGS_MAX } from '../base/limits/talk.ts';
 import { ruleSchema } from './egress.ts';
 import { PACKAGE_NAMES, type Packages } from './packages.ts';
 import { mcpServerSchema, mountSchema } from './schema.ts';
@@ -40,16 +40,24 @@ export const wishSchema = z
       }),
     ),
     mcp: list(mcpServerSchema.extend({ name: nameSchema })),
+    /** Agents that it may write to. With `instructions`: a new one, which they make. */
+    agents: list(
+      z.strictObject({
+        name: nameSchema.refine(isGroupName, 'must be the name of a group'),
+        how: z.enum(['allow', 'approve']).default('approve'),
+        instructions: z.string().trim().min(1).max(WISH_CARD_CHARS_MAX).optional(),
+      }),
+    ),
   })
   .refine(
     ({ reason: _, ...things }) => Object.values(things).some(({ length }) => length > 0),
-    'asks for nothing: name packages, mounts, secrets, egress or mcp',
+    'asks for nothing: name packages, mounts, secrets, egress, mcp or agents',
   );
 export type Wish = z.infer<typeof wishSchema>;
 
 /** Whether a wish lets more in or out of the sandbox than programs: then an admin of the group alone cannot grant it. */
 export function reachesOut(wish: Wish): boolean {
-  return wish.mounts.length + wish.secrets.length + wish.egress.length > 0;
+  return wish.mounts.length + wish.secrets.length + wish.egress.length + wish.agents.length > 0;
 }
 
 /** The text of a `group.yaml` with the wish added, comments and order kept. Throws `OperatingError('refused')`. */
@@ -75,6 +83,7 @@ export function withWish(text: string, wish: Wish): string {
     if (document.hasIn(['mcp', name])) refuse(`the MCP server ${name} is there already`);
     document.setIn(['mcp', name], document.createNode(server));
   }
+  for (const { name, how } of wish.agents) document.setIn(['agents', name], how);
   return document.toString();
 
   /** What is there already is not written twice. */

@@ -44,7 +44,7 @@ export function render(trace: Trace, io: Io): string {
 }
 
 function describe(step: TraceStep): string {
-  const ids = [step.turn, step.outbound].filter((id) => id !== null).join(' ');
+  const ids = [step.message, step.turn, step.outbound].filter((id) => id !== null).join(' ');
   const facts = Object.entries(step.data)
     .filter(([, value]) => value !== null && value !== '')
     .map(([key, value]) => {

@@ -1,6 +1,7 @@
 import { OperatingError } from '../base/errors.ts';
 import { parseId, showId } from '../base/ids.ts';
 import { visible } from '../base/text.ts';
+import { passedOn } from '../ledger/agents.ts';
 import type { Db } from '../ledger/db.ts';
 import type { EventRow } from '../ledger/events.ts';
 import { type InboundRow, inboundOf, latestMessageId, type MessageRow, messageById } from '../ledger/messages.ts';
@@ -13,6 +14,8 @@ export interface TraceStep {
   /** `host`, `sandbox` (as it reported), or `gateway`. */
   where: 'host' | 'sandbox' | 'gateway';
   kind: string;
+  /** The message of another agent's turn that it belongs to; null: the one that is traced. */
+  message: string | null;
   turn: string | null;
   outbound: string | null;
   data: Record<string, unknown>;
@@ -23,6 +26,9 @@ export interface Trace {
   handled: { session: string | null; state: string; reason: string; turn: string | null }[];
   steps: TraceStep[];
 }
+
+/** Messages in one trace: what a few questions between agents come to. */
+const FAMILY_MAX = 50;
 
 export type AskAudit = (session: string, from_ms: number, to_ms: number) => Promise<AuditRow[]>;
 
@@ -49,10 +55,8 @@ function platformMessage(db: Db, platformId: string): number | undefined {
 export async function traceOf(db: Db, messageId: number, askAudit: AskAudit): Promise<Trace> {
   const message = messageById(db, messageId)!;
   const inbound = inboundOf(db, messageId);
-  const turns = turnsOf(db, inbound);
-  const hops = [...messageHops(db, message), ...turns.flatMap((turn) => turnHops(db, turn, message))];
-  const requests = await Promise.all(turns.map((turn) => requestsOf(turn, askAudit)));
-  const steps = [...hops.map(stepOf), ...requests.flat()].sort((a, b) => a.at_us - b.at_us);
+  const paths = await Promise.all(family(db, messageId).map((member) => pathOf(db, member, messageId, askAudit)));
+  const steps = paths.flat().sort((a, b) => a.at_us - b.at_us);
   return {
     message: {
       id: showId('m', message.id),
@@ -69,6 +73,35 @@ export async function traceOf(db: Db, messageId: number, askAudit: AskAudit): Pr
     })),
     steps,
   };
+}
+
+interface Member {
+  id: number;
+  /** Without those of the members before it: an answer may join the turn that asked. */
+  turns: TurnSpan[];
+}
+
+/** The message, and those that its turns' texts have become in sessions of other agents, and so on. */
+function family(db: Db, messageId: number): Member[] {
+  const ids = [messageId];
+  const members: Member[] = [];
+  const seen = new Set<number>();
+  for (const id of ids) {
+    const turns = turnsOf(db, inboundOf(db, id)).filter((turn) => !seen.has(turn.id));
+    for (const turn of turns) seen.add(turn.id);
+    members.push({ id, turns });
+    for (const next of turns.flatMap((turn) => passedOn(db, turn.id)))
+      if (ids.length < FAMILY_MAX && !ids.includes(next)) ids.push(next);
+  }
+  return members;
+}
+
+async function pathOf(db: Db, { id, turns }: Member, traced: number, askAudit: AskAudit): Promise<TraceStep[]> {
+  const message = messageById(db, id)!;
+  const hops = [...messageHops(db, message), ...turns.flatMap((turn) => turnHops(db, turn, message))];
+  const requests = await Promise.all(turns.map((turn) => requestsOf(turn, askAudit)));
+  const shown = id === traced ? null : showId('m', id);
+  return [...hops.map(stepOf), ...requests.flat()].map((step) => ({ ...step, message: shown }));
 }
 
 interface TurnSpan {
@@ -105,7 +138,7 @@ function turnHops(db: Db, turn: TurnSpan, message: MessageRow): EventRow[] {
   return [...own, ...sandbox];
 }
 
-async function requestsOf(turn: TurnSpan, askAudit: AskAudit): Promise<TraceStep[]> {
+async function requestsOf(turn: TurnSpan, askAudit: AskAudit): Promise<Omit<TraceStep, 'message'>[]> {
   const rows = await askAudit(showId('s', turn.session_id), turn.started_ms, turn.ended_ms ?? Date.now());
   return rows.map((row) => ({
     at_us: row.at_ms * 1000,
@@ -131,7 +164,7 @@ async function requestsOf(turn: TurnSpan, askAudit: AskAudit): Promise<TraceStep
   }));
 }
 
-function stepOf(event: EventRow): TraceStep {
+function stepOf(event: EventRow): Omit<TraceStep, 'message'> {
   return {
     at_us: event.at_us,
     where: REPORTED.has(event.kind) ? 'sandbox' : 'host',

@@ -3,7 +3,9 @@ import type { Trace, TraceStep } from './trace.ts';
 
 /** A trace in a few lines for a chat: what came of a message, and why. Holds no text of anybody. */
 export function whyText(trace: Trace): string {
-  const { steps, message } = trace;
+  const { message } = trace;
+  // What other agents did for it is their groups' business.
+  const steps = trace.steps.filter((step) => step.message === null);
   const lines = [`${message.id} from ${visible(message.from)}, ${clockTime(message.received_ms)}:`];
   for (const row of trace.handled) {
     const reason = row.reason === '' ? '' : ` (${visible(row.reason)})`;

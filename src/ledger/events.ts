@@ -18,6 +18,7 @@ export interface EventData {
   'message.answered': { reason: string };
   'message.held': { approval: string; kind: string };
   'message.released': { approval: string };
+  'agent.said': { from: string; hops: number; outbound: string };
   'message.kept': { group: string };
   'session.closed': { by: string };
   'turn.stopped': { by: string; cancelled: number };

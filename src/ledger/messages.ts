@@ -19,14 +19,19 @@ export interface NewMessage {
   origin?: Origin;
   /** The task that it is a run of. */
   task_id?: number;
+  /** The text of another group's agent that it comes from, and how many agents it has come through. */
+  outbound_id?: number;
+  hops?: number;
 }
 
 export type Origin = 'platform' | 'task' | 'approval' | 'agent';
 
-export interface MessageRow extends Omit<NewMessage, 'task_id' | 'origin'> {
+export interface MessageRow extends Omit<NewMessage, 'task_id' | 'origin' | 'outbound_id' | 'hops'> {
   id: number;
   origin: Origin;
   task_id: number | null;
+  outbound_id: number | null;
+  hops: number;
 }
 
 export type InboundState = 'queued' | 'running' | 'answered' | 'silent' | 'ignored' | 'held' | 'cancelled' | 'failed';
@@ -45,8 +50,9 @@ export interface InboundRow {
 export function insertMessage(db: Db, message: NewMessage): number | undefined {
   if (messageByKey(db, message.dedupe_key) !== undefined) return undefined;
   return db.insert(
-    `INSERT INTO messages (dedupe_key, chat_id, thread, person_id, sender, handle, addressed, platform_id, text, sent_ms, received_ms, task_id, origin)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    `INSERT INTO messages (dedupe_key, chat_id, thread, person_id, sender, handle, addressed, platform_id, text, sent_ms, received_ms, task_id, origin,
+       outbound_id, hops)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     message.dedupe_key,
     message.chat_id,
     message.thread,
@@ -60,6 +66,8 @@ export function insertMessage(db: Db, message: NewMessage): number | undefined {
     message.received_ms,
     message.task_id ?? null,
     message.origin ?? 'platform',
+    message.outbound_id ?? null,
+    message.hops ?? 0,
   );
 }
 

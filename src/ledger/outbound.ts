@@ -190,10 +190,30 @@ export function holdUnsent(db: Db, now: number, sessionId: number, reason: strin
 /** Lets what is held of these sessions leave, wherever it goes, and of these groups in this chat. Returns the chats, one a text. */
 export function releaseUnsent(db: Db, now: number, chatId: number, sessions: number[], groups: string[]): number[] {
   const rows = db.all<{ chat_id: number }>(
-    `UPDATE outbound SET state = 'queued', error = NULL, updated_ms = ?1 WHERE state = 'held' AND (
+    `UPDATE outbound SET state = 'queued', error = NULL, updated_ms = ?1 WHERE state = 'held' AND approval_id IS NULL AND (
        session_id IN (SELECT value FROM json_each(?2)) OR (chat_id = ?3 AND session_id IN (
          SELECT id FROM sessions WHERE group_name IN (SELECT value FROM json_each(?4))))) RETURNING chat_id`,
     ...[now, JSON.stringify(sessions), chatId, JSON.stringify(groups)],
+  );
+  return rows.map(({ chat_id }) => chat_id);
+}
+
+/** Texts that have just been written wait for a decision. */
+export function holdForApproval(db: Db, ids: number[], approval: number): void {
+  for (const id of ids) db.run("UPDATE outbound SET state = 'held', approval_id = ? WHERE id = ?", approval, id);
+}
+
+/** Texts that have just been written never leave. */
+export function rejectTexts(db: Db, now: number, ids: number[], reason: string): void {
+  for (const id of ids)
+    db.run("UPDATE outbound SET state = 'rejected', error = ?, updated_ms = ? WHERE id = ?", reason, now, id);
+}
+
+/** What waited for a decision leaves, or never does: then `refusal` is why. Returns the chats, one a text. */
+export function endHeld(db: Db, now: number, approval: number, refusal: string | null): number[] {
+  const rows = db.all<{ chat_id: number }>(
+    "UPDATE outbound SET state = ?, error = ?, updated_ms = ? WHERE approval_id = ? AND state = 'held' RETURNING chat_id",
+    ...[refusal === null ? 'queued' : 'rejected', refusal, now, approval],
   );
   return rows.map(({ chat_id }) => chat_id);
 }

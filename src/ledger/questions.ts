@@ -37,6 +37,19 @@ export type Action =
       reason: string;
       /** It reaches out of the sandbox: only who administers every group may say yes. */
       outward: boolean;
+    }
+  | {
+      kind: 'message';
+      chat: number;
+      channel: string;
+      group: string;
+      /** The group of the agent that it is for. */
+      to: string;
+      text: string;
+      /** JSON of its `FileFacts`; '': none. */
+      file: string;
+      /** The first of its texts. */
+      outbound: number;
     };
 
 export interface Question {
@@ -75,6 +88,8 @@ export function subjectOf(action: Action): string {
       return `${action.chat}`;
     case 'authority':
       return `${action.group}:${action.hash}`;
+    case 'message':
+      return `o${action.outbound}`;
     default:
       return action satisfies never;
   }

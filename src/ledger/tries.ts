@@ -3,9 +3,10 @@ import type { Db } from './db.ts';
 
 /**
  * What is tried, counted by the hour: by people without a role `pair`, a code, and `public`, a message in a chat that is open to
- * all; by the agents of a group (the handle, of no channel) `wish`, more authority.
+ * all; by the agents of a group (the handle, of no channel) `wish`, more authority, and
+ * `agent`, a message to another agent.
  */
-export type TryKind = 'pair' | 'public' | 'wish';
+export type TryKind = 'pair' | 'public' | 'wish' | 'agent';
 
 /** Tries of one sender in their current hour. */
 export function triesOf(db: Db, now: number, kind: TryKind, channel: string, handle: string): number {

@@ -179,8 +179,13 @@ export class Groups {
     const row = this.#row(group);
     if (row === undefined || this.edited(group) !== null)
       throw new OperatingError('refused', 'the operator is changing what this group may do; ask again later');
+    const made = this.#newAgents(wish);
     const { authority } = this.#with(group, wish);
-    const changes = difference(objectOf(row), authority).map(({ kind, words }) => `${kind} ${words}`);
+    const gained = difference(objectOf(row), authority).map(({ kind, words }) => `${kind} ${words}`);
+    const changes = [
+      ...made.map(({ name, instructions }) => `makes the agent ${name}, told: ${instructions}`),
+      ...gained,
+    ];
     return { hash: hashOf(bytesOf(authority)), changes };
   }
 
@@ -193,12 +198,37 @@ export class Groups {
     const { authority, text } = this.#with(this.#known(group), wish);
     if (hashOf(bytesOf(authority)) !== hash)
       throw new OperatingError('conflict', `groups/${group}/group.yaml has been changed since it was shown`);
+    for (const agent of this.#newAgents(wish, group)) await this.#makeAgent(agent, by);
     await this.#input.imageOf(authority, () => {}); // minutes, and it may fail: only then the file
     const yaml = realpathSync(this.#input.paths.group(group).yaml);
     const { mode, uid, gid } = statSync(yaml);
     writeWhole(yaml, Buffer.from(text), mode & 0o777);
     if (process.getuid!() === 0) chownSync(yaml, uid, gid);
     await this.apply(group, hash, by);
+  }
+
+  /** Those that a wish makes; with `asker`, which has been granted it, without those that an interrupted grant has made already. Throws `OperatingError('refused')`. */
+  #newAgents({ agents }: Wish, asker?: string): { name: string; instructions: string }[] {
+    return agents.flatMap(({ name, instructions }) => {
+      const there = this.names().includes(name);
+      if (instructions === undefined) {
+        if (!there) throw new OperatingError('refused', `there is no agent ${name}; a new one needs instructions`);
+        return [];
+      }
+      if (!there) return [{ name, instructions }];
+      const same =
+        asker !== undefined && readFileSync(this.#input.paths.group(name).instructions, 'utf8') === `${instructions}\n`;
+      if (!same) throw new OperatingError('refused', `there is an agent ${name} already`);
+      return this.#row(name) === undefined ? [{ name, instructions }] : [];
+    });
+  }
+
+  async #makeAgent({ name, instructions }: { name: string; instructions: string }, by: string): Promise<void> {
+    const { paths } = this.#input;
+    mkdirSync(paths.group(name).folder, { recursive: true, mode: 0o700 });
+    writeWhole(paths.group(name).instructions, Buffer.from(`${instructions}\n`), 0o644);
+    makeGroup(paths, name);
+    await this.apply(name, (await this.plan(name)).hash, by);
   }
 
   #with(group: string, wish: Wish): { authority: Authority; text: string } {

@@ -8,7 +8,6 @@ import type { Log } from '../base/log.ts';
 import { showBytes } from '../base/text.ts';
 import type { ChannelCapabilities } from '../channels/channel.ts';
 import { cutText } from '../channels/chunks.ts';
-import { type ChatRow, chatById, destinationsOf, nameOfChat } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { FileFacts } from '../ledger/files.ts';
@@ -18,6 +17,8 @@ import { mayUse } from '../ledger/people.ts';
 import type { SessionRow } from '../ledger/sessions.ts';
 import { searchGroup, withinBytes } from '../ledger/transcript.ts';
 import { isCancelled, peopleOfTurn } from '../ledger/turns.ts';
+import { askForPost, countPost } from './agent_post.ts';
+import { type Destination, destinationOf, destinations } from './destinations.ts';
 
 /**
  * The host's side of the platform tools. A caller is its session: nothing in the input can make it another. Everything
@@ -55,6 +56,8 @@ export interface ToolServices {
   tasks: AgentTasks;
   /** Asks a person to give the caller's group more. Rejects with `OperatingError`. */
   wish(asker: Asker, input: unknown): Promise<object>;
+  /** A question waits: it is shown to who may decide. */
+  asked(question: number): void;
   /** Something was committed for this chat. */
   deliver(chatId: number): void;
 }
@@ -160,7 +163,7 @@ async function runTool(
     case 'list_destinations':
       return withInput(INPUTS.list_destinations, input, async () => ({
         ok: true,
-        value: destinations(services.ledger.db, context),
+        value: shownDestinations(services.ledger.db, context),
       }));
     case 'history_search':
       return withInput(INPUTS.history_search, input, async (args) => ({
@@ -188,45 +191,50 @@ async function sendMessage(services: ToolServices, context: ToolContext, args: S
   if (Buffer.byteLength(args.text) > OUTBOUND_TEXT_BYTES_MAX)
     return refused(`a message has at most ${OUTBOUND_TEXT_BYTES_MAX} bytes`);
   if (context.ordinal > TURN_SENDS_MAX) return refused(`a turn sends at most ${TURN_SENDS_MAX} messages`);
-  const chat = destinationOf(ledger.db, context, args.to);
-  if (chat === undefined) return refused(`"${args.to}" is not a destination of this group; see list_destinations`);
-  const { text_max, file_bytes_max } = services.capabilities(chat.channel);
+  const to = destinationOf(ledger.db, context, args.to);
+  if (to === undefined) return refused(`"${args.to}" is not a destination of this group; see list_destinations`);
+  const { text_max, file_bytes_max } = services.capabilities(to.channel);
   const { file } = args;
-  if (file !== undefined && file.bytes > file_bytes_max) return refused(tooLarge(chat, file_bytes_max));
+  if (file !== undefined && file.bytes > file_bytes_max) return refused(tooLarge(to, file_bytes_max));
   // A file alone is a row like any other, with an empty text.
   const chunks = args.text === '' ? [''] : cutText(args.text, text_max);
   try {
-    const sent = await ledger.write('send', (db) => commitSend(db, clock, context, chat, args, chunks));
-    if (sent === null) return refused('this turn was stopped by a person');
-    services.deliver(chat.id);
-    return { ok: true, value: sent };
+    const sent = await ledger.write('send', (db) => commitSend(db, clock, context, to, args, chunks));
+    if (typeof sent === 'string') return refused(sent);
+    const { chat, asked, ...receipt } = sent;
+    services.deliver(chat);
+    if (asked === undefined) return { ok: true, value: receipt };
+    services.asked(asked);
+    return { ok: true, value: { ...receipt, told: 'A person is asked before it is passed on.' } };
   } catch {
     return refused('the message could not be stored; try again later');
   }
 }
 
-/** The same send by a later attempt gets the first one's receipt and sends nothing. Null: the turn was stopped. */
+/** The same send by a later attempt gets the first one's receipt and sends nothing. A string: why nothing is sent. */
 function commitSend(
   db: Db,
   clock: Clock,
   context: ToolContext,
-  chat: ChatRow,
+  to: Destination,
   { text, file }: Send,
   chunks: string[],
-): { id: string; repeated?: true } | null {
-  const { session, place, turn, ordinal } = context;
-  const thread = chat.id === place.chat_id ? place.thread : '';
-  if (isCancelled(db, turn.id)) return null;
-  const whole = `${chat.id}\n${thread}\n${text}${file === undefined ? '' : `\n${file.name}\n${file.sha256}`}`;
+): { id: string; chat: number; repeated?: true; asked?: number } | string {
+  const { session, turn, ordinal } = context;
+  if (isCancelled(db, turn.id)) return 'this turn was stopped by a person';
+  const { chat_id: chat, thread } = to.open(db, clock.now());
+  const whole = `${chat}\n${thread}\n${text}${file === undefined ? '' : `\n${file.name}\n${file.sha256}`}`;
   const send_hash = createHash('sha256').update(whole).digest('hex');
   const links = { session: session.id, turn: turn.id };
   const earlier = sendsAt(db, turn.id, ordinal);
   const same = earlier.find((send) => send.send_hash === send_hash)?.id ?? claimBeforeSplit(db, context, send_hash);
   if (earlier.length > 0 || same !== undefined)
     recordEvent(db, clock, 'send.repeated', links, { ordinal, same_body: same !== undefined });
-  if (same !== undefined) return { id: showId('o', same), repeated: true };
+  if (same !== undefined) return { id: showId('o', same), chat, repeated: true };
+  const refusal = to.agent === null ? null : countPost(db, clock.now(), context, to.agent);
+  if (refusal !== null) return refusal;
   const out = {
-    chat_id: chat.id,
+    chat_id: chat,
     thread,
     kind: 'send' as const,
     session_id: session.id,
@@ -239,7 +247,10 @@ function commitSend(
   };
   const ids = insertOutbound(db, clock.now(), out, chunks);
   recordEvent(db, clock, 'send.committed', links, { ordinal, chunks: ids.length, ...(file && { file }) });
-  return { id: showId('o', ids[0]!) };
+  const sent = { id: showId('o', ids[0]!), chat };
+  if (!to.approve) return sent;
+  const asked = askForPost(db, clock, context, to.agent!, { text, file }, ids);
+  return typeof asked === 'string' ? asked : { ...sent, asked };
 }
 
 /** A task is the word of the person whose message is answered, or of the one that this task runs for. */
@@ -253,9 +264,10 @@ async function addTask(
   const speaker = speakerOf(db, context);
   if (speaker === null) return refused('only people with a role here may have tasks set');
   const chat = destinationOf(db, context, to);
-  if (chat === undefined) return refused(`"${to}" is not a destination of this group; see list_destinations`);
-  const thread = chat.id === context.place.chat_id ? context.place.thread : '';
-  const place = { group: group_name, to: nameOfChat(chat), thread };
+  if (chat === undefined || chat.agent !== null)
+    return refused(`"${to}" is not a chat of this group; see list_destinations`);
+  const { thread } = chat.open(db, services.clock.now());
+  const place = { group: group_name, to: chat.name, thread };
   return orRefused(services.tasks.add({ ...asked, ...place }, speaker.person));
 }
 
@@ -297,8 +309,8 @@ interface Send {
   file?: FileFacts;
 }
 
-function tooLarge(chat: ChatRow, most: number): string {
-  return most === 0 ? `${nameOfChat(chat)} takes no files` : `${nameOfChat(chat)} takes files up to ${showBytes(most)}`;
+function tooLarge({ name }: Destination, most: number): string {
+  return most === 0 ? `${name} takes no files` : `${name} takes files up to ${showBytes(most)}`;
 }
 
 /** After a batch was taken apart, ordinals no longer match: each send that it made is matched once, by its body. */
@@ -308,18 +320,10 @@ function claimBeforeSplit(db: Db, context: ToolContext, hash: string): number | 
   return found;
 }
 
-/** A destination is named by what list_destinations prints, or by nothing: the chat that the turn answers in. */
-function destinationOf(db: Db, { session, place }: ToolContext, to: string | undefined): ChatRow | undefined {
-  if (to === undefined) return chatById(db, place.chat_id);
-  return destinationsOf(db, session.group_name).find((chat) => nameOfChat(chat) === to);
-}
-
-function destinations(db: Db, { session, place }: ToolContext): { to: string; title: string; here: boolean }[] {
-  return destinationsOf(db, session.group_name).map((chat) => ({
-    to: nameOfChat(chat),
-    title: chat.title,
-    here: chat.id === place.chat_id,
-  }));
+/** As an agent is told of them. */
+function shownDestinations(db: Db, context: ToolContext): { to: string; title: string; here: boolean }[] {
+  const here = destinationOf(db, context, undefined)!.name;
+  return destinations(db, context).map(({ name, title }) => ({ to: name, title, here: name === here }));
 }
 
 /** Newest first, as much as one receipt holds. */

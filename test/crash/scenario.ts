@@ -4,12 +4,12 @@ import { GROUP_UID_COUNT, GROUP_UID_FIRST } from '../../src/base/limits/sandbox.
 import { ensureChat, ensureGroup, setPolicy, wire } from '../../src/ledger/chats.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
 import { ensurePerson } from '../../src/ledger/people.ts';
-import { ASSISTANT_YAML, eventually, type Journal, type World } from './world.ts';
+import { eventually, FLAKY_YAML, type Journal, type World } from './world.ts';
 
 /**
  * What happens in every run: people write in six chats of the fake platform, the operator in a local one; an agent
  * sends in mid-turn, a sandbox crashes by itself, the platform refuses a text, a group's file is broken for a moment, a
- * credential comes and goes, a request waits for the operator, a stranger is let in, an agent gets more authority, a task is run, and, when asked for, the host is restarted on
+ * credential comes and goes, a request waits for the operator, a stranger is let in, an agent gets more authority, a task is run, an agent writes to another one, and, when asked for, the host is restarted on
  * purpose while a turn runs.
  * Every message carries a token, so that the judge can count its answers.
  */
@@ -89,7 +89,7 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
   await eventually('a start has failed', async () => {
     if ((rowOf(world, '<g1>')?.deaths ?? 0) === 0) throw new Error('not yet');
   });
-  world.group('flaky', ASSISTANT_YAML);
+  world.group('flaky', FLAKY_YAML);
   await world.apply('flaky');
   // The alert of the failed start is cleared by the good one, before the operator clears whatever is left.
   await say('gamma', '<g2>');
@@ -98,6 +98,9 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
     if (state !== 'answered') throw new Error(state);
   });
   await desk(world);
+  // Two agents talk; whoever dies over it, the answer comes back once.
+  expected.push({ token: 'probe, turn', kind: 'answer' });
+  await world.say('beta', 'tell agent:flaky where');
   expected.push({ token: '<t1>', kind: 'answer' });
   await runTask(world, '<t1>');
   await world.approve('sender');

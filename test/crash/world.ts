@@ -43,7 +43,8 @@ export interface Journal {
 }
 
 /** What the service allows, it allows after approval only. */
-export const ASSISTANT_YAML = `harness: probe
+/** Of a group that is broken first; and of one whose agent writes to that one's. */
+export const FLAKY_YAML = `harness: probe
 limits: {idle: 10m}
 egress: {api: {host: api.example.com, approve: [GET /held]}}
 `;
@@ -213,7 +214,7 @@ export class World {
 
   #writeHome(): void {
     writeFileSync(this.paths.config, `runtime: ${this.options.runtime}\n`);
-    this.group('assistant', ASSISTANT_YAML);
+    this.group('assistant', `${FLAKY_YAML}agents: {flaky: allow}\n`);
     this.group('flaky', 'this is not a group\n');
     this.group(
       'thinker',

@@ -169,6 +169,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
         scheduler: { look: () => {}, settle: () => {} },
       }).forAgents(),
       wish: async () => ({}),
+      asked: () => {},
     },
     plan: async () => ({
       authority: AUTHORITY,

@@ -79,7 +79,7 @@ test('every field of an authority shows up when it changes', (context) => {
   const base = authority(context, GITHUB);
   const other = authority(
     context,
-    `harness: probe\nmodel: {name: other}\nruntime: docker\noci_runtime: runc\npackages: {apt: [jq]}\ntools: []\nmcp: {clock: {command: [date]}}\nbudget: {tokens_per_day: 1}\nlimits: {memory: 2MiB, pids: 17, cpus: 2, tmp: 1MiB, shm: 1MiB, workspace: 32MiB, files: 65, disk_write: 2MiB, turn: 2s, idle: 2s}\n`,
+    `harness: probe\nmodel: {name: other}\nruntime: docker\noci_runtime: runc\npackages: {apt: [jq]}\ntools: []\nagents: {work: approve}\nmcp: {clock: {command: [date]}}\nbudget: {tokens_per_day: 1}\nlimits: {memory: 2MiB, pids: 17, cpus: 2, tmp: 1MiB, shm: 1MiB, workspace: 32MiB, files: 65, disk_write: 2MiB, turn: 2s, idle: 2s}\n`,
   );
   other.mounts.push({ source: '/data/notes', target: '/mnt/notes', access: 'read' });
   for (const key of Object.keys(other) as (keyof Authority)[]) {

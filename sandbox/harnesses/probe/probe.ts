@@ -13,6 +13,7 @@ import type { Harness, HarnessOptions, TurnInput } from '../../runner/harness.ts
  *   search <words>   history_search                  flood <n>         n frames at once
  *   file <path> [text]  send_file                    long <n>          a reply of n characters
  *   where            harness, attempt, memory        refuse <reason>   fail the turn with a sentence
+ *   tell <to> <text>    send_message to another destination
  *   want <JSON>      request_authority
  *   overheard        what was said before this turn, as far as it is told of it
  *   files            path, type, size and hash of each file that came with it, as read from /inbox
@@ -92,6 +93,8 @@ class Probe implements Harness {
         return this.#tool('history_search', { words: rest });
       case 'file':
         return this.#tool('send_file', { path: rest.split(' ')[0], text: rest.split(' ').slice(1).join(' ') });
+      case 'tell':
+        return this.#tool('send_message', { to: rest.split(' ')[0], text: rest.split(' ').slice(1).join(' ') });
       case 'want':
         return this.#tool('request_authority', parsed(rest));
       case 'sleep':

@@ -62,6 +62,13 @@ export const WISH_CARD_CHARS_MAX = 1400;
 /** Requests of a group in an hour, those that were refused at once too: what is refused says a little about the host. */
 export const WISHES_PER_HOUR_MAX = 12;
 
+// --- Agents that write to agents --------------------------------------------------------------------------------
+
+/** Agents that a message comes through, answers too: three questions and their answers. Two that thank each other end here. */
+export const AGENT_HOPS_MAX = 6;
+/** Messages of a group to other agents in an hour: a loop over new conversations ends here. */
+export const AGENT_MESSAGES_PER_HOUR_MAX = 60;
+
 // --- Wirings ----------------------------------------------------------------------------------------------------
 
 /** Characters of a pattern. */

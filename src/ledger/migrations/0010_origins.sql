@@ -5,7 +5,7 @@ UPDATE messages SET origin = 'task' WHERE task_id IS NOT NULL;
 -- How often somebody without a role, or an agent of a group, has tried something, in a window of time.
 DROP TABLE tries;
 CREATE TABLE tries (
-  kind     TEXT NOT NULL CHECK (kind IN ('pair', 'public', 'wish')),
+  kind     TEXT NOT NULL CHECK (kind IN ('pair', 'public', 'wish', 'agent')),
   channel  TEXT NOT NULL,
   handle   TEXT NOT NULL,
   count    INTEGER NOT NULL,
