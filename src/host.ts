@@ -193,7 +193,7 @@ function makeFlow(base: Base) {
     prove: (plan) => proofs.require(plan),
     tools: { log, ledger, clock, capabilities, deliver, tasks: tasks.forAgents() },
     claim: (db, chat) => delivery.claim(db, chat),
-    textMax: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name).text_max,
+    takes: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name),
   });
   return {
     ...{ alert, trouble, warm, wake, nudge, deliver },

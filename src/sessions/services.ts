@@ -4,6 +4,7 @@ import type { HarnessName } from '../base/config.ts';
 import type { Faults } from '../base/faults.ts';
 import type { Log } from '../base/log.ts';
 import type { Paths } from '../base/paths.ts';
+import type { Takes } from '../channels/dialects/outgoing.ts';
 import type { Db } from '../ledger/db.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { OutboundRow } from '../ledger/outbound.ts';
@@ -42,8 +43,8 @@ export interface SessionServices {
   idle(sessionId: number): void;
   /** The session has no sandbox any more. */
   released(): void;
-  /** Characters of one message in a chat. */
-  textMax(chatId: number): number;
+  /** What one message in a chat may be. */
+  takes(chatId: number): Takes;
   /** Inside the transaction that writes a chat's next message: marks it for sending. Null: it comes to it by itself. */
   claim(db: Db, chatId: number): OutboundRow | null;
   /** Something was committed for this chat, `claimed` of it. */

@@ -349,7 +349,7 @@ export class Session {
   }
 
   #place(): Place {
-    return { session: this.#row(), textMax: (chatId) => this.#services.textMax(chatId) };
+    return { session: this.#row(), takes: (chatId) => this.#services.takes(chatId) };
   }
 
   #row(): SessionRow {

@@ -7,13 +7,13 @@ import { CALL_INPUT_BYTES_MAX, OUTBOUND_TEXT_BYTES_MAX, TURN_SENDS_MAX } from '.
 import type { Log } from '../base/log.ts';
 import { showBytes } from '../base/text.ts';
 import type { ChannelCapabilities } from '../channels/channel.ts';
-import { cutText } from '../channels/chunks.ts';
+import { piecesOf } from '../channels/dialects/outgoing.ts';
 import { type ChatRow, chatById, destinationsOf, nameOfChat } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { FileFacts } from '../ledger/files.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { insertOutbound, sendsAt, sendsBeforeSplit } from '../ledger/outbound.ts';
+import { type Chunk, insertOutbound, sendsAt, sendsBeforeSplit } from '../ledger/outbound.ts';
 import { mayUse } from '../ledger/people.ts';
 import type { SessionRow } from '../ledger/sessions.ts';
 import { searchGroup, withinBytes } from '../ledger/transcript.ts';
@@ -177,11 +177,12 @@ async function sendMessage(services: ToolServices, context: ToolContext, args: S
   if (context.ordinal > TURN_SENDS_MAX) return refused(`a turn sends at most ${TURN_SENDS_MAX} messages`);
   const chat = destinationOf(ledger.db, context, args.to);
   if (chat === undefined) return refused(`"${args.to}" is not a destination of this group; see list_destinations`);
-  const { text_max, file_bytes_max } = services.capabilities(chat.channel);
+  const takes = services.capabilities(chat.channel);
+  const { file_bytes_max } = takes;
   const { file } = args;
   if (file !== undefined && file.bytes > file_bytes_max) return refused(tooLarge(chat, file_bytes_max));
   // A file alone is a row like any other, with an empty text.
-  const chunks = args.text === '' ? [''] : cutText(args.text, text_max);
+  const chunks = piecesOf(args.text, takes);
   try {
     const sent = await ledger.write('send', (db) => commitSend(db, clock, context, chat, args, chunks));
     if (sent === null) return refused('this turn was stopped by a person');
@@ -199,7 +200,7 @@ function commitSend(
   context: ToolContext,
   chat: ChatRow,
   { text, file }: Send,
-  chunks: string[],
+  chunks: Chunk[],
 ): { id: string; repeated?: true } | null {
   const { session, place, turn, ordinal } = context;
   const thread = chat.id === place.chat_id ? place.thread : '';

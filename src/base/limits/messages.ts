@@ -115,8 +115,16 @@ export const SEND_MS = 60 * SECOND_MS;
 export const LOCAL_ACK_MS = 5 * SECOND_MS;
 /** Past messages shown to a terminal that connects. */
 export const LOCAL_HISTORY_MAX = 50;
+/** UTF-8 bytes of a reaction: an emoji of several parts, or the name of one. */
+export const REACTION_BYTES_MAX = 100;
 /** Terminals of one chat at once. */
 export const LOCAL_CLIENTS_MAX = 32;
+/** Characters that are read as Markdown at once: its lexer can need the square of it. */
+export const DIALECT_PARSE_CHARS_MAX = 4096;
+/** Marks (`*`, `[`, `<` …) among them; a dense table has some 300. What has more is sent as text. */
+export const DIALECT_MARKS_MAX = 600;
+/** Lists and quotes within one another, in one line. */
+export const DIALECT_NESTING_MAX = 20;
 
 // --- Ledger -----------------------------------------------------------------------------------------------------
 

@@ -1,6 +1,15 @@
 import { randomToken } from '../../base/ids.ts';
 import { FILE_BYTES_MAX, LOCAL_ACK_MS, LOCAL_CLIENTS_MAX } from '../../base/limits/messages.ts';
-import type { Channel, ChannelHealth, OutgoingFile, Reconciled, SendOperation, SendResult, Sink } from '../channel.ts';
+import type {
+  Channel,
+  ChannelCapabilities,
+  ChannelHealth,
+  OutgoingFile,
+  Reconciled,
+  SendOperation,
+  SendResult,
+  Sink,
+} from '../channel.ts';
 
 /**
  * The channel of the operator's own terminals, over the control socket. A message counts as sent when a terminal has
@@ -37,7 +46,12 @@ const NOBODY: SendResult = { ok: false, class: 'waiting', reason: 'no terminal i
 
 export class LocalChannel implements Channel {
   readonly name = 'local';
-  readonly capabilities = { text_max: 64_000, file_bytes_max: FILE_BYTES_MAX };
+  /** Markdown as it is: a terminal shows it, and what reads JSON wants it. */
+  readonly capabilities: ChannelCapabilities = {
+    markup: 'markdown',
+    text_max: 64_000,
+    file_bytes_max: FILE_BYTES_MAX,
+  };
   readonly #clients = new Map<string, Subscriber>();
   readonly #pending = new Map<string, Pending>();
   #sink: Sink | null = null;

@@ -1,0 +1,1 @@
+-- Another change of the same time has this number.
