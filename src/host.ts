@@ -15,6 +15,7 @@ import type { Channel } from './channels/channel.ts';
 import { LocalChannel } from './channels/local/local.ts';
 import { ControlServer } from './control/server.ts';
 import { Delivery } from './delivery/delivery.ts';
+import { Typing } from './delivery/typing.ts';
 import { Alerts } from './evidence/alerts.ts';
 import { statusOf } from './evidence/status.ts';
 import { clearAllAlerts } from './ledger/alerts.ts';
@@ -188,11 +189,13 @@ function makeFlow(base: Base) {
   const scheduler = new Scheduler({ ledger, clock, wake, nudge, deliver, alert, trouble });
   const zone = (): string => install.timezone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
   const tasks = new Tasks({ ledger, clock, nudge, scheduler, zone });
+  const typing = new Typing(ledger, clock, channels);
   const sessions = new Sessions({
     ...{ ledger, clock, log, faults, paths, egress, workspaces, planner, deliver, alert, clear, trouble },
     prove: (plan) => proofs.require(plan),
     tools: { log, ledger, clock, capabilities, deliver, tasks: tasks.forAgents() },
     claim: (db, chat) => delivery.claim(db, chat),
+    typing,
     takes: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name),
   });
   return {

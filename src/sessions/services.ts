@@ -25,6 +25,12 @@ export interface StartPlan {
   egress: EgressSession;
 }
 
+/** Where the messages of a turn were said. */
+export interface TurnPlace {
+  chat_id: number;
+  thread: string;
+}
+
 /** What a session needs of the rest of the host. */
 export interface SessionServices {
   ledger: Ledger;
@@ -47,6 +53,8 @@ export interface SessionServices {
   takes(chatId: number): Takes;
   /** Inside the transaction that writes a chat's next message: marks it for sending. Null: it comes to it by itself. */
   claim(db: Db, chatId: number): OutboundRow | null;
+  /** A chat shows that an agent is busy, from `begin` to `end`. Both return at once. */
+  typing: { begin(place: TurnPlace): void; end(place: TurnPlace): void };
   /** Something was committed for this chat, `claimed` of it. */
   deliver(chatId: number, claimed?: OutboundRow | null): void;
   alert(kind: string, subject: string, text: string): void;

@@ -193,6 +193,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
     released: () => {},
     takes: () => TAKES,
     claim: () => null,
+    typing: { begin: () => {}, end: () => {} },
     deliver,
     alert: () => {},
     clear: () => {},

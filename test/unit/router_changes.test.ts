@@ -157,14 +157,11 @@ test('a message that one session runs and another has in its queue keeps its tex
 });
 
 test('of a message that is kept as context the next turn is shown the edit, or nothing once it is deleted', async (context) => {
-  const { ledger, session, say, edit, remove, begin } = await world(context);
+  const { ledger, say, edit, remove, begin } = await world(context);
   const message = await say();
   ledger.db.run("UPDATE inbound SET state = 'ignored', context = 1 WHERE message_id = ?", message);
   assert.equal(await edit(), 'done');
-  const { id } = {
-    id: insertInbound(ledger.db, 1, await say({ platform_id: 'p9', text: 'now' }), session.id + 0, 'queued', ''),
-  } as { id: number };
-  assert.ok(id > 0);
+  await say({ platform_id: 'p9', text: 'now' });
   assert.deepEqual(
     begin()!.context.map(({ text }) => text),
     ['second'],
