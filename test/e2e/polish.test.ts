@@ -112,6 +112,21 @@ test('an agent reacts to the message that it answers, once; where a chat has no 
   assert.match(client.stdout, /refused: local:main has no reactions; say it in words/);
 });
 
+test('an attempt after a death does not react once more', async () => {
+  await chat('again');
+  await busy('again', 'one');
+  const id = await talk.say('again', 'olga', 'react 🎉 1', { thread: 'two' });
+  await talk.say('again', 'olga', 'crash-once x', { thread: 'two' });
+  const { text } = await talk.hears('again', /survived: x/);
+  assert.match(text, /attempt 2; sent before: \[reaction 🎉\]/);
+  assert.match(text, /"repeated":true/);
+  const { reactions } = await talk.journal();
+  assert.deepEqual(
+    reactions.filter(({ emoji }) => emoji === '🎉'),
+    [{ message: id, emoji: '🎉' }],
+  );
+});
+
 test('a reaction of a person is on record', async () => {
   await chat('thanks');
   const id = await talk.say('thanks', 'olga', 'hello');
