@@ -128,6 +128,11 @@ for (const [markup, said, not] of CROWDS)
     if (!said.includes('`')) assert.doesNotMatch(textIn(markup, said), not);
   });
 
+test('an address or a picture in a link cannot open another link on Slack', () => {
+  assert.equal(inDialect('[a|b](https://e.com/x|y)', 'slack-mrkdwn'), '<https://e.com/x%7Cy|a b>');
+  assert.equal(inDialect('[![p](https://i.com)](https://e.com)', 'slack-mrkdwn'), '<https://e.com| https://i.com p >');
+});
+
 test('the name of a package in code stays what it is on GitHub', () => {
   const said = 'install `@types/node`\n```\nnpm i @types/node\n```';
   assert.equal(inDialect(said, 'github'), said);

@@ -6,6 +6,7 @@ import type { IncomingEdit, IncomingMessage, Sink } from '../../src/channels/cha
 import { conservation } from '../../src/ledger/conservation.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { insertInbound } from '../../src/ledger/messages.ts';
+import { insertOutbound } from '../../src/ledger/outbound.ts';
 import type { SessionRow } from '../../src/ledger/sessions.ts';
 import { returnAttempt } from '../../src/ledger/turns.ts';
 import { Intake } from '../../src/router/intake.ts';
@@ -120,6 +121,23 @@ for (const [name, part] of REFUSED)
     if (name.includes('code')) assert.doesNotMatch(kept, /AAAA/);
     assert.equal(ledger.db.get<{ n: number }>('SELECT count(*) AS n FROM outbound')!.n, 0);
   });
+
+test('a text of ours, a task, and a message of nobody known are no message that could be edited or deleted', async (context) => {
+  const { ledger, say, edit, remove, now } = await world(context);
+  const message = await say();
+  const session = ledger.db.get<SessionRow>('SELECT * FROM sessions')!;
+  const out = { chat_id: session.chat_id, thread: '', kind: 'reply' as const, session_id: null, turn_id: null };
+  const more = { attempt: 0, ordinal: 0, send_hash: '', reply_to: message };
+  insertOutbound(ledger.db, 1, { ...out, ...more }, [{ body: 'ours', source: 'ours' }]);
+  ledger.db.run("UPDATE outbound SET state = 'sent', receipt = 'p77'");
+  const ours = { platform_id: 'p77' };
+  assert.deepEqual([await edit(ours), await remove(ours), now()], ['refused', 'refused', 'first: queued']);
+  ledger.db.run("UPDATE messages SET handle = ''");
+  assert.equal(await edit({ sender: { handle: '', name: '' } }), 'refused');
+  ledger.db.raw.exec('PRAGMA foreign_keys = OFF');
+  ledger.db.run("UPDATE messages SET handle = 'alice', task_id = 1");
+  assert.deepEqual([await edit(), await remove(), now()], ['refused', 'refused', 'first: queued']);
+});
 
 test('the same edit again is nothing new; an older one that comes later does not undo a newer', async (context) => {
   const { say, edit, now } = await world(context);
