@@ -251,6 +251,16 @@ for (const [name, text] of HOSTILE)
     }
   });
 
+test('no piece is blank beside one that is not', () => {
+  for (const markup of ALL) {
+    const pieces = piecesOf(`a${'\n'.repeat(500)}b`, { markup, text_max: 100 });
+    assert.deepEqual(
+      pieces.map(({ body }) => body.trim()),
+      ['a', 'b'],
+    );
+  }
+});
+
 test('an empty text is one empty piece', () => {
   for (const markup of ALL) assert.deepEqual(piecesOf('', { markup, text_max: 1000 }), [{ body: '', source: '' }]);
 });

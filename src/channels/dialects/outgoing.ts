@@ -29,7 +29,10 @@ export interface Takes {
  */
 export function piecesOf(markdown: string, { markup, text_max }: Takes): Piece[] {
   const room = writerOf(markup) === null ? text_max : Math.min(text_max, DIALECT_PARSE_CHARS_MAX);
-  return cutText(markdown, room).flatMap((source) => fitting(source, markup, text_max));
+  const pieces = cutText(markdown, room).flatMap((source) => fitting(source, markup, text_max));
+  // Lines without a word between two cuts: every platform refuses a message of nothing.
+  const said = pieces.filter(({ source }) => source.trim() !== '');
+  return said.length > 0 ? said : pieces.slice(0, 1);
 }
 
 function fitting(source: string, markup: Markup, max: number): Piece[] {
