@@ -17,6 +17,7 @@ import type { Channel } from './channels/channel.ts';
 import { LocalChannel } from './channels/local/local.ts';
 import { ControlServer } from './control/server.ts';
 import { Delivery } from './delivery/delivery.ts';
+import { Typing } from './delivery/typing.ts';
 import { Alerts } from './evidence/alerts.ts';
 import { statusOf } from './evidence/status.ts';
 import { clearAllAlerts } from './ledger/alerts.ts';
@@ -202,12 +203,14 @@ function makeFlow(base: Base, asked: (question: number) => void) {
     asked,
   });
   const wish = wishes.ask.bind(wishes);
+  const typing = new Typing(ledger, clock, channels);
   const sessions = new Sessions({
     ...{ ledger, clock, log, faults, paths, egress, workspaces, planner, deliver, alert, clear, trouble },
     prove: (plan) => proofs.require(plan),
     tools: { log, ledger, clock, capabilities, deliver, asked, tasks: tasks.forAgents(), wish },
     claim: (db, chat) => delivery.claim(db, chat),
-    textMax: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name).text_max,
+    typing,
+    takes: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name),
   });
   return {
     ...{ alert, trouble, warm, wake, nudge, deliver },

@@ -29,6 +29,18 @@ export const TOOL_DEFINITIONS: readonly ToolDefinition[] = [
     },
   },
   {
+    name: 'react',
+    description: 'React to a message of this turn with an emoji, where the chat can show it.',
+    input: {
+      type: 'object',
+      properties: {
+        emoji: { type: 'string', description: 'One emoji' },
+        to: { type: 'number', description: 'Which message, counted from 1; default: the last' },
+      },
+      required: ['emoji'],
+    },
+  },
+  {
     name: 'no_reply',
     description: 'End this turn without any answer.',
     input: {

@@ -1,4 +1,5 @@
 import type { FileFacts } from '../ledger/files.ts';
+import type { Markup } from './dialects/dialect.ts';
 
 /**
  * The contract of a channel driver: one account on one platform, in both directions.
@@ -61,8 +62,47 @@ export interface Pressed {
   answer: string;
 }
 
+/** Something was done to a message that came before. Its key is as unique as a message's, also among those of messages. */
+interface IncomingChange {
+  dedupe_key: string;
+  chat: IncomingMessage['chat'];
+  /** The platform's id of that message. */
+  platform_id: string;
+  /** The platform's time of it. */
+  sent_ms: number;
+}
+
+/** `text`: all of it, as it is now. Counts only if `sender` wrote the message. */
+export interface IncomingEdit extends IncomingChange {
+  sender: IncomingMessage['sender'];
+  text: string;
+}
+
+/** The message is gone, whoever took it away: its author or a moderator. Most platforms do not say. */
+export type IncomingDeletion = IncomingChange;
+
+export interface IncomingReaction extends IncomingChange {
+  sender: IncomingMessage['sender'];
+  emoji: string;
+  removed: boolean;
+}
+
+/** `late`: an agent has the message, or it has been answered. `refused`: see the recorded rule. Either way it is what it was. */
+export interface Changed {
+  outcome: 'done' | 'late' | 'refused' | 'recorded' | 'repeated';
+}
+
 export interface Sink {
   accept(message: IncomingMessage): Promise<Accepted>;
+  /**
+   * As `accept`, in its order: an edit follows its message. A message that still waits has the new text from then on; it
+   * goes where it went, and no edit makes it a command or a code. One that waits for a decision stays as its card shows it.
+   */
+  edited(edit: IncomingEdit): Promise<Changed>;
+  /** As `edited`: what still waits is cancelled, for a decision too, and nothing else. */
+  deleted(deletion: IncomingDeletion): Promise<Changed>;
+  /** As `edited`: recorded, and nothing more. */
+  reacted(reaction: IncomingReaction): Promise<Changed>;
   /** As `accept`: it resolves when what came of it is on disk. */
   pressed(press: ButtonPress): Promise<Pressed>;
   /** A chat can be reached again: what waits for it is delivered now. */
@@ -81,9 +121,10 @@ export interface OutgoingFile extends FileFacts {
 export interface SendOperation {
   chat: string;
   thread: string;
+  /** In the channel's dialect, whole in itself, within `text_max`. */
   body: string;
   kind: 'reply' | 'send' | 'notice';
-  /** Platform id of the message that this answers, or null. */
+  /** Platform id of the message that this answers and should quote, or null. It may be gone: then it is sent without. */
   reply_to: string | null;
   /** Goes below the text, which may be empty then. */
   file: OutgoingFile | null;
@@ -91,6 +132,22 @@ export interface SendOperation {
   key: string;
   /** Only where `capabilities.buttons`; the text says how to do without them. */
   buttons?: Button[];
+}
+
+/** A text of ours is to be another one. `message`: its receipt. */
+export interface EditOperation {
+  chat: string;
+  thread: string;
+  message: string;
+  body: string;
+}
+
+/** Putting the same one again changes nothing. `message`: the platform's id. */
+export interface ReactOperation {
+  chat: string;
+  thread: string;
+  message: string;
+  emoji: string;
 }
 
 /** `token`: at most 20 characters of A–Z, a–z, 0–9, - and _. */
@@ -125,12 +182,22 @@ export interface ChannelHealth {
 }
 
 export interface ChannelCapabilities {
-  /** Characters of one outgoing message. */
+  /** The dialect that a body is written in. */
+  markup: Markup;
+  /** Characters of one outgoing message, markup included. */
   text_max: number;
   /** Bytes of one outgoing file; 0: this channel takes none. */
   file_bytes_max: number;
   /** Messages can have buttons, whose presses come back through `sink.pressed`. Absent: they cannot. */
   buttons?: boolean;
+  /** A message can show which one it answers. Absent, as with the next three: it cannot. */
+  quotes?: boolean;
+  /** Our messages can be edited: there is `edit`. */
+  edits?: boolean;
+  /** People's messages can have our reactions: there is `react`. */
+  reactions?: boolean;
+  /** It can be seen that we are busy: there is `typing`. */
+  typing?: boolean;
 }
 
 export interface Channel {
@@ -139,6 +206,10 @@ export interface Channel {
   start(sink: Sink, cursors: ReadonlyMap<string, string>): Promise<void>;
   stop(): Promise<void>;
   send(operation: SendOperation): Promise<SendResult>;
+  edit?(operation: EditOperation): Promise<SendResult>;
+  react?(operation: ReactOperation): Promise<SendResult>;
+  /** Shows for some seconds that we are busy. Nobody waits for it; what becomes of it is not recorded. May reject. */
+  typing?(chat: string, thread: string): Promise<void>;
   /** Absent: the platform cannot tell; the send becomes `uncertain`. */
   reconcile?(operation: SendOperation): Promise<Reconciled>;
   /** The chat in which this person alone reads, opened if need be; null when they cannot be written to. May reject. */

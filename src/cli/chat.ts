@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { createInterface, type Interface } from 'node:readline';
 import { OperatingError } from '../base/errors.ts';
+import { TYPING_EVERY_MS } from '../base/limits/messages.ts';
 import type { Paths } from '../base/paths.ts';
 import { showBytes } from '../base/text.ts';
 import type { LocalMessage } from '../channels/local/local.ts';
@@ -95,7 +96,8 @@ class Terminal {
 type Row =
   | { t: 'open'; client: string; key?: undefined }
   | { t: 'history'; from: string | null; body: string; at_ms: number; key?: string }
-  | ({ t: 'message' } & LocalMessage);
+  | ({ t: 'message' } & LocalMessage)
+  | { t: 'typing'; thread: string; key?: undefined };
 
 /** A text, and below it what came with it. */
 function shownText({ body, file }: LocalMessage): string {
@@ -148,13 +150,29 @@ function reportOutcome(outcome: Outcome | null, io: Io): number {
 async function converse(client: ControlClient, chatName: string, io: Io): Promise<number> {
   const ended = new AbortController();
   let lines: Interface | null = null;
+  const prompt = (busy: boolean): void => lines?.setPrompt(io.colour ? (busy ? '… › ' : '› ') : '');
+  let calm: NodeJS.Timeout | undefined;
+  /** A sign that an agent works, for as long as it is not renewed. What is being typed stays. */
+  const busy = (): void => {
+    if (!io.colour || io.json) return;
+    clearTimeout(calm);
+    calm = setTimeout(() => again(false), 2 * TYPING_EVERY_MS).unref();
+    again(true);
+  };
+  const again = (busy: boolean): void => {
+    prompt(busy);
+    lines?.prompt(true);
+  };
   const above = (text: string): void => {
     if (io.colour) process.stdout.write('\r\x1b[K');
+    clearTimeout(calm);
+    prompt(false);
     io.out(text);
     lines?.prompt(true);
   };
   const terminal = new Terminal(client, chatName, (row) => {
     if (row.t === 'history') above(dim(io, `${row.from === null ? '' : '› '}${printable(row.body)}`));
+    else if (row.t === 'typing') busy();
     else if (row.t === 'message') above(io.json ? JSON.stringify(row) : shownText(row));
   });
   const reopen = (): void => {

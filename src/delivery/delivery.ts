@@ -1,17 +1,18 @@
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
-import { messageOf } from '../base/errors.ts';
+import { messageOf, unreachable } from '../base/errors.ts';
 import { type Faults, guarded } from '../base/faults.ts';
 import { showId } from '../base/ids.ts';
 import { DURATION_MAX_MS, SEND_MS } from '../base/limits/messages.ts';
 import { visible } from '../base/text.ts';
 import type { Button, Channel, OutgoingFile, Reconciled, SendOperation, SendResult } from '../channels/channel.ts';
+import { textIn } from '../channels/dialects/outgoing.ts';
 import { type ChatRow, chatById } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { messageById } from '../ledger/messages.ts';
+import { isFollowed, messageById } from '../ledger/messages.ts';
 import {
   chatsWithOutbound,
   fileOfOutbound,
@@ -152,7 +153,7 @@ export class Delivery {
     // Somebody may have had it held meanwhile: then the next one is the head.
     if (claimed === null && !(await this.#ledger.insist('sending', (db) => this.#mark(db, row), this.#hooks.trouble)))
       return true;
-    const result = await this.#send(channel, this.#operation(row, chat));
+    const result = await this.#call(() => this.#act(channel, row, chat));
     await this.#ledger.insist(
       'sent',
       (db) => recordOutcome(db, this.#clock, row, chat, result),
@@ -172,13 +173,10 @@ export class Delivery {
   }
 
   /** A driver that throws or hangs breaks its contract; the outcome is then unknown. */
-  async #send(channel: Channel, operation: SendOperation): Promise<SendResult> {
+  async #call(act: () => Promise<SendResult>): Promise<SendResult> {
     const late: SendResult = { ok: false, class: 'ambiguous', reason: `no outcome after ${SEND_MS / 1000} s` };
     try {
-      return await inTime(
-        guarded(this.#faults, 'channel.send', () => channel.send(operation)),
-        late,
-      );
+      return await inTime(guarded(this.#faults, 'channel.send', act), late);
     } catch (error) {
       return { ok: false, class: 'ambiguous', reason: `the driver failed: ${messageOf(error)}` };
     }
@@ -211,7 +209,7 @@ export class Delivery {
     const chat = chatById(this.#ledger.db, row.chat_id);
     const channel = chat === undefined ? undefined : this.#channels.get(chat.channel);
     if (chat === undefined || channel === undefined) return;
-    const known = await askChannel(channel, this.#operation(row, chat));
+    const known = await askChannel(channel, row, this.#operation(channel, row, chat));
     await this.#ledger.insist('reconcile', (db) => recordReconciled(db, this.#clock, row, known), this.#hooks.trouble);
     if (known.found === 'unknown') this.#tell(row, chat, { ok: false, class: 'ambiguous', reason: INTERRUPTED });
   }
@@ -221,17 +219,42 @@ export class Delivery {
     return file === undefined ? null : { ...file, id: showId('o', row.id), path: join(this.#blobs, file.sha256) };
   }
 
-  #operation(row: OutboundRow, chat: ChatRow): SendOperation {
-    const canPress = this.#channels.get(chat.channel)?.capabilities.buttons === true;
-    const buttons = row.buttons !== null && canPress ? { buttons: JSON.parse(row.buttons) as Button[] } : {};
+  async #act(channel: Channel, row: OutboundRow, chat: ChatRow): Promise<SendResult> {
+    switch (row.act) {
+      case 'send':
+        return channel.send(this.#operation(channel, row, chat));
+      case 'react': {
+        const message = this.#answered(row);
+        if (message === null || channel.react === undefined)
+          return { ok: false, class: 'unsupported', reason: 'there is nothing to react to' };
+        return channel.react({ chat: chat.platform_id, thread: row.thread, message, emoji: row.body });
+      }
+      default:
+        return unreachable(row.act);
+    }
+  }
+
+  /** The platform's id of the message that a row answers. A task's message is none of the platform's. */
+  #answered(row: OutboundRow): string | null {
     const answered = row.reply_to === null ? undefined : messageById(this.#ledger.db, row.reply_to);
-    const replyTo = answered?.origin === 'platform' ? answered.platform_id : null;
+    return answered?.origin === 'platform' ? answered.platform_id : null;
+  }
+
+  /** Between two people a quote says something only when more has been said since. */
+  #quoted(channel: Channel, row: OutboundRow, chat: ChatRow): string | null {
+    if (channel.capabilities.quotes !== true || row.reply_to === null) return null;
+    return chat.direct === 0 || isFollowed(this.#ledger.db, row.reply_to, chat.id) ? this.#answered(row) : null;
+  }
+
+  #operation(channel: Channel, row: OutboundRow, chat: ChatRow): SendOperation {
+    const { buttons: canPress, markup } = channel.capabilities;
+    const buttons = row.buttons !== null && canPress === true ? { buttons: JSON.parse(row.buttons) as Button[] } : {};
     return {
       chat: chat.platform_id,
       thread: row.thread,
-      body: row.body,
+      body: row.source === null ? textIn(markup, row.body) : row.body,
       kind: row.kind,
-      reply_to: replyTo,
+      reply_to: this.#quoted(channel, row, chat),
       file: this.#file(row),
       key: row.key,
       ...buttons,
@@ -248,7 +271,9 @@ interface Lane {
 }
 
 /** A driver that fails or hangs here cannot tell; the host must start all the same. */
-async function askChannel(channel: Channel, operation: SendOperation): Promise<Reconciled> {
+async function askChannel(channel: Channel, row: OutboundRow, operation: SendOperation): Promise<Reconciled> {
+  // The same reaction once more changes nothing.
+  if (row.act === 'react') return { found: false };
   if (channel.reconcile === undefined) return { found: 'unknown' };
   try {
     return await inTime(channel.reconcile(operation), { found: 'unknown' });

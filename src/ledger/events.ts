@@ -20,6 +20,12 @@ export interface EventData {
   'message.released': { approval: string };
   'agent.said': { from: string; hops: number; outbound: string };
   'message.kept': { group: string };
+  'message.edited': { bytes: number };
+  'message.deleted': { cancelled: number };
+  'message.reacted': { emoji: string; by: string; removed: boolean };
+  /** It came when an agent had the message already, or it had been answered. */
+  'message.change_late': { change: string };
+  'message.change_refused': { change: string; rule: string };
   'session.closed': { by: string };
   'turn.stopped': { by: string; cancelled: number };
   'message.routed': { group: string; new_session: boolean };

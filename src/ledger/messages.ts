@@ -32,6 +32,8 @@ export interface MessageRow extends Omit<NewMessage, 'task_id' | 'origin' | 'out
   task_id: number | null;
   outbound_id: number | null;
   hops: number;
+  /** The platform's time of the edit that the text is; 0: as it came. */
+  edited_ms: number;
 }
 
 export type InboundState = 'queued' | 'running' | 'answered' | 'silent' | 'ignored' | 'held' | 'cancelled' | 'failed';
@@ -82,6 +84,11 @@ export function setText(db: Db, id: number, text: string): void {
 
 export function messageById(db: Db, id: number): MessageRow | undefined {
   return db.get<MessageRow>('SELECT * FROM messages WHERE id = ?', id);
+}
+
+/** Whether something was said in the chat after this message. */
+export function isFollowed(db: Db, id: number, chatId: number): boolean {
+  return db.get('SELECT 1 AS yes FROM messages WHERE id > ? AND chat_id = ? LIMIT 1', id, chatId) !== undefined;
 }
 
 export function latestMessageId(db: Db): number | undefined {

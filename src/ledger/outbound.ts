@@ -5,6 +5,13 @@ import type { FileFacts } from './files.ts';
 export type OutboundState = 'queued' | 'sending' | 'retry' | 'sent' | 'rejected' | 'uncertain' | 'held';
 export type OutboundKind = 'reply' | 'send' | 'notice';
 
+/** One message to a platform. */
+export interface Chunk {
+  body: string;
+  /** The Markdown that `body` says in the platform's dialect; null: `body` is words, which delivery writes in it. */
+  source: string | null;
+}
+
 export interface OutboundRow {
   id: number;
   chat_id: number;
@@ -15,7 +22,11 @@ export interface OutboundRow {
   ordinal: number;
   chunk: number;
   reply_to: number | null;
+  /** `react`: the body is put under the message that `reply_to` names. */
+  act: 'send' | 'react';
   body: string;
+  /** As in `Chunk`; '' where it is the same as the body. */
+  source: string | null;
   /** JSON list of `Button`; null: none. */
   buttons: string | null;
   /** Idempotency key towards the platform. */
@@ -42,14 +53,15 @@ export interface NewOutbound {
   reply_to: number | null;
   /** Goes with the last chunk: a text stands above its file. */
   file?: FileFacts;
+  act?: OutboundRow['act'];
 }
 
 /** Writes one row a chunk, in order; returns their keys. Deliver only after the commit. */
-export function insertOutbound(db: Db, now: number, out: NewOutbound, chunks: string[]): number[] {
-  const ids = chunks.map((body, chunk) =>
+export function insertOutbound(db: Db, now: number, out: NewOutbound, chunks: Chunk[]): number[] {
+  const ids = chunks.map(({ body, source }, chunk) =>
     db.insert(
-      `INSERT INTO outbound (chat_id, thread, kind, session_id, turn_id, attempt, ordinal, chunk, send_hash, reply_to, body, key, state, created_ms, updated_ms)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)`,
+      `INSERT INTO outbound (chat_id, thread, kind, session_id, turn_id, attempt, ordinal, chunk, send_hash, reply_to, act, body, source, key, state, created_ms, updated_ms)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, ?)`,
       out.chat_id,
       out.thread,
       out.kind,
@@ -60,7 +72,9 @@ export function insertOutbound(db: Db, now: number, out: NewOutbound, chunks: st
       chunk,
       out.send_hash,
       chunk === 0 ? out.reply_to : null,
+      out.act ?? 'send',
       body,
+      source === body ? '' : source,
       randomToken(12),
       now,
       now,
@@ -74,10 +88,14 @@ export function insertOutbound(db: Db, now: number, out: NewOutbound, chunks: st
   return ids;
 }
 
+/** What a row says, as whoever wrote it did; SQL for a row of `outbound o` with its `outbound_files f`. */
+export const SAID = `CASE o.act WHEN 'react' THEN '[reaction ' || o.body || ']' ELSE coalesce(nullif(o.source, ''), o.body) END
+  || coalesce(' [file ' || f.name || ']', '')`;
+
 /** What a turn sent before its answer, as its transcript keeps it. */
 export function sendsOf(db: Db, turnId: number): string[] {
   const rows = db.all<{ text: string }>(
-    `SELECT trim(o.body || coalesce(' [file ' || f.name || ']', '')) AS text
+    `SELECT trim(${SAID}) AS text
        FROM outbound o LEFT JOIN outbound_files f ON f.outbound_id = o.id
       WHERE o.turn_id = ? AND o.kind = 'send' ORDER BY o.id`,
     turnId,
@@ -100,7 +118,9 @@ export function insertNotice(
   body: string,
 ): number {
   const own = { session_id: null, turn_id: null, attempt: 0, ordinal: 0, send_hash: '' };
-  return insertOutbound(db, now, { chat_id: chatId, thread, kind: 'notice', ...own, reply_to: replyTo }, [body])[0]!;
+  return insertOutbound(db, now, { chat_id: chatId, thread, kind: 'notice', ...own, reply_to: replyTo }, [
+    { body, source: null },
+  ])[0]!;
 }
 
 /** As a notice, with buttons for where there are some. */

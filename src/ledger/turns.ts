@@ -8,6 +8,7 @@ import {
 } from '../base/limits/messages.ts';
 import type { Db } from './db.ts';
 import { IS_OPEN, queuedIn } from './messages.ts';
+import { SAID } from './outbound.ts';
 
 /**
  * The turn's three transitions, each to be called inside one transaction:
@@ -158,7 +159,7 @@ function joinTurn(db: Db, now: number, turnId: number, messages: TurnMessage[]):
 export function priorSends(db: Db, turn: OpenTurn): PriorSend[] {
   const ids = JSON.stringify(turn.messages.map((message) => message.inbound_id));
   return db.all<PriorSend>(
-    `SELECT o.ordinal, trim(group_concat(o.body || coalesce(' [file ' || f.name || ']', ''), '')) AS text, min(o.state) AS state
+    `SELECT o.ordinal, trim(group_concat(${SAID}, '')) AS text, min(o.state) AS state
        FROM (SELECT * FROM outbound WHERE kind = 'send' AND turn_id IN (
               SELECT turn_id FROM turn_inbound WHERE inbound_id IN (SELECT value FROM json_each(?))) ORDER BY id) o
        LEFT JOIN outbound_files f ON f.outbound_id = o.id

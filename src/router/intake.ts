@@ -35,6 +35,9 @@ export class Intake {
         this.#come(pressed);
         return { answer: pressed.answer };
       },
+      edited: (edit) => this.#router.change(channel, { kind: 'edited', ...edit }),
+      deleted: (deletion) => this.#router.change(channel, { kind: 'deleted', ...deletion }),
+      reacted: (reaction) => this.#router.change(channel, { kind: 'reacted', ...reaction }),
       reachable: (chatPlatformId) => {
         const chat = chatByPlatformId(this.#ledger.db, channel, chatPlatformId);
         if (chat !== undefined) this.#effects.deliver(chat.id);

@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { MESSAGE_TEXT_BYTES_MAX, NAME_CHARS_MAX } from '../base/limits/messages.ts';
 import { cutBytes } from '../base/text.ts';
-import type { Accepted, ButtonPress, IncomingMessage, Pressed } from '../channels/channel.ts';
+import type { Accepted, ButtonPress, Changed, IncomingMessage, Pressed } from '../channels/channel.ts';
 import { takeFiles } from '../channels/files.ts';
 import { takeChat } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
@@ -13,6 +13,7 @@ import { insertNotice } from '../ledger/outbound.ts';
 import { identityOf, setDmChat } from '../ledger/people.ts';
 import { unstick } from '../ledger/wirings.ts';
 import { type AdmissionServices, admitMessage, groupsFor, mayCommand, type Said } from './admission.ts';
+import { applyChange, type Change } from './changes.ts';
 import { type CommandAct, type CommandService, isForUs, type Parsed, parseCommand } from './commands.ts';
 import { pair } from './pairing.ts';
 import { isPairingCode, type Words, wordsOf } from './words.ts';
@@ -100,6 +101,11 @@ export class Router {
   async #prepared(command: Parsed, channel: string, incoming: IncomingMessage): Promise<CommandAct> {
     if (!mayCommand(this.#ledger.db, channel, incoming)) return () => ({ text: '' });
     return this.#commands.prepare(command, channel, incoming);
+  }
+
+  /** Something was done to a message that came before. */
+  async change(channel: string, change: Change): Promise<Changed> {
+    return this.#ledger.write('change', (db) => applyChange(db, this.#services.clock, channel, change));
   }
 
   /** A button was pressed: a message like any other, with one thing to say. */

@@ -81,6 +81,7 @@ export async function imagesProblem(scratch: string): Promise<string | null> {
   if (process.geteuid!() !== 0) return 'only root can mount';
   const trial = { folder: `${scratch}/trial`, image: `${scratch}/trial.img`, uid: 0, bytes: 2 ** 24 };
   try {
+    await unmountWorkspace(trial.folder); // of a host that was killed in the middle of this
     await removeTree(scratch);
     mkdirSync(scratch, { recursive: true, mode: 0o700 });
     await makeEmpty(trial);

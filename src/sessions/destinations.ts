@@ -45,7 +45,8 @@ export function agentsOf(db: Db, group: string): NonNullable<Authority['agents']
   return row === undefined ? {} : ((JSON.parse(row.object) as Authority).agents ?? {});
 }
 
-function chatDestination(db: Db, { place }: Caller, id: number): Destination {
+/** A chat that the turn has to do with. */
+export function chatDestination(db: Db, { place }: Caller, id: number): Destination {
   const { channel, platform_id, title } = chatById(db, id)!;
   const name = nameOfChat({ channel, platform_id });
   const thread = id === place.chat_id ? place.thread : '';

@@ -28,6 +28,8 @@ export class Run {
   /** Why it was interrupted: `deadline` fails the turn, `drain` takes it back, `stop` has cancelled it already. */
   interrupted: 'deadline' | 'drain' | 'stop' | null = null;
   deadline: NodeJS.Timeout | null = null;
+  /** Its chat may show that it runs. */
+  shown = false;
   /** False from its end on: nothing that the sandbox says counts any more, its end is being written. */
   running = true;
   #messages: TurnMessage[];
@@ -56,6 +58,11 @@ export class Run {
   /** Where its messages were said: all of them in one place. */
   get place(): { chat_id: number; thread: string } {
     return this.#messages[0]!;
+  }
+
+  /** Its messages, in the order in which it was given them. */
+  get said(): TurnMessage[] {
+    return this.#messages;
   }
 
   join(messages: TurnMessage[]): void {
@@ -107,7 +114,7 @@ export class Run {
     this.#pending += 1;
     if (this.#calls > TURN_CALLS_MAX) return `more than ${TURN_CALLS_MAX} calls of platform tools in a turn`;
     if (this.#pending > CALLS_PENDING_MAX) return `more than ${CALLS_PENDING_MAX} calls without waiting for a receipt`;
-    if (tool === 'send_message' || tool === 'send_file') this.#sends += 1;
+    if (SENDS.has(tool)) this.#sends += 1;
     return { ordinal: Math.min(this.#sends, TURN_SENDS_MAX + 1) };
   }
 
@@ -138,6 +145,9 @@ export class Run {
     return { taken, tools: this.#tools, outcome: mute ? 'silent' : outcome, text };
   }
 }
+
+/** Tools that write into a chat: each is one ordinal, so that a later attempt does not do it again. */
+const SENDS = new Set(['send_message', 'send_file', 'react']);
 
 /** The turn as the sandbox gets it: every text within the bounds of its field, every file in its place before. */
 export function turnFrame(run: Run, inbox: PlaceFiles): HostFrame {

@@ -4,6 +4,7 @@ import type { HarnessName } from '../base/config.ts';
 import type { Faults } from '../base/faults.ts';
 import type { Log } from '../base/log.ts';
 import type { Paths } from '../base/paths.ts';
+import type { Takes } from '../channels/dialects/outgoing.ts';
 import type { Db } from '../ledger/db.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { OutboundRow } from '../ledger/outbound.ts';
@@ -24,6 +25,12 @@ export interface StartPlan {
   egress: EgressSession;
 }
 
+/** Where the messages of a turn were said. */
+export interface TurnPlace {
+  chat_id: number;
+  thread: string;
+}
+
 /** What a session needs of the rest of the host. */
 export interface SessionServices {
   ledger: Ledger;
@@ -42,10 +49,12 @@ export interface SessionServices {
   idle(sessionId: number): void;
   /** The session has no sandbox any more. */
   released(): void;
-  /** Characters of one message in a chat. */
-  textMax(chatId: number): number;
+  /** What one message in a chat may be. */
+  takes(chatId: number): Takes;
   /** Inside the transaction that writes a chat's next message: marks it for sending. Null: it comes to it by itself. */
   claim(db: Db, chatId: number): OutboundRow | null;
+  /** A chat shows that an agent is busy, from `begin` to `end`. Both return at once. */
+  typing: { begin(place: TurnPlace): void; end(place: TurnPlace): void };
   /** Something was committed for this chat, `claimed` of it. */
   deliver(chatId: number, claimed?: OutboundRow | null): void;
   alert(kind: string, subject: string, text: string): void;

@@ -231,6 +231,8 @@ export class Session {
     this.#warm = true;
     run.deadline = setTimeout(() => this.#interrupt('deadline'), this.#plan!.authority.limits.turn);
     live.send(turnFrame(run, this.#inbox));
+    this.#services.typing.begin(run.place);
+    run.shown = true;
     if (this.#draining) this.#interrupt('drain');
   }
 
@@ -306,6 +308,7 @@ export class Session {
 
   #endRun(run: Run): void {
     run.running = false;
+    if (run.shown) this.#services.typing.end(run.place);
     if (run.deadline !== null) clearTimeout(run.deadline);
     this.#state = 'settling';
   }
@@ -360,7 +363,7 @@ export class Session {
   }
 
   #place(): Place {
-    return { session: this.#row(), textMax: (chatId) => this.#services.textMax(chatId) };
+    return { session: this.#row(), takes: (chatId) => this.#services.takes(chatId) };
   }
 
   #row(): SessionRow {

@@ -7,18 +7,19 @@ import { CALL_INPUT_BYTES_MAX, OUTBOUND_TEXT_BYTES_MAX, TURN_SENDS_MAX } from '.
 import type { Log } from '../base/log.ts';
 import { showBytes } from '../base/text.ts';
 import type { ChannelCapabilities } from '../channels/channel.ts';
-import { cutText } from '../channels/chunks.ts';
+import { piecesOf } from '../channels/dialects/outgoing.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { FileFacts } from '../ledger/files.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { insertOutbound, sendsAt, sendsBeforeSplit } from '../ledger/outbound.ts';
+import { messageById } from '../ledger/messages.ts';
+import { type Chunk, insertOutbound, sendsAt, sendsBeforeSplit } from '../ledger/outbound.ts';
 import { mayUse } from '../ledger/people.ts';
 import type { SessionRow } from '../ledger/sessions.ts';
 import { searchGroup, withinBytes } from '../ledger/transcript.ts';
 import { isCancelled, peopleOfTurn } from '../ledger/turns.ts';
 import { askForPost, countPost } from './agent_post.ts';
-import { type Destination, destinationOf, destinations } from './destinations.ts';
+import { chatDestination, type Destination, destinationOf, destinations } from './destinations.ts';
 
 /**
  * The host's side of the platform tools. A caller is its session: nothing in the input can make it another. Everything
@@ -26,6 +27,8 @@ import { type Destination, destinationOf, destinations } from './destinations.ts
  */
 export interface ToolContext {
   session: SessionRow;
+  /** Keys of the turn's messages, in their order. */
+  said: readonly number[];
   /** Where the messages of the turn were said. */
   place: { chat_id: number; thread: string };
   /** Names of the tools that its group may use. */
@@ -87,6 +90,9 @@ interface AskedTask {
 
 const HISTORY_ROWS_MAX = 20;
 
+/** As platforms take it: one, of whatever parts. */
+const EMOJI = /^(?:\p{RGI_Emoji}|\p{Extended_Pictographic})$/v;
+
 const INPUTS = {
   send_message: z.strictObject({ text: z.string().min(1), to: z.string().min(1).max(400).optional() }),
   send_file: z.strictObject({
@@ -94,6 +100,7 @@ const INPUTS = {
     text: z.string().optional(),
     to: z.string().min(1).max(400).optional(),
   }),
+  react: z.strictObject({ emoji: z.string().regex(EMOJI, 'must be one emoji'), to: z.int().min(1).optional() }),
   task_add: z.strictObject({
     when: z.string().max(300),
     text: z.string(),
@@ -141,6 +148,8 @@ async function runTool(
         if (file === undefined) return refused('no file with that hash has come from this turn');
         return sendMessage(services, context, { text, to, file });
       });
+    case 'react':
+      return withInput(INPUTS.react, input, (args) => react(services, context, args));
     case 'task_add':
       return withInput(INPUTS.task_add, input, (args) => addTask(services, context, args));
     case 'task_list':
@@ -187,17 +196,47 @@ async function withInput<T>(
 }
 
 async function sendMessage(services: ToolServices, context: ToolContext, args: Send): Promise<ToolReceipt> {
-  const { ledger, clock } = services;
+  const { ledger } = services;
   if (Buffer.byteLength(args.text) > OUTBOUND_TEXT_BYTES_MAX)
     return refused(`a message has at most ${OUTBOUND_TEXT_BYTES_MAX} bytes`);
   if (context.ordinal > TURN_SENDS_MAX) return refused(`a turn sends at most ${TURN_SENDS_MAX} messages`);
   const to = destinationOf(ledger.db, context, args.to);
   if (to === undefined) return refused(`"${args.to}" is not a destination of this group; see list_destinations`);
-  const { text_max, file_bytes_max } = services.capabilities(to.channel);
+  const takes = services.capabilities(to.channel);
+  const { file_bytes_max } = takes;
   const { file } = args;
   if (file !== undefined && file.bytes > file_bytes_max) return refused(tooLarge(to, file_bytes_max));
   // A file alone is a row like any other, with an empty text.
-  const chunks = args.text === '' ? [''] : cutText(args.text, text_max);
+  return commit(services, context, to, args, piecesOf(args.text, takes));
+}
+
+/** A reaction to a message of this turn: the last one, or the one that is meant. */
+async function react(
+  services: ToolServices,
+  context: ToolContext,
+  { emoji, to }: { emoji: string; to?: number | undefined },
+): Promise<ToolReceipt> {
+  const { db } = services.ledger;
+  if (context.ordinal > TURN_SENDS_MAX) return refused(`a turn sends at most ${TURN_SENDS_MAX} messages`);
+  const id = context.said.at(to === undefined ? -1 : to - 1);
+  const message = id === undefined ? undefined : messageById(db, id);
+  if (message === undefined) return refused(`this turn has ${context.said.length} messages; count from 1`);
+  if (message.task_id !== null) return refused('a task is no message that could have a reaction; answer it');
+  const chat = chatDestination(db, context, message.chat_id);
+  if (services.capabilities(chat.channel).reactions !== true)
+    return refused(`${chat.name} has no reactions; say it in words`);
+  const about = { text: emoji, reactTo: message.id };
+  return commit(services, context, chat, about, [{ body: emoji, source: emoji }]);
+}
+
+async function commit(
+  services: ToolServices,
+  context: ToolContext,
+  to: Destination,
+  args: Send,
+  chunks: Chunk[],
+): Promise<ToolReceipt> {
+  const { ledger, clock } = services;
   try {
     const sent = await ledger.write('send', (db) => commitSend(db, clock, context, to, args, chunks));
     if (typeof sent === 'string') return refused(sent);
@@ -217,13 +256,14 @@ function commitSend(
   clock: Clock,
   context: ToolContext,
   to: Destination,
-  { text, file }: Send,
-  chunks: string[],
+  { text, file, reactTo }: Send,
+  chunks: Chunk[],
 ): { id: string; chat: number; repeated?: true; asked?: number } | string {
   const { session, turn, ordinal } = context;
   if (isCancelled(db, turn.id)) return 'this turn was stopped by a person';
   const { chat_id: chat, thread } = to.open(db, clock.now());
-  const whole = `${chat}\n${thread}\n${text}${file === undefined ? '' : `\n${file.name}\n${file.sha256}`}`;
+  const more = file === undefined ? [] : [file.name, file.sha256];
+  const whole = [chat, thread, text, ...more, ...(reactTo === undefined ? [] : ['reaction', reactTo])].join('\n');
   const send_hash = createHash('sha256').update(whole).digest('hex');
   const links = { session: session.id, turn: turn.id };
   const earlier = sendsAt(db, turn.id, ordinal);
@@ -242,8 +282,9 @@ function commitSend(
     attempt: turn.attempt,
     ordinal,
     send_hash,
-    reply_to: null,
+    reply_to: reactTo ?? null,
     ...(file === undefined ? {} : { file }),
+    ...(reactTo === undefined ? {} : { act: 'react' as const }),
   };
   const ids = insertOutbound(db, clock.now(), out, chunks);
   recordEvent(db, clock, 'send.committed', links, { ordinal, chunks: ids.length, ...(file && { file }) });
@@ -307,6 +348,8 @@ interface Send {
   text: string;
   to?: string | undefined;
   file?: FileFacts;
+  /** The text is a reaction to this message. */
+  reactTo?: number;
 }
 
 function tooLarge({ name }: Destination, most: number): string {

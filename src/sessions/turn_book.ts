@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { PRIOR_TEXT_BYTES_MAX, RESEED_ENTRIES_MAX } from '../base/limits/messages.ts';
 import { cutBytes, fileLine } from '../base/text.ts';
-import { cutText } from '../channels/chunks.ts';
+import { piecesOf, type Takes, wordsFor } from '../channels/dialects/outgoing.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import { filesOf } from '../ledger/files.ts';
@@ -174,7 +174,7 @@ function writeReply(db: Db, clock: Clock, end: TurnEnd, answers: TurnMessage | n
     turn: end.turn,
     kind: end.outcome === 'failed' ? 'notice' : 'reply',
     text: end.text,
-    textMax: end.textMax,
+    takes: end.takes,
     answers,
   });
   recordEvent(db, clock, 'reply.queued', { session: end.session.id, turn: end.turn.id }, { chunks: outbound.length });
@@ -186,7 +186,7 @@ interface Out {
   turn: { id: number; attempt: number } | null;
   kind: OutboundKind;
   text: string;
-  textMax: Place['textMax'];
+  takes: Place['takes'];
   /** What it answers: it goes where that was said. Null: where the session began. */
   answers: TurnMessage | null;
 }
@@ -207,15 +207,16 @@ function writeOut(db: Db, clock: Clock, out: Out): number[] {
       send_hash: '',
       reply_to: out.answers?.message_id ?? null,
     },
-    cutText(out.text, out.textMax(chat_id)),
+    // A notice is our own words, or a program's: no Markdown.
+    out.kind === 'notice' ? wordsFor(out.text, out.takes(chat_id)) : piecesOf(out.text, out.takes(chat_id)),
   );
 }
 
 /** Where a session speaks. */
 export interface Place {
   session: SessionRow;
-  /** Characters of one message on a chat's channel. */
-  textMax: (chatId: number) => number;
+  /** What a chat's channel takes. */
+  takes: (chatId: number) => Takes;
 }
 
 /** No sandbox came up: an attempt that died before it began. */
@@ -238,7 +239,7 @@ export function recordDeath(
   turn: { id: number; attempt: number },
   reason: string,
 ): FailedAttempt | undefined {
-  const { session, textMax } = place;
+  const { session, takes } = place;
   const failure = failAttempt(db, clock.now(), turn.id, reason);
   if (failure === undefined) return undefined;
   recordEvent(
@@ -256,7 +257,7 @@ export function recordDeath(
       turn,
       kind: 'notice',
       text,
-      textMax,
+      takes,
       answers: failure.failed.at(-1) ?? null,
     });
     for (const message of failure.failed)

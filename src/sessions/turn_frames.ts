@@ -56,6 +56,7 @@ export class TurnFrames {
     if (typeof admitted === 'string') return admitted;
     const context = {
       ...{ session: this.#row(), place: run.place, tools, turn: run, ordinal: admitted.ordinal, claimed: run.claimed },
+      said: run.said.map((message) => message.message_id),
       received: (sha256: string) => run.received(sha256),
     };
     void callTool(this.#services.tools, context, frame.tool, frame.input).then((receipt) => {

@@ -56,9 +56,9 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
     before = '',
     kind: Expectation['kind'] = 'answer',
     after = '',
-  ): Promise<void> => {
+  ): Promise<number> => {
     expected.push({ token, kind });
-    await world.say(chat, `${before}${token}${after}`);
+    return world.say(chat, `${before}${token}${after}`);
   };
   await world.vault({ op: 'set', name: 'anthropic', value: 'fake-secret-value' });
   await world.apply('thinker');
@@ -72,6 +72,8 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
   await world.vault({ op: 'promote', name: 'extra' });
   await world.vault({ op: 'rotate' });
   await say('alpha', '<s1>', 'send ', 'send');
+  // Whether an agent has it by then or not: it is answered once.
+  await world.edit('alpha', await say('alpha', '<e1>'), 'edited <e1>');
   await say('gamma', '<g1>');
   // What comes while the first one sleeps joins its turn.
   await eventually('the sleeping message has begun', async () => {
@@ -165,19 +167,20 @@ async function liveSession(world: World, group?: string): Promise<string> {
 
 /** Every row is at its end, and the platform has been acknowledged. */
 async function quiet(world: World): Promise<void> {
-  const total = (await world.journal()).updates.length;
+  const { updates } = await world.journal();
+  const total = updates.filter(({ message }) => message === undefined).length;
   await eventually(
     'quiet',
     async () => {
       const journal = await world.journal();
-      const open = openRows(world, journal, total);
+      const open = openRows(world, journal, total, updates.length);
       if (open !== null) throw new Error(open);
     },
     QUIET_MS,
   );
 }
 
-function openRows(world: World, journal: Journal, total: number): string | null {
+function openRows(world: World, journal: Journal, total: number, updates: number): string | null {
   const db = new DatabaseSync(world.paths.ledger, { readOnly: true });
   try {
     const count = (sql: string): number => Number(db.prepare(sql).get()?.['n'] ?? 0);
@@ -191,7 +194,7 @@ function openRows(world: World, journal: Journal, total: number): string | null 
       "SELECT count(*) AS n FROM outbound o JOIN chats c ON c.id = o.chat_id WHERE c.channel = 'platform' AND o.state IN ('queued', 'sending', 'retry')",
     );
     if (outbound > 0) return `${outbound} messages are not delivered`;
-    return journal.acknowledged < total ? 'the platform is not acknowledged' : null;
+    return journal.acknowledged < updates ? 'the platform is not acknowledged' : null;
   } finally {
     db.close();
   }

@@ -37,7 +37,8 @@ export interface WorldOptions {
 }
 
 export interface Journal {
-  updates: { id: number; chat: string; text: string }[];
+  /** With `message`: something was done to that one. */
+  updates: { id: number; chat: string; text: string; message?: number }[];
   sent: { id: number; chat: string; text: string; key: string }[];
   acknowledged: number;
 }
@@ -93,11 +94,18 @@ export class World {
   }
 
   /** A person writes on the platform. */
-  async say(chat: string, text: string, from = 'alice'): Promise<void> {
-    await fetch(`${this.#platformUrl}/people/say`, {
-      method: 'POST',
-      body: JSON.stringify({ chat, from, text }),
-    });
+  async say(chat: string, text: string, from = 'alice'): Promise<number> {
+    return this.#people('/people/say', { chat, from, text });
+  }
+
+  /** The author edits a message, by the platform's number of it. */
+  async edit(chat: string, message: number, edit: string): Promise<void> {
+    await this.#people('/people/change', { chat, from: 'alice', message, edit });
+  }
+
+  async #people(path: string, what: object): Promise<number> {
+    const response = await fetch(`${this.#platformUrl}${path}`, { method: 'POST', body: JSON.stringify(what) });
+    return ((await response.json()) as { id: number }).id;
   }
 
   async journal(): Promise<Journal> {

@@ -71,7 +71,7 @@ test('an edited file is shown as such, and is not in force until it is applied; 
   assert.deepEqual(plan.changes, [
     { name: 'tool', kind: 'loses', words: 'tool history_search' },
     { name: 'tool', kind: 'loses', words: 'tool list_destinations' },
-    ...['request_authority', 'send_file', 'task_add', 'task_cancel', 'task_list'].map((name) => ({
+    ...['react', 'request_authority', 'send_file', 'task_add', 'task_cancel', 'task_list'].map((name) => ({
       ...{ name: 'tool', kind: 'loses', words: `tool ${name}` },
     })),
   ]);

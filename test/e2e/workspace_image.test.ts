@@ -281,3 +281,14 @@ function sizeOf(folder: string): number {
   const { blocks, bsize } = statfsSync(folder);
   return blocks * bsize;
 }
+
+test('what a host that was killed in its trial has left mounted does not keep the next one from images', {
+  skip,
+}, async (context) => {
+  const home = mkdtempSync(join(tmpdir(), 'gw-'));
+  context.after(() => remove(home));
+  const left = { folder: join(home, 'trial', 'trial'), image: join(home, 'left.img'), uid: UID, bytes: 16 * MIB };
+  await mountWorkspace(left);
+  assert.equal(await imagesProblem(join(home, 'trial')), null);
+  assert.equal(mountAt(left.folder), null);
+});

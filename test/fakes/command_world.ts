@@ -9,7 +9,15 @@ import { Intake } from '../../src/router/intake.ts';
 import { Router } from '../../src/router/router.ts';
 import { type OpenedTurn, openTurn } from '../../src/sessions/turn_book.ts';
 import { chatCommands } from './chat_commands.ts';
-import { freshLedger, NOBODY_DECIDES, queueMessage, ROUTER_EFFECTS, seedChat, temporaryFolder } from './ledger_kit.ts';
+import {
+  freshLedger,
+  NOBODY_DECIDES,
+  queueMessage,
+  ROUTER_EFFECTS,
+  seedChat,
+  TAKES,
+  temporaryFolder,
+} from './ledger_kit.ts';
 
 /** Commands over a real ledger and router: what is said, what is answered, and what was done outside of the ledger. */
 
@@ -82,7 +90,7 @@ export function running({ ledger, session }: CommandWorld, ...texts: string[]): 
 
 export function ending(own: CommandWorld, turn: OpenedTurn) {
   const taken = [{ ids: turn.messages.map((message) => message.inbound_id), at_us: 0 }];
-  const place = { session: own.session, textMax: () => 1000 };
+  const place = { session: own.session, takes: () => TAKES };
   return {
     ...place,
     turn,

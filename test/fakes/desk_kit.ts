@@ -80,7 +80,7 @@ export async function deskWorld(context: TestContext): Promise<DeskWorld> {
   const opens = new Map<string, string>();
   const driver: Channel = {
     name: 'platform',
-    capabilities: { text_max: 4000, file_bytes_max: 0, buttons: true },
+    capabilities: { markup: 'markdown', text_max: 4000, file_bytes_max: 0, buttons: true },
     start: async () => {},
     stop: async () => {},
     send: async () => ({ ok: true, receipt: 'sent' }),

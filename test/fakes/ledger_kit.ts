@@ -34,6 +34,9 @@ export async function freshLedger(context: Cleaned): Promise<Ledger> {
   return ledger;
 }
 
+/** A channel that shows Markdown as it is. */
+export const TAKES = { markup: 'markdown' as const, text_max: 1000 };
+
 let keys = 0;
 
 /** A chat of the group `assistant` with one member, `alice`, and its session. */
@@ -92,7 +95,12 @@ export function queueOutbound(
     send_hash: '',
     reply_to: null,
   };
-  return insertOutbound(db, systemClock.now(), out, chunks);
+  return insertOutbound(
+    db,
+    systemClock.now(),
+    out,
+    chunks.map((body) => ({ body, source: body })),
+  );
 }
 
 /** The state of each inbound row, in arrival order. */

@@ -9,9 +9,13 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
  *
  *   POST /people/say   {chat, from, text, …}    a person writes; `Update` says what more there may be
  *   POST /people/press {chat, from, token}      a person presses a button
+ *   POST /people/change {chat, from, message, edit | deleted | emoji, removed}   a person edits, deletes, reacts
  *   POST /people/echo  {}                       from now on the bot is told of its own messages, as some platforms do
  *   GET  /bot/updates?after=N                   long poll; asking after N acknowledges everything up to N
  *   POST /bot/send     {chat, text, key, …}     → {id}; a text with `reject-me` is refused with 400
+ *   POST /bot/edit     {id, text}               a text of ours is another one; every text it had is kept in `texts`
+ *   POST /bot/react    {message, emoji}         our reaction to a message of a person
+ *   POST /bot/typing   {chat, thread}           we are busy there
  *   POST /bot/open     {handle}                 → {chat}: where that person reads alone; 404 for one who is called `closed…`
  *   GET  /bot/sent?key=K                        history by key → {id} or 404
  *   GET  /journal                               everything
@@ -29,12 +33,24 @@ export interface Update {
   kind?: 'person' | 'bot' | 'self';
   /** A button's; then there is no text. */
   token?: string;
+  /** The message that something is done to, by its number; then there is no text but `edit`. */
+  message?: number;
+  edit?: string;
+  deleted?: boolean;
+  emoji?: string;
+  removed?: boolean;
+  /** The platform's time; absent: the host's own. */
+  at?: number;
 }
 
 interface Sent {
   id: number;
   chat: string;
   text: string;
+  /** What it said before it was edited. */
+  texts?: string[];
+  /** The message that it quotes. */
+  quotes?: string;
   key: string;
   thread?: string;
   buttons?: { token: string; label: string }[];
@@ -46,6 +62,8 @@ const journalFile = process.argv[2];
 let echoes = false;
 const updates: Update[] = [];
 const sent: Sent[] = [];
+const reactions: { message: string; emoji: string }[] = [];
+const typing: { chat: string; thread: string; at: number }[] = [];
 let acknowledged = 0;
 const waiting: (() => void)[] = [];
 
@@ -66,6 +84,7 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
   switch (`${request.method} ${url.pathname}`) {
     case 'POST /people/say':
     case 'POST /people/press':
+    case 'POST /people/change':
       return answer(response, 200, { id: add((await body(request)) as Omit<Update, 'id'>) });
     case 'POST /people/echo':
       echoes = true;
@@ -91,12 +110,33 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
       if (echoes) add({ chat: message.chat, from: 'bot', text: message.text, kind: 'self' });
       return answer(response, 200, { id: message.id });
     }
+    case 'POST /bot/edit': {
+      const { id, text } = (await body(request)) as { id: number; text: string };
+      const message = sent.find((each) => each.id === id);
+      if (message === undefined) return answer(response, 404, {});
+      message.texts = [...(message.texts ?? []), message.text];
+      message.text = text;
+      journal({ edited: { id, text } });
+      return answer(response, 200, { id });
+    }
+    case 'POST /bot/react': {
+      const reaction = (await body(request)) as { message: string; emoji: string };
+      if (!updates.some(({ id }) => String(id) === reaction.message)) return answer(response, 404, {});
+      reactions.push(reaction);
+      journal({ reaction });
+      return answer(response, 200, {});
+    }
+    case 'POST /bot/typing': {
+      const { chat, thread } = (await body(request)) as { chat: string; thread: string };
+      typing.push({ chat, thread, at: Date.now() });
+      return answer(response, 200, {});
+    }
     case 'GET /bot/sent': {
       const found = sent.find((message) => message.key === url.searchParams.get('key'));
       return found === undefined ? answer(response, 404, {}) : answer(response, 200, { id: found.id });
     }
     case 'GET /journal':
-      return answer(response, 200, { updates, sent, acknowledged });
+      return answer(response, 200, { updates, sent, acknowledged, reactions, typing });
     default:
       return answer(response, 404, { error: 'unknown' });
   }

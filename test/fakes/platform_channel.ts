@@ -1,24 +1,39 @@
 import type {
   Channel,
+  ChannelCapabilities,
   ChannelHealth,
+  EditOperation,
+  ReactOperation,
   Reconciled,
   SendOperation,
   SendResult,
   Sink,
 } from '../../src/channels/channel.ts';
 
+import type { Markup } from '../../src/channels/dialects/dialect.ts';
 import type { Update } from './platform.ts';
 
 /** The driver for the fake platform: long polling, acknowledgement after the commit, history by idempotency key. */
 export class PlatformChannel implements Channel {
   readonly name = 'platform';
-  readonly capabilities = { text_max: 4000, file_bytes_max: 20 * 1024 * 1024, buttons: true };
+  readonly capabilities: ChannelCapabilities = {
+    markup: 'markdown',
+    text_max: 4000,
+    file_bytes_max: 20 * 1024 * 1024,
+    buttons: true,
+    quotes: true,
+    edits: true,
+    reactions: true,
+    typing: true,
+  };
   readonly #url: string;
   #stopped = false;
   #connected = false;
 
-  constructor(url: string) {
+  /** `markup`: its dialect. */
+  constructor(url: string, markup: Markup = 'markdown') {
     this.#url = url;
+    this.capabilities.markup = markup;
   }
 
   async start(sink: Sink, cursors: ReadonlyMap<string, string>): Promise<void> {
@@ -30,15 +45,29 @@ export class PlatformChannel implements Channel {
   }
 
   async send(operation: SendOperation): Promise<SendResult> {
+    const { chat, thread, body, key, buttons, reply_to } = operation;
+    return this.#post('/bot/send', { chat, thread, text: body, key, buttons, quotes: reply_to ?? undefined });
+  }
+
+  edit({ message, body }: EditOperation): Promise<SendResult> {
+    return this.#post('/bot/edit', { id: Number(message.replace('platform ', '')), text: body });
+  }
+
+  react({ message, emoji }: ReactOperation): Promise<SendResult> {
+    return this.#post('/bot/react', { message, emoji });
+  }
+
+  async typing(chat: string, thread: string): Promise<void> {
+    await this.#post('/bot/typing', { chat, thread });
+  }
+
+  async #post(path: string, body: object): Promise<SendResult> {
     try {
-      const { chat, thread, body, key, buttons } = operation;
-      const response = await fetch(`${this.#url}/bot/send`, {
-        method: 'POST',
-        body: JSON.stringify({ chat, thread, text: body, key, buttons }),
-      });
+      const response = await fetch(`${this.#url}${path}`, { method: 'POST', body: JSON.stringify(body) });
       if (response.status === 400) return { ok: false, class: 'permanent', reason: 'the platform refused the text' };
-      const { id } = (await response.json()) as { id: number };
-      return { ok: true, receipt: `platform ${id}` };
+      if (response.status === 404) return { ok: false, class: 'gone', reason: 'there is no such message' };
+      const { id } = (await response.json()) as { id?: number };
+      return { ok: true, receipt: id === undefined ? 'done' : `platform ${id}` };
     } catch (error) {
       return { ok: false, class: 'ambiguous', reason: String(error) };
     }
@@ -95,6 +124,11 @@ async function take(sink: Sink, update: Update): Promise<void> {
     platform_id: String(update.id),
     sent_ms: Date.now(),
   };
-  if (update.token !== undefined) await sink.pressed({ ...common, token: update.token });
+  const change = { ...common, platform_id: String(update.message), sent_ms: update.at ?? common.sent_ms };
+  if (update.edit !== undefined) await sink.edited({ ...change, text: update.edit });
+  else if (update.deleted === true) await sink.deleted(change);
+  else if (update.emoji !== undefined)
+    await sink.reacted({ ...change, emoji: update.emoji, removed: update.removed === true });
+  else if (update.token !== undefined) await sink.pressed({ ...common, token: update.token });
   else await sink.accept({ ...common, addressed: update.mention !== false, text: update.text, files: [] });
 }

@@ -18,7 +18,7 @@ import { Egress } from '../../src/sessions/egress.ts';
 import type { SessionServices } from '../../src/sessions/services.ts';
 import { Session } from '../../src/sessions/session.ts';
 import { GatewayLines } from './gateway_lines.ts';
-import { freshLedger, queueMessage, seedChat, temporaryFolder } from './ledger_kit.ts';
+import { freshLedger, queueMessage, seedChat, TAKES, temporaryFolder } from './ledger_kit.ts';
 
 /** One real session on a real ledger and a real hatch; the test itself is the sandbox. */
 
@@ -162,7 +162,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
       log: silentLog,
       ledger,
       clock: systemClock,
-      capabilities: () => ({ text_max: 1000, file_bytes_max: 1000 }),
+      capabilities: () => ({ ...TAKES, file_bytes_max: 1000 }),
       deliver,
       tasks: new Tasks({
         ...{ ledger, clock: systemClock, nudge: () => {}, zone: () => 'UTC' },
@@ -193,8 +193,9 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
     slot: async () => {},
     idle: () => {},
     released: () => {},
-    textMax: () => 1000,
+    takes: () => TAKES,
     claim: () => null,
+    typing: { begin: () => {}, end: () => {} },
     deliver,
     alert: () => {},
     clear: () => {},

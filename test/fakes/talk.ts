@@ -12,6 +12,10 @@ export interface Sent {
   chat: string;
   thread: string;
   text: string;
+  /** What it said before it was edited. */
+  texts?: string[];
+  /** The message that it quotes. */
+  quotes?: string;
   buttons?: { token: string; label: string }[];
 }
 
@@ -75,9 +79,29 @@ export class Talk {
     return String(id);
   }
 
+  /** Something is done to a message: `edit`, `deleted` or `emoji`. Resolves once the host has taken it. */
+  async change(chat: string, from: string, message: string, what: object): Promise<void> {
+    const body = JSON.stringify({ chat, from, message: Number(message), ...what });
+    const response = await fetch(`${this.#url}/people/change`, { method: 'POST', body });
+    const { id } = (await response.json()) as { id: number };
+    await until(`change ${id} is taken`, async () => {
+      const taken = rows(this.install, 'SELECT id FROM changes WHERE dedupe_key = ?', `platform:${id}`);
+      if (taken.length === 0) throw new Error('not yet');
+    });
+  }
+
+  /** What the bot has done on the platform. */
+  async journal(): Promise<{
+    sent: Sent[];
+    reactions: { message: string; emoji: string }[];
+    typing: { chat: string; thread: string }[];
+  }> {
+    const response = await fetch(`${this.#url}/journal`);
+    return (await response.json()) as Awaited<ReturnType<Talk['journal']>>;
+  }
+
   async sent(chat: string): Promise<Sent[]> {
-    const { sent } = (await (await fetch(`${this.#url}/journal`)).json()) as { sent: Sent[] };
-    return sent.filter((message) => message.chat === chat);
+    return (await this.journal()).sent.filter((message) => message.chat === chat);
   }
 
   /** Waits until the chat has been sent something that matches, after the first `from` messages; resolves with it. */

@@ -4,7 +4,7 @@ import { systemClock } from '../../src/base/clock.ts';
 import { ensureSession } from '../../src/ledger/sessions.ts';
 import { closeTurn, joinTurn, openTurn, recordDeath } from '../../src/sessions/turn_book.ts';
 import { ending, running, commandWorld as world } from '../fakes/command_world.ts';
-import { inboundStates, queueMessage, queueOutbound, seedChat } from '../fakes/ledger_kit.ts';
+import { inboundStates, queueMessage, queueOutbound, seedChat, TAKES } from '../fakes/ledger_kit.ts';
 
 /** `/stop` and `/resume`: what is over, what is kept, what is held, and what counts no more. */
 
@@ -90,7 +90,7 @@ test('/stop reaches a turn between two attempts: there is no next one', async (c
   const own = await world(context);
   const turn = await running(own, 'work');
   await own.ledger.write('test', (db) =>
-    recordDeath(db, systemClock, { session: own.session, textMax: () => 1000 }, turn, 'died'),
+    recordDeath(db, systemClock, { session: own.session, takes: () => TAKES }, turn, 'died'),
   );
   await own.say('/stop');
   assert.deepEqual(inboundStates(own.ledger.db), ['cancelled', 'answered']);
@@ -112,7 +112,7 @@ test('what a stopped turn says afterwards counts for nothing', async (context) =
   assert.deepEqual(replies, []);
   assert.equal(
     await own.ledger.write('test', (db) =>
-      recordDeath(db, systemClock, { session: own.session, textMax: () => 1000 }, turn, 'killed'),
+      recordDeath(db, systemClock, { session: own.session, takes: () => TAKES }, turn, 'killed'),
     ),
     undefined,
   );

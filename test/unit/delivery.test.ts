@@ -3,7 +3,13 @@ import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { noFaults } from '../../src/base/faults.ts';
 import { SEND_ATTEMPTS_MAX, SEND_MS } from '../../src/base/limits/messages.ts';
-import type { Channel, Reconciled, SendOperation, SendResult } from '../../src/channels/channel.ts';
+import type {
+  Channel,
+  ChannelCapabilities,
+  Reconciled,
+  SendOperation,
+  SendResult,
+} from '../../src/channels/channel.ts';
 import { Delivery } from '../../src/delivery/delivery.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
@@ -17,7 +23,7 @@ type Send = (operation: SendOperation) => Promise<SendResult>;
 /** A channel in memory: what it was asked to send, and what it answers. */
 class FakeChannel implements Channel {
   readonly name = 'local';
-  readonly capabilities = { text_max: 1000, file_bytes_max: 0 };
+  readonly capabilities: ChannelCapabilities = { markup: 'markdown', text_max: 1000, file_bytes_max: 0 };
   readonly asked: SendOperation[] = [];
   answer: Send;
   reconcile?: (operation: SendOperation) => Promise<Reconciled>;

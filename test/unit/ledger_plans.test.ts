@@ -11,7 +11,7 @@ import { runningTurns } from '../../src/ledger/turns.ts';
 import { Router } from '../../src/router/router.ts';
 import { closeTurn, joinTurn, openTurn, recordDeath } from '../../src/sessions/turn_book.ts';
 import { chatCommands } from '../fakes/chat_commands.ts';
-import { freshLedger, NOBODY_DECIDES, ROUTER_EFFECTS, seedChat, temporaryFolder } from '../fakes/ledger_kit.ts';
+import { freshLedger, NOBODY_DECIDES, ROUTER_EFFECTS, seedChat, TAKES, temporaryFolder } from '../fakes/ledger_kit.ts';
 
 /** Tables that keep every message for ever. */
 const HISTORY = ['messages', 'inbound', 'turns', 'turn_inbound', 'outbound', 'transcript', 'events', 'files'];
@@ -50,7 +50,7 @@ test('what a message costs does not grow with what was said before it', async (c
       addressed: true,
     });
   const start = { session, harness: 'probe', warm: true, reseed: false };
-  const place = { session, textMax: () => 1000 };
+  const place = { session, takes: () => TAKES };
   await say('a');
   await ledger.write('test', (own) => {
     const first = openTurn(own, systemClock, start);

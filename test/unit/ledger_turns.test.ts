@@ -324,7 +324,7 @@ function send(db: Db, session: SessionRow, turn: OpenTurn, ordinal: number, chun
       send_hash: chunks.join(''),
       reply_to: null,
     },
-    chunks,
+    chunks.map((body) => ({ body, source: body })),
   );
 }
 

@@ -19,7 +19,7 @@ import {
   wiringOf,
 } from '../../src/ledger/wirings.ts';
 import { closeTurn, joinTurn, type OpenedTurn, openTurn, recordDeath } from '../../src/sessions/turn_book.ts';
-import { freshLedger, seedChat } from '../fakes/ledger_kit.ts';
+import { freshLedger, seedChat, TAKES } from '../fakes/ledger_kit.ts';
 
 /** Sessions over several chats, what was said before, and listening on, as transactions on a real ledger. */
 
@@ -65,7 +65,7 @@ async function world(context: TestContext): Promise<World> {
   };
 }
 
-const textMax = () => 1000;
+const takes = () => TAKES;
 
 function open({ db, session }: World, reseed = false): OpenedTurn {
   return openTurn(db, systemClock, { session, harness: 'probe', warm: true, reseed })!;
@@ -78,7 +78,7 @@ function close(
 ): number[] {
   const end = {
     session,
-    textMax,
+    takes,
     turn,
     harness: 'probe',
     tools: [],
@@ -130,7 +130,7 @@ test('only messages of the same chat and thread join a running turn, and none ov
 test('the word that a message was given up goes to the chat that it was said in', async (context) => {
   const all = await world(context);
   all.say(all.chats[1]!, 'poison', 't');
-  for (let i = 0; i < 3; i += 1) recordDeath(all.db, systemClock, { session: all.session, textMax }, open(all), 'test');
+  for (let i = 0; i < 3; i += 1) recordDeath(all.db, systemClock, { session: all.session, takes }, open(all), 'test');
   const row = all.db.get<object>("SELECT chat_id, thread FROM outbound WHERE kind = 'notice'");
   assert.deepEqual({ ...row }, { chat_id: all.chats[1], thread: 't' });
 });
@@ -153,7 +153,7 @@ test('what was kept is shown by the turn that settles, again after a death, and 
   all.say(all.chats[0]!, 'a');
   const first = open(all);
   assert.deepEqual(first.transcript, [{ role: 'person', author: 'Alice', text: 'lunch?' }]);
-  recordDeath(all.db, systemClock, { session: all.session, textMax }, first, 'test');
+  recordDeath(all.db, systemClock, { session: all.session, takes }, first, 'test');
   const second = open(all);
   assert.equal(second.context.length, 1);
   close(all, second);

@@ -243,7 +243,7 @@ function failed(failure: Failure | null, said: string): Ending {
 function endingOf(turn: Turn, text: string): Ending {
   if (turn.succeeded.has('no_reply')) return { outcome: 'silent', text: '' };
   if (text.trim() !== '') return { outcome: 'answered', text: text.trim() };
-  return turn.succeeded.has('send_message')
+  return turn.succeeded.has('send_message') || turn.succeeded.has('react')
     ? { outcome: 'silent', text: '' }
     : { outcome: 'failed', text: 'The model gave an empty answer.' };
 }

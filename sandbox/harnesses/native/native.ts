@@ -141,7 +141,7 @@ class Native implements Harness {
     }
     this.#stop.signal.throwIfAborted();
     turn.push({ role: 'tool', content });
-    return { silent: done.has('no_reply'), messaged: done.has('send_message') };
+    return { silent: done.has('no_reply'), messaged: done.has('send_message') || done.has('react') };
   }
 }
 

@@ -12,6 +12,7 @@ import type { Harness, HarnessOptions, TurnInput } from '../../runner/harness.ts
  *   destinations     list_destinations               crash-once        … at the first attempt only
  *   search <words>   history_search                  flood <n>         n frames at once
  *   file <path> [text]  send_file                    long <n>          a reply of n characters
+ *   react <emoji> [n]   react
  *   where            harness, attempt, memory        refuse <reason>   fail the turn with a sentence
  *   tell <to> <text>    send_message to another destination
  *   want <JSON>      request_authority
@@ -85,6 +86,10 @@ class Probe implements Harness {
     switch (word) {
       case 'send':
         return this.#tool('send_message', { text: rest });
+      case 'react': {
+        const [emoji, to] = rest.split(' ');
+        return this.#tool('react', { emoji, ...(to === undefined ? {} : { to: Number(to) }) });
+      }
       case 'silent':
         return this.#tool('no_reply', { reason: 'asked to be silent' });
       case 'destinations':

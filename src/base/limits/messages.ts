@@ -115,8 +115,22 @@ export const SEND_MS = 60 * SECOND_MS;
 export const LOCAL_ACK_MS = 5 * SECOND_MS;
 /** Past messages shown to a terminal that connects. */
 export const LOCAL_HISTORY_MAX = 50;
+/** UTF-8 bytes of a reaction: an emoji of several parts, or the name of one. */
+export const REACTION_BYTES_MAX = 100;
+/** From the beginning of a turn until its chat shows that somebody is busy: a quick answer needs no sign. */
+export const TYPING_DELAY_MS = 250;
+/** Between two such signs: on most platforms one lasts 5 s. */
+export const TYPING_EVERY_MS = 4 * SECOND_MS;
+/** A driver's call for such a sign before the next one is made all the same. */
+export const TYPING_CALL_MS = 30 * SECOND_MS;
 /** Terminals of one chat at once. */
 export const LOCAL_CLIENTS_MAX = 32;
+/** Characters that are read as Markdown at once: its lexer can need the square of it. */
+export const DIALECT_PARSE_CHARS_MAX = 4096;
+/** Marks (`*`, `[`, `<` …) among them: a hundred bold words. What has more is sent as text. */
+export const DIALECT_MARKS_MAX = 400;
+/** Lists and quotes within one another, in one line. */
+export const DIALECT_NESTING_MAX = 20;
 
 // --- Ledger -----------------------------------------------------------------------------------------------------
 

@@ -19,7 +19,11 @@ export interface AgentPost {
 export class AgentsChannel implements Channel {
   readonly name = AGENTS;
   // Of UTF-8 a character has four bytes at most.
-  readonly capabilities = { text_max: MESSAGE_TEXT_BYTES_MAX / 4, file_bytes_max: FILE_BYTES_MAX };
+  readonly capabilities = {
+    text_max: MESSAGE_TEXT_BYTES_MAX / 4,
+    file_bytes_max: FILE_BYTES_MAX,
+    markup: 'markdown' as const,
+  };
   readonly #post: AgentPost;
 
   constructor(post: AgentPost) {

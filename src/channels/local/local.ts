@@ -1,6 +1,15 @@
 import { randomToken } from '../../base/ids.ts';
 import { FILE_BYTES_MAX, LOCAL_ACK_MS, LOCAL_CLIENTS_MAX } from '../../base/limits/messages.ts';
-import type { Channel, ChannelHealth, OutgoingFile, Reconciled, SendOperation, SendResult, Sink } from '../channel.ts';
+import type {
+  Channel,
+  ChannelCapabilities,
+  ChannelHealth,
+  OutgoingFile,
+  Reconciled,
+  SendOperation,
+  SendResult,
+  Sink,
+} from '../channel.ts';
 
 /**
  * The channel of the operator's own terminals, over the control socket. A message counts as sent when a terminal has
@@ -16,6 +25,9 @@ export interface LocalMessage {
   file: Omit<OutgoingFile, 'path'> | null;
 }
 
+/** What a terminal is told: a message, or that an agent is busy. */
+export type LocalLine = ({ t: 'message' } & LocalMessage) | { t: 'typing'; thread: string };
+
 export interface LocalClient {
   readonly id: string;
   /** Ends the subscription. */
@@ -25,7 +37,7 @@ export interface LocalClient {
 interface Subscriber {
   id: string;
   chat: string;
-  push: (message: LocalMessage) => void;
+  push: (line: LocalLine) => void;
 }
 
 interface Pending {
@@ -37,7 +49,13 @@ const NOBODY: SendResult = { ok: false, class: 'waiting', reason: 'no terminal i
 
 export class LocalChannel implements Channel {
   readonly name = 'local';
-  readonly capabilities = { text_max: 64_000, file_bytes_max: FILE_BYTES_MAX };
+  /** Markdown as it is: a terminal shows it, and what reads JSON wants it. */
+  readonly capabilities: ChannelCapabilities = {
+    markup: 'markdown',
+    text_max: 64_000,
+    file_bytes_max: FILE_BYTES_MAX,
+    typing: true,
+  };
   readonly #clients = new Map<string, Subscriber>();
   readonly #pending = new Map<string, Pending>();
   #sink: Sink | null = null;
@@ -52,7 +70,7 @@ export class LocalChannel implements Channel {
   }
 
   /** A terminal opens a chat; what waits for it is delivered now. Null: too many are open. */
-  connect(chat: string, push: (message: LocalMessage) => void): LocalClient | null {
+  connect(chat: string, push: (line: LocalLine) => void): LocalClient | null {
     if (this.#of(chat).length >= LOCAL_CLIENTS_MAX) return null;
     const id = randomToken(9);
     this.#clients.set(id, { id, chat, push });
@@ -90,8 +108,12 @@ export class LocalChannel implements Channel {
       this.#pending.set(operation.key, { chat: operation.chat, settle });
       const { key, thread, kind, body } = operation;
       const file = withoutPath(operation.file);
-      for (const client of clients) client.push({ key, thread, kind, body, file });
+      for (const client of clients) client.push({ t: 'message', key, thread, kind, body, file });
     });
+  }
+
+  async typing(chat: string, thread: string): Promise<void> {
+    for (const client of this.#of(chat)) client.push({ t: 'typing', thread });
   }
 
   /** Sent again under the same key, it is shown once. */

@@ -11,7 +11,7 @@ import {
 } from '../../base/limits/messages.ts';
 import type { IncomingFile } from '../../channels/channel.ts';
 import { checkFiles, harmlessName } from '../../channels/files.ts';
-import type { LocalMessage } from '../../channels/local/local.ts';
+import type { LocalLine } from '../../channels/local/local.ts';
 import { findMessage, type Trace, traceOf } from '../../evidence/trace.ts';
 import { type EventRow, eventsAfter, lastEventId } from '../../ledger/events.ts';
 import { outcomeOf } from '../../ledger/messages.ts';
@@ -120,13 +120,11 @@ function decodedFile({ name, data }: { name: string; data: string }): IncomingFi
   return { name, data: bytes };
 }
 
-/** The end of the chat as `history`, then `open`: who this terminal is, then `message` lines that it acknowledges. */
+/** The end of the chat as `history`, then `open`: who this terminal is, then `message` lines that it acknowledges, and `typing` while an agent is busy. */
 async function openChat(services: ControlServices, input: z.infer<typeof INPUTS.chat>): Promise<Handled> {
-  let deliver: ((message: LocalMessage) => void) | null = null;
-  const early: LocalMessage[] = [];
-  const client = services.local.connect(input.chat, (message) =>
-    deliver === null ? early.push(message) : deliver(message),
-  );
+  let deliver: ((line: LocalLine) => void) | null = null;
+  const early: LocalLine[] = [];
+  const client = services.local.connect(input.chat, (line) => (deliver === null ? early.push(line) : deliver(line)));
   if (client === null)
     throw new OperatingError('conflict', 'too many terminals have this chat open', 'close one of them');
   return {
@@ -134,8 +132,8 @@ async function openChat(services: ControlServices, input: z.infer<typeof INPUTS.
     run: async (write, gone) => {
       for (const line of history(services.ledger, input.chat, input.history)) write(line);
       write({ t: 'open', client: client.id });
-      deliver = (message) => write({ t: 'message', ...message });
-      for (const message of early) deliver(message);
+      deliver = write;
+      for (const line of early) deliver(line);
       await gone;
       client.close();
     },
