@@ -36,10 +36,12 @@ import { makeRuntimes, reap } from './operations/runtimes.ts';
 import { Sweep } from './operations/sweep.ts';
 import { codeCacheOf, warmUp } from './operations/warm_up.ts';
 import { Wirings } from './operations/wirings.ts';
+import { Answers } from './router/answers.ts';
 import { Intake } from './router/intake.ts';
 import { Router } from './router/router.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 import { Tasks } from './scheduler/tasks.ts';
+import { Asks } from './sessions/asks.ts';
 import { Egress } from './sessions/egress.ts';
 import { Planner } from './sessions/planner.ts';
 import { Sessions } from './sessions/sessions.ts';
@@ -140,7 +142,9 @@ function makeFlow(base: Base) {
   const capabilities = (channel: string) => (channels.get(channel) ?? local).capabilities;
   const alerts = new Alerts(ledger, clock, log, base.operatorChat, deliver);
   const [alert, clear] = [alerts.alert.bind(alerts), alerts.clear.bind(alerts)];
-  const delivery = new Delivery(ledger, paths.blobs, clock, channels, faults, { alert, trouble });
+  const asks = new Asks({ ledger, clock, deliver, trouble });
+  const rejected = asks.undelivered.bind(asks);
+  const delivery = new Delivery(ledger, paths.blobs, clock, channels, faults, { alert, trouble, rejected });
   // One after the other: each looks first whether the one before it has done the work.
   let warming = Promise.resolve();
   const warm = (): void => {
@@ -191,13 +195,13 @@ function makeFlow(base: Base) {
   const sessions = new Sessions({
     ...{ ledger, clock, log, faults, paths, egress, workspaces, planner, deliver, alert, clear, trouble },
     prove: (plan) => proofs.require(plan),
-    tools: { log, ledger, clock, capabilities, deliver, tasks: tasks.forAgents() },
+    tools: { log, ledger, clock, capabilities, deliver, asks, tasks: tasks.forAgents() },
     claim: (db, chat) => delivery.claim(db, chat),
     textMax: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name).text_max,
   });
   return {
     ...{ alert, trouble, warm, wake, nudge, deliver },
-    ...{ delivery, egress, approvals, groups, workspaces, planner, proofs, sessions, scheduler, tasks },
+    ...{ delivery, egress, approvals, groups, workspaces, planner, proofs, sessions, scheduler, tasks, asks },
   };
 }
 
@@ -224,7 +228,7 @@ function makeGroups(base: Base, workspaces: Workspaces, applied: (group: string)
 /** What comes in: who may talk, to whom, who is asked about those that may not, and what a command does. */
 function makeIntake(base: Base, flow: ReturnType<typeof makeFlow>) {
   const { paths, clock, log, ledger, channels, operatorChat } = base;
-  const { egress, sessions, planner, delivery, deliver, groups, trouble, wake, nudge, tasks, approvals } = flow;
+  const { egress, sessions, planner, delivery, deliver, groups, trouble, wake, nudge, tasks, approvals, asks } = flow;
   const admission = {
     clock,
     spoken: (group: string) => egress.spoken(group, clock.now()),
@@ -244,7 +248,8 @@ function makeIntake(base: Base, flow: ReturnType<typeof makeFlow>) {
   });
   const told = { services: admission, requests: approvals, wake, deliver, trouble };
   const desk = new Desk({ ledger, log, channels, operatorChat, ...told });
-  const router = new Router(ledger, clock, paths.blobs, admission, desk, commands);
+  const answers = new Answers(admission, asks.ended.bind(asks));
+  const router = new Router(ledger, clock, paths.blobs, admission, desk, commands, answers);
   const intake = new Intake(ledger, router, { wake, deliver, asked: (question) => desk.asked(question) });
   const sweep = new Sweep([sessions, delivery], log);
   return { admission, desk, intake, sweep };
@@ -324,6 +329,7 @@ async function startParts(parts: Parts): Promise<void> {
     .catch(() => {});
   log.info('host.ready', { ms: Math.round(clock.monotonic() - parts.started), home: paths.home });
   parts.desk.start();
+  parts.asks.start();
   parts.scheduler.start();
   parts.proofs.start();
   parts.warm();
@@ -354,6 +360,7 @@ async function stopParts(parts: Parts, reason: string): Promise<void> {
   parts.scheduler.stop();
   parts.proofs.stop();
   parts.desk.stop();
+  parts.asks.stop();
   for (const channel of channels.values()) if (channel !== local) await channel.stop();
   await parts.sessions.drain();
   await parts.workspaces.close();

@@ -29,6 +29,49 @@ export const TOOL_DEFINITIONS: readonly ToolDefinition[] = [
     },
   },
   {
+    name: 'ask',
+    description: 'Ask people a question and wait for the answer. Only for what you cannot decide or find out yourself.',
+    input: {
+      type: 'object',
+      properties: {
+        question: { type: 'string', description: 'At most 1000 characters' },
+        options: {
+          type: 'array',
+          items: { type: 'string' },
+          description: 'Up to 9 short ones to choose from; without them any words are an answer',
+        },
+        to: { type: 'string', description: 'A destination from list_destinations; default: this chat' },
+        minutes: { type: 'number', description: 'How long to wait, default 60, at most 1440' },
+      },
+      required: ['question'],
+    },
+  },
+  {
+    name: 'card',
+    description: 'Send a card now: a few facts that belong together, such as a status.',
+    input: {
+      type: 'object',
+      properties: {
+        title: { type: 'string', description: 'At most 120 characters' },
+        text: { type: 'string', description: 'Plain text below the title' },
+        fields: {
+          type: 'array',
+          items: {
+            type: 'object',
+            properties: {
+              name: { type: 'string', description: 'At most 120 characters' },
+              value: { type: 'string', description: 'At most 300 characters' },
+            },
+            required: ['name', 'value'],
+          },
+          description: 'Up to 20',
+        },
+        to: { type: 'string', description: 'A destination from list_destinations; default: this chat' },
+      },
+      required: ['title'],
+    },
+  },
+  {
     name: 'no_reply',
     description: 'End this turn without any answer.',
     input: {

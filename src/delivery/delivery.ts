@@ -6,7 +6,15 @@ import { type Faults, guarded } from '../base/faults.ts';
 import { showId } from '../base/ids.ts';
 import { DURATION_MAX_MS, SEND_MS } from '../base/limits/messages.ts';
 import { visible } from '../base/text.ts';
-import type { Button, Channel, OutgoingFile, Reconciled, SendOperation, SendResult } from '../channels/channel.ts';
+import type {
+  Button,
+  Card,
+  Channel,
+  OutgoingFile,
+  Reconciled,
+  SendOperation,
+  SendResult,
+} from '../channels/channel.ts';
 import { type ChatRow, chatById } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
@@ -34,6 +42,8 @@ export interface DeliveryHooks {
   alert(kind: string, subject: string, text: string): void;
   /** A storage failure that is being tried again. */
   trouble(error: Error): void;
+  /** This row has been rejected: what an agent asks in it can have no answer. */
+  rejected(outbound: number): void;
 }
 
 export class Delivery {
@@ -195,6 +205,7 @@ export class Delivery {
       );
     } else if (result.class !== 'waiting' && !isRetried(row, result)) {
       this.#hooks.alert('delivery.rejected', `o${row.id}`, `A message to ${to} was not delivered: ${result.reason}`);
+      this.#hooks.rejected(row.id);
     }
   }
 
@@ -222,8 +233,9 @@ export class Delivery {
   }
 
   #operation(row: OutboundRow, chat: ChatRow): SendOperation {
-    const canPress = this.#channels.get(chat.channel)?.capabilities.buttons === true;
-    const buttons = row.buttons !== null && canPress ? { buttons: JSON.parse(row.buttons) as Button[] } : {};
+    const can = this.#channels.get(chat.channel)?.capabilities;
+    const buttons = row.buttons !== null && can?.buttons ? { buttons: JSON.parse(row.buttons) as Button[] } : {};
+    const card = row.card !== null && can?.cards ? { card: JSON.parse(row.card) as Card } : {};
     const answered = row.reply_to === null ? undefined : messageById(this.#ledger.db, row.reply_to);
     // A task's message is none of the platform's.
     const replyTo = answered === undefined || answered.task_id !== null ? null : answered.platform_id;
@@ -236,6 +248,7 @@ export class Delivery {
       file: this.#file(row),
       key: row.key,
       ...buttons,
+      ...card,
     };
   }
 }

@@ -18,6 +18,8 @@ export interface OutboundRow {
   body: string;
   /** JSON list of `Button`; null: none. */
   buttons: string | null;
+  /** JSON of `Card`; null: none. */
+  card: string | null;
   /** Idempotency key towards the platform. */
   key: string;
   state: OutboundState;
@@ -42,6 +44,8 @@ export interface NewOutbound {
   reply_to: number | null;
   /** Goes with the last chunk: a text stands above its file. */
   file?: FileFacts;
+  /** JSON of `Card`, in the place of a text of one chunk. */
+  card?: string;
 }
 
 /** Writes one row a chunk, in order; returns their keys. Deliver only after the commit. */
@@ -71,15 +75,16 @@ export function insertOutbound(db: Db, now: number, out: NewOutbound, chunks: st
     const sql = 'INSERT INTO outbound_files (outbound_id, name, type, bytes, sha256) VALUES (?, ?, ?, ?, ?)';
     db.run(sql, ids.at(-1)!, name, type, bytes, sha256);
   }
+  if (out.card !== undefined) db.run('UPDATE outbound SET card = ? WHERE id = ?', out.card, ids[0]!);
   return ids;
 }
 
-/** What a turn sent before its answer, as its transcript keeps it. */
+/** What a turn sent before its answer, as its transcript keeps it: without what it asked, which stands there with its answer. */
 export function sendsOf(db: Db, turnId: number): string[] {
   const rows = db.all<{ text: string }>(
     `SELECT trim(o.body || coalesce(' [file ' || f.name || ']', '')) AS text
        FROM outbound o LEFT JOIN outbound_files f ON f.outbound_id = o.id
-      WHERE o.turn_id = ? AND o.kind = 'send' ORDER BY o.id`,
+      WHERE o.turn_id = ? AND o.kind = 'send' AND NOT EXISTS (SELECT 1 FROM asks a WHERE a.outbound_id = o.id) ORDER BY o.id`,
     turnId,
   );
   return rows.map(({ text }) => text);
@@ -105,7 +110,11 @@ export function insertNotice(
 
 /** As a notice, with buttons for where there are some. */
 export function insertCard(db: Db, now: number, chatId: number, body: string, buttons: object[]): void {
-  const id = insertNotice(db, now, chatId, '', null, body);
+  setButtons(db, insertNotice(db, now, chatId, '', null, body), buttons);
+}
+
+/** Of a row that has just been written. */
+export function setButtons(db: Db, id: number, buttons: object[]): void {
   db.run('UPDATE outbound SET buttons = ? WHERE id = ?', JSON.stringify(buttons), id);
 }
 

@@ -15,6 +15,7 @@ import type { FrameMessage, HostFrame, RunnerFrame } from '../protocol/frames.ts
 import type { PlaceFiles } from './inbox.ts';
 import type { ToolReceipt } from './tools.ts';
 import type { OpenedTurn, TurnEnd } from './turn_book.ts';
+import type { TurnClock } from './turn_clock.ts';
 
 /**
  * One attempt at a turn while it runs: what the sandbox has reported, held against what it was given. Pure memory; each
@@ -25,9 +26,16 @@ export class Run {
   readonly attempt: number;
   readonly opened: OpenedTurn;
   readonly claimed = new Set<number>();
+  /** Questions that this attempt has been given: a question is asked once, whoever asks it again. */
+  readonly asked = new Set<number>();
+  /** Aborted at its end: nobody waits for its calls any more. */
+  readonly over = new AbortController();
   /** Why it was interrupted: `deadline` fails the turn, `drain` takes it back, `stop` has cancelled it already. */
   interrupted: 'deadline' | 'drain' | 'stop' | null = null;
-  deadline: NodeJS.Timeout | null = null;
+  /** Until it is interrupted. */
+  deadline: TurnClock | null = null;
+  /** From the interrupt to the end of a sandbox that does not stop by itself. */
+  grace: NodeJS.Timeout | null = null;
   /** False from its end on: nothing that the sandbox says counts any more, its end is being written. */
   running = true;
   #messages: TurnMessage[];
@@ -51,6 +59,24 @@ export class Run {
   /** Whether more messages may join. */
   get open(): boolean {
     return this.running && this.attempt === 1 && this.#messages.length < TURN_JOINED_MAX / 2;
+  }
+
+  /** Whether it waits for a person to answer. */
+  get asks(): boolean {
+    return this.deadline?.stands === true;
+  }
+
+  /** A wait for a person begins; what is returned ends it. */
+  hold(): () => void {
+    return this.deadline?.hold() ?? (() => {});
+  }
+
+  /** Nothing of it counts any more. */
+  close(): void {
+    this.running = false;
+    this.deadline?.stop();
+    if (this.grace !== null) clearTimeout(this.grace);
+    this.over.abort();
   }
 
   /** Where its messages were said: all of them in one place. */
@@ -107,7 +133,7 @@ export class Run {
     this.#pending += 1;
     if (this.#calls > TURN_CALLS_MAX) return `more than ${TURN_CALLS_MAX} calls of platform tools in a turn`;
     if (this.#pending > CALLS_PENDING_MAX) return `more than ${CALLS_PENDING_MAX} calls without waiting for a receipt`;
-    if (tool === 'send_message' || tool === 'send_file') this.#sends += 1;
+    if (SENDS.has(tool)) this.#sends += 1;
     return { ordinal: Math.min(this.#sends, TURN_SENDS_MAX + 1) };
   }
 
@@ -138,6 +164,9 @@ export class Run {
     return { taken, tools: this.#tools, outcome: mute ? 'silent' : outcome, text };
   }
 }
+
+/** Tools whose calls are sends, in one row of ordinals. */
+const SENDS: ReadonlySet<string> = new Set(['send_message', 'send_file', 'card', 'ask']);
 
 /** The turn as the sandbox gets it: every text within the bounds of its field, every file in its place before. */
 export function turnFrame(run: Run, inbox: PlaceFiles): HostFrame {

@@ -6,7 +6,7 @@ import { showId } from '../base/ids.ts';
 import { CALL_INPUT_BYTES_MAX, OUTBOUND_TEXT_BYTES_MAX, TURN_SENDS_MAX } from '../base/limits/messages.ts';
 import type { Log } from '../base/log.ts';
 import { showBytes } from '../base/text.ts';
-import type { ChannelCapabilities } from '../channels/channel.ts';
+import type { Card, ChannelCapabilities } from '../channels/channel.ts';
 import { cutText } from '../channels/chunks.ts';
 import { type ChatRow, chatById, destinationsOf, nameOfChat } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
@@ -18,12 +18,14 @@ import { mayUse } from '../ledger/people.ts';
 import type { SessionRow } from '../ledger/sessions.ts';
 import { searchGroup, withinBytes } from '../ledger/transcript.ts';
 import { isCancelled, peopleOfTurn } from '../ledger/turns.ts';
+import { ASK_INPUT, type AskContext, type AskInput, type Asks } from './asks.ts';
+import { CARD_INPUT, cardBody, cardOf } from './cards.ts';
 
 /**
  * The host's side of the platform tools. A caller is its session: nothing in the input can make it another. Everything
  * here returns a value; a receipt with `ok` means that the effect is committed.
  */
-export interface ToolContext {
+export interface ToolContext extends Pick<AskContext, 'asked' | 'over' | 'hold'> {
   session: SessionRow;
   /** Where the messages of the turn were said. */
   place: { chat_id: number; thread: string };
@@ -53,6 +55,7 @@ export interface ToolServices {
   capabilities(channel: string): ChannelCapabilities;
   /** Scheduled work, of the caller's group only. Each rejects with `OperatingError`. */
   tasks: AgentTasks;
+  asks: Pick<Asks, 'ask'>;
   /** Something was committed for this chat. */
   deliver(chatId: number): void;
 }
@@ -127,6 +130,13 @@ async function runTool(
         if (file === undefined) return refused('no file with that hash has come from this turn');
         return sendMessage(services, context, { text, to, file });
       });
+    case 'card':
+      return withInput(CARD_INPUT, input, ({ to, ...asked }) => {
+        const card = cardOf(asked);
+        return sendMessage(services, context, { text: cardBody(card), to, card });
+      });
+    case 'ask':
+      return withInput(ASK_INPUT, input, (args) => ask(services, context, args));
     case 'task_add':
       return withInput(INPUTS.task_add, input, (args) => addTask(services, context, args));
     case 'task_list':
@@ -160,7 +170,7 @@ async function runTool(
 }
 
 async function withInput<T>(
-  schema: z.ZodType<T>,
+  schema: z.ZodType<T, unknown>,
   input: unknown,
   run: (args: T) => Promise<ToolReceipt>,
 ): Promise<ToolReceipt> {
@@ -178,8 +188,10 @@ async function sendMessage(services: ToolServices, context: ToolContext, args: S
   const chat = destinationOf(ledger.db, context, args.to);
   if (chat === undefined) return refused(`"${args.to}" is not a destination of this group; see list_destinations`);
   const { text_max, file_bytes_max } = services.capabilities(chat.channel);
-  const { file } = args;
+  const { file, card } = args;
   if (file !== undefined && file.bytes > file_bytes_max) return refused(tooLarge(chat, file_bytes_max));
+  if (card !== undefined && args.text.length > text_max)
+    return refused(`a card there has at most ${text_max} characters`);
   // A file alone is a row like any other, with an empty text.
   const chunks = args.text === '' ? [''] : cutText(args.text, text_max);
   try {
@@ -198,13 +210,14 @@ function commitSend(
   clock: Clock,
   context: ToolContext,
   chat: ChatRow,
-  { text, file }: Send,
+  { text, file, card }: Send,
   chunks: string[],
 ): { id: string; repeated?: true } | null {
   const { session, place, turn, ordinal } = context;
   const thread = chat.id === place.chat_id ? place.thread : '';
   if (isCancelled(db, turn.id)) return null;
-  const whole = `${chat.id}\n${thread}\n${text}${file === undefined ? '' : `\n${file.name}\n${file.sha256}`}`;
+  const shape = card === undefined ? '' : `\n${JSON.stringify(card)}`;
+  const whole = `${chat.id}\n${thread}\n${text}${file === undefined ? '' : `\n${file.name}\n${file.sha256}`}${shape}`;
   const send_hash = createHash('sha256').update(whole).digest('hex');
   const links = { session: session.id, turn: turn.id };
   const earlier = sendsAt(db, turn.id, ordinal);
@@ -223,10 +236,20 @@ function commitSend(
     send_hash,
     reply_to: null,
     ...(file === undefined ? {} : { file }),
+    ...(card === undefined ? {} : { card: JSON.stringify(card) }),
   };
   const ids = insertOutbound(db, clock.now(), out, chunks);
   recordEvent(db, clock, 'send.committed', links, { ordinal, chunks: ids.length, ...(file && { file }) });
   return { id: showId('o', ids[0]!) };
+}
+
+/** The receipt comes when a person has answered, or nobody will. */
+async function ask(services: ToolServices, context: ToolContext, args: AskInput): Promise<ToolReceipt> {
+  const chat = destinationOf(services.ledger.db, context, args.to);
+  if (chat === undefined) return refused(`"${args.to}" is not a destination of this group; see list_destinations`);
+  const thread = chat.id === context.place.chat_id ? context.place.thread : '';
+  const textMax = services.capabilities(chat.channel).text_max;
+  return services.asks.ask({ ...context, chat, thread, textMax }, args);
 }
 
 /**
@@ -269,6 +292,7 @@ interface Send {
   text: string;
   to?: string | undefined;
   file?: FileFacts;
+  card?: Card;
 }
 
 function tooLarge(chat: ChatRow, most: number): string {

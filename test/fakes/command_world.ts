@@ -9,7 +9,15 @@ import { Intake } from '../../src/router/intake.ts';
 import { Router } from '../../src/router/router.ts';
 import { type OpenedTurn, openTurn } from '../../src/sessions/turn_book.ts';
 import { chatCommands } from './chat_commands.ts';
-import { freshLedger, NOBODY_DECIDES, queueMessage, ROUTER_EFFECTS, seedChat, temporaryFolder } from './ledger_kit.ts';
+import {
+  ANSWERS,
+  freshLedger,
+  NOBODY_DECIDES,
+  queueMessage,
+  ROUTER_EFFECTS,
+  seedChat,
+  temporaryFolder,
+} from './ledger_kit.ts';
 
 /** Commands over a real ledger and router: what is said, what is answered, and what was done outside of the ledger. */
 
@@ -36,7 +44,7 @@ export async function commandWorld(
   const done: string[] = [];
   const commands = chatCommands(ledger, done, facts);
   const folder = temporaryFolder(context);
-  const router = new Router(ledger, systemClock, folder, ROUTER_EFFECTS, NOBODY_DECIDES, commands);
+  const router = new Router(ledger, systemClock, folder, ROUTER_EFFECTS, NOBODY_DECIDES, commands, ANSWERS);
   const intake = new Intake(ledger, router, {
     wake: (id) => done.push(`wake ${id}`),
     deliver: () => {},

@@ -27,6 +27,8 @@ export interface Update {
   /** False: nobody is addressed. */
   mention?: boolean;
   kind?: 'person' | 'bot' | 'self';
+  /** The id of one of the bot's messages that it answers. */
+  reply_to?: number;
   /** A button's; then there is no text. */
   token?: string;
 }
@@ -38,6 +40,7 @@ interface Sent {
   key: string;
   thread?: string;
   buttons?: { token: string; label: string }[];
+  card?: object;
 }
 
 const LONG_POLL_MS = 1000;

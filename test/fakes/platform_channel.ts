@@ -12,7 +12,7 @@ import type { Update } from './platform.ts';
 /** The driver for the fake platform: long polling, acknowledgement after the commit, history by idempotency key. */
 export class PlatformChannel implements Channel {
   readonly name = 'platform';
-  readonly capabilities = { text_max: 4000, file_bytes_max: 20 * 1024 * 1024, buttons: true };
+  readonly capabilities = { text_max: 4000, file_bytes_max: 20 * 1024 * 1024, buttons: true, cards: true };
   readonly #url: string;
   #stopped = false;
   #connected = false;
@@ -31,10 +31,10 @@ export class PlatformChannel implements Channel {
 
   async send(operation: SendOperation): Promise<SendResult> {
     try {
-      const { chat, thread, body, key, buttons } = operation;
+      const { chat, thread, body, key, buttons, card } = operation;
       const response = await fetch(`${this.#url}/bot/send`, {
         method: 'POST',
-        body: JSON.stringify({ chat, thread, text: body, key, buttons }),
+        body: JSON.stringify({ chat, thread, text: body, key, buttons, card }),
       });
       if (response.status === 400) return { ok: false, class: 'permanent', reason: 'the platform refused the text' };
       const { id } = (await response.json()) as { id: number };
@@ -96,5 +96,9 @@ async function take(sink: Sink, update: Update): Promise<void> {
     sent_ms: Date.now(),
   };
   if (update.token !== undefined) await sink.pressed({ ...common, token: update.token });
-  else await sink.accept({ ...common, addressed: update.mention !== false, text: update.text, files: [] });
+  else await sink.accept({ ...common, ...more(update), text: update.text, files: [] });
+}
+
+function more({ mention, reply_to }: Update): { addressed: boolean; reply_to?: string } {
+  return { addressed: mention !== false, ...(reply_to === undefined ? {} : { reply_to: `platform ${reply_to}` }) };
 }

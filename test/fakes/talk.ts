@@ -13,6 +13,7 @@ export interface Sent {
   thread: string;
   text: string;
   buttons?: { token: string; label: string }[];
+  card?: { title: string; text: string; fields: { name: string; value: string }[] };
 }
 
 interface More {
@@ -20,6 +21,7 @@ interface More {
   thread?: string;
   mention?: boolean;
   kind?: 'bot' | 'self';
+  reply_to?: number;
 }
 
 export class Talk {

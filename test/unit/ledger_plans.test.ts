@@ -11,7 +11,14 @@ import { runningTurns } from '../../src/ledger/turns.ts';
 import { Router } from '../../src/router/router.ts';
 import { closeTurn, joinTurn, openTurn, recordDeath } from '../../src/sessions/turn_book.ts';
 import { chatCommands } from '../fakes/chat_commands.ts';
-import { freshLedger, NOBODY_DECIDES, ROUTER_EFFECTS, seedChat, temporaryFolder } from '../fakes/ledger_kit.ts';
+import {
+  ANSWERS,
+  freshLedger,
+  NOBODY_DECIDES,
+  ROUTER_EFFECTS,
+  seedChat,
+  temporaryFolder,
+} from '../fakes/ledger_kit.ts';
 
 /** Tables that keep every message for ever. */
 const HISTORY = ['messages', 'inbound', 'turns', 'turn_inbound', 'outbound', 'transcript', 'events', 'files'];
@@ -33,9 +40,18 @@ test('what a message costs does not grow with what was said before it', async (c
   const delivery = new Delivery(ledger, '/nowhere', systemClock, new Map(), noFaults, {
     alert: () => {},
     trouble: () => {},
+    rejected: () => {},
   });
   const router = new Router(
-    ...[ledger, systemClock, temporaryFolder(context), ROUTER_EFFECTS, NOBODY_DECIDES, chatCommands(ledger, [])],
+    ...[
+      ledger,
+      systemClock,
+      temporaryFolder(context),
+      ROUTER_EFFECTS,
+      NOBODY_DECIDES,
+      chatCommands(ledger, []),
+      ANSWERS,
+    ],
   );
   const say = (key: string) =>
     router.route('local', {

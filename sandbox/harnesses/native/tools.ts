@@ -15,7 +15,7 @@ const READ_BYTES_MAX = 32 * 1024;
 /** Characters of a result that go to the model. */
 const RESULT_CHARS_MAX = 40 * 1024;
 
-const text = (description: string) => ({ type: 'string', description });
+const text = (description: string) => ({ type: 'string' as const, description });
 
 const OWN: readonly ToolDefinition[] = [
   {
@@ -172,7 +172,8 @@ function inputProblem(definition: ToolDefinition, input: unknown): string | null
   for (const name of definition.input.required) if (fields[name] === undefined) return `"${name}" is missing`;
   for (const [name, value] of Object.entries(fields)) {
     const type = definition.input.properties[name]?.type;
-    if (type !== undefined && typeof value !== type) return `"${name}" must be a ${type}`;
+    if (type !== undefined && (Array.isArray(value) ? 'array' : typeof value) !== type)
+      return `"${name}" must be a ${type}`;
   }
   return null;
 }

@@ -14,6 +14,8 @@ import type { Harness, HarnessOptions, TurnInput } from '../../runner/harness.ts
  *   file <path> [text]  send_file                    long <n>          a reply of n characters
  *   where            harness, attempt, memory        refuse <reason>   fail the turn with a sentence
  *   overheard        what was said before this turn, as far as it is told of it
+ *   ask [<minutes>m] <question> [| option]…      ask, and say what came of it
+ *   card <title> [| name=value]…                 card
  *   files            path, type, size and hash of each file that came with it, as read from /inbox
  */
 const STAND_IN =
@@ -89,6 +91,10 @@ class Probe implements Harness {
         return this.#tool('list_destinations', {});
       case 'search':
         return this.#tool('history_search', { words: rest });
+      case 'ask':
+        return Promise.race([this.#tool('ask', askOf(rest)), this.#interruption()]);
+      case 'card':
+        return this.#tool('card', cardOf(rest));
       case 'file':
         return this.#tool('send_file', { path: rest.split(' ')[0], text: rest.split(' ').slice(1).join(' ') });
       case 'sleep':
@@ -118,6 +124,12 @@ class Probe implements Harness {
     }
   }
 
+  /** A person may take hours to answer: an interrupt waits for nobody. */
+  #interruption(): Promise<string> {
+    const { signal } = this.#interrupted;
+    return new Promise((resolve) => signal.addEventListener('abort', () => resolve('interrupted'), { once: true }));
+  }
+
   async #tool(name: string, args: object): Promise<string> {
     const begin = performance.now();
     const result = await this.#options.tools.call(name, args);
@@ -130,6 +142,27 @@ class Probe implements Harness {
     });
     return show(result);
   }
+}
+
+function askOf(rest: string): object {
+  const [, minutes, said = ''] = /^(?:([\d.]+)m\s+)?([\s\S]*)$/.exec(rest) ?? [];
+  const [question = '', ...options] = said.split('|').map((part) => part.trim());
+  return {
+    question,
+    ...(options.length > 0 && { options }),
+    ...(minutes !== undefined && { minutes: Number(minutes) }),
+  };
+}
+
+function cardOf(rest: string): object {
+  const [title = '', ...fields] = rest.split('|').map((part) => part.trim());
+  return {
+    title,
+    fields: fields.map((field) => {
+      const [name = '', ...value] = field.split('=');
+      return { name, value: value.join('=') };
+    }),
+  };
 }
 
 function show(result: { ok: boolean; value: unknown }): string {
