@@ -69,5 +69,5 @@ export interface InputSchema {
 }
 
 export type FieldSchema =
-  | { type: 'string' | 'number' | 'boolean'; description: string }
-  | { type: 'array'; description: string; items: { type: 'string' } | InputSchema };
+  | { type: 'string' | 'number' | 'boolean'; description?: string }
+  | { type: 'array'; description?: string; items: { type: 'string' } | InputSchema };

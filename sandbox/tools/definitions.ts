@@ -30,43 +30,43 @@ export const TOOL_DEFINITIONS: readonly ToolDefinition[] = [
   },
   {
     name: 'ask',
-    description: 'Ask people a question and wait for the answer. Only for what you cannot decide or find out yourself.',
+    description: 'Ask people something that you cannot decide or find out, and wait for the answer.',
     input: {
       type: 'object',
       properties: {
-        question: { type: 'string', description: 'At most 1000 characters' },
+        question: { type: 'string' },
         options: {
           type: 'array',
           items: { type: 'string' },
-          description: 'Up to 9 short ones to choose from; without them any words are an answer',
+          description: 'Up to 9, short; without them any words are an answer',
         },
-        to: { type: 'string', description: 'A destination from list_destinations; default: this chat' },
-        minutes: { type: 'number', description: 'How long to wait, default 60, at most 1440' },
+        to: { type: 'string', description: 'As of send_message' },
+        minutes: { type: 'number', description: 'To wait, default 60, at most 1440' },
       },
       required: ['question'],
     },
   },
   {
     name: 'card',
-    description: 'Send a card now: a few facts that belong together, such as a status.',
+    description: 'Send a few facts that belong together, now.',
     input: {
       type: 'object',
       properties: {
-        title: { type: 'string', description: 'At most 120 characters' },
-        text: { type: 'string', description: 'Plain text below the title' },
+        title: { type: 'string' },
+        text: { type: 'string', description: 'Below the title' },
         fields: {
           type: 'array',
           items: {
             type: 'object',
             properties: {
-              name: { type: 'string', description: 'At most 120 characters' },
-              value: { type: 'string', description: 'At most 300 characters' },
+              name: { type: 'string' },
+              value: { type: 'string' },
             },
             required: ['name', 'value'],
           },
           description: 'Up to 20',
         },
-        to: { type: 'string', description: 'A destination from list_destinations; default: this chat' },
+        to: { type: 'string', description: 'As of send_message' },
       },
       required: ['title'],
     },

@@ -127,16 +127,22 @@ export function asksOfTurn(db: Db, turn: number): AskRow[] {
   return db.all<AskRow>('SELECT * FROM asks INDEXED BY asks_turn WHERE turn_id = ? ORDER BY id', turn);
 }
 
-/** The same questions of this turn, and of turns that were taken apart and had a message of it; the oldest first. */
+/** Turns that were taken apart, of which turn `?2` handles a message again. */
+const SPLIT = `SELECT earlier.turn_id FROM turn_inbound mine
+  JOIN turn_inbound earlier ON earlier.inbound_id = mine.inbound_id
+  JOIN turns t ON t.id = earlier.turn_id AND t.state = 'split' WHERE mine.turn_id = ?2`;
+
+/** The same questions of this turn, and of turns that were taken apart, unless they were withdrawn; the oldest first. */
 export function sameAsks(db: Db, turn: number, hash: string): AskRow[] {
   return db.all<AskRow>(
-    `SELECT * FROM asks WHERE hash = ?1 AND turn_id IN (
-       SELECT ?2 UNION SELECT earlier.turn_id FROM turn_inbound mine
-         JOIN turn_inbound earlier ON earlier.inbound_id = mine.inbound_id
-         JOIN turns t ON t.id = earlier.turn_id AND t.state = 'split'
-        WHERE mine.turn_id = ?2) ORDER BY id`,
+    `SELECT * FROM asks WHERE hash = ?1 AND state <> 'cancelled' AND turn_id IN (SELECT ?2 UNION ${SPLIT}) ORDER BY id`,
     ...[hash, turn],
   );
+}
+
+/** A turn that was taken apart has asked it: from now on it is this turn's. */
+export function adoptAsk(db: Db, id: number, turn: number): void {
+  db.run('UPDATE asks SET turn_id = ? WHERE id = ?', turn, id);
 }
 
 /** Whether somebody has words in a turn: a person, or whoever writes under this handle of a channel. */
@@ -187,9 +193,15 @@ export function endAsk(db: Db, clock: Clock, ask: AskRow, state: 'expired' | 'ca
   recordEvent(db, clock, 'ask.ended', linksOf(ask), { ask: showId('q', ask.id), state, reason });
 }
 
-/** A turn is over: what it asks needs no answer any more. */
+/** A turn is over: what it asks needs no answer any more, nor what one did of which it was the last part. */
 export function cancelAsks(db: Db, clock: Clock, turn: number, reason: string): void {
-  for (const ask of asksOfTurn(db, turn)) if (ask.state === 'pending') endAsk(db, clock, ask, 'cancelled', reason);
+  const left = db.all<AskRow>(
+    `SELECT a.* FROM asks a INDEXED BY asks_turn WHERE a.state = ?1 AND a.turn_id IN (SELECT ?2 UNION ${SPLIT})
+        AND (a.turn_id = ?2 OR NOT EXISTS (
+          SELECT 1 FROM turn_inbound x JOIN inbound i ON i.id = x.inbound_id WHERE x.turn_id = a.turn_id AND i.${IS_OPEN}))`,
+    ...['pending', turn],
+  );
+  for (const ask of left) endAsk(db, clock, ask, 'cancelled', reason);
 }
 
 /** A turn that has waited for a person is not overdue for that. */

@@ -47,6 +47,10 @@ const LAWS: Law[] = [
     sentence: 'turns run without a message',
   },
   {
+    sql: "SELECT count(*) AS n FROM asks a JOIN turns t ON t.id = a.turn_id WHERE a.state = 'pending' AND t.state NOT IN ('running', 'waiting', 'split')",
+    sentence: 'questions wait for a turn that is over',
+  },
+  {
     sql: "SELECT count(*) AS n FROM outbound WHERE state = 'sent' AND receipt IS NULL",
     sentence: 'sends count as sent without a receipt',
   },

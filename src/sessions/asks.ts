@@ -18,6 +18,7 @@ import { MINUTE_MS } from '../base/limits/units.ts';
 import { visible, visibleLines } from '../base/text.ts';
 import {
   type AskRow,
+  adoptAsk,
   askById,
   askOfOutbound,
   askShown,
@@ -189,6 +190,7 @@ function commitAsk(db: Db, clock: Clock, context: AskContext, input: AskInput): 
   });
   if (same !== undefined) {
     asked.add(same.id);
+    adoptAsk(db, same.id, turn.id);
     recordEvent(db, clock, 'ask.repeated', linksOf({ ...same, turn_id: turn.id }), {
       ask: showId('q', same.id),
       state: same.state,

@@ -21,7 +21,7 @@ import {
 } from '../fakes/ledger_kit.ts';
 
 /** Tables that keep every message for ever. */
-const HISTORY = ['messages', 'inbound', 'turns', 'turn_inbound', 'outbound', 'transcript', 'events', 'files'];
+const HISTORY = ['messages', 'inbound', 'turns', 'turn_inbound', 'outbound', 'transcript', 'events', 'files', 'asks'];
 
 /** Indexes under which a whole chat or session lies: reading all of it is as bad as reading the table. */
 const OF_A_LIFE = ['outbound_chat', 'events_session'];

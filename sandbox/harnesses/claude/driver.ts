@@ -164,7 +164,8 @@ class Driver {
 /** The host checks every input: here it is only what the model is shown. */
 function shapeOf({ properties, required }: InputSchema): z.ZodRawShape {
   const fields = Object.entries(properties).map(([name, field]) => {
-    const value = fieldOf(field).describe(field.description);
+    const shape = fieldOf(field);
+    const value = field.description === undefined ? shape : shape.describe(field.description);
     return [name, required.includes(name) ? value : value.optional()];
   });
   return Object.fromEntries(fields);
