@@ -63,7 +63,7 @@ class Probe implements Harness {
     for (const notice of input.notices) lines.push(`notice: ${notice}`);
     if (input.attempt > 1)
       lines.push(
-        `attempt ${input.attempt}; sent before: ${input.prior.map((send) => send.text).join(' | ') || 'nothing'}`,
+        `attempt ${input.attempt}; sent before: ${input.prior.map((send) => send.text.replaceAll('\n', ' ')).join(' | ') || 'nothing'}`,
       );
     for (let message = this.#queue.shift(); message !== undefined; message = this.#queue.shift()) {
       this.#options.emit({ kind: 'taken', ids: [message.id] });
