@@ -1,4 +1,4 @@
-import { unreachable } from '../base/errors.ts';
+import { assert, unreachable } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
 import { ASK_ANSWER_BYTES_MAX } from '../base/limits/talk.ts';
 import { visible } from '../base/text.ts';
@@ -100,7 +100,7 @@ export class Answers {
     if (choice === null) return this.#refuse(db, said, ask, `${shown} takes ${takes(options)}.`);
     const { person, message } = said;
     const who = person === null ? visible(said.name) : nameOfPerson(db, person);
-    answerAsk(db, clock, ask, { ...choice, who, person, message, how });
+    assert(answerAsk(db, clock, ask, { ...choice, who, person, message, how }), 'a question is answered once');
     this.#services.spoken(ask.group_name);
     const tell = how === 'press' ? `${shown}: ${who} chose ${visible(choice.text)}.` : null;
     return { ok: true, reason: `answered question ${shown}`, tell, after: () => this.#ended(ask.id) };

@@ -62,6 +62,7 @@ test('a press answers it, longer than a turn may last; trace, /why, status and t
 test('/why names who answered, and what an answer was to', async () => {
   const chat = await chatOf('why');
   const question = await asked(talk, chat, 'bob', 'Sure?');
+  await talk.settles(await talk.say(chat, 'bob', '/status'), 'answered: a command');
   const answer = await talk.say(chat, 'bob', 'quite');
   await talk.settles(question.asker, 'answered');
   const m = rows<{ id: number }>(install, 'SELECT id FROM messages WHERE platform_id = ?', question.asker)[0]!.id;
@@ -224,6 +225,7 @@ test('in a terminal a number is typed', async () => {
   const terminal = await Terminal.open(install.control, 'numbers');
   await terminal.say('ask Which one? | red | blue');
   await terminal.hears(/^Which one\?\n {2}1\. red\n {2}2\. blue\n/);
+  await terminal.say('1', [{ name: 'a.txt', bytes: Buffer.from('a') }]);
   await terminal.say('2');
   await terminal.hears(/ok: \{"answer":"blue","by":"[^"]+","option":2\}/);
   terminal.close();

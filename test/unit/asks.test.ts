@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { OVERDUE_MS } from '../../src/base/limits/messages.ts';
-import { CHAT_ASKS_MAX } from '../../src/base/limits/talk.ts';
+import { CHAT_ASKS_MAX, TURN_ASKS_MAX } from '../../src/base/limits/talk.ts';
 import { type AskRow, answerAsk, askById } from '../../src/ledger/asks.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
 import { latestMessageId } from '../../src/ledger/messages.ts';
+import { Asks } from '../../src/sessions/asks.ts';
 import { stopSession } from '../../src/sessions/turn_book.ts';
 import { eventually, type FakeSandbox, type SessionWorld, sessionWorld } from '../fakes/session_world.ts';
 
@@ -133,6 +134,11 @@ test('what is asked in other words at the same place withdraws the question befo
       ['pending', ''],
     ],
   );
+  next.exit();
+  const last = await world.sandbox(3);
+  ask(last, await begins(last), 1, 'Well?');
+  await eventually(() => asks(world).length === 3);
+  assert.equal(asks(world)[2]!.state, 'pending', 'what was withdrawn can be asked again');
 });
 
 test('a batch that is taken apart goes on with its question, and the last of it withdraws what nobody asked again', async (context) => {
@@ -251,6 +257,44 @@ test('what cannot be seen in a question is shown as what it is', async (context)
   ask(world.sandbox1, world.turn, 1, 'a\u202eb\nc', { options: ['\u200bred', 'blue'] });
   await eventually(() => asks(world).length === 1);
   assert.match(bodies(world)[0]!, /^aU\+202Eb\nc\n {2}1\. U\+200Bred\n {2}2\. blue\n\(q1, open for 60 minutes\) /);
+});
+
+test('a planned stop interrupts a turn that waits for a person, and no other', async (context) => {
+  const interrupts = (sandbox: FakeSandbox): number => sandbox.heard.filter((frame) => frame.t === 'interrupt').length;
+  const busy = await asking(context);
+  busy.session.drain(false);
+  const waiting = await asking(context);
+  ask(waiting.sandbox1, waiting.turn, 1, 'Well?');
+  await eventually(() => bodies(waiting).length === 1);
+  await waiting.ledger.write('test', () => {});
+  waiting.session.drain(false);
+  await eventually(() => interrupts(waiting.sandbox1) === 1);
+  assert.equal(interrupts(busy.sandbox1), 0);
+});
+
+test('a question whose turn nobody takes up ends in its time', async (context) => {
+  const world = await asking(context);
+  ask(world.sandbox1, world.turn, 1, 'Well?');
+  await eventually(() => asks(world).length === 1);
+  world.asks.stop();
+  world.ledger.db.run('UPDATE asks SET expires_ms = 1');
+  const next = new Asks({ ledger: world.ledger, clock: systemClock, deliver: () => {}, trouble: () => {} });
+  context.after(() => next.stop());
+  next.start();
+  await eventually(() => asks(world)[0]!.state === 'expired');
+});
+
+test('one turn asks so often, and not once more', async (context) => {
+  const world = await asking(context);
+  for (let call = 1; call <= TURN_ASKS_MAX; call += 1) {
+    ask(world.sandbox1, world.turn, call, 'Again?');
+    await eventually(() => asks(world).length === call);
+    await answer(world, call, 'yes');
+    await eventually(() => receipts(world.sandbox1).length === call);
+  }
+  ask(world.sandbox1, world.turn, 99, 'Again?');
+  await eventually(() => receipts(world.sandbox1).length === TURN_ASKS_MAX + 1);
+  assert.deepEqual(receipts(world.sandbox1).at(-1), [99, false, 'a turn asks at most 20 questions']);
 });
 
 test('one chat has so many questions waiting, and not one more', async (context) => {
