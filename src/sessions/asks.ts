@@ -185,9 +185,7 @@ function commitAsk(db: Db, clock: Clock, context: AskContext, input: AskInput): 
   const hash = createHash('sha256')
     .update(JSON.stringify([chat.id, thread, question, input.options]))
     .digest('hex');
-  const same = sameAsks(db, turn.id, hash).find(({ id, attempt, turn_id }) => {
-    return !asked.has(id) && (attempt < turn.attempt || turn_id !== turn.id);
-  });
+  const same = sameAsks(db, turn.id, hash).find(({ id }) => !asked.has(id));
   if (same !== undefined) {
     asked.add(same.id);
     adoptAsk(db, same.id, turn.id);

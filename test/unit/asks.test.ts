@@ -111,11 +111,28 @@ test('the next attempt gets the row of the one before it, answered or not, and a
   assert.match(prior[0]!, /^First\?[\s\S]*\[pending\]$/);
 });
 
-test('the same question twice in one attempt is asked twice', async (context) => {
+test('the same question twice in one attempt is asked twice, and twice waited for in the next', async (context) => {
   const world = await asking(context);
   ask(world.sandbox1, world.turn, 1, 'Again?');
   ask(world.sandbox1, world.turn, 2, 'Again?');
   await eventually(() => asks(world).length === 2);
+  world.sandbox1.exit();
+  const next = await world.sandbox(2);
+  await begins(next);
+  ask(next, world.turn, 1, 'Again?');
+  ask(next, world.turn, 2, 'Again?');
+  const repeated = (): object[] => world.ledger.db.all("SELECT 1 FROM events WHERE kind = 'ask.repeated'");
+  await eventually(() => repeated().length === 2);
+  await answer(world, 1, 'to the first');
+  await answer(world, 2, 'to the second');
+  await eventually(() => receipts(next).length === 2);
+  assert.deepEqual(
+    receipts(next).map(([call, , value]) => [call, (value as { answer: string }).answer]),
+    [
+      [1, 'to the first'],
+      [2, 'to the second'],
+    ],
+  );
   assert.equal(bodies(world).length, 2);
 });
 
