@@ -212,9 +212,9 @@ function commitAsk(db: Db, clock: Clock, context: AskContext, input: AskInput): 
 }
 
 /** What an earlier attempt asked at this place, in other words, nobody waits for any more. */
-function supersede(db: Db, clock: Clock, { turn, ordinal }: AskContext): void {
+function supersede(db: Db, clock: Clock, { turn, ordinal, asked }: AskContext): void {
   for (const ask of asksOfTurn(db, turn.id))
-    if (ask.state === 'pending' && ask.attempt < turn.attempt && ask.ordinal === ordinal)
+    if (ask.state === 'pending' && !asked.has(ask.id) && ask.ordinal === ordinal)
       endAsk(db, clock, ask, 'cancelled', 'it was asked again in other words');
 }
 

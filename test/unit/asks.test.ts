@@ -111,6 +111,23 @@ test('the next attempt gets the row of the one before it, answered or not, and a
   assert.match(prior[0]!, /^First\?[\s\S]*\[pending\]$/);
 });
 
+test('a question that the next attempt asks at another place is not withdrawn by what it asks then', async (context) => {
+  const world = await asking(context);
+  ask(world.sandbox1, world.turn, 1, 'First?');
+  ask(world.sandbox1, world.turn, 2, 'Second?');
+  await eventually(() => asks(world).length === 2);
+  world.sandbox1.exit();
+  const next = await world.sandbox(2);
+  await begins(next);
+  ask(next, world.turn, 1, 'Second?');
+  ask(next, world.turn, 2, 'Third?');
+  await eventually(() => asks(world).length === 3);
+  assert.deepEqual(
+    asks(world).map(({ state }) => state),
+    ['pending', 'pending', 'pending'],
+  );
+});
+
 test('the same question twice in one attempt is asked twice, and twice waited for in the next', async (context) => {
   const world = await asking(context);
   ask(world.sandbox1, world.turn, 1, 'Again?');
