@@ -37,13 +37,15 @@ import { People } from './operations/people.ts';
 import { Proofs } from './operations/proofs.ts';
 import { makeRuntimes, reap } from './operations/runtimes.ts';
 import { Sweep } from './operations/sweep.ts';
-import { codeCacheOf, warmUp } from './operations/warm_up.ts';
+import { codeCacheOf, warmUpAll } from './operations/warm_up.ts';
 import { Wirings } from './operations/wirings.ts';
+import { Answers } from './router/answers.ts';
 import { Intake } from './router/intake.ts';
 import { Router } from './router/router.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 import { Tasks } from './scheduler/tasks.ts';
 import { agentPost } from './sessions/agent_post.ts';
+import { Asks } from './sessions/asks.ts';
 import { Egress } from './sessions/egress.ts';
 import { Planner } from './sessions/planner.ts';
 import { Sessions } from './sessions/sessions.ts';
@@ -148,7 +150,9 @@ function makeFlow(base: Base, asked: (question: number) => void) {
   const alerts = new Alerts(ledger, clock, log, base.operatorChat, deliver);
   const [alert, clear] = [alerts.alert.bind(alerts), alerts.clear.bind(alerts)];
   channels.set(AGENTS, new AgentsChannel(agentPost({ ledger, clock, wake: (session) => sessions.wake(session) })));
-  const delivery = new Delivery(ledger, paths.blobs, clock, channels, faults, { alert, trouble });
+  const asks = new Asks({ ledger, clock, deliver, trouble });
+  const rejected = asks.undelivered.bind(asks);
+  const delivery = new Delivery(ledger, paths.blobs, clock, channels, faults, { alert, trouble, rejected });
   // One after the other: each looks first whether the one before it has done the work.
   let warming = Promise.resolve();
   const warm = (): void => {
@@ -207,14 +211,14 @@ function makeFlow(base: Base, asked: (question: number) => void) {
   const sessions = new Sessions({
     ...{ ledger, clock, log, faults, paths, egress, workspaces, planner, deliver, alert, clear, trouble },
     prove: (plan) => proofs.require(plan),
-    tools: { log, ledger, clock, capabilities, deliver, asked, tasks: tasks.forAgents(), wish },
+    tools: { log, ledger, clock, capabilities, deliver, asks, asked, tasks: tasks.forAgents(), wish },
     claim: (db, chat) => delivery.claim(db, chat),
     typing,
     takes: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name),
   });
   return {
     ...{ alert, trouble, warm, wake, nudge, deliver },
-    ...{ delivery, egress, approvals, wishes, groups, workspaces, planner, proofs, sessions, scheduler, tasks },
+    ...{ delivery, egress, approvals, wishes, asks, groups, workspaces, planner, proofs, sessions, scheduler, tasks },
   };
 }
 
@@ -241,7 +245,8 @@ function makeGroups(base: Base, workspaces: Workspaces, applied: (group: string)
 /** What comes in: who may talk, to whom, who is asked about those that may not, and what a command does. */
 function makeIntake(base: Base, flow: ReturnType<typeof makeFlow>) {
   const { paths, clock, log, ledger, channels, operatorChat } = base;
-  const { egress, sessions, planner, delivery, deliver, groups, trouble, wake, nudge, tasks, approvals, wishes } = flow;
+  const { egress, sessions, planner, delivery, deliver, groups, trouble, wake, nudge, tasks, approvals, wishes, asks } =
+    flow;
   const admission = {
     clock,
     spoken: (group: string) => egress.spoken(group, clock.now()),
@@ -261,7 +266,8 @@ function makeIntake(base: Base, flow: ReturnType<typeof makeFlow>) {
   });
   const told = { services: admission, requests: approvals, wishes, wake, deliver, trouble };
   const desk = new Desk({ ledger, log, channels, operatorChat, ...told });
-  const router = new Router(ledger, clock, paths.blobs, admission, desk, commands);
+  const answers = new Answers(admission, asks.ended.bind(asks));
+  const router = new Router(ledger, clock, paths.blobs, admission, desk, commands, answers);
   const intake = new Intake(ledger, router, { wake, deliver, asked: (question) => desk.asked(question) });
   const sweep = new Sweep([sessions, delivery], log);
   return { admission, desk, intake, sweep };
@@ -342,20 +348,11 @@ async function startParts(parts: Parts): Promise<void> {
   log.info('host.ready', { ms: Math.round(clock.monotonic() - parts.started), home: paths.home });
   parts.desk.start();
   parts.wishes.start();
+  parts.asks.start();
   parts.scheduler.start();
   parts.proofs.start();
   parts.warm();
   dropStartGarbage();
-}
-
-/** In the background: a first message that comes before it is done only starts slower. */
-async function warmUpAll({ paths, runtimes, install, log }: Base, planner: Planner): Promise<void> {
-  const uid = process.getuid?.() === 0 ? install.uids.first + install.uids.count - 1 : null;
-  for (const name of groupNames(paths)) {
-    const plan = planner.harnessOf(name);
-    const runtime = plan === null ? undefined : runtimes.get(plan.authority.runtime);
-    if (plan !== null && runtime !== undefined) await warmUp(paths, runtime, plan, uid, log);
-  }
 }
 
 /** An install that has just been made answers without another command. */
@@ -372,6 +369,7 @@ async function stopParts(parts: Parts, reason: string): Promise<void> {
   parts.scheduler.stop();
   parts.proofs.stop();
   parts.desk.stop();
+  parts.asks.stop();
   for (const channel of channels.values()) if (channel !== local) await channel.stop();
   await parts.sessions.drain();
   await parts.workspaces.close();

@@ -56,13 +56,20 @@ export interface ToolResult {
   value: unknown;
 }
 
-export type ToolField =
-  | { type: 'string' | 'number' | 'boolean'; description: string }
-  | { type: 'array'; items: { type: 'string' | 'object' }; description: string };
-
 export interface ToolDefinition {
   name: string;
   description: string;
   /** JSON Schema of the input. */
-  input: { type: 'object'; properties: Record<string, ToolField>; required: string[] };
+  input: InputSchema;
 }
+
+/** The part of JSON Schema that our tools need. */
+export interface InputSchema {
+  type: 'object';
+  properties: Record<string, FieldSchema>;
+  required: string[];
+}
+
+export type FieldSchema =
+  | { type: 'string' | 'number' | 'boolean'; description?: string }
+  | { type: 'array'; description?: string; items: { type: 'string' } | InputSchema };

@@ -1,5 +1,8 @@
 import type { ToolDefinition } from '../runner/harness.ts';
 
+/** What is in it stands in words beside it: the host judges it. */
+const ANYTHING = { type: 'object' as const, properties: {}, required: [] };
+
 /** The platform tools, defined once for every harness. Short: each byte is part of each request to the model. */
 export const TOOL_DEFINITIONS: readonly ToolDefinition[] = [
   {
@@ -38,6 +41,49 @@ export const TOOL_DEFINITIONS: readonly ToolDefinition[] = [
         to: { type: 'number', description: 'Which message, counted from 1; default: the last' },
       },
       required: ['emoji'],
+    },
+  },
+  {
+    name: 'ask',
+    description: 'Ask people something that you cannot decide or find out, and wait for the answer.',
+    input: {
+      type: 'object',
+      properties: {
+        question: { type: 'string' },
+        options: {
+          type: 'array',
+          items: { type: 'string' },
+          description: 'Up to 9, short; without them any words are an answer',
+        },
+        to: { type: 'string', description: 'As of send_message' },
+        minutes: { type: 'number', description: 'To wait, default 60, at most 1440' },
+      },
+      required: ['question'],
+    },
+  },
+  {
+    name: 'card',
+    description: 'Send a few facts that belong together, now.',
+    input: {
+      type: 'object',
+      properties: {
+        title: { type: 'string' },
+        text: { type: 'string', description: 'Below the title' },
+        fields: {
+          type: 'array',
+          items: {
+            type: 'object',
+            properties: {
+              name: { type: 'string' },
+              value: { type: 'string' },
+            },
+            required: ['name', 'value'],
+          },
+          description: 'Up to 20',
+        },
+        to: { type: 'string', description: 'As of send_message' },
+      },
+      required: ['title'],
     },
   },
   {
@@ -94,21 +140,21 @@ export const TOOL_DEFINITIONS: readonly ToolDefinition[] = [
         },
         npm: { type: 'array', items: { type: 'string' }, description: '' },
         pip: { type: 'array', items: { type: 'string' }, description: '' },
-        mounts: { type: 'array', items: { type: 'object' }, description: '{source, access: read|write}' },
+        mounts: { type: 'array', items: ANYTHING, description: '{source, access: read|write}' },
         secrets: { type: 'array', items: { type: 'string' }, description: 'Names' },
         egress: {
           type: 'array',
-          items: { type: 'object' },
+          items: ANYTHING,
           description: '{name, host, use?: secret, allow?, approve?: ["GET /path/**"]}; approve asks each time',
         },
         mcp: {
           type: 'array',
-          items: { type: 'object' },
+          items: ANYTHING,
           description: '{name, command: [program, ...arguments], env?}',
         },
         agents: {
           type: 'array',
-          items: { type: 'object' },
+          items: ANYTHING,
           description: '{name, how: allow|approve}: agents to write to; with instructions, a new one',
         },
       },

@@ -65,7 +65,7 @@ export function putCard(
   if (!cardTold(db, clock, card)) return false;
   const tokens = makeTokens(
     db,
-    id,
+    { approval: id },
     choices.map(({ choice }) => choice),
   );
   const buttons = choices.map(({ label }, i) => ({ token: tokens[i]!, label: visible(label) }));

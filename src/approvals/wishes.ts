@@ -27,7 +27,7 @@ import {
 } from '../ledger/questions.ts';
 import { sessionById } from '../ledger/sessions.ts';
 import { countTry, triesOf } from '../ledger/tries.ts';
-import type { Asker } from '../sessions/tools.ts';
+import type { Asker } from '../sessions/tool_call.ts';
 
 /**
  * What agents ask to be added to their own authority: a question like any other until somebody has decided. Then exactly the

@@ -21,6 +21,7 @@ import { PACKAGE_NAMES, type Packages } from './packages.ts';
 /** What a model is offered, and what the host answers to; a tool that is not listed is refused. */
 export const TOOLS = [
   ...(['send_message', 'send_file', 'react', 'no_reply', 'list_destinations', 'history_search'] as const),
+  ...(['ask', 'card'] as const),
   ...(['task_add', 'task_list', 'task_cancel', 'request_authority'] as const),
 ] as const;
 

@@ -2,9 +2,9 @@ import { createHash, randomUUID } from 'node:crypto';
 
 /**
  * Rows have integer keys, so arrival order is key order. People see them with a letter in front: `m12` is a message,
- * `t5` a turn, `o9` an outbound row, `s3` a session, `i7` an inbound row, `a2` an alert, `p6` a person, `h4` a held request or a question.
+ * `t5` a turn, `o9` an outbound row, `s3` a session, `i7` an inbound row, `a2` an alert, `p6` a person, `h4` a held request or a question, `q2` what an agent asks.
  */
-export type IdLetter = 'm' | 't' | 'o' | 's' | 'i' | 'a' | 'c' | 'p' | 'h' | 'k';
+export type IdLetter = 'm' | 't' | 'o' | 's' | 'i' | 'a' | 'c' | 'p' | 'h' | 'k' | 'q';
 
 export function showId(letter: IdLetter, id: number): string {
   return `${letter}${id}`;

@@ -17,6 +17,11 @@ export function visible(text: string): string {
   return text.replace(UNSEEN, (c) => `U+${c.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}`);
 }
 
+/** As `visible`, line by line. */
+export function visibleLines(text: string): string {
+  return text.split('\n').map(visible).join('\n');
+}
+
 /** A size for people: `12 KB`. */
 export function showBytes(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`;

@@ -27,7 +27,7 @@ export interface IncomingMessage {
   /** Whether the agent is addressed: a direct chat, a mention, a reply to it. */
   addressed: boolean;
   platform_id: string;
-  /** Platform id of the message that this one answers: a person's, or one of ours. */
+  /** Platform id of the message that this one answers: a person's, or one of ours, by its receipt. */
   reply_to?: string;
   /** May be empty when there are files. */
   text: string;
@@ -132,6 +132,16 @@ export interface SendOperation {
   key: string;
   /** Only where `capabilities.buttons`; the text says how to do without them. */
   buttons?: Button[];
+  /** Only where `capabilities.cards`; shown instead of the text, which says the same. */
+  card?: Card;
+}
+
+/** Within the bounds of `base/limits/talk.ts`, every character of it visible; lines are separated by line feeds. */
+export interface Card {
+  title: string;
+  /** May be empty. */
+  text: string;
+  fields: { name: string; value: string }[];
 }
 
 /** A text of ours is to be another one. `message`: its receipt. */
@@ -190,6 +200,8 @@ export interface ChannelCapabilities {
   file_bytes_max: number;
   /** Messages can have buttons, whose presses come back through `sink.pressed`. Absent: they cannot. */
   buttons?: boolean;
+  /** Messages can have a card. Absent: they cannot, and the text says it all. */
+  cards?: boolean;
   /** A message can show which one it answers. Absent, as with the next three: it cannot. */
   quotes?: boolean;
   /** Our messages can be edited: there is `edit`. */

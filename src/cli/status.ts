@@ -62,6 +62,7 @@ function renderStatus(status: Status, io: Io): string {
       'approval',
       status.approvals === 0 ? 'nothing waits' : red(io, `${status.approvals} waiting: ./glass approval list`),
     ],
+    ...asksRow(status),
     ...tasksRow(status),
     ...status.alerts.map((alert): [string, string] => [
       'alert',
@@ -110,6 +111,12 @@ function laws(status: Status, io: Io): string {
       '; ',
     ),
   );
+}
+
+function asksRow({ asks: { waiting, oldest_ms } }: Status): [string, string][] {
+  if (oldest_ms === null) return [];
+  const since = new Date(oldest_ms).toISOString().slice(0, 16).replace('T', ' ');
+  return [['asked', `${waiting} ${waiting === 1 ? 'question' : 'questions'} of agents waiting, since ${since} UTC`]];
 }
 
 function tasksRow({ tasks }: Status): [string, string][] {

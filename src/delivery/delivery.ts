@@ -6,7 +6,15 @@ import { type Faults, guarded } from '../base/faults.ts';
 import { showId } from '../base/ids.ts';
 import { DURATION_MAX_MS, SEND_MS } from '../base/limits/messages.ts';
 import { visible } from '../base/text.ts';
-import type { Button, Channel, OutgoingFile, Reconciled, SendOperation, SendResult } from '../channels/channel.ts';
+import type {
+  Button,
+  Card,
+  Channel,
+  OutgoingFile,
+  Reconciled,
+  SendOperation,
+  SendResult,
+} from '../channels/channel.ts';
 import { textIn } from '../channels/dialects/outgoing.ts';
 import { type ChatRow, chatById } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
@@ -35,6 +43,8 @@ export interface DeliveryHooks {
   alert(kind: string, subject: string, text: string): void;
   /** A storage failure that is being tried again. */
   trouble(error: Error): void;
+  /** This row has been rejected: what an agent asks in it can have no answer. */
+  rejected(outbound: number): void;
 }
 
 export class Delivery {
@@ -193,6 +203,7 @@ export class Delivery {
       );
     } else if (result.class !== 'waiting' && !isRetried(row, result)) {
       this.#hooks.alert('delivery.rejected', `o${row.id}`, `A message to ${to} was not delivered: ${result.reason}`);
+      this.#hooks.rejected(row.id);
     }
   }
 
@@ -247,7 +258,8 @@ export class Delivery {
   }
 
   #operation(channel: Channel, row: OutboundRow, chat: ChatRow): SendOperation {
-    const { buttons: canPress, markup } = channel.capabilities;
+    const { buttons: canPress, cards: hasCards, markup } = channel.capabilities;
+    const card = row.card !== null && hasCards === true ? { card: JSON.parse(row.card) as Card } : {};
     const buttons = row.buttons !== null && canPress === true ? { buttons: JSON.parse(row.buttons) as Button[] } : {};
     return {
       chat: chat.platform_id,
@@ -258,6 +270,7 @@ export class Delivery {
       file: this.#file(row),
       key: row.key,
       ...buttons,
+      ...card,
     };
   }
 }

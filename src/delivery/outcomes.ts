@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.ts';
 import { assert, unreachable } from '../base/errors.ts';
 import { DURATION_MAX_MS, SEND_ATTEMPTS_MAX, SEND_BACKOFF_MAX_MS, SEND_BACKOFF_MS } from '../base/limits/messages.ts';
 import type { Reconciled, SendResult } from '../channels/channel.ts';
+import { askOfOutbound, endAsk } from '../ledger/asks.ts';
 import type { ChatRow } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { type EventLinks, recordEvent } from '../ledger/events.ts';
@@ -93,6 +94,8 @@ function retry(db: Db, clock: Clock, row: OutboundRow, kind: string, reason: str
 function reject(db: Db, clock: Clock, row: OutboundRow, chat: ChatRow, kind: string, reason: string): void {
   finish(db, clock, row, { state: 'rejected', error: reason });
   recordEvent(db, clock, 'delivery.rejected', links(row), { class: kind, reason });
+  const ask = askOfOutbound(db, row.id);
+  if (ask !== undefined) endAsk(db, clock, ask, 'cancelled', `it was not delivered (${reason})`);
   if (row.session_id === null) return;
   const notice = `Your message to ${chat.title || chat.platform_id} was not delivered: ${reason}`;
   addEntry(db, clock.now(), row.session_id, row.turn_id, 'notice', '', notice);

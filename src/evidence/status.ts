@@ -4,6 +4,7 @@ import { VERSION } from '../base/version.ts';
 import type { Channel } from '../channels/channel.ts';
 import { openAlerts } from '../ledger/alerts.ts';
 import { countPending } from '../ledger/approvals.ts';
+import { asksStatus } from '../ledger/asks.ts';
 import { type Conservation, conservation } from '../ledger/conservation.ts';
 import type { Db } from '../ledger/db.ts';
 import { nextDue, tasksOf } from '../ledger/tasks.ts';
@@ -40,6 +41,8 @@ export interface Status {
   usage: UsageRow[];
   /** Requests, people and chats that wait for a decision. */
   approvals: number;
+  /** What agents ask people: how many questions wait, and since when the oldest one does. */
+  asks: { waiting: number; oldest_ms: number | null };
   /** Scheduled work; `failing`: the last run failed. */
   tasks: { active: number; paused: number; failing: number; next: string | null };
   alerts: { id: string; kind: string; subject: string; text: string; count: number; since_ms: number }[];
@@ -120,6 +123,7 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
     conservation: conservation(sources.db, clock.now()),
     ignored: ignoredSince(sources.db, clock.now() - DAY_MS),
     approvals: countPending(sources.db),
+    asks: asksStatus(sources.db),
     tasks: tasksStatus(sources.db),
     alerts: openAlerts(sources.db).map((row) => ({
       id: showId('a', row.id),

@@ -13,6 +13,9 @@ export function whyText(trace: Trace): string {
   }
   for (const { data } of of(steps, 'message.admitted')) lines.push(`Let in by the rule: ${data['rule']}.`);
   for (const step of of(steps, 'turn.started')) lines.push(turnLine(step, steps));
+  for (const step of of(steps, 'ask.asked')) lines.push(askLine(step, steps));
+  for (const { data } of of(steps, 'ask.refused'))
+    lines.push(`It answered nothing: ${visible(String(data['reason']))}`);
   const asked = of(steps, 'model.request');
   if (asked.length > 0) lines.push(modelLine(asked));
   for (const line of outsideLines(steps)) lines.push(line);
@@ -42,6 +45,16 @@ function turnLine(started: TraceStep, steps: TraceStep[]): string {
     end === undefined ? 'is running' : `${seconds(end.at_us - started.at_us)}, ${ENDS[end.kind] ?? ''}${reasonOf(end)}`;
   return `${started.turn}, attempt ${attempt}, ${harness}, ${warm ? 'warm' : 'from cold'}: ${how}.`;
 }
+
+function askLine({ data: { ask, chat } }: TraceStep, steps: TraceStep[]): string {
+  const end = steps.find(({ kind, data }) => ASK_ENDS.includes(kind) && data['ask'] === ask);
+  const asked = `Asked ${ask} in ${visible(String(chat))}`;
+  if (end === undefined) return `${asked}, which waits for an answer.`;
+  if (end.kind === 'ask.ended') return `${asked}, without an answer: ${reasonOf(end)}.`;
+  return `${asked}; ${end.data['by']} answered after ${seconds(Number(end.data['ms']) * 1000)}.`;
+}
+
+const ASK_ENDS = ['ask.answered', 'ask.ended'];
 
 const ENDS: Record<string, string> = {
   'turn.settled': 'settled as ',

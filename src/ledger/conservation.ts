@@ -47,6 +47,10 @@ const LAWS: Law[] = [
     sentence: 'turns run without a message',
   },
   {
+    sql: "SELECT count(*) AS n FROM asks a JOIN turns t ON t.id = a.turn_id WHERE a.state = 'pending' AND t.state NOT IN ('running', 'waiting', 'split')",
+    sentence: 'questions wait for a turn that is over',
+  },
+  {
     sql: "SELECT count(*) AS n FROM outbound WHERE state = 'sent' AND receipt IS NULL",
     sentence: 'sends count as sent without a receipt',
   },
@@ -62,6 +66,10 @@ const UNHEARD = `SELECT count(*) AS n FROM turns t WHERE t.state = 'settled' AND
 const OVERDUE_OUTBOUND = `SELECT count(*) AS n FROM outbound
   WHERE state IN ('queued', 'sending', 'retry') AND updated_ms < ? AND NOT (state = 'queued' AND error IS NOT NULL)`;
 
+/** What waits behind a question of its session waits for a person, who may take their time. */
+const OVERDUE_INBOUND = `SELECT count(*) AS n FROM inbound i INDEXED BY inbound_open WHERE ${IS_OPEN} AND updated_ms < ?
+  AND NOT EXISTS (SELECT 1 FROM asks a INDEXED BY asks_waiting WHERE a.session_id = i.session_id AND a.state = 'pending')`;
+
 export function conservation(db: Db, now: number): Conservation {
   const late = now - OVERDUE_MS;
   return {
@@ -69,11 +77,7 @@ export function conservation(db: Db, now: number): Conservation {
     inbound: countByState(db, 'inbound'),
     outbound: countByState(db, 'outbound'),
     overdue: {
-      inbound: count(
-        db,
-        `SELECT count(*) AS n FROM inbound INDEXED BY inbound_open WHERE ${IS_OPEN} AND updated_ms < ?`,
-        late,
-      ),
+      inbound: count(db, OVERDUE_INBOUND, late),
       outbound: count(db, OVERDUE_OUTBOUND, late),
     },
     unheard: count(db, UNHEARD, now - UNHEARD_MS),

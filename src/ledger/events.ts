@@ -68,6 +68,13 @@ export interface EventData {
   'approval.refused': { approval: string | null; person: string | null; reason: string };
   'approval.sent': { approval: string };
   'approval.ended': { approval: string; reason: string };
+  'ask.asked': { ask: string; chat: string; options: number; minutes: number };
+  'ask.answered': { ask: string; by: string; how: string; ms: number };
+  /** Nothing was changed by it. */
+  'ask.refused': { ask: string | null; person: string | null; reason: string };
+  'ask.ended': { ask: string; state: 'expired' | 'cancelled'; reason: string };
+  /** A later attempt asks the same: it gets what there is. */
+  'ask.repeated': { ask: string; state: string };
   'person.changed': { person: string; change: string; by: string };
   'pairing.made': { channel: string; role: string; by: string };
   'pairing.failed': { reason: string };

@@ -29,6 +29,8 @@ export interface OutboundRow {
   source: string | null;
   /** JSON list of `Button`; null: none. */
   buttons: string | null;
+  /** JSON of `Card`; null: none. */
+  card: string | null;
   /** Idempotency key towards the platform. */
   key: string;
   state: OutboundState;
@@ -54,6 +56,8 @@ export interface NewOutbound {
   /** Goes with the last chunk: a text stands above its file. */
   file?: FileFacts;
   act?: OutboundRow['act'];
+  /** JSON of `Card`, in the place of a text of one chunk. */
+  card?: string;
 }
 
 /** Writes one row a chunk, in order; returns their keys. Deliver only after the commit. */
@@ -85,6 +89,7 @@ export function insertOutbound(db: Db, now: number, out: NewOutbound, chunks: Ch
     const sql = 'INSERT INTO outbound_files (outbound_id, name, type, bytes, sha256) VALUES (?, ?, ?, ?, ?)';
     db.run(sql, ids.at(-1)!, name, type, bytes, sha256);
   }
+  if (out.card !== undefined) db.run('UPDATE outbound SET card = ? WHERE id = ?', out.card, ids[0]!);
   return ids;
 }
 
@@ -92,12 +97,12 @@ export function insertOutbound(db: Db, now: number, out: NewOutbound, chunks: Ch
 export const SAID = `CASE o.act WHEN 'react' THEN '[reaction ' || o.body || ']' ELSE coalesce(nullif(o.source, ''), o.body) END
   || coalesce(' [file ' || f.name || ']', '')`;
 
-/** What a turn sent before its answer, as its transcript keeps it. */
+/** What a turn sent before its answer, as its transcript keeps it: without what it asked, which stands there with its answer. */
 export function sendsOf(db: Db, turnId: number): string[] {
   const rows = db.all<{ text: string }>(
     `SELECT trim(${SAID}) AS text
        FROM outbound o LEFT JOIN outbound_files f ON f.outbound_id = o.id
-      WHERE o.turn_id = ? AND o.kind = 'send' ORDER BY o.id`,
+      WHERE o.turn_id = ? AND o.kind = 'send' AND NOT EXISTS (SELECT 1 FROM asks a WHERE a.outbound_id = o.id) ORDER BY o.id`,
     turnId,
   );
   return rows.map(({ text }) => text);
@@ -125,7 +130,11 @@ export function insertNotice(
 
 /** As a notice, with buttons for where there are some. */
 export function insertCard(db: Db, now: number, chatId: number, body: string, buttons: object[]): void {
-  const id = insertNotice(db, now, chatId, '', null, body);
+  setButtons(db, insertNotice(db, now, chatId, '', null, body), buttons);
+}
+
+/** Of a row that has just been written. */
+export function setButtons(db: Db, id: number, buttons: object[]): void {
   db.run('UPDATE outbound SET buttons = ? WHERE id = ?', JSON.stringify(buttons), id);
 }
 

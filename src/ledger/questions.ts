@@ -176,11 +176,13 @@ export function askedBefore(db: Db, action: Action): { waits: boolean; refused_m
   return { waits: last?.state === 'pending', refused_ms: last?.state === 'denied' ? last.decided_ms : null };
 }
 
-/** What the buttons of a card carry, by the choice that each is. */
-export function makeTokens(db: Db, id: number, choices: string[]): string[] {
+/** What the buttons of a card carry, by the choice that each is: of an approval, or of what an agent asks. */
+export function makeTokens(db: Db, of: { approval: number } | { ask: number }, choices: string[]): string[] {
+  const [approval, ask] = 'ask' in of ? [null, of.ask] : [of.approval, null];
   return choices.map((choice) => {
     const token = randomToken(12);
-    db.run('INSERT INTO approval_tokens (token, approval_id, choice) VALUES (?, ?, ?)', token, id, choice);
+    const sql = 'INSERT INTO button_tokens (token, approval_id, ask_id, choice) VALUES (?, ?, ?, ?)';
+    db.run(sql, token, approval, ask, choice);
     return token;
   });
 }
@@ -188,7 +190,7 @@ export function makeTokens(db: Db, id: number, choices: string[]): string[] {
 /** What a button of a card in this chat means; undefined: nothing there. */
 export function tokenOf(db: Db, token: string, chat: number): { approval_id: number; choice: string } | undefined {
   return db.get(
-    `SELECT t.approval_id, t.choice FROM approval_tokens t JOIN approvals a ON a.id = t.approval_id
+    `SELECT t.approval_id, t.choice FROM button_tokens t JOIN approvals a ON a.id = t.approval_id
       WHERE t.token = ? AND a.card_chat = ?`,
     ...[token, chat],
   );

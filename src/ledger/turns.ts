@@ -159,10 +159,10 @@ function joinTurn(db: Db, now: number, turnId: number, messages: TurnMessage[]):
 export function priorSends(db: Db, turn: OpenTurn): PriorSend[] {
   const ids = JSON.stringify(turn.messages.map((message) => message.inbound_id));
   return db.all<PriorSend>(
-    `SELECT o.ordinal, trim(group_concat(${SAID}, '')) AS text, min(o.state) AS state
+    `SELECT o.ordinal, trim(group_concat(${SAID} || coalesce(' [' || a.state || coalesce(': ' || a.answer, '') || ']', ''), '')) AS text, min(o.state) AS state
        FROM (SELECT * FROM outbound WHERE kind = 'send' AND turn_id IN (
               SELECT turn_id FROM turn_inbound WHERE inbound_id IN (SELECT value FROM json_each(?))) ORDER BY id) o
-       LEFT JOIN outbound_files f ON f.outbound_id = o.id
+       LEFT JOIN outbound_files f ON f.outbound_id = o.id LEFT JOIN asks a ON a.outbound_id = o.id
       GROUP BY o.turn_id, o.attempt, o.ordinal ORDER BY min(o.id)`,
     ids,
   );

@@ -1,13 +1,15 @@
 import { chmodSync, chownSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Authority } from '../authority/authority.ts';
-import type { HarnessName } from '../base/config.ts';
+import type { HarnessName, InstallConfig, RuntimeName } from '../base/config.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Paths } from '../base/paths.ts';
 import type { Runtime, SandboxSpec } from '../runtimes/runtime.ts';
 import { openCodeFolder } from '../sessions/code_folder.ts';
+import type { Planner } from '../sessions/planner.ts';
 import { warmUpSpec } from '../sessions/spec.ts';
+import { groupNames } from './groups.ts';
 
 /** Compiled code of the sandbox's own programs; each sandbox sees it read-only. One folder a version of Node. */
 export function codeCacheOf(paths: Paths): string {
@@ -81,4 +83,21 @@ function seal(folder: string): void {
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
     chmodSync(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o755 : 0o644);
   }
+}
+
+/** In the background: a first message that comes before it is done only starts slower. */
+export async function warmUpAll({ paths, runtimes, install, log }: Machine, planner: Planner): Promise<void> {
+  const uid = process.getuid?.() === 0 ? install.uids.first + install.uids.count - 1 : null;
+  for (const name of groupNames(paths)) {
+    const plan = planner.harnessOf(name);
+    const runtime = plan === null ? undefined : runtimes.get(plan.authority.runtime);
+    if (plan !== null && runtime !== undefined) await warmUp(paths, runtime, plan, uid, log);
+  }
+}
+
+interface Machine {
+  paths: Paths;
+  runtimes: ReadonlyMap<RuntimeName, Runtime>;
+  install: InstallConfig;
+  log: Log;
 }

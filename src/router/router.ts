@@ -13,6 +13,7 @@ import { insertNotice } from '../ledger/outbound.ts';
 import { identityOf, setDmChat } from '../ledger/people.ts';
 import { unstick } from '../ledger/wirings.ts';
 import { type AdmissionServices, admitMessage, groupsFor, mayCommand, type Said } from './admission.ts';
+import type { Answers, Heard } from './answers.ts';
 import { applyChange, type Change } from './changes.ts';
 import { type CommandAct, type CommandService, isForUs, type Parsed, parseCommand } from './commands.ts';
 import { pair } from './pairing.ts';
@@ -71,6 +72,7 @@ export class Router {
   readonly #services: AdmissionServices;
   readonly #decider: Decider;
   readonly #commands: CommandService;
+  readonly #answers: Answers;
 
   constructor(
     ledger: Ledger,
@@ -79,12 +81,14 @@ export class Router {
     effects: RouterEffects,
     decider: Decider,
     commands: CommandService,
+    answers: Answers,
   ) {
     this.#ledger = ledger;
     this.#blobs = blobs;
     this.#services = { clock, ...effects };
     this.#decider = decider;
     this.#commands = commands;
+    this.#answers = answers;
   }
 
   async route(channel: string, incoming: IncomingMessage): Promise<Routed> {
@@ -128,6 +132,8 @@ export class Router {
     const words = wordsOf(incoming.text);
     const answered = words === null ? null : this.#answer(db, said, words);
     if (answered !== null) return answered;
+    const heard = parseCommand(said.text) === null ? this.#answers.byMessage(db, said, incoming.reply_to) : null;
+    if (heard !== null) return this.#heard(db, said, heard, said.message);
     if (act !== null) return this.#command(db, said, act);
     return {
       message: said.message,
@@ -199,6 +205,10 @@ export class Router {
         const by = { person: said.person, message: said.message, chat: said.chat.id };
         return this.#decided(db, said, this.#decider.decideByCode(db, words.code, words.choice, by), said.message);
       }
+      case 'answer': {
+        const heard = this.#answers.byCode(db, said, words.code, words.text);
+        return heard === null ? null : this.#heard(db, said, heard, said.message);
+      }
       case 'quiet': {
         if (said.person === null || unstick(db, this.#services.clock.now(), said.chat.id, said.thread) === 0)
           return null;
@@ -237,6 +247,11 @@ export class Router {
     return { ...end, sessions, chats, asked, ...(after && { after }) };
   }
 
+  /** It is said to an agent that waits for it, and so to no session. */
+  #heard(db: Db, said: Said, { reason, tell, after }: Heard, replyTo: number | null): Routed {
+    return { ...this.#end(db, said, 'answered', reason, tell, replyTo), ...(after && { after }) };
+  }
+
   /** One row without session, and a sentence for the chat. */
   #end(
     db: Db,
@@ -263,11 +278,15 @@ export class Router {
     const incoming = { ...press, addressed: true, text: '[a button]', files: [] };
     const said = this.#taken(db, channel, incoming, [], received_us);
     const person = said.by === 'person' ? said.person : null;
+    const heard = this.#answers.byToken(db, said, press.token);
+    if (heard !== null && (heard.ok || person !== null))
+      return { ...this.#heard(db, said, heard, null), answer: heard.tell ?? '' };
+    if (heard !== null) return { ...this.#end(db, said, 'ignored', UNKNOWN_PRESS, null), answer: heard.tell ?? '' };
     const decided = this.#decider.decideByToken(db, press.token, { person, message: said.message, chat: said.chat.id });
     const answer = decided.text;
     // A press is no message of the platform's: nothing can be a reply to it.
     if (person !== null) return { ...this.#decided(db, said, decided, null), answer };
-    const ended = this.#end(db, said, 'ignored', 'a button pressed by an unknown sender', null);
+    const ended = this.#end(db, said, 'ignored', UNKNOWN_PRESS, null);
     return { ...ended, chats: decided.chats, answer };
   }
 
@@ -277,6 +296,8 @@ export class Router {
     return { ...NOTHING, repeated: true, message, ignored, chat: 0, notices: false };
   }
 }
+
+const UNKNOWN_PRESS = 'a button pressed by an unknown sender';
 
 /** What comes of a message that is for nobody else. */
 const NOTHING = { repeated: false, sessions: [], chats: [], asked: [] };

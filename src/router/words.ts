@@ -4,21 +4,27 @@
  *   pair <code>, /start <code>       makes the sender a person; in a direct chat only
  *   approve <code>, deny <code>      decides about what waits under the code
  *   choose <code> <number>           … by one of the choices that its card names
+ *   answer <code> <what>             answers what an agent asks: a number of its options, or words
  *   quiet                            ends that an agent listens on after a mention
  */
 export type Words =
   | { kind: 'pair'; code: string }
   | { kind: 'decide'; code: string; choice: string }
+  | { kind: 'answer'; code: string; text: string }
   | { kind: 'quiet' };
 
 const PAIR = /^\/?(?:pair|start)\s+([A-Za-z0-9-]{1,64})$/;
 const DECIDE = /^\/?(approve|deny)\s+([0-9a-f]{4})$/;
 const CHOOSE = /^\/?choose\s+([0-9a-f]{4})\s+(\d{1,3})$/;
+/** A code has both a digit and a letter, so that `answer dead letters` is talk. */
+const ANSWER = /^\/?answer\s+(?=[a-f]*\d)(?=\d*[a-f])([0-9a-f]{4})\s+(\S[\s\S]*)$/i;
 
 /** As `glass pair` shows it. */
 const CODE = /^[0-9A-HJKMNP-TV-Z]{4}-?[0-9A-HJKMNP-TV-Z]{4}$/i;
 
 export function wordsOf(text: string): Words | null {
+  const answer = ANSWER.exec(text.trim());
+  if (answer !== null) return { kind: 'answer', code: answer[1]!.toLowerCase(), text: answer[2]! };
   const said = text.slice(0, 100).trim();
   if (text.trim().length > said.length) return null;
   const pair = PAIR.exec(said);

@@ -20,7 +20,7 @@ import {
   taskById,
   tasksOf,
 } from '../ledger/tasks.ts';
-import type { AgentTasks } from '../sessions/tools.ts';
+import type { AgentTasks } from '../sessions/tool_call.ts';
 import { noEffects, type RunServices, refusalOf, scheduleOf, startRun } from './runs.ts';
 import type { Scheduler } from './scheduler.ts';
 import { nextTime, parseSchedule, showSchedule } from './times.ts';

@@ -13,8 +13,9 @@ import type { FileFacts } from '../ledger/files.ts';
 import type { TurnMessage } from '../ledger/turns.ts';
 import type { FrameMessage, HostFrame, RunnerFrame } from '../protocol/frames.ts';
 import type { PlaceFiles } from './inbox.ts';
-import type { ToolReceipt } from './tools.ts';
+import type { ToolReceipt } from './tool_call.ts';
 import type { OpenedTurn, TurnEnd } from './turn_book.ts';
+import type { TurnClock } from './turn_clock.ts';
 
 /**
  * One attempt at a turn while it runs: what the sandbox has reported, held against what it was given. Pure memory; each
@@ -25,9 +26,16 @@ export class Run {
   readonly attempt: number;
   readonly opened: OpenedTurn;
   readonly claimed = new Set<number>();
+  /** Questions that this attempt has been given: a question is asked once, whoever asks it again. */
+  readonly asked = new Set<number>();
+  /** Aborted at its end: nobody waits for its calls any more. */
+  readonly over = new AbortController();
   /** Why it was interrupted: `deadline` fails the turn, `drain` takes it back, `stop` has cancelled it already. */
   interrupted: 'deadline' | 'drain' | 'stop' | null = null;
-  deadline: NodeJS.Timeout | null = null;
+  /** Until it is interrupted. */
+  deadline: TurnClock | null = null;
+  /** From the interrupt to the end of a sandbox that does not stop by itself. */
+  grace: NodeJS.Timeout | null = null;
   /** Its chat may show that it runs. */
   shown = false;
   /** False from its end on: nothing that the sandbox says counts any more, its end is being written. */
@@ -53,6 +61,24 @@ export class Run {
   /** Whether more messages may join. */
   get open(): boolean {
     return this.running && this.attempt === 1 && this.#messages.length < TURN_JOINED_MAX / 2;
+  }
+
+  /** Whether it waits for a person to answer. */
+  get asks(): boolean {
+    return this.deadline?.stands === true;
+  }
+
+  /** A wait for a person begins; what is returned ends it. */
+  hold(): () => void {
+    return this.deadline?.hold() ?? (() => {});
+  }
+
+  /** Nothing of it counts any more. */
+  close(): void {
+    this.running = false;
+    this.deadline?.stop();
+    if (this.grace !== null) clearTimeout(this.grace);
+    this.over.abort();
   }
 
   /** Where its messages were said: all of them in one place. */
@@ -147,7 +173,7 @@ export class Run {
 }
 
 /** Tools that write into a chat: each is one ordinal, so that a later attempt does not do it again. */
-const SENDS = new Set(['send_message', 'send_file', 'react']);
+const SENDS: ReadonlySet<string> = new Set(['send_message', 'send_file', 'react', 'card', 'ask']);
 
 /** The turn as the sandbox gets it: every text within the bounds of its field, every file in its place before. */
 export function turnFrame(run: Run, inbox: PlaceFiles): HostFrame {

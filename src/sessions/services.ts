@@ -11,7 +11,7 @@ import type { OutboundRow } from '../ledger/outbound.ts';
 import type { SessionRow } from '../ledger/sessions.ts';
 import type { LimitState, Runtime, SandboxSpec } from '../runtimes/runtime.ts';
 import type { Egress, EgressSession } from './egress.ts';
-import type { ToolServices } from './tools.ts';
+import type { ToolServices } from './tool_call.ts';
 import type { WorkspaceKeeper } from './workspaces.ts';
 
 /** What is decided anew for each start of a sandbox. */

@@ -1,6 +1,8 @@
 import { describeError, messageOf, OperatingError, unreachable } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
 import { INTERRUPT_GRACE_MS } from '../base/limits/messages.ts';
+import { ASK_MINUTES_MAX } from '../base/limits/talk.ts';
+import { MINUTE_MS } from '../base/limits/units.ts';
 import type { Db } from '../ledger/db.ts';
 import { queuedIn } from '../ledger/messages.ts';
 import { type SessionRow, sessionById } from '../ledger/sessions.ts';
@@ -14,6 +16,7 @@ import { deadlineText, frameMessage, Run, turnFrame } from './run.ts';
 import type { SessionServices, StartPlan } from './services.ts';
 import { Timer } from './timer.ts';
 import { closeTurn, joinTurn, openTurn, type Place, recordDeath, recordFailedStart, takeBack } from './turn_book.ts';
+import { TurnClock } from './turn_clock.ts';
 import { TurnFrames } from './turn_frames.ts';
 import { welcomeFrame } from './welcome.ts';
 
@@ -133,11 +136,11 @@ export class Session {
     this.#live?.end(reason);
   }
 
-  /** No new turn from here on. Interrupts the running one when `interruptNow`. */
+  /** No new turn from here on. Interrupts the running one when `interruptNow`, or when it waits for a person: the next host asks on. */
   drain(interruptNow: boolean): void {
     this.#draining = true;
     this.rest(STOPPING);
-    if (interruptNow && this.#state === 'running') this.#interrupt('drain');
+    if ((interruptNow || this.#run?.asks) && this.#state === 'running') this.#interrupt('drain');
   }
 
   /** Ends everything now: the turn waits for the next host. */
@@ -229,7 +232,8 @@ export class Session {
     this.#run = run;
     if (live === null || this.#live !== live) return this.#died(run, this.#endReason);
     this.#warm = true;
-    run.deadline = setTimeout(() => this.#interrupt('deadline'), this.#plan!.authority.limits.turn);
+    const { turn: ms } = this.#plan!.authority.limits;
+    run.deadline = new TurnClock(ms, ASK_MINUTES_MAX * MINUTE_MS, () => this.#interrupt('deadline'));
     live.send(turnFrame(run, this.#inbox));
     this.#services.typing.begin(run.place);
     run.shown = true;
@@ -302,14 +306,13 @@ export class Session {
     run.interrupted = why;
     this.#hop('turn.interrupted', { reason: why }, run.id);
     this.#live?.send({ t: 'interrupt', turn: run.id });
-    if (run.deadline !== null) clearTimeout(run.deadline);
-    run.deadline = setTimeout(() => this.#live?.end(`${why}, and the harness did not stop`), INTERRUPT_GRACE_MS);
+    run.deadline?.stop();
+    run.grace = setTimeout(() => this.#live?.end(`${why}, and the harness did not stop`), INTERRUPT_GRACE_MS);
   }
 
   #endRun(run: Run): void {
-    run.running = false;
+    run.close();
     if (run.shown) this.#services.typing.end(run.place);
-    if (run.deadline !== null) clearTimeout(run.deadline);
     this.#state = 'settling';
   }
 

@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.ts';
 import { PRIOR_TEXT_BYTES_MAX, RESEED_ENTRIES_MAX } from '../base/limits/messages.ts';
 import { cutBytes, fileLine } from '../base/text.ts';
 import { piecesOf, type Takes, wordsFor } from '../channels/dialects/outgoing.ts';
+import { askEntries, cancelAsks } from '../ledger/asks.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import { filesOf } from '../ledger/files.ts';
@@ -137,6 +138,7 @@ export function closeTurn(db: Db, clock: Clock, end: TurnEnd): number[] {
   for (const report of end.taken)
     recordEvent(db, clock, 'turn.taken', links, { messages: report.ids.length }, report.at_us);
   recordEvent(db, clock, 'turn.settled', links, { outcome: end.outcome, taken: settled.length, returned });
+  cancelAsks(db, clock, turn.id, 'its turn is over');
   writeTranscript(db, now, end, settled);
   markNoticesSeen(
     db,
@@ -158,7 +160,13 @@ function writeTranscript(db: Db, now: number, end: TurnEnd, settled: TurnMessage
   for (const message of settled) addEntry(db, now, session.id, turn.id, 'person', message.sender, saidIn(db, message));
   if (end.tools.length > 0) addEntry(db, now, session.id, turn.id, 'tool', '', countNames(end.tools));
   for (const send of sendsOf(db, turn.id)) addEntry(db, now, session.id, turn.id, 'agent', '', send);
+  writeAsks(db, now, session.id, turn.id);
   if (end.outcome === 'answered' && end.text !== '') addEntry(db, now, session.id, turn.id, 'agent', '', end.text);
+}
+
+/** What a turn asked, and what a person said to it. */
+function writeAsks(db: Db, now: number, session: number, turn: number): void {
+  for (const { role, author, text } of askEntries(db, turn)) addEntry(db, now, session, turn, role, author, text);
 }
 
 /** A message as the transcript keeps it: its text, and where its files lie. */
@@ -262,6 +270,8 @@ export function recordDeath(
     });
     for (const message of failure.failed)
       addEntry(db, clock.now(), session.id, turn.id, 'person', message.sender, saidIn(db, message));
+    cancelAsks(db, clock, turn.id, 'its turn failed');
+    writeAsks(db, clock.now(), session.id, turn.id);
     addEntry(db, clock.now(), session.id, turn.id, 'notice', '', text);
   }
   return failure;
@@ -289,6 +299,8 @@ export function stopSession(
     recordEvent(db, clock, 'turn.stopped', links, { by, cancelled });
     for (const message of work.messages)
       addEntry(db, now, session.id, work.turn.id, 'person', message.sender, saidIn(db, message));
+    cancelAsks(db, clock, work.turn.id, reason);
+    writeAsks(db, now, session.id, work.turn.id);
     const text = `Your turn was stopped by ${by}. Do not go on with it unless you are asked to.`;
     addEntry(db, now, session.id, work.turn.id, 'notice', '', text);
   }

@@ -58,6 +58,7 @@ export class TurnFrames {
       ...{ session: this.#row(), place: run.place, tools, turn: run, ordinal: admitted.ordinal, claimed: run.claimed },
       said: run.said.map((message) => message.message_id),
       received: (sha256: string) => run.received(sha256),
+      ...{ asked: run.asked, over: run.over.signal, hold: () => run.hold() },
     };
     void callTool(this.#services.tools, context, frame.tool, frame.input).then((receipt) => {
       run.receipt(receipt);

@@ -6,7 +6,7 @@ import type { World } from './world.ts';
 export interface Verdict {
   lost: string[];
   duplicated: string[];
-  /** Inbound rows or turns that were settled twice, sends that left twice for one (turn, ordinal). */
+  /** Inbound rows or turns that were settled twice, sends that left twice for one (turn, ordinal), questions asked twice. */
   twice: string[];
   /** Broken laws and states that should not be there. */
   laws: string[];
@@ -18,6 +18,8 @@ const ENTRY_TWICE = `SELECT x.inbound_id AS id FROM turn_inbound x JOIN turns t 
   JOIN inbound i ON i.id = x.inbound_id WHERE t.state = 'settled' AND i.turn_id = t.id GROUP BY x.inbound_id HAVING count(*) > 1`;
 const SEND_TWICE = `SELECT turn_id AS id FROM outbound WHERE kind = 'send' AND state = 'sent' AND chunk = 0
   GROUP BY turn_id, ordinal, send_hash HAVING count(*) > 1`;
+const ASKED_TWICE = 'SELECT turn_id AS id FROM asks GROUP BY turn_id, hash HAVING count(*) > 1';
+const UNANSWERED = "SELECT id FROM asks WHERE state <> 'answered'";
 const UNCERTAIN = "SELECT id FROM outbound WHERE state = 'uncertain'";
 const UNDECIDED = "SELECT id FROM approvals WHERE state IN ('pending', 'approved')";
 const NOWHERE = 'SELECT m.id FROM messages m WHERE NOT EXISTS (SELECT 1 FROM inbound i WHERE i.message_id = m.id)';
@@ -46,9 +48,10 @@ export async function judge(world: World, expected: Expectation[]): Promise<Verd
       .prepare(sql)
       .all()
       .map((row) => String(row['id']));
-  verdict.twice.push(...rows(SETTLED_TWICE), ...rows(ENTRY_TWICE), ...rows(SEND_TWICE));
+  verdict.twice.push(...rows(SETTLED_TWICE), ...rows(ENTRY_TWICE), ...rows(SEND_TWICE), ...rows(ASKED_TWICE));
   verdict.laws.push(
     ...rows(UNCERTAIN).map((id) => `o${id} is uncertain`),
+    ...rows(UNANSWERED).map((id) => `q${id} has no answer`),
     ...rows(UNDECIDED).map((id) => `h${id} waits for nobody`),
     ...rows(NOWHERE).map((id) => `m${id} is in no state`),
   );

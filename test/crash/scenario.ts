@@ -9,7 +9,7 @@ import { eventually, FLAKY_YAML, type Journal, type World } from './world.ts';
 /**
  * What happens in every run: people write in six chats of the fake platform, the operator in a local one; an agent
  * sends in mid-turn, a sandbox crashes by itself, the platform refuses a text, a group's file is broken for a moment, a
- * credential comes and goes, a request waits for the operator, a stranger is let in, an agent gets more authority, a task is run, an agent writes to another one, and, when asked for, the host is restarted on
+ * credential comes and goes, a request waits for the operator, an agent asks a person, a stranger is let in, an agent gets more authority, a task is run, an agent writes to another one, and, when asked for, the host is restarted on
  * purpose while a turn runs.
  * Every message carries a token, so that the judge can count its answers.
  */
@@ -28,7 +28,7 @@ export interface ScenarioOptions {
   random: () => number;
 }
 
-const CHATS = { assistant: ['alpha', 'beta', 'omega', 'kappa'], flaky: ['gamma'], thinker: ['delta'] };
+const CHATS = { assistant: ['alpha', 'beta', 'omega', 'kappa', 'iota'], flaky: ['gamma'], thinker: ['delta'] };
 const QUIET_MS = 60_000;
 /** Those that an install has without saying so. */
 const UIDS = { first: GROUP_UID_FIRST, count: GROUP_UID_COUNT };
@@ -105,6 +105,8 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
   await world.say('beta', 'tell agent:flaky where');
   expected.push({ token: '<t1>', kind: 'answer' });
   await runTask(world, '<t1>');
+  await answerAgent(world);
+  expected.push({ token: ANSWER, kind: 'answer' });
   await world.approve('sender');
   // The agent asks for more; whoever dies over it, it hears once that it has it.
   expected.push({ token: 'in a new sandbox', kind: 'answer' });
@@ -156,6 +158,18 @@ async function runTask(world: World, text: string): Promise<void> {
   await eventually('the task is run', async () => {
     if (rowOf(world, text) === undefined) await world.control.call('task_run', { task: 'k1' });
   });
+}
+
+const ANSWER = '<q1>';
+
+/** An agent asks, and is answered once the question is on the platform: whoever dies, it is asked once and hears of it once. */
+async function answerAgent(world: World): Promise<void> {
+  await world.say('iota', 'ask Your word?');
+  await eventually('the question is there', async () => {
+    const { sent } = await world.journal();
+    if (!sent.some(({ chat, text }) => chat === 'iota' && text.includes('open for'))) throw new Error('not yet');
+  });
+  await world.say('iota', ANSWER);
 }
 
 async function liveSession(world: World, group?: string): Promise<string> {

@@ -69,6 +69,8 @@ test('an edited file is shown as such, and is not in force until it is applied; 
   );
   const plan = await applyGroup(install.control, 'assistant');
   assert.deepEqual(plan.changes, [
+    { name: 'tool', kind: 'loses', words: 'tool ask' },
+    { name: 'tool', kind: 'loses', words: 'tool card' },
     { name: 'tool', kind: 'loses', words: 'tool history_search' },
     { name: 'tool', kind: 'loses', words: 'tool list_destinations' },
     ...['react', 'request_authority', 'send_file', 'task_add', 'task_cancel', 'task_list'].map((name) => ({

@@ -18,6 +18,7 @@ const subject: ModelSubject = {
   documents: true,
   words: {
     send: (text) => `tool mcp__glass__send_message ${JSON.stringify({ text })}`,
+    ask: (question, options) => `tool mcp__glass__ask ${JSON.stringify({ question, options })}`,
     busy: (seconds) => shell(`sleep ${seconds}; touch busy-ended`),
     recall: (texts) => ({ text: 'recall', expect: `[${texts.join(' ')}]` }),
   },

@@ -26,6 +26,7 @@ function subject(model: FrameModel, url: (model: FakeModel) => string): ModelSub
     documents: model.provider === 'anthropic',
     words: {
       send: (text) => `tool send_message ${JSON.stringify({ text })}`,
+      ask: (question, options) => `tool ask ${JSON.stringify({ question, options })}`,
       busy: (seconds) => shell(`sleep ${seconds}; touch busy-ended`),
       recall: (texts) => ({ text: 'recall', expect: `[${texts.join(' ')}]` }),
     },

@@ -10,6 +10,7 @@ import { Router } from '../../src/router/router.ts';
 import { type OpenedTurn, openTurn } from '../../src/sessions/turn_book.ts';
 import { chatCommands } from './chat_commands.ts';
 import {
+  ANSWERS,
   freshLedger,
   NOBODY_DECIDES,
   queueMessage,
@@ -44,7 +45,7 @@ export async function commandWorld(
   const done: string[] = [];
   const commands = chatCommands(ledger, done, facts);
   const folder = temporaryFolder(context);
-  const router = new Router(ledger, systemClock, folder, ROUTER_EFFECTS, NOBODY_DECIDES, commands);
+  const router = new Router(ledger, systemClock, folder, ROUTER_EFFECTS, NOBODY_DECIDES, commands, ANSWERS);
   const intake = new Intake(ledger, router, {
     wake: (id) => done.push(`wake ${id}`),
     deliver: () => {},

@@ -13,6 +13,7 @@ import type { Ledger } from '../../src/ledger/ledger.ts';
 import { ensurePerson, type Role } from '../../src/ledger/people.ts';
 import { ensureSession } from '../../src/ledger/sessions.ts';
 import type { Decision, HoldEvent } from '../../src/protocol/gateway.ts';
+import { Answers } from '../../src/router/answers.ts';
 import { Intake } from '../../src/router/intake.ts';
 import { Router } from '../../src/router/router.ts';
 import { chatCommands } from './chat_commands.ts';
@@ -100,7 +101,15 @@ export async function deskWorld(context: TestContext): Promise<DeskWorld> {
   const wishes = new Wishes({ ...common, clock, foresee: noFiles, grant: noFiles, asked: (id) => desk.asked(id) });
   const desk: Desk = new Desk({ ...common, services, requests: approvals, wishes });
   context.after(() => desk.stop());
-  const router = new Router(ledger, clock, temporaryFolder(context), services, desk, chatCommands(ledger, []));
+  const router = new Router(
+    ledger,
+    clock,
+    temporaryFolder(context),
+    services,
+    desk,
+    chatCommands(ledger, []),
+    new Answers(services, () => {}),
+  );
   const intake = new Intake(ledger, router, { ...effects, asked: (question) => desk.asked(question) });
   const later = (ms: number): void => {
     offset += ms;

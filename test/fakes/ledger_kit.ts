@@ -11,6 +11,7 @@ import { insertInbound, insertMessage } from '../../src/ledger/messages.ts';
 import { insertOutbound, type OutboundKind } from '../../src/ledger/outbound.ts';
 import { ensurePerson } from '../../src/ledger/people.ts';
 import { ensureSession, type SessionRow, sessionById } from '../../src/ledger/sessions.ts';
+import { Answers } from '../../src/router/answers.ts';
 import type { Decider, RouterEffects } from '../../src/router/router.ts';
 
 /** Real ledgers on disk for tests, with the few rows that nearly every test begins with. */
@@ -51,6 +52,9 @@ export function seedChat(db: Db, channel = 'local', platformId = 'main', group =
 
 /** Effects of a router that nobody listens to. */
 export const ROUTER_EFFECTS: RouterEffects = { spoken: () => {}, nudge: () => {}, groups: () => [] };
+
+/** Takes answers to what agents ask, and tells nobody. */
+export const ANSWERS = new Answers({ clock: systemClock, ...ROUTER_EFFECTS }, () => {});
 
 /** For tests in which nothing waits for a decision. */
 export const NOBODY_DECIDES: Decider = {

@@ -31,6 +31,8 @@ export interface Update {
   /** False: nobody is addressed. */
   mention?: boolean;
   kind?: 'person' | 'bot' | 'self';
+  /** The id of one of the bot's messages that it answers. */
+  reply_to?: number;
   /** A button's; then there is no text. */
   token?: string;
   /** The message that something is done to, by its number; then there is no text but `edit`. */
@@ -54,6 +56,7 @@ interface Sent {
   key: string;
   thread?: string;
   buttons?: { token: string; label: string }[];
+  card?: object;
 }
 
 const LONG_POLL_MS = 1000;

@@ -21,6 +21,7 @@ export class PlatformChannel implements Channel {
     text_max: 4000,
     file_bytes_max: 20 * 1024 * 1024,
     buttons: true,
+    cards: true,
     quotes: true,
     edits: true,
     reactions: true,
@@ -45,8 +46,8 @@ export class PlatformChannel implements Channel {
   }
 
   async send(operation: SendOperation): Promise<SendResult> {
-    const { chat, thread, body, key, buttons, reply_to } = operation;
-    return this.#post('/bot/send', { chat, thread, text: body, key, buttons, quotes: reply_to ?? undefined });
+    const { chat, thread, body, key, buttons, card, reply_to } = operation;
+    return this.#post('/bot/send', { chat, thread, text: body, key, buttons, card, quotes: reply_to ?? undefined });
   }
 
   edit({ message, body }: EditOperation): Promise<SendResult> {
@@ -130,5 +131,9 @@ async function take(sink: Sink, update: Update): Promise<void> {
   else if (update.emoji !== undefined)
     await sink.reacted({ ...change, emoji: update.emoji, removed: update.removed === true });
   else if (update.token !== undefined) await sink.pressed({ ...common, token: update.token });
-  else await sink.accept({ ...common, addressed: update.mention !== false, text: update.text, files: [] });
+  else await sink.accept({ ...common, ...more(update), text: update.text, files: [] });
+}
+
+function more({ mention, reply_to }: Update): { addressed: boolean; reply_to?: string } {
+  return { addressed: mention !== false, ...(reply_to === undefined ? {} : { reply_to: `platform ${reply_to}` }) };
 }

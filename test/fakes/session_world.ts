@@ -14,6 +14,7 @@ import { HATCH_VERSION, type HostFrame, parseHostFrame } from '../../src/protoco
 import { encodeFrame, frameReader } from '../../src/protocol/framing.ts';
 import type { Runtime, Sandbox, SandboxExit } from '../../src/runtimes/runtime.ts';
 import { Tasks } from '../../src/scheduler/tasks.ts';
+import { Asks } from '../../src/sessions/asks.ts';
 import { Egress } from '../../src/sessions/egress.ts';
 import type { SessionServices } from '../../src/sessions/services.ts';
 import { Session } from '../../src/sessions/session.ts';
@@ -109,6 +110,7 @@ export class FakeSandbox implements Sandbox {
 }
 
 export interface SessionWorld {
+  asks: Asks;
   ledger: Ledger;
   row: SessionRow;
   session: Session;
@@ -149,6 +151,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
     },
   };
   const deliver = (): void => {};
+  const asks = new Asks({ ledger, clock: systemClock, deliver, trouble: () => {} });
   const shown = `s${row.id}`;
   const services: SessionServices = {
     ledger,
@@ -164,6 +167,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
       clock: systemClock,
       capabilities: () => ({ ...TAKES, file_bytes_max: 1000 }),
       deliver,
+      asks,
       tasks: new Tasks({
         ...{ ledger, clock: systemClock, nudge: () => {}, zone: () => 'UTC' },
         scheduler: { look: () => {}, settle: () => {} },
@@ -203,6 +207,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
   };
   const session = new Session(row.id, services);
   context.after(async () => {
+    asks.stop();
     session.drain(false);
     for (const sandbox of sandboxes) sandbox.exit();
     await session.abandon();
@@ -211,6 +216,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
     rmSync(paths.run, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   });
   return {
+    asks,
     ledger,
     row,
     session,

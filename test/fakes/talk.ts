@@ -17,6 +17,7 @@ export interface Sent {
   /** The message that it quotes. */
   quotes?: string;
   buttons?: { token: string; label: string }[];
+  card?: { title: string; text: string; fields: { name: string; value: string }[] };
 }
 
 interface More {
@@ -24,6 +25,7 @@ interface More {
   thread?: string;
   mention?: boolean;
   kind?: 'bot' | 'self';
+  reply_to?: number;
 }
 
 export class Talk {

@@ -133,10 +133,12 @@ export class Opened {
 export class FakeTools implements PlatformTools {
   readonly definitions = TOOL_DEFINITIONS;
   readonly calls: { name: string; input: unknown }[] = [];
+  /** The person who is asked. */
+  onAsk: () => Promise<ToolResult> = async () => ({ ok: false, value: 'nobody answered' });
 
   async call(name: string, input: unknown): Promise<ToolResult> {
     this.calls.push({ name, input });
-    return { ok: true, value: `${name} done` };
+    return name === 'ask' ? this.onAsk() : { ok: true, value: `${name} done` };
   }
 
   async sendFile(path: string): Promise<ToolResult> {

@@ -24,6 +24,8 @@ export interface Subject {
   words: {
     /** … calls the platform's `send_message` with this text. */
     send: (text: string) => string;
+    /** … calls the platform's `ask` with this question and these options. */
+    ask: (question: string, options: string[]) => string;
     /** … keeps the turn busy with a tool for so long. */
     busy: (seconds: number) => string;
     /** … is answered with a text that has `expect` in it if the harness remembers `texts`. */
@@ -103,6 +105,41 @@ export function harnessKit(subject: Subject): void {
       assert.equal(tools.length, 1);
       assert.equal(tools[0]!.tool, 'send_message');
       assert.equal(tools[0]!.ok, true);
+    });
+
+    test('a question is answered after a while, and the turn goes on with the answer', async () => {
+      await using scene = await Scene.of(subject);
+      const opened = await scene.open();
+      const asked = Promise.withResolvers<void>();
+      opened.tools.onAsk = async () => {
+        asked.resolve();
+        await pause(1000);
+        return { ok: true, value: { answer: 'the blue one', by: 'Ann', option: 2 } };
+      };
+      const done = opened.turn([message(1, words.ask('Which one?', ['red', 'the blue one']))]);
+      await asked.promise;
+      assert.deepEqual(opened.tools.calls, [
+        { name: 'ask', input: { question: 'Which one?', options: ['red', 'the blue one'] } },
+      ]);
+      assert.equal((await done).outcome, 'answered', (await done).text);
+      assert.match((await done).text, /"answer":"the blue one","by":"Ann"/);
+    });
+
+    test('an interrupt does not wait for a person who has not answered', async () => {
+      await using scene = await Scene.of(subject);
+      const opened = await scene.open();
+      const asked = Promise.withResolvers<void>();
+      opened.tools.onAsk = () => {
+        asked.resolve();
+        return new Promise(() => {});
+      };
+      const done = opened.turn([message(1, words.ask('Which one?', ['red', 'blue']))]);
+      await asked.promise;
+      opened.harness.interrupt();
+      assert.equal((await done).outcome, 'interrupted');
+      const next = await opened.turn([message(2, 'and now')]);
+      assert.equal(next.outcome, 'answered', next.text);
+      assert.match(next.text, /and now/);
     });
 
     test('a message that joins a running turn is taken by it', async () => {

@@ -37,7 +37,7 @@ const SCENARIOS: [name: string, before: string, after: string, changes: string[]
   [
     'a tool less',
     '',
-    'tools: [send_message, send_file, react, list_destinations, no_reply, task_add, task_list, task_cancel]\n',
+    'tools: [send_message, send_file, react, ask, card, list_destinations, no_reply, task_add, task_list, task_cancel]\n',
     ['loses tool history_search', 'loses tool request_authority'],
   ],
   [

@@ -67,6 +67,7 @@ async function world(context: TestContext, answer: Send = accepted): Promise<Wor
   const alerts: string[] = [];
   const restart = (): Delivery => {
     const delivery = new Delivery(ledger, '/nowhere', systemClock, new Map([['local', channel]]), noFaults, {
+      rejected: () => {},
       alert: (kind, subject, text) => alerts.push(`${kind} ${subject}: ${text}`),
       trouble: () => {},
     });

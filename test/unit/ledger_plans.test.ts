@@ -11,10 +11,18 @@ import { runningTurns } from '../../src/ledger/turns.ts';
 import { Router } from '../../src/router/router.ts';
 import { closeTurn, joinTurn, openTurn, recordDeath } from '../../src/sessions/turn_book.ts';
 import { chatCommands } from '../fakes/chat_commands.ts';
-import { freshLedger, NOBODY_DECIDES, ROUTER_EFFECTS, seedChat, TAKES, temporaryFolder } from '../fakes/ledger_kit.ts';
+import {
+  ANSWERS,
+  freshLedger,
+  NOBODY_DECIDES,
+  ROUTER_EFFECTS,
+  seedChat,
+  TAKES,
+  temporaryFolder,
+} from '../fakes/ledger_kit.ts';
 
 /** Tables that keep every message for ever. */
-const HISTORY = ['messages', 'inbound', 'turns', 'turn_inbound', 'outbound', 'transcript', 'events', 'files'];
+const HISTORY = ['messages', 'inbound', 'turns', 'turn_inbound', 'outbound', 'transcript', 'events', 'files', 'asks'];
 
 /** Indexes under which a whole chat or session lies: reading all of it is as bad as reading the table. */
 const OF_A_LIFE = ['outbound_chat', 'events_session'];
@@ -33,9 +41,18 @@ test('what a message costs does not grow with what was said before it', async (c
   const delivery = new Delivery(ledger, '/nowhere', systemClock, new Map(), noFaults, {
     alert: () => {},
     trouble: () => {},
+    rejected: () => {},
   });
   const router = new Router(
-    ...[ledger, systemClock, temporaryFolder(context), ROUTER_EFFECTS, NOBODY_DECIDES, chatCommands(ledger, [])],
+    ...[
+      ledger,
+      systemClock,
+      temporaryFolder(context),
+      ROUTER_EFFECTS,
+      NOBODY_DECIDES,
+      chatCommands(ledger, []),
+      ANSWERS,
+    ],
   );
   const say = (key: string) =>
     router.route('local', {

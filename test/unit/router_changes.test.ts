@@ -13,7 +13,15 @@ import { Intake } from '../../src/router/intake.ts';
 import { Router } from '../../src/router/router.ts';
 import { closeTurn, openTurn } from '../../src/sessions/turn_book.ts';
 import { chatCommands } from '../fakes/chat_commands.ts';
-import { freshLedger, NOBODY_DECIDES, ROUTER_EFFECTS, seedChat, TAKES, temporaryFolder } from '../fakes/ledger_kit.ts';
+import {
+  ANSWERS,
+  freshLedger,
+  NOBODY_DECIDES,
+  ROUTER_EFFECTS,
+  seedChat,
+  TAKES,
+  temporaryFolder,
+} from '../fakes/ledger_kit.ts';
 
 interface World {
   ledger: Ledger;
@@ -34,7 +42,15 @@ async function world(context: TestContext): Promise<World> {
   const ledger = await freshLedger(context);
   const session = await ledger.write('seed', (db) => seedChat(db));
   const router = new Router(
-    ...[ledger, systemClock, temporaryFolder(context), ROUTER_EFFECTS, NOBODY_DECIDES, chatCommands(ledger, [])],
+    ...[
+      ledger,
+      systemClock,
+      temporaryFolder(context),
+      ROUTER_EFFECTS,
+      NOBODY_DECIDES,
+      chatCommands(ledger, []),
+      ANSWERS,
+    ],
   );
   const sink = new Intake(ledger, router, { wake: () => {}, deliver: () => {}, asked: () => {} }).sinkOf('local');
   let made = 0;

@@ -17,6 +17,7 @@ import { Intake } from '../../src/router/intake.ts';
 import { Router } from '../../src/router/router.ts';
 import { chatCommands } from '../fakes/chat_commands.ts';
 import {
+  ANSWERS,
   freshLedger,
   inboundStates,
   NOBODY_DECIDES,
@@ -53,7 +54,7 @@ async function routing(context: TestContext): Promise<Routing> {
     spoken: (group: string) => spoken.push(group),
     nudge: (id: number) => nudged.push(`${id}: ${queuedIn(ledger.db, id)}, ${ledger.db.raw.isTransaction}`),
   };
-  const router = new Router(ledger, systemClock, blobs, effects, NOBODY_DECIDES, chatCommands(ledger, woken));
+  const router = new Router(ledger, systemClock, blobs, effects, NOBODY_DECIDES, chatCommands(ledger, woken), ANSWERS);
   const intake = new Intake(ledger, router, {
     wake: (id) => woken.push(`session ${id}`),
     deliver: (chat) => woken.push(`chat ${chat}`),

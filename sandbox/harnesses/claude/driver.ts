@@ -9,9 +9,11 @@ import {
 } from '@anthropic-ai/claude-agent-sdk';
 import { z } from 'zod';
 import { messageOf, unreachable } from '../../../src/base/errors.ts';
+import { ASK_MINUTES_MAX } from '../../../src/base/limits/talk.ts';
+import { MINUTE_MS } from '../../../src/base/limits/units.ts';
 import type { FrameFile, FrameMcp } from '../../../src/protocol/frames.ts';
 import { readAttachment } from '../../runner/attachments.ts';
-import type { ToolDefinition, ToolField, ToolResult } from '../../runner/harness.ts';
+import type { FieldSchema, InputSchema, ToolDefinition, ToolResult } from '../../runner/harness.ts';
 import { processEnv } from './environment.ts';
 import { Gate } from './gate.ts';
 import type { DriverOptions, FromDriver, Push, ToDriver } from './wire.ts';
@@ -24,6 +26,8 @@ import type { DriverOptions, FromDriver, Push, ToDriver } from './wire.ts';
  * the runner is asked, so that a message joins the turn there or not at all.
  */
 const QUEUED_MS = 2000;
+/** A call that asks a person waits for them; the host ends it in time. */
+const CALL_MS = (ASK_MINUTES_MAX + 60) * MINUTE_MS;
 
 if (process.send !== undefined) serve();
 
@@ -79,6 +83,7 @@ class Driver {
       name: 'glass',
       tools: options.tools.map((definition) => this.#platformTool(definition)),
       alwaysLoad: true,
+      timeout: CALL_MS,
     });
     return {
       model: options.model.name,
@@ -100,13 +105,7 @@ class Driver {
   }
 
   #platformTool({ name, description, input }: ToolDefinition) {
-    const shape = Object.fromEntries(
-      Object.entries(input.properties).map(([field, property]) => {
-        const value = fieldSchema(property).describe(property.description);
-        return [field, input.required.includes(field) ? value : value.optional()];
-      }),
-    );
-    return tool(name, description, shape, async (args: unknown) => {
+    return tool(name, description, shapeOf(input), async (args: unknown) => {
       const call = ++this.#calls;
       const result = await new Promise<ToolResult>((resolve) => {
         this.#receipts.set(call, resolve);
@@ -159,6 +158,31 @@ class Driver {
       const ok = message.subtype === 'success' && !message.is_error;
       send({ t: 'result', ok, text, left, failure: this.#gate.failure });
     }
+  }
+}
+
+/** The host checks every input: here it is only what the model is shown. */
+function shapeOf({ properties, required }: InputSchema): z.ZodRawShape {
+  const fields = Object.entries(properties).map(([name, field]) => {
+    const shape = fieldOf(field);
+    const value = field.description === undefined ? shape : shape.describe(field.description);
+    return [name, required.includes(name) ? value : value.optional()];
+  });
+  return Object.fromEntries(fields);
+}
+
+function fieldOf(field: FieldSchema): z.ZodType {
+  switch (field.type) {
+    case 'string':
+      return z.string();
+    case 'number':
+      return z.number();
+    case 'boolean':
+      return z.boolean();
+    case 'array':
+      return z.array(field.items.type === 'string' ? z.string() : z.looseObject(shapeOf(field.items)));
+    default:
+      return unreachable(field);
   }
 }
 
@@ -228,20 +252,4 @@ function serversOf(mcp: readonly FrameMcp[]): NonNullable<Options['mcpServers']>
       { type: 'stdio', command: command!, args, env: Object.fromEntries(env.map((one) => [one.name, one.value])) },
     ]),
   );
-}
-
-/** What is inside is the host's to judge. */
-function fieldSchema(property: ToolField): z.ZodType {
-  switch (property.type) {
-    case 'string':
-      return z.string();
-    case 'number':
-      return z.number();
-    case 'boolean':
-      return z.boolean();
-    case 'array':
-      return z.array(property.items.type === 'string' ? z.string() : z.looseObject({}));
-    default:
-      return unreachable(property);
-  }
 }

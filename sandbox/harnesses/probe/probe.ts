@@ -17,6 +17,8 @@ import type { Harness, HarnessOptions, TurnInput } from '../../runner/harness.ts
  *   tell <to> <text>    send_message to another destination
  *   want <JSON>      request_authority
  *   overheard        what was said before this turn, as far as it is told of it
+ *   ask [<minutes>m] <question> [| option]…      ask, and say what came of it
+ *   card <title> [| name=value]…                 card
  *   files            path, type, size and hash of each file that came with it, as read from /inbox
  */
 const STAND_IN =
@@ -64,7 +66,7 @@ class Probe implements Harness {
     for (const notice of input.notices) lines.push(`notice: ${notice}`);
     if (input.attempt > 1)
       lines.push(
-        `attempt ${input.attempt}; sent before: ${input.prior.map((send) => send.text).join(' | ') || 'nothing'}`,
+        `attempt ${input.attempt}; sent before: ${input.prior.map((send) => send.text.replaceAll('\n', ' ')).join(' | ') || 'nothing'}`,
       );
     for (let message = this.#queue.shift(); message !== undefined; message = this.#queue.shift()) {
       this.#options.emit({ kind: 'taken', ids: [message.id] });
@@ -96,6 +98,10 @@ class Probe implements Harness {
         return this.#tool('list_destinations', {});
       case 'search':
         return this.#tool('history_search', { words: rest });
+      case 'ask':
+        return Promise.race([this.#tool('ask', askOf(rest)), this.#interruption()]);
+      case 'card':
+        return this.#tool('card', cardOf(rest));
       case 'file':
         return this.#tool('send_file', { path: rest.split(' ')[0], text: rest.split(' ').slice(1).join(' ') });
       case 'tell':
@@ -129,6 +135,12 @@ class Probe implements Harness {
     }
   }
 
+  /** A person may take hours to answer: an interrupt waits for nobody. */
+  #interruption(): Promise<string> {
+    const { signal } = this.#interrupted;
+    return new Promise((resolve) => signal.addEventListener('abort', () => resolve('interrupted'), { once: true }));
+  }
+
   async #tool(name: string, args: object): Promise<string> {
     const begin = performance.now();
     const result = await this.#options.tools.call(name, args);
@@ -150,6 +162,27 @@ function parsed(text: string): object {
   } catch {
     return { text };
   }
+}
+
+function askOf(rest: string): object {
+  const [, minutes, said = ''] = /^(?:([\d.]+)m\s+)?([\s\S]*)$/.exec(rest) ?? [];
+  const [question = '', ...options] = said.split('|').map((part) => part.trim());
+  return {
+    question,
+    ...(options.length > 0 && { options }),
+    ...(minutes !== undefined && { minutes: Number(minutes) }),
+  };
+}
+
+function cardOf(rest: string): object {
+  const [title = '', ...fields] = rest.split('|').map((part) => part.trim());
+  return {
+    title,
+    fields: fields.map((field) => {
+      const [name = '', ...value] = field.split('=');
+      return { name, value: value.join('=') };
+    }),
+  };
 }
 
 function show(result: { ok: boolean; value: unknown }): string {

@@ -69,6 +69,35 @@ export const AGENT_HOPS_MAX = 6;
 /** Messages of a group to other agents in an hour: a loop over new conversations ends here. */
 export const AGENT_MESSAGES_PER_HOUR_MAX = 60;
 
+// --- What agents ask and show ------------------------------------------------------------------------------------
+
+/** Characters of a question: what a person reads on a phone before they answer. */
+export const ASK_QUESTION_CHARS_MAX = 1000;
+/** Options of a question: each is one digit to type. */
+export const ASK_OPTIONS_MAX = 9;
+/** Characters of an option: what fits on a button. */
+export const ASK_OPTION_CHARS_MAX = 60;
+/** UTF-8 bytes of an answer; what is longer is a message of its own. */
+export const ASK_ANSWER_BYTES_MAX = 16 * KIB;
+/** A question waits so long unless its agent says otherwise: somebody at lunch. */
+export const ASK_MINUTES = 60;
+/** The longest that one waits, and that the deadline of a turn stands still: somebody asleep. */
+export const ASK_MINUTES_MAX = 24 * 60;
+/** The shortest: one second. */
+export const ASK_MINUTES_MIN = 1 / 60;
+/** Questions of one turn. */
+export const TURN_ASKS_MAX = 20;
+/** Questions that wait in one chat at once: beyond it nobody knows which one an answer is to. */
+export const CHAT_ASKS_MAX = 5;
+/** Characters of a card's title, and of the name of one of its fields. */
+export const CARD_TITLE_CHARS_MAX = 120;
+/** Characters of a card's text. */
+export const CARD_BODY_CHARS_MAX = 1500;
+/** Fields of a card: a screen of a phone. */
+export const CARD_FIELDS_MAX = 20;
+/** Characters of a field's value. */
+export const CARD_VALUE_CHARS_MAX = 300;
+
 // --- Wirings ----------------------------------------------------------------------------------------------------
 
 /** Characters of a pattern. */
