@@ -71,5 +71,6 @@ export interface InputSchema {
 }
 
 export type FieldSchema =
-  | { type: 'string' | 'number' | 'boolean'; description?: string }
+  /** What is in an object stands in words: the host judges it. */
+  | { type: 'string' | 'number' | 'boolean' | 'object'; description?: string }
   | { type: 'array'; description?: string; items: { type: 'string' } | InputSchema };

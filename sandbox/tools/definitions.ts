@@ -1,8 +1,5 @@
 import type { ToolDefinition } from '../runner/harness.ts';
 
-/** What is in it stands in words beside it: the host judges it. */
-const ANYTHING = { type: 'object' as const, properties: {}, required: [] };
-
 /** The platform tools, defined once for every harness. Short: each byte is part of each request to the model. */
 export const TOOL_DEFINITIONS: readonly ToolDefinition[] = [
   {
@@ -127,38 +124,18 @@ export const TOOL_DEFINITIONS: readonly ToolDefinition[] = [
   },
   {
     name: 'request_authority',
-    description:
-      'Ask a person for what you lack: packages, MCP servers, folders of theirs, services on the net, secrets by name. Does not wait: a message tells you the decision.',
+    description: 'Ask a person for what you lack. Does not wait: a message tells you the decision.',
     input: {
       type: 'object',
       properties: {
-        reason: { type: 'string', description: 'Why, for the person' },
-        apt: {
-          type: 'array',
-          items: { type: 'string' },
-          description: 'Names of Debian packages; npm and pip likewise',
-        },
-        npm: { type: 'array', items: { type: 'string' }, description: '' },
-        pip: { type: 'array', items: { type: 'string' }, description: '' },
-        mounts: { type: 'array', items: ANYTHING, description: '{source, access: read|write}' },
-        secrets: { type: 'array', items: { type: 'string' }, description: 'Names' },
-        egress: {
-          type: 'array',
-          items: ANYTHING,
-          description: '{name, host, use?: secret, allow?, approve?: ["GET /path/**"]}; approve asks each time',
-        },
-        mcp: {
-          type: 'array',
-          items: ANYTHING,
-          description: '{name, command: [program, ...arguments], env?}',
-        },
-        agents: {
-          type: 'array',
-          items: ANYTHING,
-          description: '{name, how: allow|approve}: agents to write to; with instructions, a new one',
+        reason: { type: 'string', description: 'For the person' },
+        add: {
+          type: 'object',
+          description:
+            'Lists: apt, npm, pip, secrets (names); mounts {source, access: read|write}; egress {name, host, use?: secret, allow?, approve?: ["GET /path/**"]}; mcp {name, command: [program, ...arguments]}; agents {name, instructions?: of a new one}',
         },
       },
-      required: ['reason'],
+      required: ['reason', 'add'],
     },
   },
   {

@@ -40,7 +40,7 @@ const INPUTS = {
   }),
   task_list: z.strictObject({}),
   task_cancel: z.strictObject({ task: z.string().max(20) }),
-  request_authority: z.looseObject({}),
+  request_authority: z.strictObject({ reason: z.string(), add: z.looseObject({}) }),
   no_reply: z.strictObject({ reason: z.string().max(1000).optional() }),
   list_destinations: z.strictObject({}),
   history_search: z.strictObject({ words: z.string().min(1).max(400) }),
@@ -98,7 +98,9 @@ async function runTool(
         orRefused(services.tasks.cancel(context.session.group_name, task)),
       );
     case 'request_authority':
-      return withInput(INPUTS.request_authority, input, (args) => askForMore(services, context, args));
+      return withInput(INPUTS.request_authority, input, ({ reason, add }) =>
+        askForMore(services, context, { ...add, reason }),
+      );
     case 'no_reply':
       return withInput(INPUTS.no_reply, input, async () => ({
         ok: true,

@@ -179,8 +179,10 @@ function fieldOf(field: FieldSchema): z.ZodType {
       return z.number();
     case 'boolean':
       return z.boolean();
+    case 'object':
+      return z.looseObject({});
     case 'array':
-      return z.array(field.items.type === 'string' ? z.string() : z.looseObject(shapeOf(field.items)));
+      return z.array(field.items.type === 'string' ? z.string() : z.object(shapeOf(field.items)));
     default:
       return unreachable(field);
   }

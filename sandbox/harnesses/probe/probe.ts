@@ -107,7 +107,7 @@ class Probe implements Harness {
       case 'tell':
         return this.#tool('send_message', { to: rest.split(' ')[0], text: rest.split(' ').slice(1).join(' ') });
       case 'want':
-        return this.#tool('request_authority', parsed(rest));
+        return this.#tool('request_authority', wantOf(rest));
       case 'sleep':
         await sleep(Number.parseFloat(rest) * 1000, this.#interrupted.signal);
         return `slept ${rest} s`;
@@ -156,9 +156,10 @@ class Probe implements Harness {
 }
 
 /** What is no JSON is passed on as it is: the host has to refuse it. */
-function parsed(text: string): object {
+function wantOf(text: string): object {
   try {
-    return JSON.parse(text) as object;
+    const { reason, ...add } = JSON.parse(text) as Record<string, unknown>;
+    return { reason, add };
   } catch {
     return { text };
   }
