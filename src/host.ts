@@ -27,6 +27,7 @@ import { chatById } from './ledger/chats.ts';
 import { recordEvent } from './ledger/events.ts';
 import { Ledger } from './ledger/ledger.ts';
 import type { OutboundRow } from './ledger/outbound.ts';
+import { startChannel } from './operations/channels.ts';
 import { ChatCommands } from './operations/chat_commands.ts';
 import { boundaryCodeHash } from './operations/code_hash.ts';
 import { prepareInstall } from './operations/first_run.ts';
@@ -333,13 +334,7 @@ async function startParts(parts: Parts): Promise<void> {
   parts.egress.start();
   await parts.delivery.recover();
   await parts.sessions.recover();
-  for (const channel of parts.channels.values()) {
-    await channel
-      .start(parts.intake.sinkOf(channel.name), parts.intake.cursorsOf(channel.name))
-      .catch((error) =>
-        parts.alert('channel.start', channel.name, `The channel ${channel.name} could not start: ${messageOf(error)}`),
-      );
-  }
+  for (const channel of parts.channels.values()) await startChannel(channel, parts);
   await ledger
     .write('started', (db) =>
       recordEvent(db, clock, 'host.started', {}, { version: VERSION, runtime: install.runtime }),

@@ -186,6 +186,12 @@ export type SendResult =
 /** What the platform knows about a send whose outcome was lost. */
 export type Reconciled = { found: true; receipt: string } | { found: false } | { found: 'unknown' };
 
+/** What a person may type as `/name`. */
+export interface MenuCommand {
+  name: string;
+  summary: string;
+}
+
 export interface ChannelHealth {
   state: 'connected' | 'starting' | 'failed';
   detail: string;
@@ -226,6 +232,8 @@ export interface Channel {
   reconcile?(operation: SendOperation): Promise<Reconciled>;
   /** The chat in which this person alone reads, opened if need be; null when they cannot be written to. May reject. */
   openDm?(handle: string): Promise<{ platform_id: string; title: string } | null>;
+  /** Shows these in the platform's own menu of commands. Called at each start, once the driver runs. May reject. */
+  menu?(commands: readonly MenuCommand[]): Promise<void>;
   /** An address that opens our direct chat and sends `pair <code>` there, or `/start <code>`. */
   deepLink?(code: string): string;
   health(): ChannelHealth;

@@ -30,6 +30,22 @@ async function busy(name: string, thread = ''): Promise<string> {
   return id;
 }
 
+test('the platform’s menu shows the commands, as /help does', async () => {
+  const menu = await until('the menu is there', async () => {
+    const { menu } = await talk.journal();
+    assert.ok(menu.length > 0);
+    return menu;
+  });
+  await chat('helped');
+  await talk.say('helped', 'vera', '/help');
+  const { text } = await talk.hears('helped', /\/help/);
+  assert.deepEqual(
+    menu.filter(({ name, summary }) => !text.includes(`/${name}`) || summary === ''),
+    [],
+  );
+  assert.ok(menu.some(({ name }) => name === 'stop'));
+});
+
 test('an answer is written in the dialect of its platform; the transcript keeps the Markdown', async () => {
   await chat('rich');
   const id = await talk.say('rich', 'olga', 'a <script> & **bold** `x<y`');

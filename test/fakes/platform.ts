@@ -16,6 +16,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
  *   POST /bot/edit     {id, text}               a text of ours is another one; every text it had is kept in `texts`
  *   POST /bot/react    {message, emoji}         our reaction to a message of a person
  *   POST /bot/typing   {chat, thread}           we are busy there
+ *   POST /bot/menu     {commands}               the menu of commands
  *   POST /bot/open     {handle}                 → {chat}: where that person reads alone; 404 for one who is called `closed…`
  *   GET  /bot/sent?key=K                        history by key → {id} or 404
  *   GET  /journal                               everything
@@ -63,6 +64,7 @@ const LONG_POLL_MS = 1000;
 
 const journalFile = process.argv[2];
 let echoes = false;
+let menu: object[] = [];
 const updates: Update[] = [];
 const sent: Sent[] = [];
 const reactions: { message: string; emoji: string }[] = [];
@@ -134,12 +136,15 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
       typing.push({ chat, thread, at: Date.now() });
       return answer(response, 200, {});
     }
+    case 'POST /bot/menu':
+      ({ commands: menu } = (await body(request)) as { commands: object[] });
+      return answer(response, 200, {});
     case 'GET /bot/sent': {
       const found = sent.find((message) => message.key === url.searchParams.get('key'));
       return found === undefined ? answer(response, 404, {}) : answer(response, 200, { id: found.id });
     }
     case 'GET /journal':
-      return answer(response, 200, { updates, sent, acknowledged, reactions, typing });
+      return answer(response, 200, { updates, sent, acknowledged, reactions, typing, menu });
     default:
       return answer(response, 404, { error: 'unknown' });
   }

@@ -3,6 +3,7 @@ import type {
   ChannelCapabilities,
   ChannelHealth,
   EditOperation,
+  MenuCommand,
   ReactOperation,
   Reconciled,
   SendOperation,
@@ -56,6 +57,10 @@ export class PlatformChannel implements Channel {
 
   react({ message, emoji }: ReactOperation): Promise<SendResult> {
     return this.#post('/bot/react', { message, emoji });
+  }
+
+  async menu(commands: readonly MenuCommand[]): Promise<void> {
+    await this.#post('/bot/menu', { commands });
   }
 
   async typing(chat: string, thread: string): Promise<void> {

@@ -97,6 +97,7 @@ export class Talk {
     sent: Sent[];
     reactions: { message: string; emoji: string }[];
     typing: { chat: string; thread: string }[];
+    menu: { name: string; summary: string }[];
   }> {
     const response = await fetch(`${this.#url}/journal`);
     return (await response.json()) as Awaited<ReturnType<Talk['journal']>>;
