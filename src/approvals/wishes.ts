@@ -52,6 +52,8 @@ type AuthorityAction = Extract<Action, { kind: 'authority' }>;
 
 export class Wishes {
   readonly #input: WishesInput;
+  /** One after the other: each looks at what the one before it has left. */
+  #done: Promise<void> = Promise.resolve();
 
   constructor(input: WishesInput) {
     this.#input = input;
@@ -90,9 +92,9 @@ export class Wishes {
   /** Somebody has said yes, and that is on disk. Returns at once. */
   approved(id: number): void {
     const { log } = this.#input;
-    void this.#carryOut(id).catch((error) =>
-      log.error('wish.unfinished', { approval: showId('h', id), reason: messageOf(error) }),
-    );
+    const failed = (error: unknown): void =>
+      log.error('wish.unfinished', { approval: showId('h', id), reason: messageOf(error) });
+    this.#done = this.#done.then(() => this.#carryOut(id)).catch(failed);
   }
 
   /** The question that now waits, or why there is none. */

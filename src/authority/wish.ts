@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { isMap, isSeq, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { isGroupName, nameSchema } from '../base/config.ts';
@@ -60,7 +61,7 @@ export function reachesOut(wish: Wish): boolean {
   return wish.mounts.length + wish.secrets.length + wish.egress.length + wish.agents.length > 0;
 }
 
-/** The text of a `group.yaml` with the wish added, comments and order kept. Throws `OperatingError('refused')`. */
+/** The text of a `group.yaml` with the wish added, comments and order kept; added again, it is the same. Throws `OperatingError('refused')`. */
 export function withWish(text: string, wish: Wish): string {
   const document = parseDocument(text, { version: '1.2', uniqueKeys: true, strict: true, merge: false });
   if (document.errors.length > 0) refuse('its group.yaml is not readable');
@@ -80,8 +81,10 @@ export function withWish(text: string, wish: Wish): string {
     append(['egress', name, 'approve'], approve);
   }
   for (const { name, ...server } of wish.mcp) {
-    if (document.hasIn(['mcp', name])) refuse(`the MCP server ${name} is there already`);
-    document.setIn(['mcp', name], document.createNode(server));
+    const known: unknown = document.hasIn(['mcp', name]) ? document.toJS().mcp[name] : undefined;
+    if (known === undefined) document.setIn(['mcp', name], document.createNode(server));
+    else if (!isDeepStrictEqual(mcpServerSchema.safeParse(known).data, server))
+      refuse(`there is another MCP server ${name}`);
   }
   for (const { name, how } of wish.agents) document.setIn(['agents', name], how);
   return document.toString();

@@ -201,10 +201,15 @@ export class Groups {
     for (const agent of this.#newAgents(wish, group)) await this.#makeAgent(agent, by);
     await this.#input.imageOf(authority, () => {}); // minutes, and it may fail: only then the file
     const yaml = realpathSync(this.#input.paths.group(group).yaml);
-    const { mode, uid, gid } = statSync(yaml);
-    writeWhole(yaml, Buffer.from(text), mode & 0o777);
-    if (process.getuid!() === 0) chownSync(yaml, uid, gid);
-    await this.apply(group, hash, by);
+    const before = readFileSync(yaml);
+    rewrite(yaml, Buffer.from(text));
+    try {
+      await this.apply(group, hash, by);
+    } catch (error) {
+      // What is not in force does not stay in the file, unless somebody has written there meanwhile.
+      if (readFileSync(yaml, 'utf8') === text) rewrite(yaml, before);
+      throw error;
+    }
   }
 
   /** Those that a wish makes; with `asker`, which has been granted it, without those that an interrupted grant has made already. Throws `OperatingError('refused')`. */
@@ -329,4 +334,11 @@ function objectOf(row: AuthorityRow): Authority {
 
 function shownRow({ hash, applied_by, applied_ms }: AuthorityRow) {
   return { hash, applied_by, applied_ms };
+}
+
+/** Another content for a file of the operator's, whose it stays. */
+function rewrite(path: string, bytes: Buffer): void {
+  const { mode, uid, gid } = statSync(path);
+  writeWhole(path, bytes, mode & 0o777);
+  if (process.getuid!() === 0) chownSync(path, uid, gid);
 }

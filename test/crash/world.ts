@@ -156,14 +156,14 @@ export class World {
   /** Says yes to what of this kind waits, through restarts, until it is done. */
   async approve(kind: 'sender' | 'authority'): Promise<void> {
     await eventually(`a ${kind} is approved`, async () => {
-      const { questions } = await this.control.call<{ questions: { id: string; kind: string; state: string }[] }>(
-        'approvals',
-      );
+      const { questions } = await this.control.call<{
+        questions: { id: string; kind: string; state: string; reason: string }[];
+      }>('approvals');
       const question = questions.find((one) => one.kind === kind);
       if (question?.state === 'done') return;
       if (question?.state === 'pending')
         await this.control.call('approval_decide', { approval: question.id, allow: true });
-      throw new Error(`not yet: ${question?.state ?? 'nobody waits'}`);
+      throw new Error(`not yet: ${question?.state ?? 'nobody waits'} ${question?.reason ?? ''}`);
     });
   }
 

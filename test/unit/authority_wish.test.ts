@@ -34,8 +34,14 @@ test('what is asked for is added, and everything else stays as it was written', 
 });
 
 test('asked for twice, it is there once', () => {
-  const once = changed({ pip: ['numpy', 'pandas'], secrets: ['github'] });
-  assert.equal(changed({ pip: ['numpy', 'pandas'], secrets: ['github'] }, once), once);
+  const asked = {
+    ...{ pip: ['numpy', 'pandas'], secrets: ['github'], mounts: [{ source: '/data' }] },
+    mcp: [{ name: 'clock', command: ['true'] }],
+    egress: [{ name: 'mail', host: 'mail.example.com', use: 'token', allow: ['GET /'] }],
+    agents: [{ name: 'work' }],
+  };
+  const once = changed(asked);
+  assert.equal(changed(asked, once), once);
 });
 
 test('an empty file is an empty map', () => {
@@ -59,7 +65,8 @@ test('rules go to the service that is there; another host or secret under its na
 
 test('a server of tools is not replaced by another one of its name', () => {
   const asked = { mcp: [{ name: 'clock', command: ['true'] }] };
-  assert.throws(() => changed(asked, changed(asked)), { message: /the MCP server clock is there already/ });
+  const other = { mcp: [{ name: 'clock', command: ['true'], env: { A: 'b' } }] };
+  assert.throws(() => changed(other, changed(asked)), { message: /there is another MCP server clock/ });
 });
 
 const REFUSED: [name: string, input: unknown, reason: RegExp][] = [
