@@ -38,6 +38,7 @@ interface Sent {
   key: string;
   thread?: string;
   buttons?: { token: string; label: string }[];
+  file?: { name: string; text: string } | null;
 }
 
 const LONG_POLL_MS = 1000;

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type {
   Channel,
   ChannelHealth,
@@ -32,9 +33,10 @@ export class PlatformChannel implements Channel {
   async send(operation: SendOperation): Promise<SendResult> {
     try {
       const { chat, thread, body, key, buttons } = operation;
+      const file = operation.file && { name: operation.file.name, text: readFileSync(operation.file.path, 'utf8') };
       const response = await fetch(`${this.#url}/bot/send`, {
         method: 'POST',
-        body: JSON.stringify({ chat, thread, text: body, key, buttons }),
+        body: JSON.stringify({ chat, thread, text: body, key, buttons, file }),
       });
       if (response.status === 400) return { ok: false, class: 'permanent', reason: 'the platform refused the text' };
       const { id } = (await response.json()) as { id: number };

@@ -13,6 +13,7 @@ export interface Sent {
   thread: string;
   text: string;
   buttons?: { token: string; label: string }[];
+  file?: { name: string; text: string } | null;
 }
 
 interface More {
