@@ -83,7 +83,7 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'group',
-    usage: 'group list|templates|new|show|plan|apply <name> [--template <t>] [--set <p>=<v>]… [--to <chat>]',
+    usage: 'group list|templates|new|show|plan|apply <name> [--template <t>] …',
     summary: 'what an agent may see, reach and spend; new ones from a template',
     flags: ['--yes', '--hash', '--template', '--set', '--to'],
     words: Number.POSITIVE_INFINITY,

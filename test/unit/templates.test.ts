@@ -124,6 +124,13 @@ test('a value of several lines, or an endless one, is refused whatever the patte
 test('a template that is not strict, or names a parameter that it has not, is refused', (context) => {
   for (const [template, reason] of [
     ['summary: x\nrun: rm\n', /Unrecognized key/],
+    [
+      'summary: x\nsecrets: [{name: a, about: x, kind: bearer, hosts: [a.example.com], value: x}]\n',
+      /Unrecognized key/,
+    ],
+    ['summary: x\nchat: {about: x, example: x, policy: public}\n', /Unrecognized key/],
+    ['summary: x\ntasks: [{when: every 1h, text: x, to: all}]\n', /Unrecognized key/],
+    ['summary: x\nparameters: {a: {about: x, example: x, pattern: x, run: x}}\n', /Unrecognized key/],
     ["summary: x\nparameters: {a: {about: x, example: '1', pattern: '[a-z]'}}\n", /own pattern refuses/],
     ["summary: x\nparameters: {a: {about: x, example: '1', pattern: '['}}\n", /regular expression/],
     ['summary: x\nsecrets: [{name: a, about: x, kind: basic, hosts: [a.example.com]}]\n', /secrets/],
