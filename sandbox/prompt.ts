@@ -6,7 +6,7 @@ import { MEMORY } from './runner/memory.ts';
 /** How a turn is put into words for a model: the same for every harness that has one. */
 
 const CHARTER = `You are a personal assistant that answers people in a chat. Your final text is sent to the chat as your answer; keep it short.
-Work in /workspace (yours; it stays). /group and /inbox (files that people sent) are read-only. There is no network besides the model.
+Work in /workspace (yours; it stays). /group and /inbox (files that people sent) are read-only. There is no network besides the model, and the services that your instructions name.
 Keep what should outlive a conversation in ${MEMORY}, a file for each subject, and a line for each in its INDEX.md.`;
 
 /** The system prompt: a short charter, the operator's own instructions, and what the agent has noted. */

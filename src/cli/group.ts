@@ -1,19 +1,22 @@
+import { parseArgs } from 'node:util';
 import type { Change } from '../authority/difference.ts';
 import { type ErrorCode, OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
 import type { GroupShown, Plan } from '../operations/groups.ts';
+import type { Step, TemplateShown } from '../operations/templates.ts';
 import { confirmed } from './confirm.ts';
 import { ControlClient } from './control_client.ts';
 import { bold, dim, type Io, printable, red } from './io.ts';
 
 /**
- * `glass group list|new|show|plan|apply`. `apply` shows the difference, asks, and puts exactly that in force; `--yes` does
+ * `glass group list|templates|new|show|plan|apply`. `apply` shows the difference, asks, and puts exactly that in force; `--yes` does
  * not ask, `--hash` applies only the object that an earlier `plan` named.
  */
-const USAGE = 'usage: glass group list | new <name> | show <name> | plan <name> | apply <name> [--yes] [--hash <hash>]';
+const USAGE =
+  'usage: glass group list | templates | new <name> [--template <t>] [--set <parameter>=<value>]… [--to <channel:chat>] | show <name> | plan <name> | apply <name> [--yes] [--hash <hash>]';
 
 export async function group(args: string[], paths: Paths, io: Io): Promise<number> {
-  const { verb, name, hash, yes } = readArguments(args);
+  const { verb, name, hash, yes, fresh } = readArguments(args);
   const client = new ControlClient(paths.controlSocket);
   try {
     switch (verb) {
@@ -24,7 +27,9 @@ export async function group(args: string[], paths: Paths, io: Io): Promise<numbe
       case 'plan':
         return printPlan(await client.call<Plan>('group_plan', { group: name }), io);
       case 'new':
-        return made(await client.call<Plan>('group_new', { group: name }), paths, io);
+        return made(await client.call<Made>('group_new', { group: name, ...fresh }), paths, io);
+      case 'templates':
+        return printTemplates(await client.call<{ templates: TemplateShown[] }>('templates'), io);
       case 'apply':
         return await apply(client, name!, hash, yes, io);
       default:
@@ -40,17 +45,45 @@ interface Arguments {
   name: string | undefined;
   hash: string | null;
   yes: boolean;
+  /** Of `new`: what is not said is left out. */
+  fresh: { template?: string; set?: Record<string, string>; to?: string };
 }
 
+const OPTIONS = {
+  yes: { type: 'boolean', default: false },
+  hash: { type: 'string' },
+  template: { type: 'string' },
+  set: { type: 'string', multiple: true },
+  to: { type: 'string' },
+} as const;
+
 function readArguments(args: string[]): Arguments {
-  const at = args.indexOf('--hash');
-  const hash = at === -1 ? null : (args[at + 1] ?? '');
-  const [verb, name, ...more] = args.filter((word, i) => word !== '--yes' && (at === -1 || (i !== at && i !== at + 1)));
-  const yes = args.includes('--yes');
-  const bare = verb === 'list' ? name === undefined : name !== undefined;
-  if (!bare || more.length > 0 || ((yes || hash !== null) && verb !== 'apply'))
+  const { yes, hash = null, set, words, ...fresh } = parsed(args);
+  const [verb, name, ...more] = words;
+  const bare = verb === 'list' || verb === 'templates' ? name === undefined : name !== undefined;
+  const isFresh = set !== undefined || Object.keys(fresh).length > 0;
+  if (!bare || more.length > 0 || ((yes || hash !== null) && verb !== 'apply') || (isFresh && verb !== 'new'))
     throw new OperatingError('usage', USAGE);
-  return { verb, name, hash, yes };
+  return { verb, name, hash, yes, fresh: { ...fresh, ...(set === undefined ? {} : { set: settings(set) }) } };
+}
+
+function parsed(args: string[]) {
+  try {
+    const { values, positionals } = parseArgs({ args, options: OPTIONS, allowPositionals: true, strict: true });
+    return { ...values, words: positionals };
+  } catch {
+    throw new OperatingError('usage', USAGE);
+  }
+}
+
+/** `repo=acme/app`, each once. */
+function settings(given: string[]): Record<string, string> {
+  const pairs = given.map((text) => [text.slice(0, text.indexOf('=')), text.slice(text.indexOf('=') + 1)] as const);
+  if (given.some((text) => text.indexOf('=') < 1))
+    throw new OperatingError('usage', 'a parameter is given as --set <parameter>=<value>, such as --set repo=acme/app');
+  if (new Set(pairs.map(([name]) => name)).size < pairs.length)
+    throw new OperatingError('usage', 'a parameter is given twice', 'give each --set once');
+  return Object.fromEntries(pairs);
 }
 
 function list({ groups }: { groups: GroupShown[] }, io: Io): number {
@@ -113,10 +146,37 @@ function printControls(controls: Plan['controls'], io: Io): void {
   for (const { name, state, reason } of weak) io.out(`  ${`${state} here`.padEnd(18)}  ${name}: ${reason}`);
 }
 
-function made(plan: Plan, paths: Paths, io: Io): number {
-  if (io.json) io.out(JSON.stringify(plan));
+type Made = Plan & { template: string; steps: Step[] };
+
+/** What comes next, ready to be pasted. */
+function made(plan: Made, paths: Paths, io: Io): number {
+  if (io.json) {
+    io.out(JSON.stringify(plan));
+    return 0;
+  }
+  const { folder, yaml } = paths.group(plan.group);
+  if (plan.steps.length === 1) {
+    io.out(`${yaml} is made. Edit it, then: ./glass group apply ${plan.group}`);
+    return 0;
+  }
+  io.out(`${folder} is made from the template ${plan.template}; nothing of it is in force yet. Next:`);
+  plan.steps.forEach(({ about, command }, at) => {
+    io.out(`  ${at + 1}. ${printable(about)}${command === null ? '' : ':'}`);
+    if (command !== null) io.out(bold(io, `     ${command}`));
+  });
+  return 0;
+}
+
+function printTemplates({ templates }: { templates: TemplateShown[] }, io: Io): number {
+  if (io.json) io.out(JSON.stringify({ templates }));
   else {
-    io.out(`${paths.group(plan.group).yaml} is made. Edit it, then: ./glass group apply ${plan.group}`);
+    for (const { template, summary, parameters, needs, chat } of templates) {
+      io.out(`${bold(io, template.padEnd(17))}  ${printable(summary)}`);
+      for (const { name, about, example, default: value } of parameters)
+        io.out(`    --set ${name}=${example}  ${about}${value === null ? '' : ` (else ${value})`}`);
+      if (chat !== null) io.out(dim(io, `    speaks in ${chat}`));
+      if (needs.length > 0) io.out(dim(io, `    uses ${needs.join(', ')} in the sandbox`));
+    }
   }
   return 0;
 }

@@ -83,10 +83,10 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'group',
-    usage: 'group list|new|show|plan|apply <name>',
-    summary: 'what an agent may see, reach and spend',
-    flags: ['--yes', '--hash'],
-    words: 4,
+    usage: 'group list|templates|new|show|plan|apply <name> [--template <t>] …',
+    summary: 'what an agent may see, reach and spend; new ones from a template',
+    flags: ['--yes', '--hash', '--template', '--set', '--to'],
+    words: Number.POSITIVE_INFINITY,
     load: async () => (await import('./group.ts')).group,
   },
   {

@@ -8,8 +8,9 @@ import {
   readFileSync,
   realpathSync,
   statSync,
+  writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type Authority, bytesOf, hashOf, readGroup, readGroupText } from '../authority/authority.ts';
 import { type Decision, decide, type EgressRequest } from '../authority/decide.ts';
 import { type Change, capabilitiesOf, difference } from '../authority/difference.ts';
@@ -27,6 +28,7 @@ import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { LimitState, Runtime } from '../runtimes/runtime.ts';
 import type { OnProgress } from '../runtimes/tool.ts';
+import { type FilledTemplate, fillTemplate, listTemplates, PLAIN_TEMPLATE, type TemplateShown } from './templates.ts';
 
 /**
  * Groups and their authority: what a `group.yaml` would change is shown, and exactly that is applied. Between the two the
@@ -248,13 +250,29 @@ export class Groups {
     }
   }
 
-  /** Makes the files of a group; nothing is in force before they are applied. Throws `OperatingError`. */
-  create(group: string): void {
-    const { paths } = this.#input;
+  /**
+   * Makes the files of a group; nothing is in force before they are applied. Throws `OperatingError`: `usage` for a name or for what a
+   * template is given, `conflict`; then nothing was written.
+   */
+  create(group: string, filled: FilledTemplate): void {
+    const { paths, install } = this.#input;
     if (!isGroupName(group))
       throw new OperatingError('usage', 'a group’s name is 1–31 of a–z, 0–9 and "-", starting with a letter');
-    if (existsSync(paths.group(group).yaml)) throw new OperatingError('conflict', `the group ${group} exists already`);
-    makeGroup(paths, group);
+    const { yaml } = paths.group(group);
+    if (existsSync(yaml)) throw new OperatingError('conflict', `the group ${group} exists already`);
+    const text = filled.files.find(({ path }) => path === 'group.yaml')!.text;
+    readGroupText(group, yaml, text, install, this.places());
+    makeGroup(paths, group, filled);
+  }
+
+  /** The templates of this checkout. Throws `OperatingError('config')`. */
+  templates(): TemplateShown[] {
+    return listTemplates(this.#input.paths.root);
+  }
+
+  /** A template with its parameters, as `fillTemplate`. */
+  filled(template: string, values: Record<string, string>): FilledTemplate {
+    return fillTemplate(this.#input.paths.root, template, values);
   }
 
   /** Before the first message ever: the group that the install came with is in force as it is. */
@@ -300,15 +318,26 @@ export function groupNames(paths: Paths): string[] {
 }
 
 /** The folders and files of a new group. What exists is never touched. */
-export function makeGroup(paths: Paths, name: string): void {
+export function makeGroup(paths: Paths, name: string, filled = fillTemplate(paths.root, PLAIN_TEMPLATE, {})): void {
   const group = paths.group(name);
   for (const folder of [group.folder, group.skills, group.workspace])
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-  copyIfMissing(join(paths.root, 'templates/assistant/group.yaml'), group.yaml);
-  copyIfMissing(join(paths.root, 'templates/assistant/AGENTS.md'), group.instructions);
-  // The agent's uid is another one where the host runs as root; the folders above stay closed to everybody else.
-  chmodSync(group.instructions, 0o644);
+  // The agent's uid is another one where the host runs as root; the group's folder stays closed to everybody else.
   chmodSync(group.skills, 0o755);
+  for (const { path, text } of filled.files) {
+    const file = join(group.folder, path);
+    if (path.startsWith('skills/')) openFolder(dirname(file), group.skills);
+    if (!existsSync(file)) writeFileSync(file, text, { mode: 0o600 });
+    if (path !== 'group.yaml') chmodSync(file, 0o644);
+  }
+}
+
+/** A folder below `top` that any account can read; so are those between. */
+function openFolder(folder: string, top: string): void {
+  if (folder === top) return;
+  openFolder(dirname(folder), top);
+  mkdirSync(folder, { recursive: true });
+  chmodSync(folder, 0o755);
 }
 
 export function copyIfMissing(from: string, to: string): void {

@@ -68,9 +68,15 @@ export class Install {
 
   /** The command line on this home, as in a pipe. */
   glass(...words: string[]): SpawnSyncReturns<string> {
+    return this.typed('', ...words);
+  }
+
+  /** As `glass`, with that on its standard input. */
+  typed(input: string, ...words: string[]): SpawnSyncReturns<string> {
     return spawnSync(process.execPath, [join(this.#root, 'src/cli/main.ts'), ...words], {
       env: { ...this.#env, NO_COLOR: '1' },
       encoding: 'utf8',
+      input,
       timeout: 60_000,
       maxBuffer: 2 ** 24,
     });

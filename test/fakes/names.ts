@@ -1,10 +1,12 @@
 import dns from 'node:dns';
 import { syncBuiltinESMExports } from 'node:module';
-import { isIP } from 'node:net';
+import net, { isIP } from 'node:net';
 
 /**
  * The internet's names, as a test wants them: loaded before a process with `--import`. `GLASS_TEST_NAMES` is JSON, a name to
  * its addresses; every other name does not exist, so that no test ever asks a name server.
+ * `GLASS_TEST_PLACES` is JSON, a name to the port of this machine where its port 443 is: the name is looked up and judged as any, and
+ * what is dialled is here.
  */
 const names = JSON.parse(process.env['GLASS_TEST_NAMES'] ?? '{}') as Record<string, string[]>;
 
@@ -25,4 +27,20 @@ dns.lookup = ((host: string, options: { all?: boolean } | Callback, done?: Callb
     else callback(null, found[0]!.address, found[0]!.family);
   });
 }) as unknown as typeof dns.lookup;
+
+type Dial = { host?: string; port?: number | string; lookup?: net.LookupFunction };
+const places = JSON.parse(process.env['GLASS_TEST_PLACES'] ?? '{}') as Record<string, number>;
+const connect = net.Socket.prototype.connect as (this: net.Socket, options: Dial, ...more: unknown[]) => net.Socket;
+
+net.Socket.prototype.connect = function (this: net.Socket, options: Dial, ...more: unknown[]) {
+  const port = places[options?.host ?? ''];
+  if (port === undefined || Number(options.port) !== 443) return connect.call(this, options, ...more);
+  const lookup: net.LookupFunction = (host, asked, callback) =>
+    (options.lookup ?? (dns.lookup as unknown as net.LookupFunction))(host, asked, (error, found, family) => {
+      if (error !== null) callback(error, found, family);
+      else if (asked.all === true) callback(null, [{ address: '127.0.0.1', family: 4 }]);
+      else callback(null, '127.0.0.1', 4);
+    });
+  return connect.call(this, { ...options, port, lookup }, ...more);
+} as typeof net.Socket.prototype.connect;
 syncBuiltinESMExports();

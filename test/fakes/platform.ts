@@ -58,6 +58,7 @@ interface Sent {
   thread?: string;
   buttons?: { token: string; label: string }[];
   card?: object;
+  file?: { name: string; text: string } | null;
 }
 
 const LONG_POLL_MS = 1000;

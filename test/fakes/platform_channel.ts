@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type {
   Channel,
   ChannelCapabilities,
@@ -48,7 +49,9 @@ export class PlatformChannel implements Channel {
 
   async send(operation: SendOperation): Promise<SendResult> {
     const { chat, thread, body, key, buttons, card, reply_to } = operation;
-    return this.#post('/bot/send', { chat, thread, text: body, key, buttons, card, quotes: reply_to ?? undefined });
+    const file = operation.file && { name: operation.file.name, text: readFileSync(operation.file.path, 'utf8') };
+    const quotes = reply_to ?? undefined;
+    return this.#post('/bot/send', { chat, thread, text: body, key, buttons, card, file, quotes });
   }
 
   edit({ message, body }: EditOperation): Promise<SendResult> {

@@ -18,6 +18,7 @@ export interface Sent {
   quotes?: string;
   buttons?: { token: string; label: string }[];
   card?: { title: string; text: string; fields: { name: string; value: string }[] };
+  file?: { name: string; text: string } | null;
 }
 
 interface More {

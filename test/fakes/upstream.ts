@@ -127,3 +127,10 @@ export function namesEnv(names: Record<string, string[]>): NodeJS.ProcessEnv {
   const preload = pathToFileURL(join(ROOT, 'test/fakes/names.ts'));
   return { NODE_OPTIONS: `--import=${preload}`, GLASS_TEST_NAMES: JSON.stringify(names) };
 }
+
+/** As `namesEnv`, where each of these has the public address and the port 443 that rules of real services name. */
+export function placesEnv(upstreams: readonly Upstream[]): NodeJS.ProcessEnv {
+  const names = Object.fromEntries(upstreams.map(({ host }) => [host, ['93.184.215.14']]));
+  const places = Object.fromEntries(upstreams.map(({ host, port }) => [host, port]));
+  return { ...namesEnv(names), GLASS_TEST_PLACES: JSON.stringify(places) };
+}

@@ -1,9 +1,23 @@
 import { z } from 'zod';
 import { nameSchema } from '../../base/config.ts';
+import { PLAIN_TEMPLATE } from '../../operations/templates.ts';
 import { NOTHING, type Operation, value } from './operation.ts';
 
 const INPUTS = {
   group: z.strictObject({ group: nameSchema }),
+  fresh: z.strictObject({
+    group: nameSchema,
+    template: z.string().max(100).default(PLAIN_TEMPLATE),
+    /** Its parameters. */
+    set: z.record(z.string(), z.string()).default({}),
+    /** Where it is to speak; only for what is said of the next steps. */
+    to: z
+      .string()
+      .max(400)
+      .regex(/^[a-z][a-z0-9-]*:[^\s\p{C}]+$/u, 'must be a chat such as "telegram:-1001234567890"')
+      .nullable()
+      .default(null),
+  }),
   inspect: z.strictObject({
     group: nameSchema,
     depth: z.enum(['quick', 'full']).default('full'),
@@ -31,12 +45,19 @@ export const GROUPS: readonly Operation[] = [
   },
   {
     name: 'group_new',
-    summary: 'make the files of a group',
-    input: INPUTS.group,
-    handle: async ({ groups }, input: z.infer<typeof INPUTS.group>) => {
-      groups.create(input.group);
-      return value(await groups.plan(input.group));
+    summary: 'make the files of a group from a template, and say what comes next',
+    input: INPUTS.fresh,
+    handle: async ({ groups }, { group, template, set, to }: z.infer<typeof INPUTS.fresh>) => {
+      const filled = groups.filled(template, set);
+      groups.create(group, filled);
+      return value({ ...(await groups.plan(group)), template, steps: filled.steps(group, to) });
     },
+  },
+  {
+    name: 'templates',
+    summary: 'what a new group can be made from, and what each needs',
+    input: NOTHING,
+    handle: async ({ groups }) => value({ templates: groups.templates() }),
   },
   {
     name: 'group_plan',
