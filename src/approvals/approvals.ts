@@ -28,7 +28,7 @@ import type { HoldEvent, Decision as ToGateway } from '../protocol/gateway.ts';
 import type { Decided } from '../router/router.ts';
 import { yesOrNo } from './card.ts';
 import { type DecidedQuestion, type Decision, refuse, tellCard } from './decide.ts';
-import { chatOfPlace, placeOf, putCard, type Reach } from './places.ts';
+import { chatOfPlace, placeOf, putCard, type Reach, takesCard } from './places.ts';
 import { requestCard } from './request_card.ts';
 
 /**
@@ -193,7 +193,11 @@ export class Approvals {
     await this.#write((db) => {
       const chat = chatOfPlace(db, clock.now(), place);
       const textMax = channels.get(chatById(db, chat)!.channel)!.capabilities.text_max;
-      const text = requestCard(row.id, row.code!, event, textMax);
+      const cut = (max: number): string => requestCard(row.id, row.code!, event, max);
+      // Its characters count as the platform writes them.
+      let max = textMax;
+      while (max > 1 && !takesCard(db, this.#input, chat, cut(max))) max = Math.floor(max / 2);
+      const text = cut(max);
       const card = { id: row.id, links: linksOf(row), chat, person: place.person, text, choices: yesOrNo(row.code!) };
       return putCard(db, clock, card) ? [chat] : [];
     });

@@ -21,7 +21,7 @@ import type { Decided, DecidedBy, Decider } from '../router/router.ts';
 import type { Approvals } from './approvals.ts';
 import { cardText, choicesOf, summaryOf } from './card.ts';
 import { type DecidedQuestion, type Decision, decideQuestion, expireQuestion, refuse, saidOf } from './decide.ts';
-import { chatOfPlace, placeOf, putCard, type Reach } from './places.ts';
+import { chatOfPlace, placeOf, putCard, type Reach, takesCard } from './places.ts';
 import type { Wishes } from './wishes.ts';
 
 /**
@@ -169,14 +169,15 @@ export class Desk implements Decider {
       'approval',
       (db) => {
         const to = place === null ? operatorChat : chatOfPlace(db, services.clock.now(), place);
-        return this.#show(db, question, action, to, place?.person ?? approvers[0]!) ? to : null;
+        return this.#show(db, question, action, to, place?.person ?? approvers[0]!);
       },
       trouble,
     );
     if (chat !== null) this.#input.deliver(chat);
   }
 
-  #show(db: Db, question: Question, action: Action, to: number, person: number): boolean {
+  /** In `to`, or to the operator where that chat does not take it whole. Returns the chat; null: it has been shown, or waits no more. */
+  #show(db: Db, question: Question, action: Action, to: number, person: number): number | null {
     const { clock } = this.#input.services;
     const said = saidOf(db, question);
     const where = nameOfChat({ channel: said.channel, platform_id: chatById(db, said.chat.id)!.platform_id });
@@ -186,7 +187,8 @@ export class Desk implements Decider {
     });
     const choices = choicesOf(action, question.code);
     const links = { message: question.message_id };
-    return putCard(db, clock, { id: question.id, links, chat: to, person, text, choices });
+    const chat = takesCard(db, this.#input, to, text) ? to : this.#input.operatorChat;
+    return putCard(db, clock, { id: question.id, links, chat, person, text, choices }) ? chat : null;
   }
 
   /** At the end of the one that ends first. */

@@ -2,6 +2,7 @@ import type { Clock } from '../base/clock.ts';
 import { OPEN_DM_MS } from '../base/limits/talk.ts';
 import { visible } from '../base/text.ts';
 import type { Channel } from '../channels/channel.ts';
+import { textIn } from '../channels/dialects/outgoing.ts';
 import { chatById, takeChat } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import type { EventLinks } from '../ledger/events.ts';
@@ -53,6 +54,12 @@ export function chatOfPlace(db: Db, now: number, place: Place): number {
   const { id } = takeChat(db, now, channel, { platform_id, title, direct: true });
   setDmChat(db, channel, handle, id);
   return id;
+}
+
+/** Whether a chat takes a card as one message, which it must be: a card that is cut shows what it likes. */
+export function takesCard(db: Db, { channels }: Reach, chat: number, text: string): boolean {
+  const { markup, text_max } = channels.get(chatById(db, chat)!.channel)!.capabilities;
+  return textIn(markup, text).length <= text_max;
 }
 
 /** Once, and only while it waits; else false. */

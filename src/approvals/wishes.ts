@@ -5,6 +5,7 @@ import { messageOf, OperatingError } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
 import { WISH_CARD_CHARS_MAX, WISHES_PENDING_MAX, WISHES_PER_HOUR_MAX } from '../base/limits/talk.ts';
 import type { Log } from '../base/log.ts';
+import { visible } from '../base/text.ts';
 import { chatById } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
@@ -16,8 +17,8 @@ import {
   type Action,
   approvedQuestions,
   askedBefore,
+  countOfGroup,
   countQuestions,
-  countWishes,
   finishQuestion,
   insertQuestion,
   linksOf,
@@ -33,14 +34,21 @@ import type { Asker } from '../sessions/tool_call.ts';
  * What agents ask to be added to their own authority: a question like any other until somebody has decided. Then exactly the
  * authority whose hash was shown is put in force, and the agent hears of it in a message, in a sandbox that has it.
  */
+/** What an authority would come to: its hash, that of what it was foreseen from, and what changes in words. */
+export interface Foreseen {
+  hash: string;
+  base: string;
+  changes: string[];
+}
+
 export interface WishesInput {
   ledger: Ledger;
   clock: Clock;
   log: Log;
   /** What a group's authority would come to, and in words what that changes. Throws `OperatingError`. */
-  foresee(group: string, wish: Wish): { hash: string; changes: string[] };
+  foresee(group: string, wish: Wish): Foreseen;
   /** Puts that in force, for whom. Rejects with `OperatingError`; once it is in force it does nothing. */
-  grant(group: string, wish: Wish, hash: string, by: string): Promise<void>;
+  grant(group: string, wish: Wish, granted: { hash: string; base: string; by: string }): Promise<void>;
   /** Shows a question to who may decide. */
   asked(question: number): void;
   wake(session: number): void;
@@ -106,11 +114,11 @@ export class Wishes {
     const foreseen = this.#foresee(group, parsed.data);
     if (typeof foreseen === 'string') return foreseen;
     const action = actionOf(db, asker, parsed.data, foreseen);
-    const size = [...action.changes, action.reason].reduce((sum, { length }) => sum + length, 0);
+    const size = [...action.changes, action.reason].reduce((sum, text) => sum + visible(text).length, 0);
     if (size > WISH_CARD_CHARS_MAX) return 'that is more than a person reads at once: ask for less';
     const waiting = waitingLike(db, action);
     if (waiting !== undefined) return waiting; // an earlier attempt at this turn has asked
-    const full = countWishes(db, group) >= WISHES_PENDING_MAX;
+    const full = countOfGroup(db, 'authority', group) >= WISHES_PENDING_MAX;
     const facts = { ...askedBefore(db, action), pending: countQuestions(db), now: clock.now() };
     const refusal = `${WISHES_PENDING_MAX} requests wait already`;
     const verdict = guard('authority', { ...facts, standing: full ? 'deny' : 'ask', refusal });
@@ -122,14 +130,13 @@ export class Wishes {
     return question;
   }
 
-  /** Which folders the host has is not for an agent to find out: of a mount it hears no reason. */
-  #foresee(group: string, wish: Wish): { hash: string; changes: string[] } | string {
+  #foresee(group: string, wish: Wish): Foreseen | string {
     try {
       const foreseen = this.#input.foresee(group, wish);
       return foreseen.changes.length === 0 ? 'you have all of that already' : foreseen;
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error;
-      return wish.mounts.length > 0 ? 'that cannot be asked for' : error.message;
+      return forAgent(wish, error) ?? 'that cannot be asked for';
     }
   }
 
@@ -144,45 +151,61 @@ export class Wishes {
   }
 
   /** Null: it is in force. */
-  async #grant(question: Question, action: AuthorityAction): Promise<string | null> {
+  async #grant(question: Question, action: AuthorityAction): Promise<Failure | null> {
     const by = nameOfPerson(this.#input.ledger.db, question.decided_by!);
+    const wish = JSON.parse(action.wish) as Wish;
+    const { hash, base } = action;
     try {
-      await this.#input.grant(action.group, JSON.parse(action.wish) as Wish, action.hash, by);
+      await this.#input.grant(action.group, wish, { hash, base, by });
       return null;
     } catch (error) {
       this.#input.log.warn('wish.failed', { approval: showId('h', question.id), reason: messageOf(error) });
-      return messageOf(error);
+      return { reason: messageOf(error), told: forAgent(wish, error) ?? 'the operator knows why' };
     }
   }
 
   /** Returns the session that has a message now. */
-  #finish(db: Db, question: Question, failure: string | null): number | null {
+  #finish(db: Db, question: Question, failure: Failure | null): number | null {
     const { clock } = this.#input;
-    if (!finishQuestion(db, clock, question, failure)) return null;
+    if (!finishQuestion(db, clock, question, failure?.reason ?? null)) return null;
     const shown = showId('h', question.id);
     const { changes } = JSON.parse(question.object) as AuthorityAction;
-    const card =
-      failure === null ? `${shown} is in force.` : `${shown} was approved, and could not be done: ${failure}.`;
-    if (question.card_chat !== null) insertNotice(db, clock.now(), question.card_chat, '', null, card);
+    const what = failure === null ? 'is in force' : `was approved, and could not be done: ${visible(failure.reason)}`;
+    if (question.card_chat !== null) insertNotice(db, clock.now(), question.card_chat, '', null, `${shown} ${what}.`);
     const text =
       failure === null
         ? `[Your request ${shown} was approved and is in force: ${changes.join('; ')}. You are in a new sandbox, which has it. Go on.]`
-        : `[Your request ${shown} was approved, and could not be done: ${failure}.]`;
+        : `[Your request ${shown} was approved, and could not be done: ${failure.told}.]`;
     return tellAgent(db, clock, question, text);
   }
 }
 
+interface Failure {
+  reason: string;
+  /** As much of it as an agent may hear. */
+  told: string;
+}
+
+/** Which folders the host has is not for an agent to find out, nor what went wrong inside it. Null: it hears no reason. */
+function forAgent(wish: Wish, error: unknown): string | null {
+  return error instanceof OperatingError && wish.mounts.length === 0 ? error.message : null;
+}
+
 /** What is done when somebody says yes. */
-function actionOf(
-  db: Db,
-  { session, message }: Asker,
-  wish: Wish,
-  { hash, changes }: { hash: string; changes: string[] },
-): AuthorityAction {
+function actionOf(db: Db, { session, message }: Asker, wish: Wish, { hash, base, changes }: Foreseen): AuthorityAction {
   const chat = chatById(db, messageById(db, message)!.chat_id)!;
   const { reason } = wish;
   const place = { chat: chat.id, channel: chat.channel, group: session.group_name };
-  return { kind: 'authority', ...place, wish: JSON.stringify(wish), hash, changes, reason, outward: reachesOut(wish) };
+  return {
+    kind: 'authority',
+    ...place,
+    wish: JSON.stringify(wish),
+    hash,
+    base,
+    changes,
+    reason,
+    outward: reachesOut(wish),
+  };
 }
 
 /** A message of the host's own to the agent that asked, which begins a turn of its own. Null: its session is over. */

@@ -12,7 +12,16 @@ import { mcpServerSchema, mountSchema } from './schema.ts';
  * What an agent may ask to be added to its own `group.yaml`: always more, never another value of what is there, and nothing that the
  * schema of a group would not take. What it would come to is judged by `readGroup` as if the operator had written it.
  */
-const list = <T extends z.ZodType>(of: T) => z.array(of).max(WISH_THINGS_MAX).default([]);
+const list = <T extends z.ZodType>(of: T) =>
+  z.array(of).max(WISH_THINGS_MAX).refine(areDistinct, 'names one thing twice').default([]);
+
+/** Of what has a name, and of names. */
+function areDistinct(things: unknown[]): boolean {
+  const names = things.map((thing) =>
+    typeof thing === 'string' ? thing : ((thing as { name?: string }).name ?? thing),
+  );
+  return new Set(names).size === things.length;
+}
 
 function packageNames(kind: keyof Packages) {
   const { pattern, example } = PACKAGE_NAMES[kind];

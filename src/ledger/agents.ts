@@ -28,11 +28,11 @@ export function placeOfTurn(db: Db, turn: number): { chat_id: number; thread: st
   );
 }
 
-/** The turn in which a session last wrote to another agent, in their chat. */
-export function lastAskedIn(db: Db, chat: number, session: number): number | undefined {
-  const sql =
-    'SELECT turn_id FROM outbound WHERE chat_id = ? AND session_id = ? AND turn_id IS NOT NULL ORDER BY id DESC LIMIT 1';
-  return db.get<{ turn_id: number }>(sql, chat, session)?.turn_id;
+/** The turn in which a session last wrote to another agent, and was heard: in their chat, whose thread is that session's. */
+export function lastAskedIn(db: Db, chat: number, thread: string): number | undefined {
+  const sql = `SELECT o.turn_id FROM messages m JOIN outbound o ON o.id = m.outbound_id
+    WHERE m.chat_id = ? AND m.thread = ? AND m.origin = 'agent' ORDER BY m.id DESC LIMIT 1`;
+  return db.get<{ turn_id: number }>(sql, chat, thread)?.turn_id;
 }
 
 /** The messages that the texts of a turn have become in other groups, oldest first. */

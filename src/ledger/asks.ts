@@ -204,6 +204,12 @@ export function cancelAsks(db: Db, clock: Clock, turn: number, reason: string): 
   for (const ask of left) endAsk(db, clock, ask, 'cancelled', reason);
 }
 
+/** What a session asks is over, whichever turn has asked it: also one that was taken apart, whose parts wait. */
+export function cancelAsksOfSession(db: Db, clock: Clock, session: number, reason: string): void {
+  const sql = "SELECT * FROM asks INDEXED BY asks_waiting WHERE state = 'pending' AND session_id = ?";
+  for (const ask of db.all<AskRow>(sql, session)) endAsk(db, clock, ask, 'cancelled', reason);
+}
+
 /** A turn that has waited for a person is not overdue for that. */
 function rejuvenate(db: Db, now: number, { session_id }: AskRow): void {
   db.run(

@@ -47,7 +47,7 @@ const LAWS: Law[] = [
     sentence: 'turns run without a message',
   },
   {
-    sql: "SELECT count(*) AS n FROM asks a JOIN turns t ON t.id = a.turn_id WHERE a.state = 'pending' AND t.state NOT IN ('running', 'waiting', 'split')",
+    sql: "SELECT count(*) AS n FROM asks a JOIN turns t ON t.id = a.turn_id WHERE a.state = 'pending' AND t.state NOT IN ('running', 'waiting') AND (t.state <> 'split' OR NOT EXISTS (SELECT 1 FROM turn_inbound x JOIN inbound i ON i.id = x.inbound_id WHERE x.turn_id = t.id AND i.state IN ('queued', 'running')))",
     sentence: 'questions wait for a turn that is over',
   },
   {

@@ -219,7 +219,7 @@ export function holdUnsent(db: Db, now: number, sessionId: number, reason: strin
 /** Lets what is held of these sessions leave, wherever it goes, and of these groups in this chat. Returns the chats, one a text. */
 export function releaseUnsent(db: Db, now: number, chatId: number, sessions: number[], groups: string[]): number[] {
   const rows = db.all<{ chat_id: number }>(
-    `UPDATE outbound SET state = 'queued', error = NULL, updated_ms = ?1 WHERE state = 'held' AND approval_id IS NULL AND (
+    `UPDATE outbound SET state = 'queued', error = NULL, updated_ms = ?1 WHERE state = 'held' AND (approval_id IS NULL OR (SELECT state FROM approvals a WHERE a.id = approval_id) = 'done') AND (
        session_id IN (SELECT value FROM json_each(?2)) OR (chat_id = ?3 AND session_id IN (
          SELECT id FROM sessions WHERE group_name IN (SELECT value FROM json_each(?4))))) RETURNING chat_id`,
     ...[now, JSON.stringify(sessions), chatId, JSON.stringify(groups)],

@@ -33,6 +33,8 @@ export type Action =
       /** JSON of the `Wish`, and the hash of the authority that it comes to. */
       wish: string;
       hash: string;
+      /** Hash of what was in force when it was asked. */
+      base: string;
       changes: string[];
       reason: string;
       /** It reaches out of the sandbox: only who administers every group may say yes. */
@@ -87,9 +89,9 @@ export function subjectOf(action: Action): string {
     case 'chat':
       return `${action.chat}`;
     case 'authority':
-      return `${action.group}:${action.hash}`;
+      return `${action.group}:${hashOf(Buffer.from(action.changes.join('\n')))}`;
     case 'message':
-      return `o${action.outbound}`;
+      return `${action.group}:o${action.outbound}`;
     default:
       return action satisfies never;
   }
@@ -148,23 +150,26 @@ export function countQuestions(db: Db): number {
 
 /** The same action, if it waits. */
 export function waitingLike(db: Db, action: Action): Question | undefined {
-  return db.get(`${QUESTIONS} AND kind = ? AND subject = ? AND state = 'pending'`, action.kind, subjectOf(action));
+  const sql = `${QUESTIONS} AND kind = ? AND subject = ? AND state = 'pending' AND subject <> ''`;
+  return db.get(sql, action.kind, subjectOf(action));
 }
 
-/** Requests of a group's agents that wait. */
-export function countWishes(db: Db, group: string): number {
+/** What the agents of a group have asked, of one kind, and waits. */
+export function countOfGroup(db: Db, kind: 'authority' | 'message', group: string): number {
   const sql =
-    "SELECT count(*) AS n FROM approvals WHERE kind = 'authority' AND state = 'pending' AND subject <> '' AND subject LIKE ? || ':%'";
-  return db.get<{ n: number }>(sql, group)!.n;
+    "SELECT count(*) AS n FROM approvals WHERE kind = ? AND state = 'pending' AND subject <> '' AND subject LIKE ? || ':%'";
+  return db.get<{ n: number }>(sql, kind, group)!.n;
 }
 
 /** Decided, and not done yet: a host that died has to go on. */
 export function approvedQuestions(db: Db): Question[] {
-  return db.all(`${QUESTIONS} AND state = 'approved' ORDER BY id`);
+  return db.all(`${QUESTIONS} AND state IN ('pending', 'approved') AND state = 'approved' ORDER BY id`);
 }
 
 export function pendingQuestions(db: Db): Question[] {
-  return db.all(`${QUESTIONS} AND state = 'pending' ORDER BY id LIMIT ${ASKS_PENDING_MAX}`);
+  return db.all(
+    `${QUESTIONS} AND state IN ('pending', 'approved') AND state = 'pending' ORDER BY id LIMIT ${ASKS_PENDING_MAX}`,
+  );
 }
 
 /** What is known of earlier questions about the same. */

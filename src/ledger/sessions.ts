@@ -1,3 +1,4 @@
+import { showId } from '../base/ids.ts';
 import { type WiringRow, wiringsOf } from './chats.ts';
 import type { Db } from './db.ts';
 import { IS_OPEN } from './messages.ts';
@@ -95,6 +96,21 @@ export function sessionsAtWork(db: Db, chatId: number, thread: string, groups: s
         WHERE i.${IS_OPEN} AND m.chat_id = ? AND m.thread = ?) ORDER BY id`,
     ...[JSON.stringify(groups), chatId, thread],
   );
+}
+
+/** Open sessions of other agents that work for these sessions alone, and so on down: the threads of their chats are named by them. */
+export function helpersOf(db: Db, sessions: SessionRow[]): SessionRow[] {
+  const found = [...sessions];
+  for (const { id, group_name } of found) {
+    const helpers = db.all<SessionRow>(
+      `SELECT ${COLUMNS} FROM sessions WHERE chat_id IN (SELECT id FROM chats WHERE channel = 'agents' AND platform_id GLOB ? || '>*')
+          AND group_name IN (SELECT substr(platform_id, ?) FROM chats WHERE channel = 'agents' AND platform_id GLOB ? || '>*')
+          AND thread = ? AND closed_ms IS NULL AND shared = 0 AND task_id IS NULL`,
+      ...[group_name, group_name.length + 2, group_name, showId('s', id)],
+    );
+    found.push(...helpers.filter((helper) => !found.some((each) => each.id === helper.id)));
+  }
+  return found.slice(sessions.length);
 }
 
 /** The conversation is over: the next message of its place begins another. What waits in it is still answered. */

@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { parseId, showId } from '../base/ids.ts';
 import { visible } from '../base/text.ts';
+import { AGENTS } from '../channels/agents/agents.ts';
 import type { IncomingMessage } from '../channels/channel.ts';
 import { type AskAudit, traceOf } from '../evidence/trace.ts';
 import { whyText } from '../evidence/why.ts';
@@ -11,7 +12,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { groupsOfMessage, messageInChat, queuedIn } from '../ledger/messages.ts';
 import { insertNotice, releaseUnsent } from '../ledger/outbound.ts';
 import { administers } from '../ledger/people.ts';
-import { closeSession, openSessions, type SessionRow, sessionsAtWork } from '../ledger/sessions.ts';
+import { closeSession, helpersOf, openSessions, type SessionRow, sessionsAtWork } from '../ledger/sessions.ts';
 import { runningTurnOf } from '../ledger/turns.ts';
 import type { AuditRow, UsageRow } from '../protocol/gateway.ts';
 import {
@@ -131,7 +132,8 @@ export class ChatCommands implements CommandService {
   #tellElsewhere(db: Db, place: CommandPlace, stopped: Stopped[], by: string): number[] {
     const others = stopped
       .flatMap(({ places }) => places)
-      .filter(({ chat_id, thread }) => chat_id !== place.chat || thread !== place.thread);
+      .filter(({ chat_id, thread }) => chat_id !== place.chat || thread !== place.thread)
+      .filter(({ chat_id }) => chatById(db, chat_id)!.channel !== AGENTS);
     for (const { chat_id, thread } of others) {
       const text = `What was asked here was stopped by ${by} in another chat.`;
       insertNotice(db, this.#parts.clock.now(), chat_id, thread, null, text);
@@ -233,7 +235,8 @@ export class ChatCommands implements CommandService {
 /** Conversations, those that were left while they were at work, and the sessions of tasks that run. */
 function everySession(...where: Parameters<typeof openSessions>): SessionRow[] {
   const open = openSessions(...where);
-  return [...open, ...sessionsAtWork(...where).filter(({ id }) => !open.some((each) => each.id === id))];
+  const all = [...open, ...sessionsAtWork(...where).filter(({ id }) => !open.some((each) => each.id === id))];
+  return [...all, ...helpersOf(where[0], all)];
 }
 
 const READS = new Set(['GET', 'HEAD', 'OPTIONS', 'CONNECT']);

@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Foreseen } from '../approvals/wishes.ts';
 import { type Authority, bytesOf, hashOf, readGroup, readGroupText } from '../authority/authority.ts';
 import { type Decision, decide, type EgressRequest } from '../authority/decide.ts';
 import { type Change, capabilitiesOf, difference } from '../authority/difference.ts';
@@ -177,7 +178,7 @@ export class Groups {
   }
 
   /** What a group's authority would come to with a wish added. Throws `OperatingError`, with the reason in a sentence. */
-  foresee(group: string, wish: Wish): { hash: string; changes: string[] } {
+  foresee(group: string, wish: Wish): Foreseen {
     const row = this.#row(group);
     if (row === undefined || this.edited(group) !== null)
       throw new OperatingError('refused', 'the operator is changing what this group may do; ask again later');
@@ -188,20 +189,24 @@ export class Groups {
       ...made.map(({ name, instructions }) => `makes the agent ${name}, told: ${instructions}`),
       ...gained,
     ];
-    return { hash: hashOf(bytesOf(authority)), changes };
+    return { hash: hashOf(bytesOf(authority)), base: row.hash, changes };
   }
 
   /**
-   * Writes a wish into the group's file and puts exactly the authority of that hash in force. What is in force already is left as it is.
-   * Rejects with `OperatingError`: `conflict` when the file has become another one, else as `plan`.
+   * Writes a wish into the group's file and puts exactly the authority of that hash in force, if what it was foreseen from (`base`) still
+   * is. What is in force already is left as it is. Rejects with `OperatingError`: `conflict` when the file has become another one, else as
+   * `plan`; then the file is as it was.
    */
-  async grant(group: string, wish: Wish, hash: string, by: string): Promise<void> {
-    if (this.#row(group)?.hash === hash) return;
-    const { authority, text } = this.#with(this.#known(group), wish);
-    if (hashOf(bytesOf(authority)) !== hash)
-      throw new OperatingError('conflict', `groups/${group}/group.yaml has been changed since it was shown`);
+  async grant(
+    group: string,
+    wish: Wish,
+    { hash, base, by }: { hash: string; base: string; by: string },
+  ): Promise<void> {
+    if (this.#row(group)?.hash === hash && this.#newAgents(wish, group).length === 0) return;
+    // Minutes, and it may fail: so everything is looked at again after it, in one go with the writing.
+    await this.#input.imageOf(this.#still(group, wish, { hash, base }).authority, () => {});
     for (const agent of this.#newAgents(wish, group)) await this.#makeAgent(agent, by);
-    await this.#input.imageOf(authority, () => {}); // minutes, and it may fail: only then the file
+    const { text } = this.#still(group, wish, { hash, base });
     const yaml = realpathSync(this.#input.paths.group(group).yaml);
     const before = readFileSync(yaml);
     rewrite(yaml, Buffer.from(text));
@@ -214,6 +219,18 @@ export class Groups {
     }
   }
 
+  /** The file with the wish, if file and what is in force are those that were shown. Throws `OperatingError`. */
+  #still(
+    group: string,
+    wish: Wish,
+    { hash, base }: { hash: string; base: string },
+  ): { authority: Authority; text: string } {
+    const found = this.#with(this.#known(group), wish);
+    const now = this.#row(group)?.hash;
+    if (hashOf(bytesOf(found.authority)) === hash && (now === base || now === hash)) return found;
+    throw new OperatingError('conflict', `groups/${group}/group.yaml has been changed since it was shown`);
+  }
+
   /** Those that a wish makes; with `asker`, which has been granted it, without those that an interrupted grant has made already. Throws `OperatingError('refused')`. */
   #newAgents({ agents }: Wish, asker?: string): { name: string; instructions: string }[] {
     return agents.flatMap(({ name, instructions }) => {
@@ -223,11 +240,18 @@ export class Groups {
         return [];
       }
       if (!there) return [{ name, instructions }];
-      const same =
-        asker !== undefined && readFileSync(this.#input.paths.group(name).instructions, 'utf8') === `${instructions}\n`;
+      const told = this.#told(name);
+      const same = asker !== undefined && (told === null || told === `${instructions}\n`);
       if (!same) throw new OperatingError('refused', `there is an agent ${name} already`);
       return this.#row(name) === undefined ? [{ name, instructions }] : [];
     });
+  }
+
+  /** The instructions of an agent; null: a folder that an interrupted grant has made, and nothing in it. */
+  #told(name: string): string | null {
+    const { folder, instructions } = this.#input.paths.group(name);
+    if (existsSync(instructions)) return readFileSync(instructions, 'utf8');
+    return readdirSync(folder).length === 0 ? null : '';
   }
 
   async #makeAgent({ name, instructions }: { name: string; instructions: string }, by: string): Promise<void> {

@@ -60,8 +60,7 @@ function messageOf(db: Db, channel: string, { kind, chat, platform_id }: Change)
   const id = known === undefined ? undefined : messageInChat(db, known.id, undefined, platform_id);
   const message = id === undefined ? undefined : messageById(db, id);
   if (message === undefined || kind === 'reacted') return message;
-  // A task's message is none of the platform's.
-  return message.platform_id === platform_id && message.task_id === null ? message : undefined;
+  return message.platform_id === platform_id && message.origin === 'platform' ? message : undefined;
 }
 
 /** Why an edit changes nothing; null: it may. */

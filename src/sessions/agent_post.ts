@@ -1,7 +1,13 @@
 import { guard } from '../authority/guard.ts';
 import type { Clock } from '../base/clock.ts';
 import { parseId, showId } from '../base/ids.ts';
-import { AGENT_HOPS_MAX, AGENT_MESSAGES_PER_HOUR_MAX, WISH_CARD_CHARS_MAX } from '../base/limits/talk.ts';
+import {
+  AGENT_HOPS_MAX,
+  AGENT_MESSAGES_PER_HOUR_MAX,
+  WISH_CARD_CHARS_MAX,
+  WISHES_PENDING_MAX,
+} from '../base/limits/talk.ts';
+import { visible } from '../base/text.ts';
 import type { AgentPost } from '../channels/agents/agents.ts';
 import { hopsOfTurn, lastAskedIn, messageOfText, outboundByKey, placeOfTurn } from '../ledger/agents.ts';
 import { authorityInForce } from '../ledger/authorities.ts';
@@ -12,10 +18,11 @@ import { type FileFacts, insertFiles } from '../ledger/files.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { insertInbound, insertMessage, queuedIn } from '../ledger/messages.ts';
 import { fileOfOutbound, holdForApproval, type OutboundRow, rejectTexts } from '../ledger/outbound.ts';
-import { type Action, countQuestions, insertQuestion } from '../ledger/questions.ts';
+import { type Action, countOfGroup, countQuestions, insertQuestion } from '../ledger/questions.ts';
 import { ensureSession, type SessionRow, sessionById } from '../ledger/sessions.ts';
 import { countTry, triesOf } from '../ledger/tries.ts';
-import { peopleOfTurn } from '../ledger/turns.ts';
+import { isCancelled, peopleOfTurn } from '../ledger/turns.ts';
+import { agentsOf } from './destinations.ts';
 
 /**
  * From a text that an agent sent to the session of the agent that it is for. In a chat `asker>asked`, what the asker's session sends goes
@@ -81,14 +88,16 @@ function addressOf(db: Db, now: number, row: OutboundRow): Address | string {
   if (from === undefined) return 'no agent has said it';
   if (from.group_name === asker && showId('s', from.id) === row.thread) {
     if (authorityInForce(db, asked) === undefined) return `there is no agent ${asked}`;
+    if (agentsOf(db, asker)[asked] === undefined) return `${asker} may not write to ${asked} any more`;
     const { id } = ensureSession(db, now, asked, row.chat_id, row.thread);
     return { session: id, chat_id: row.chat_id, thread: row.thread };
   }
   const back = sessionById(db, parseId('s', row.thread) ?? 0);
-  const turn = back === undefined ? undefined : lastAskedIn(db, row.chat_id, back.id);
+  const turn = back === undefined ? undefined : lastAskedIn(db, row.chat_id, row.thread);
   const place = turn === undefined ? undefined : placeOfTurn(db, turn);
   if (from.group_name !== asked || back?.group_name !== asker || place === undefined) return 'nobody has asked for it';
   if (back.closed_ms !== null) return 'the conversation that asked for it is over';
+  if (isCancelled(db, turn!)) return 'what asked for it was stopped';
   return { session: back.id, ...place };
 }
 
@@ -118,10 +127,13 @@ export function askForPost(
   const action: Action = {
     ...{ kind: 'message', chat: place.chat_id, channel, group, to, text, file: facts, outbound: ids[0]! },
   };
-  const fits = text.length + facts.length <= WISH_CARD_CHARS_MAX;
-  const refusal = 'that is more than a person reads at once: write less';
+  const fits = visible(text).length + facts.length <= WISH_CARD_CHARS_MAX;
+  const full = countOfGroup(db, 'message', group) >= WISHES_PENDING_MAX;
+  const refusal = full
+    ? `${WISHES_PENDING_MAX} messages wait already`
+    : 'that is more than a person reads at once: write less';
   const verdict = guard('message', {
-    ...{ standing: fits ? 'ask' : 'deny', refusal, waits: false, refused_ms: null },
+    ...{ standing: fits && !full ? 'ask' : 'deny', refusal, waits: false, refused_ms: null },
     ...{ pending: countQuestions(db), now: clock.now() },
   });
   if (verdict.verdict !== 'hold') {

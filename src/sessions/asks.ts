@@ -16,6 +16,7 @@ import {
 } from '../base/limits/talk.ts';
 import { MINUTE_MS } from '../base/limits/units.ts';
 import { visible, visibleLines } from '../base/text.ts';
+import { type Takes, textIn } from '../channels/dialects/outgoing.ts';
 import {
   type AskRow,
   adoptAsk,
@@ -62,7 +63,8 @@ export interface AskContext {
   asked: Set<number>;
   chat: ChatRow;
   thread: string;
-  textMax: number;
+  /** What the chat takes. */
+  takes: Takes;
   /** Aborted when nobody waits for the receipt any more. */
   over: AbortSignal;
   /** A wait for a person begins; what is returned ends it. */
@@ -127,13 +129,14 @@ export class Asks {
   }
 
   /** Why it is not asked at all; null: it is. */
-  #refusal({ asked, ordinal, textMax }: AskContext, { question, options }: AskInput): string | null {
+  #refusal({ asked, ordinal, takes }: AskContext, { question, options }: AskInput): string | null {
     const distinct = new Set(options.map((option) => option.toLowerCase()));
     if (distinct.size < options.length) return 'options: two of them are the same';
     if (ordinal > TURN_SENDS_MAX) return `a turn sends at most ${TURN_SENDS_MAX} messages`;
     if (asked.size >= TURN_ASKS_MAX) return `a turn asks at most ${TURN_ASKS_MAX} questions`;
-    const longest = askText({ id: 1e9, code: '0000', minutes: ASK_MINUTES_MAX, question }, options).length;
-    return longest > textMax ? `a message there has at most ${textMax} characters` : null;
+    const longest = askText({ id: 1e9, code: '0000', minutes: ASK_MINUTES_MAX, question }, options);
+    const { markup, text_max } = takes;
+    return textIn(markup, longest).length > text_max ? `a message there has at most ${text_max} characters` : null;
   }
 
   /** Until the row has an end, or nobody waits for it. */

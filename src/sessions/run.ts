@@ -12,6 +12,7 @@ import { cutBytes } from '../base/text.ts';
 import type { FileFacts } from '../ledger/files.ts';
 import type { TurnMessage } from '../ledger/turns.ts';
 import type { FrameMessage, HostFrame, RunnerFrame } from '../protocol/frames.ts';
+import { SENDS } from '../protocol/tools.ts';
 import type { PlaceFiles } from './inbox.ts';
 import type { ToolReceipt } from './tool_call.ts';
 import type { OpenedTurn, TurnEnd } from './turn_book.ts';
@@ -171,9 +172,6 @@ export class Run {
     return { taken, tools: this.#tools, outcome: mute ? 'silent' : outcome, text };
   }
 }
-
-/** Tools that write into a chat: each is one ordinal, so that a later attempt does not do it again. */
-const SENDS: ReadonlySet<string> = new Set(['send_message', 'send_file', 'react', 'card', 'ask']);
 
 /** The turn as the sandbox gets it: every text within the bounds of its field, every file in its place before. */
 export function turnFrame(run: Run, inbox: PlaceFiles): HostFrame {

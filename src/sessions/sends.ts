@@ -9,7 +9,7 @@ import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { FileFacts } from '../ledger/files.ts';
 import { messageById } from '../ledger/messages.ts';
-import { type Chunk, insertOutbound, sendsAt, sendsBeforeSplit } from '../ledger/outbound.ts';
+import { type Chunk, insertOutbound, outboundById, sendsAt, sendsBeforeSplit } from '../ledger/outbound.ts';
 import { isCancelled } from '../ledger/turns.ts';
 import { askForPost, countPost } from './agent_post.ts';
 import { chatDestination, type Destination, destinationOf } from './destinations.ts';
@@ -36,10 +36,10 @@ export async function sendMessage(services: ToolServices, context: ToolContext, 
   const { file_bytes_max, text_max } = takes;
   const { file, card } = args;
   if (file !== undefined && file.bytes > file_bytes_max) return refused(tooLarge(to, file_bytes_max));
-  if (card !== undefined && args.text.length > text_max)
-    return refused(`a card there has at most ${text_max} characters`);
   // A file alone is a row like any other, with an empty text.
-  return commit(services, context, to, args, piecesOf(args.text, takes));
+  const pieces = piecesOf(args.text, takes);
+  if (card !== undefined && pieces.length > 1) return refused(`a card there has at most ${text_max} characters`);
+  return commit(services, context, to, args, pieces);
 }
 
 /** A reaction to a message of this turn: the last one, or the one that is meant. */
@@ -53,7 +53,7 @@ export async function react(
   const id = context.said.at(to === undefined ? -1 : to - 1);
   const message = id === undefined ? undefined : messageById(db, id);
   if (message === undefined) return refused(`this turn has ${context.said.length} messages; count from 1`);
-  if (message.task_id !== null) return refused('a task is no message that could have a reaction; answer it');
+  if (message.origin !== 'platform') return refused('nobody has written that message in the chat; answer it in words');
   const chat = chatDestination(db, context, message.chat_id);
   if (services.capabilities(chat.channel).reactions !== true)
     return refused(`${chat.name} has no reactions; say it in words`);
@@ -101,6 +101,8 @@ function commitSend(
   const links = { session: session.id, turn: turn.id };
   const earlier = sendsAt(db, turn.id, ordinal);
   const same = earlier.find((send) => send.send_hash === send_hash)?.id ?? claimBeforeSplit(db, context, send_hash);
+  const before = same === undefined ? undefined : outboundById(db, same);
+  if (before?.state === 'rejected') return `it was not sent: ${before.error}`;
   if (earlier.length > 0 || same !== undefined)
     recordEvent(db, clock, 'send.repeated', links, { ordinal, same_body: same !== undefined });
   if (same !== undefined) return { id: showId('o', same), chat, repeated: true };

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { describeError, messageOf, OperatingError } from '../base/errors.ts';
 import { CALL_INPUT_BYTES_MAX } from '../base/limits/messages.ts';
+import { AGENTS } from '../channels/agents/agents.ts';
 import { chatById } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { mayUse } from '../ledger/people.ts';
@@ -139,9 +140,10 @@ async function ask(services: ToolServices, context: ToolContext, args: AskInput)
   const to = destinationOf(db, context, args.to);
   if (to === undefined || to.agent !== null)
     return refused(`"${args.to}" is not a chat of this group; see list_destinations`);
+  if (to.channel === AGENTS) return refused('no person reads here; say to the agent what you need to know');
   const { chat_id, thread } = to.open(db, services.clock.now());
-  const textMax = services.capabilities(to.channel).text_max;
-  return services.asks.ask({ ...context, chat: chatById(db, chat_id)!, thread, textMax }, args);
+  const takes = services.capabilities(to.channel);
+  return services.asks.ask({ ...context, chat: chatById(db, chat_id)!, thread, takes }, args);
 }
 
 /** A task is the word of the person whose message is answered, or of the one that this task runs for. */

@@ -2,7 +2,7 @@ import type { Clock } from '../base/clock.ts';
 import { PRIOR_TEXT_BYTES_MAX, RESEED_ENTRIES_MAX } from '../base/limits/messages.ts';
 import { cutBytes, fileLine } from '../base/text.ts';
 import { piecesOf, type Takes, wordsFor } from '../channels/dialects/outgoing.ts';
-import { askEntries, cancelAsks } from '../ledger/asks.ts';
+import { askEntries, cancelAsks, cancelAsksOfSession } from '../ledger/asks.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import { filesOf } from '../ledger/files.ts';
@@ -293,6 +293,7 @@ export function stopSession(
   const work = cancelWork(db, now, session.id, { ...what, reason });
   const held = holdUnsent(db, now, session.id, reason);
   const sent = work.turn === null ? 0 : leftTheHouse(db, work.turn.id);
+  if (!what.keep) cancelAsksOfSession(db, clock, session.id, reason);
   if (work.turn !== null) {
     const links = { session: session.id, turn: work.turn.id };
     const cancelled = work.messages.length + (what.keep ? 0 : work.waiting);

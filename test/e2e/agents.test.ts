@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import type { QuestionShown } from '../../src/approvals/desk.ts';
-import { AGENT_HOPS_MAX } from '../../src/base/limits/talk.ts';
+import { AGENT_HOPS_MAX, WISHES_PENDING_MAX } from '../../src/base/limits/talk.ts';
 import type { Trace } from '../../src/evidence/trace.ts';
 import type { GroupShown } from '../../src/operations/groups.ts';
 import { until } from '../fakes/install.ts';
@@ -146,6 +146,44 @@ test('after approval only: shown whole, passed on once, by the admin of the grou
   assert.equal(talk.count("SELECT count(*) AS n FROM messages WHERE text LIKE 'the whole%' AND origin = 'agent'"), 1);
 });
 
+test('so many texts of a group wait, and not one more', async () => {
+  const say = await chat('waiting');
+  const from = (await talk.sent('dm-alma')).length;
+  for (let i = 0; i < WISHES_PENDING_MAX; i += 1) await say(`tell agent:vault ${i}`);
+  await say('tell agent:vault too many');
+  await talk.hears('waiting', /refused: 3 messages wait already/);
+  await until('the cards are there', async () => {
+    const cards = (await talk.sent('dm-alma')).slice(from).filter(({ text }) => text.includes('wants to write'));
+    assert.equal(cards.length, WISHES_PENDING_MAX);
+    for (const { buttons } of cards)
+      await talk.press('dm-alma', 'alma', buttons!.find(({ label }) => label === 'Deny')!.token);
+  });
+});
+
+test('/stop reaches what was set going in another agent; a person’s answer is not to be had there', async () => {
+  const say = await chat('stopped');
+  await say('tell agent:back ask what now?');
+  await talk.hears('stopped', /You said: .*refused: no person reads here/s);
+  await say('tell agent:back sleep 60');
+  await until('the other one works', async () =>
+    assert.equal(
+      talk.count(
+        "SELECT count(*) AS n FROM turns t JOIN sessions s ON s.id = t.session_id WHERE s.group_name = 'back' AND t.state = 'running'",
+      ),
+      1,
+    ),
+  );
+  await say('/stop');
+  await until('it is stopped', async () =>
+    assert.equal(
+      talk.count(
+        "SELECT count(*) AS n FROM turns t JOIN sessions s ON s.id = t.session_id WHERE s.group_name = 'back' AND t.state = 'cancelled'",
+      ),
+      1,
+    ),
+  );
+});
+
 test('denied, it is never passed on, and the agent hears of it; so it is when its turn was stopped', async () => {
   const say = await chat('six');
   let from = (await talk.sent('dm-alma')).length;
@@ -182,13 +220,12 @@ test('an answer whose conversation is over is rejected, and said to be', async (
 
 test('an agent asks for another one to be made; who administers everything decides, and then they talk', async () => {
   const say = await chat('eight');
+  // Its authority may name one that was never made: then it is made all the same.
+  await install.change('front', `${YAML}agents: {back: allow, helper: allow}\n`);
   const wish = { reason: 'to divide the work', agents: [{ name: 'helper', how: 'allow', instructions: 'You help.' }] };
   await say(`want ${JSON.stringify(wish)}`);
   const { text, buttons } = await talk.hears('dm-ada', /^h\d+: the agent front asks for more/);
-  assert.match(
-    text,
-    /\| makes the agent helper, told: You help\.\n\| gains agent helper: messages to the agent helper\n/,
-  );
+  assert.match(text, /\| makes the agent helper, told: You help\.\nPut exactly this/);
   await talk.press('dm-ada', 'ada', buttons!.find(({ label }) => label === 'Approve')!.token);
   await talk.hears('eight', /You said: \[Your request h\d+ was approved and is in force/);
   const { in_force } = await talk.call<GroupShown>('group_show', { group: 'helper' });

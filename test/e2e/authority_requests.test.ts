@@ -139,6 +139,18 @@ test('a file that was changed meanwhile is left as it is, and the agent hears th
   assert.match(await ask('four', { reason: 'more', secrets: ['a'] }), /refused: the operator is changing/);
 });
 
+test('what was foreseen from an authority that is not in force any more is not granted, though the file is as it was', async () => {
+  await group('four-b');
+  const id = idOf(await ask('four-b', { reason: 'to see', mcp: [{ name: 'clock', command: ['date'] }] }));
+  const { token } = await card('dm-admin-four-b', id);
+  await install.change('four-b', `${YAML}tools: [send_message]\n`);
+  install.group('four-b', YAML);
+  await talk.press('dm-admin-four-b', 'admin-four-b', token('Approve'));
+  await becomes(id, 'expired: groups/four-b/group.yaml has been changed since it was shown');
+  assert.equal(yaml('four-b'), YAML);
+  assert.ok((await capabilities('four-b')).every((words) => !words.includes('clock')));
+});
+
 test('an agent cannot ask in a turn in which somebody without a role speaks', async () => {
   await group('five');
   await talk.policy('five', 'public');

@@ -200,6 +200,22 @@ test('a batch that is taken apart goes on with its question, and the last of it 
   assert.deepEqual(violations(world), []);
 });
 
+test('a stop withdraws what a turn has asked that was taken apart, while its parts wait', async (context) => {
+  const world = await asking(context, 'one', 'two');
+  ask(world.sandbox1, world.turn, 1, 'First?');
+  await eventually(() => asks(world).length === 1);
+  world.sandbox1.exit();
+  const second = await world.sandbox(2);
+  await begins(second);
+  second.exit();
+  await eventually(() => world.ledger.db.get("SELECT 1 AS yes FROM turns WHERE state = 'split'") !== undefined);
+  await world.ledger.write('stop', (db) =>
+    stopSession(db, systemClock, world.row, 'alice', { keep: false, untaken: [] }),
+  );
+  assert.equal(asks(world)[0]!.state, 'cancelled');
+  assert.deepEqual(violations(world), []);
+});
+
 test('a turn that ends while it asks withdraws its question', async (context) => {
   const world = await asking(context);
   ask(world.sandbox1, world.turn, 1, 'Well?');

@@ -234,12 +234,14 @@ const HOSTILE: [name: string, text: string][] = [
   ['an address', `${'a.'.repeat(N / 2)}@`],
   ['ampersands', '&'.repeat(N)],
   ['cells', `${'|a'.repeat(N / 4)}\n${'|-'.repeat(N / 4)}\n`],
+  ['a run of ticks', `a${'`'.repeat(N)}`],
+  ['signs before empty lines', `${'<'.repeat(401)}${'\n'.repeat(3600)}`.repeat(N / 4001)],
   ['half characters', '\ud83d'.repeat(N)],
 ];
 
 for (const [name, text] of HOSTILE)
   test(`1 MiB of ${name} is through in bounded time, whole`, () => {
-    for (const markup of ['telegram-html', 'discord'] as const) {
+    for (const markup of ['telegram-html', 'discord', 'teams', 'github'] as const) {
       const begin = performance.now();
       const pieces = piecesOf(text, { markup, text_max: DIALECT_PARSE_CHARS_MAX });
       const ms = performance.now() - begin;

@@ -151,7 +151,9 @@ test('a text of ours, a task, and a message of nobody known are no message that 
   ledger.db.run("UPDATE messages SET handle = ''");
   assert.equal(await edit({ sender: { handle: '', name: '' } }), 'refused');
   ledger.db.raw.exec('PRAGMA foreign_keys = OFF');
-  ledger.db.run("UPDATE messages SET handle = 'alice', task_id = 1");
+  ledger.db.run("UPDATE messages SET handle = 'alice', task_id = 1, origin = 'task'");
+  assert.deepEqual([await edit(), await remove(), now()], ['refused', 'refused', 'first: queued']);
+  ledger.db.run("UPDATE messages SET task_id = NULL, origin = 'approval'");
   assert.deepEqual([await edit(), await remove(), now()], ['refused', 'refused', 'first: queued']);
 });
 

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, unreachable } from '../../../src/base/errors.ts';
 import type { FrameFile, FrameMessage } from '../../../src/protocol/frames.ts';
+import { SENDS } from '../../../src/protocol/tools.ts';
 import { messages as messageText, systemPrompt, turnPrompt } from '../../prompt.ts';
 import { Room, showable } from '../../runner/attachments.ts';
 import type { Harness, HarnessEvent, HarnessOptions, TurnInput } from '../../runner/harness.ts';
@@ -243,7 +244,7 @@ function failed(failure: Failure | null, said: string): Ending {
 function endingOf(turn: Turn, text: string): Ending {
   if (turn.succeeded.has('no_reply')) return { outcome: 'silent', text: '' };
   if (text.trim() !== '') return { outcome: 'answered', text: text.trim() };
-  return turn.succeeded.has('send_message') || turn.succeeded.has('react')
+  return [...turn.succeeded].some((name) => SENDS.has(name))
     ? { outcome: 'silent', text: '' }
     : { outcome: 'failed', text: 'The model gave an empty answer.' };
 }

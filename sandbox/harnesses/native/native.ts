@@ -1,5 +1,6 @@
 import type { ModelMessage, ToolResultPart } from 'ai';
 import type { FrameMessage } from '../../../src/protocol/frames.ts';
+import { SENDS } from '../../../src/protocol/tools.ts';
 import { messages as messageText, systemPrompt, turnPrompt } from '../../prompt.ts';
 import type { Harness, HarnessEvent, HarnessOptions, TurnInput } from '../../runner/harness.ts';
 import { memoryPrompt } from '../../runner/memory.ts';
@@ -141,7 +142,7 @@ class Native implements Harness {
     }
     this.#stop.signal.throwIfAborted();
     turn.push({ role: 'tool', content });
-    return { silent: done.has('no_reply'), messaged: done.has('send_message') || done.has('react') };
+    return { silent: done.has('no_reply'), messaged: [...done].some((name) => SENDS.has(name)) };
   }
 }
 

@@ -22,8 +22,8 @@ export const discord: Dialect = {
 function escaped(plain: string): string {
   return plain
     .replace(/[\\`*_~|[\]]/g, '\\$&')
-    .replace(/^(\s*)([>#+-]+)(?=\s|#)/gm, '$1\\$2')
-    .replace(/^(\s*\d+)\.(?=\s)/gm, '$1\\.');
+    .replace(/^([^\S\n]*)([>#+-]+)(?=\s|#)/gm, '$1\\$2')
+    .replace(/^([^\S\n]*\d+)\.(?=\s)/gm, '$1\\.');
 }
 
 function calm(text: string): string {

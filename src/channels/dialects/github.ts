@@ -16,5 +16,19 @@ export function githubMarkdown(markdown: string): string {
 
 /** What stands between ticks of its own line is code, such as the name of a package. */
 function calm(line: string): string {
-  return line.replace(/(`+)(?!`)[^`]*\1(?!`)|@(?=[\w.-]+\/[\w.-])/g, (found) => (found === '@' ? `@${APART}` : found));
+  // Runs of ticks and what is between them, each read once: a search for the second run of a length costs the square of a line.
+  const parts = line.split(/(`+)/);
+  const closes = new Map<string, number>();
+  for (let i = 1; i < parts.length; i += 2) closes.set(parts[i]!, i);
+  let open: string | null = null;
+  return parts
+    .map((part, i) => {
+      if (i % 2 === 1) {
+        if (open === null && closes.get(part)! > i) open = part;
+        else if (open === part) open = null;
+        return part;
+      }
+      return open === null ? part.replace(/@(?=[\w.-]+\/[\w.-])/g, `@${APART}`) : part;
+    })
+    .join('');
 }

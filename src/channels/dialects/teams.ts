@@ -21,6 +21,6 @@ function escaped(plain: string): string {
     .replaceAll('&', '&amp;')
     .replaceAll('<', '&lt;')
     .replace(/[\\`*_~[\]]/g, '\\$&')
-    .replace(/^(\s*)([>#+-]+)(?=\s|#)/gm, '$1\\$2')
-    .replace(/^(\s*\d+)\.(?=\s)/gm, '$1\\.');
+    .replace(/^([^\S\n]*)([>#+-]+)(?=\s|#)/gm, '$1\\$2')
+    .replace(/^([^\S\n]*\d+)\.(?=\s)/gm, '$1\\.');
 }
