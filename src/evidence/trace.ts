@@ -5,6 +5,7 @@ import { passedOn } from '../ledger/agents.ts';
 import type { Db } from '../ledger/db.ts';
 import type { EventRow } from '../ledger/events.ts';
 import { type InboundRow, inboundOf, latestMessageId, type MessageRow, messageById } from '../ledger/messages.ts';
+import { goneFilesOf } from '../ledger/retention.ts';
 import type { AuditRow } from '../protocol/gateway.ts';
 
 /** The whole path of one message on one time line, from the hops of the host and the requests that the gateway saw. */
@@ -23,6 +24,8 @@ export interface TraceStep {
 
 export interface Trace {
   message: { id: string; from: string; text: string; chat: number; received_ms: number };
+  /** Files of it and of what its turns sent whose bytes are not kept any more. */
+  gone: { name: string; gone_ms: number; outbound: string | null }[];
   handled: { session: string | null; state: string; reason: string; turn: string | null }[];
   steps: TraceStep[];
 }
@@ -65,6 +68,9 @@ export async function traceOf(db: Db, messageId: number, askAudit: AskAudit): Pr
       chat: message.chat_id,
       received_ms: message.received_ms,
     },
+    gone: goneFilesOf(db, messageId).map(({ name, gone_ms, outbound_id }) => {
+      return { name: visible(name), gone_ms, outbound: outbound_id === null ? null : showId('o', outbound_id) };
+    }),
     handled: inbound.map((row) => ({
       session: row.session_id === null ? null : showId('s', row.session_id),
       state: row.state,

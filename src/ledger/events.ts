@@ -85,6 +85,8 @@ export interface EventData {
   'task.due': { task: string; late_ms: number };
   'task.paused': { task: string; reason: string };
   'task.changed': { task: string; what: string; by: string };
+  /** Their rows say so too. */
+  'files.pruned': { files: number; bytes: number };
   'host.started': { version: string; runtime: string };
   'host.stopped': { reason: string };
 }
