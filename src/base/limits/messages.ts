@@ -172,6 +172,13 @@ export const FILES_KEEP_DAYS = 90;
 /** Bytes of all files kept, unless `glass.yaml` says otherwise: a few months of photos, on the disk of a small server. */
 export const FILES_ROOM_BYTES = 10 * 1024 * MIB;
 
+// --- Conversations put into summaries ---------------------------------------------------------------------------
+
+/** UTF-8 bytes of a summary: two thousand words, a fraction of what it replaces. */
+export const COMPACT_SUMMARY_BYTES_MAX = 16 * KIB;
+/** Summaries of one turn: a long one may fill a model's context more than once. */
+export const TURN_COMPACTIONS_MAX = 10;
+
 /** UTF-8 bytes of the index of an agent's notes that each conversation begins with: two pages. */
 export const MEMORY_INDEX_BYTES_MAX = 8 * KIB;
 

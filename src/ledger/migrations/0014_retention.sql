@@ -6,3 +6,4 @@ CREATE INDEX outbound_files_kept ON outbound_files (sha256, bytes) WHERE gone_ms
 
 -- 1: a person has asked that the next turn begins with a summary of what was said before.
 ALTER TABLE sessions ADD COLUMN compact INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX transcript_summary ON transcript (session_id, id) WHERE author = 'summary';
