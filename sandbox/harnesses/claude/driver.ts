@@ -14,7 +14,7 @@ import { messageOf, unreachable } from '../../../src/base/errors.ts';
 import { ASK_MINUTES_MAX } from '../../../src/base/limits/talk.ts';
 import { MINUTE_MS } from '../../../src/base/limits/units.ts';
 import type { FrameFile, FrameMcp } from '../../../src/protocol/frames.ts';
-import { readAttachment } from '../../runner/attachments.ts';
+import { readShown } from '../../runner/attachments.ts';
 import type { FieldSchema, InputSchema, ToolDefinition, ToolResult } from '../../runner/harness.ts';
 import { processEnv } from './environment.ts';
 import { Gate } from './gate.ts';
@@ -237,8 +237,9 @@ type Content = Exclude<SDKUserMessage['message']['content'], string>;
 async function fileBlocks(files: FrameFile[]): Promise<Content> {
   const blocks = await Promise.all(
     files.map(async ({ path, type }): Promise<Content> => {
-      const bytes = await readAttachment(path);
+      const bytes = await readShown(path, type);
       if (bytes === null) return [];
+      if (typeof bytes === 'string') return [{ type: 'text', text: bytes }];
       const data = bytes.toString('base64');
       return type === 'application/pdf'
         ? [{ type: 'document', title: basename(path), source: { type: 'base64', media_type: type, data } }]
