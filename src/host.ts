@@ -36,6 +36,7 @@ import { imageOf, pruneImages } from './operations/images.ts';
 import { accountName, Operator, prepareLedger } from './operations/operator.ts';
 import { People } from './operations/people.ts';
 import { Proofs } from './operations/proofs.ts';
+import { Retention } from './operations/retention.ts';
 import { makeRuntimes, reap } from './operations/runtimes.ts';
 import { Sweep } from './operations/sweep.ts';
 import { codeCacheOf, warmUpAll } from './operations/warm_up.ts';
@@ -123,19 +124,8 @@ async function openBase(options: HostOptions, paths: Paths) {
   const runtimes = makeRuntimes(paths, options.env, install.image);
   const runtime = runtimes.get(install.runtime)!;
   return {
-    env: options.env,
-    paths,
-    clock,
-    started,
-    install,
-    log,
-    faults,
-    ledger,
-    operatorChat,
-    local,
-    channels,
-    runtimes,
-    runtime,
+    ...{ env: options.env, paths, clock, started, install, log, faults, ledger, operatorChat },
+    ...{ local, channels, runtimes, runtime },
   };
 }
 
@@ -245,7 +235,7 @@ function makeGroups(base: Base, workspaces: Workspaces, applied: (group: string)
 
 /** What comes in: who may talk, to whom, who is asked about those that may not, and what a command does. */
 function makeIntake(base: Base, flow: ReturnType<typeof makeFlow>) {
-  const { paths, clock, log, ledger, channels, operatorChat } = base;
+  const { paths, clock, log, ledger, channels, operatorChat, install } = base;
   const { egress, sessions, planner, delivery, deliver, groups, trouble, wake, nudge, tasks, approvals, wishes, asks } =
     flow;
   const admission = {
@@ -271,14 +261,16 @@ function makeIntake(base: Base, flow: ReturnType<typeof makeFlow>) {
   const router = new Router(ledger, clock, paths.blobs, admission, desk, commands, answers);
   const intake = new Intake(ledger, router, { wake, deliver, asked: (question) => desk.asked(question) });
   const sweep = new Sweep([sessions, delivery], log);
-  return { admission, desk, intake, sweep };
+  const kept = { paths, ledger, clock, log, files: install.files };
+  const retention = new Retention({ ...kept, live: sessions.live.bind(sessions) });
+  return { admission, desk, intake, sweep, retention };
 }
 
 /** What the operator's clients can ask. */
 function makeControl(base: Base, flow: Flow) {
   const { paths, clock, started, install, log, ledger, local, channels, runtime } = base;
-  const { groups, tasks, planner, proofs, sessions, egress, approvals, admission, desk, workspaces, intake, sweep } =
-    flow;
+  const { groups, tasks, planner, proofs, sessions, egress, approvals, admission, desk, workspaces } = flow;
+  const { intake, sweep, retention } = flow;
   const operator = new Operator(ledger, clock, install.default_group, intake.sinkOf(local.name));
   const known = { ledger, clock, channels, groups: admission.groups, defaultGroup: install.default_group };
   const people = new People({ ...known, by: accountName(), operator: () => operator.person });
@@ -319,6 +311,7 @@ function makeControl(base: Base, flow: Flow) {
             .map((name) => ({ ...planner.describe(name), edited: groups.edited(name), proof: proofs.last(name) })),
         sessions: () => sessions.live(),
         usage: egress.usage.bind(egress),
+        pruned: () => retention.last,
       }),
   };
   return {
@@ -341,11 +334,8 @@ async function startParts(parts: Parts): Promise<void> {
     )
     .catch(() => {});
   log.info('host.ready', { ms: Math.round(clock.monotonic() - parts.started), home: paths.home });
-  parts.desk.start();
-  parts.wishes.start();
-  parts.asks.start();
-  parts.scheduler.start();
-  parts.proofs.start();
+  const { desk, wishes, asks, scheduler, proofs, retention } = parts;
+  for (const part of [desk, wishes, asks, scheduler, proofs, retention]) part.start();
   parts.warm();
   dropStartGarbage();
 }
@@ -360,13 +350,10 @@ async function applyFirst({ groups, install, log }: Parts): Promise<void> {
 async function stopParts(parts: Parts, reason: string): Promise<void> {
   const { log, clock, ledger, local, channels, paths } = parts;
   log.info('host.stopping', { reason });
-  parts.sweep.stop();
-  parts.scheduler.stop();
-  parts.proofs.stop();
-  parts.desk.stop();
-  parts.asks.stop();
+  for (const part of [parts.sweep, parts.scheduler, parts.proofs, parts.desk, parts.asks]) part.stop();
   for (const channel of channels.values()) if (channel !== local) await channel.stop();
   await parts.sessions.drain();
+  await parts.retention.stop();
   await parts.workspaces.close();
   await parts.delivery.stop(DELIVERY_GRACE_MS);
   await local.stop();

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { MESSAGE_FILES_BYTES_MAX } from '../../src/base/limits/messages.ts';
 import type { FrameFile, FrameMessage } from '../../src/protocol/frames.ts';
+import { declaredPixels } from './pixels.ts';
 
 /**
  * Files of messages that a model is shown as they are. The text of a message names all of them (`prompt.ts`); what is not
@@ -12,6 +13,8 @@ const PDF = 'application/pdf';
 
 /** An image in base64: the endpoint's "5 MB" are counted there, so a photo of 4 MB is refused. */
 const IMAGE_BASE64_MAX = 5 * 1024 * 1024;
+/** Pixels of either side that an image says it has: endpoints refuse more, and with it the whole conversation from then on. */
+const IMAGE_SIDE_MAX = 8000;
 /** All files of one request in base64: below what the gateway (32 MiB) and the endpoint (32 MB) take of a whole one. */
 const BASE64_MAX = 24 * 1024 * 1024;
 /** Files of one request: with more than 20 images the endpoint refuses those of more than 2000 pixels. */
@@ -55,6 +58,21 @@ function fits(file: FrameFile): boolean {
 
 function base64Bytes(bytes: number): number {
   return Math.ceil(bytes / 3) * 4;
+}
+
+/**
+ * The bytes of an image or a document as a model is shown it; a string: what it is told instead, because of what the image
+ * says of itself. Null: there is no such file.
+ */
+export async function readShown(path: string, type: string): Promise<Buffer | string | null> {
+  const data = await readAttachment(path);
+  if (data === null || type === PDF) return data;
+  const pixels = declaredPixels(data, type);
+  if (pixels === null) return `[${path} is not shown: its beginning is not that of an image]`;
+  const { width, height } = pixels;
+  return Math.max(width, height) <= IMAGE_SIDE_MAX
+    ? data
+    : `[${path} is not shown: it says that it has ${width}×${height} pixels, more than ${IMAGE_SIDE_MAX} on a side]`;
 }
 
 /** The bytes of a regular file that no message may exceed; null when there is no such file. Never waits for a pipe. */

@@ -6,6 +6,7 @@ import type { FrameMcp, FrameMessage, FrameModel, HostFrame } from '../../src/pr
  * - `taken` is reported when a message has entered a request to the model, not when it was handed over: only a taken
  *   message can be settled by this turn.
  * - Every `start` ends in exactly one `done`, also after `interrupt`. A failure is a `done`, never a throw.
+ * - A turn with `compact` begins with a summary of what was said before it. One that cannot be had fails no turn.
  * - `failed` carries one clear sentence for the person.
  */
 export interface HarnessOptions {
@@ -32,6 +33,8 @@ export type TurnInput = Omit<Extract<HostFrame, { t: 'turn' }>, 't' | 'gate'>;
 export type HarnessEvent =
   | { kind: 'taken'; ids: number[] }
   | { kind: 'tool'; tool: string; ok: boolean; ms: number; summary: string }
+  /** The older part of the conversation is a summary now; it counts if this turn is answered. */
+  | { kind: 'compacted'; before: number; after: number; unit: 'bytes' | 'tokens'; summary: string }
   | { kind: 'done'; outcome: 'answered' | 'silent' | 'failed' | 'interrupted'; text: string; resume: string | null };
 
 export interface Harness {

@@ -1,6 +1,10 @@
 import { flushCompileCache } from 'node:module';
 import { unreachable } from '../../src/base/errors.ts';
-import { FRAME_NAME_BYTES_MAX, OUTBOUND_TEXT_BYTES_MAX } from '../../src/base/limits/messages.ts';
+import {
+  COMPACT_SUMMARY_BYTES_MAX,
+  FRAME_NAME_BYTES_MAX,
+  OUTBOUND_TEXT_BYTES_MAX,
+} from '../../src/base/limits/messages.ts';
 import { cutBytes } from '../../src/base/text.ts';
 import { HATCH_VERSION, type HostFrame } from '../../src/protocol/frames.ts';
 import { NODE_PROXY_VARIABLE, PROXY_PORT } from '../../src/protocol/proxy.ts';
@@ -153,6 +157,12 @@ function emit(event: HarnessEvent): void {
         summary: cutBytes(event.summary, FRAME_NAME_BYTES_MAX),
       });
       return;
+    case 'compacted': {
+      const { before, after, unit } = event;
+      const summary = cutBytes(event.summary, COMPACT_SUMMARY_BYTES_MAX);
+      link.send({ t: 'compacted', turn, before: Math.round(before), after: Math.round(after), unit, summary });
+      return;
+    }
     case 'done':
       if (event.outcome === 'answered' || event.outcome === 'silent') point = event.resume;
       link.send({ t: 'done', turn, outcome: event.outcome, text: sendable(event.text), resume: event.resume });

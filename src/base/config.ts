@@ -31,6 +31,12 @@ export const durationSchema = z
   })
   .refine((ms) => ms >= 1000 && ms <= messageLimits.DURATION_MAX_MS, 'must be between 1s and 24 days');
 
+const DAYS = /^([1-9]\d{0,3})d$/;
+const daysSchema = z
+  .string()
+  .regex(DAYS, 'must be a number of days such as "90d"')
+  .transform((text) => Number(DAYS.exec(text)![1]) * 24 * UNIT_MS['h']!);
+
 /** How a model API is spoken. `openai` is Chat Completions, which most self-hosted servers offer. */
 export const providerSchema = z.enum(['anthropic', 'openai', 'ollama']);
 export type Provider = z.infer<typeof providerSchema>;
@@ -103,6 +109,15 @@ const installSchema = z.strictObject({
     .strictObject({
       /** Folders below which a group may have a mount with `access: write`. */
       write: z.array(pathSchema).max(limits.MOUNTS_MAX).default([]),
+    })
+    .prefault({}),
+  /** What is kept of files that came and went; the rows about them stay. */
+  files: z
+    .strictObject({
+      /** Also of copies in `/inbox`, and of what conversations that are over have left. In milliseconds. */
+      keep: daysSchema.prefault(`${messageLimits.FILES_KEEP_DAYS}d`),
+      /** Bytes of all of them; beyond it the oldest go first. */
+      room: sizeSchema.prefault(`${messageLimits.FILES_ROOM_BYTES / UNIT_BYTES['GiB']!}GiB`),
     })
     .prefault({}),
   /** Host uids for groups, where the host runs as root: one each, never given twice. The last one is for warm-ups. */

@@ -1,4 +1,5 @@
 import type { Paths } from '../base/paths.ts';
+import { showBytes } from '../base/text.ts';
 import type { Status } from '../evidence/status.ts';
 import { ControlClient } from './control_client.ts';
 import { bold, type Io, printable, red } from './io.ts';
@@ -63,6 +64,7 @@ function renderStatus(status: Status, io: Io): string {
       status.approvals === 0 ? 'nothing waits' : red(io, `${status.approvals} waiting: ./glass approval list`),
     ],
     ...asksRow(status),
+    ['files', filesText(status)],
     ...tasksRow(status),
     ...status.alerts.map((alert): [string, string] => [
       'alert',
@@ -117,6 +119,13 @@ function asksRow({ asks: { waiting, oldest_ms } }: Status): [string, string][] {
   if (oldest_ms === null) return [];
   const since = new Date(oldest_ms).toISOString().slice(0, 16).replace('T', ' ');
   return [['asked', `${waiting} ${waiting === 1 ? 'question' : 'questions'} of agents waiting, since ${since} UTC`]];
+}
+
+function filesText({ files: { count, bytes, pruned } }: Status): string {
+  const kept = `${count} kept, ${showBytes(bytes)}`;
+  if (pruned === null) return `${kept}; not pruned since the start`;
+  const when = new Date(pruned.at_ms).toISOString().slice(0, 16).replace('T', ' ');
+  return `${kept}; pruned ${when} UTC: ${pruned.files} removed, ${showBytes(pruned.bytes)}`;
 }
 
 function tasksRow({ tasks }: Status): [string, string][] {

@@ -29,6 +29,10 @@ export function render(trace: Trace, io: Io): string {
       `  ${row.session ?? 'nobody'}: ${row.state}${row.reason === '' ? '' : ` (${printable(row.reason)})`}${row.turn === null ? '' : `, ${row.turn}`}`,
     );
   }
+  for (const { name, gone_ms, outbound } of trace.gone)
+    lines.push(
+      `  the bytes of ${printable(name)}${outbound === null ? '' : ` (${outbound})`} were removed on ${new Date(gone_ms).toISOString().slice(0, 10)}`,
+    );
   lines.push('');
   let before = trace.steps[0]?.at_us ?? 0;
   const began = before;

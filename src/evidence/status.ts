@@ -7,6 +7,7 @@ import { countPending } from '../ledger/approvals.ts';
 import { asksStatus } from '../ledger/asks.ts';
 import { type Conservation, conservation } from '../ledger/conservation.ts';
 import type { Db } from '../ledger/db.ts';
+import { filesKept } from '../ledger/retention.ts';
 import { nextDue, tasksOf } from '../ledger/tasks.ts';
 import type { UsageRow } from '../protocol/gateway.ts';
 import type { LimitState, Runtime } from '../runtimes/runtime.ts';
@@ -43,6 +44,8 @@ export interface Status {
   approvals: number;
   /** What agents ask people: how many questions wait, and since when the oldest one does. */
   asks: { waiting: number; oldest_ms: number | null };
+  /** Whose bytes are kept, and what the newest prune since the start has removed. */
+  files: { count: number; bytes: number; pruned: { at_ms: number; files: number; bytes: number } | null };
   /** Scheduled work; `failing`: the last run failed. */
   tasks: { active: number; paused: number; failing: number; next: string | null };
   alerts: { id: string; kind: string; subject: string; text: string; count: number; since_ms: number }[];
@@ -87,6 +90,7 @@ export interface StatusSources {
   sweepsNeeded(): number;
   gatewayConnected(): boolean;
   groups(): Status['groups'];
+  pruned(): Status['files']['pruned'];
   sessions(): Status['sessions'];
   usage(since_ms: number): Promise<UsageRow[]>;
 }
@@ -124,6 +128,7 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
     ignored: ignoredSince(sources.db, clock.now() - DAY_MS),
     approvals: countPending(sources.db),
     asks: asksStatus(sources.db),
+    files: { ...filesKept(sources.db), pruned: sources.pruned() },
     tasks: tasksStatus(sources.db),
     alerts: openAlerts(sources.db).map((row) => ({
       id: showId('a', row.id),

@@ -5,6 +5,8 @@ import { passedOn } from '../ledger/agents.ts';
 import type { Db } from '../ledger/db.ts';
 import type { EventRow } from '../ledger/events.ts';
 import { type InboundRow, inboundOf, latestMessageId, type MessageRow, messageById } from '../ledger/messages.ts';
+import { goneFilesOf } from '../ledger/retention.ts';
+import { textOfEntry } from '../ledger/transcript.ts';
 import type { AuditRow } from '../protocol/gateway.ts';
 
 /** The whole path of one message on one time line, from the hops of the host and the requests that the gateway saw. */
@@ -23,6 +25,8 @@ export interface TraceStep {
 
 export interface Trace {
   message: { id: string; from: string; text: string; chat: number; received_ms: number };
+  /** Files of it and of what its turns sent whose bytes are not kept any more. */
+  gone: { name: string; gone_ms: number; outbound: string | null }[];
   handled: { session: string | null; state: string; reason: string; turn: string | null }[];
   steps: TraceStep[];
 }
@@ -33,7 +37,7 @@ const FAMILY_MAX = 50;
 export type AskAudit = (session: string, from_ms: number, to_ms: number) => Promise<AuditRow[]>;
 
 /** Which side says so: a sandbox can only report, and may lie about its own turn. */
-const REPORTED = new Set(['turn.taken', 'tool.called']);
+const REPORTED = new Set(['turn.taken', 'tool.called', 'session.compacted']);
 
 /** A message by `m12`, `latest`, or the platform's id. Throws `OperatingError('not_found')`. */
 export function findMessage(db: Db, what: string): number {
@@ -65,6 +69,9 @@ export async function traceOf(db: Db, messageId: number, askAudit: AskAudit): Pr
       chat: message.chat_id,
       received_ms: message.received_ms,
     },
+    gone: goneFilesOf(db, messageId).map(({ name, gone_ms, outbound_id }) => {
+      return { name: visible(name), gone_ms, outbound: outbound_id === null ? null : showId('o', outbound_id) };
+    }),
     handled: inbound.map((row) => ({
       session: row.session_id === null ? null : showId('s', row.session_id),
       state: row.state,
@@ -101,7 +108,10 @@ async function pathOf(db: Db, { id, turns }: Member, traced: number, askAudit: A
   const hops = [...messageHops(db, message), ...turns.flatMap((turn) => turnHops(db, turn, message))];
   const requests = await Promise.all(turns.map((turn) => requestsOf(turn, askAudit)));
   const shown = id === traced ? null : showId('m', id);
-  return [...hops.map(stepOf), ...requests.flat()].map((step) => ({ ...step, message: shown }));
+  return [...hops.map((hop) => withSummary(db, stepOf(hop))), ...requests.flat()].map((step) => ({
+    ...step,
+    message: shown,
+  }));
 }
 
 interface TurnSpan {
@@ -162,6 +172,13 @@ async function requestsOf(turn: TurnSpan, askAudit: AskAudit): Promise<Omit<Trac
       response_bytes: row.response_bytes,
     },
   }));
+}
+
+/** What a conversation was shortened to: hops hold no texts, the transcript has it. */
+function withSummary<Step extends Pick<TraceStep, 'kind' | 'data'>>(db: Db, step: Step): Step {
+  if (step.kind !== 'session.compacted') return step;
+  const { entry, ...data } = step.data;
+  return { ...step, data: { ...data, summary: textOfEntry(db, Number(entry)) } };
 }
 
 function stepOf(event: EventRow): Omit<TraceStep, 'message'> {

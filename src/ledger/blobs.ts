@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { utimesSync } from 'node:fs';
 import { join } from 'node:path';
-import { messageOf, OperatingError } from '../base/errors.ts';
+import { messageOf, OperatingError, systemCodeOf } from '../base/errors.ts';
 import { writeWhole } from '../base/whole_file.ts';
 
 /**
@@ -12,9 +12,24 @@ export function storeBlob(folder: string, bytes: Buffer): string {
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   const path = join(folder, sha256);
   try {
-    if (!existsSync(path)) writeWhole(path, bytes, 0o600);
+    if (!touchBlob(path)) writeWhole(path, bytes, 0o600);
     return sha256;
   } catch (error) {
     throw new OperatingError('storage', `the file could not be stored: ${messageOf(error)}`, undefined, error);
+  }
+}
+
+/**
+ * Whether the bytes are there. Then they count as new, so that no prune removes them before a row names them: what has
+ * just been stored is left alone (`operations/retention.ts`).
+ */
+export function touchBlob(path: string): boolean {
+  const now = new Date();
+  try {
+    utimesSync(path, now, now);
+    return true;
+  } catch (error) {
+    if (systemCodeOf(error) === 'ENOENT') return false;
+    throw error;
   }
 }

@@ -27,6 +27,8 @@ export interface EventData {
   'message.change_late': { change: string };
   'message.change_refused': { change: string; rule: string };
   'session.closed': { by: string };
+  /** `entry`: of the transcript, the summary. */
+  'session.compacted': { before: number; after: number; unit: string; summary_bytes: number; entry: number };
   'turn.stopped': { by: string; cancelled: number };
   'message.routed': { group: string; new_session: boolean };
   'message.queued': { ahead: number };
@@ -85,6 +87,8 @@ export interface EventData {
   'task.due': { task: string; late_ms: number };
   'task.paused': { task: string; reason: string };
   'task.changed': { task: string; what: string; by: string };
+  /** Their rows say so too. */
+  'files.pruned': { files: number; bytes: number };
   'host.started': { version: string; runtime: string };
   'host.stopped': { reason: string };
 }

@@ -11,6 +11,8 @@ export interface FileFacts {
 
 export interface FileRow extends FileFacts {
   message_id: number;
+  /** When its bytes were removed; null: they are there. */
+  gone_ms: number | null;
 }
 
 export function insertFiles(db: Db, messageId: number, files: FileFacts[]): void {
@@ -25,7 +27,7 @@ export function insertFiles(db: Db, messageId: number, files: FileFacts[]): void
 
 export function filesOf(db: Db, messageId: number): FileRow[] {
   return db.all<FileRow>(
-    'SELECT message_id, name, type, bytes, sha256 FROM files WHERE message_id = ? ORDER BY ordinal',
+    'SELECT message_id, name, type, bytes, sha256, gone_ms FROM files WHERE message_id = ? ORDER BY ordinal',
     messageId,
   );
 }

@@ -118,6 +118,15 @@ export function closeSession(db: Db, now: number, id: number): void {
   db.run('UPDATE sessions SET closed_ms = ? WHERE id = ?', now, id);
 }
 
+/** A person wants the next turn to begin with a summary; or it has. */
+export function askCompact(db: Db, id: number, asked: boolean): void {
+  db.run('UPDATE sessions SET compact = ? WHERE id = ?', asked ? 1 : 0, id);
+}
+
+export function compactAsked(db: Db, id: number): boolean {
+  return db.get<{ compact: number }>('SELECT compact FROM sessions WHERE id = ?', id)?.compact === 1;
+}
+
 export function setResume(db: Db, id: number, harness: string, resume: string | null): void {
   db.run('UPDATE sessions SET harness = ?, resume = ? WHERE id = ?', harness, resume, id);
 }

@@ -37,6 +37,14 @@ export function addEntry(
   return id;
 }
 
+/** Whose words an entry of the agent is that says what was said before it. */
+const SUMMARY = 'summary';
+
+/** What the agent makes of everything that was said before. */
+export function addSummary(db: Db, now: number, sessionId: number, turnId: number, text: string): number {
+  return addEntry(db, now, sessionId, turnId, 'agent', SUMMARY, `[Summary of what was said before]\n${text}`);
+}
+
 /** Takes what has been said since the last time into the index of words; at most about `WORDS_BATCH` entries. */
 function indexWords(db: Db): void {
   const last = db.get<{ id: number | null }>('SELECT max(id) AS id FROM transcript_text_docsize')?.id ?? 0;
@@ -55,14 +63,21 @@ export function markNoticesSeen(db: Db, ids: number[]): void {
   for (const id of ids) db.run('UPDATE transcript SET unseen = 0 WHERE id = ?', id);
 }
 
-/** The end of the conversation, oldest first, within the limits of a reseed. */
+/** The end of the conversation, oldest first, within the limits of a reseed; before it the newest summary, if that is older. */
 export function recentEntries(db: Db, sessionId: number): TranscriptEntry[] {
   const newestFirst = db.all<TranscriptEntry>(
     'SELECT id, role, author, text, at_ms FROM transcript WHERE session_id = ? AND unseen = 0 ORDER BY id DESC LIMIT ?',
     sessionId,
     RESEED_ENTRIES_MAX,
   );
-  return withinBytes(newestFirst, RESEED_BYTES_MAX).reverse();
+  const recent = withinBytes(newestFirst, RESEED_BYTES_MAX).reverse();
+  const summary = db.get<TranscriptEntry>(
+    "SELECT id, role, author, text, at_ms FROM transcript WHERE session_id = ? AND author = 'summary' AND role = 'agent' ORDER BY id DESC LIMIT 1",
+    sessionId,
+  );
+  if (summary === undefined || recent.some(({ id }) => id <= summary.id)) return recent;
+  const rest = withinBytes(recent.toReversed(), RESEED_BYTES_MAX - Buffer.byteLength(summary.text)).reverse();
+  return [summary, ...rest.slice(-(RESEED_ENTRIES_MAX - 1))];
 }
 
 /** Full-text search over everything a group has said and heard. The words are matched literally. Writes to the index. */
@@ -82,6 +97,10 @@ export function searchGroup(db: Db, group: string, words: string, limit: number)
     group,
     limit,
   );
+}
+
+export function textOfEntry(db: Db, id: number): string {
+  return db.get<{ text: string }>('SELECT text FROM transcript WHERE id = ?', id)?.text ?? '';
 }
 
 /** The entries from the beginning of a list that fit into so many UTF-8 bytes. */

@@ -12,7 +12,14 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { groupsOfMessage, messageInChat, queuedIn } from '../ledger/messages.ts';
 import { insertNotice, releaseUnsent } from '../ledger/outbound.ts';
 import { administers } from '../ledger/people.ts';
-import { closeSession, helpersOf, openSessions, type SessionRow, sessionsAtWork } from '../ledger/sessions.ts';
+import {
+  askCompact,
+  closeSession,
+  helpersOf,
+  openSessions,
+  type SessionRow,
+  sessionsAtWork,
+} from '../ledger/sessions.ts';
 import { runningTurnOf } from '../ledger/turns.ts';
 import type { AuditRow, UsageRow } from '../protocol/gateway.ts';
 import {
@@ -55,6 +62,7 @@ export class ChatCommands implements CommandService {
   readonly #prepare: Record<Command['name'], Prepare> = {
     help: async () => (db, place) => ({ text: helpText(db, place) }),
     new: async () => (db, place) => this.#new(db, place),
+    compact: async () => (db, place) => this.#compact(db, place),
     stop: (message, words, chat) => this.#stop(message, words, chat),
     resume: async () => (db, place) => this.#resume(db, place),
     why: (message, words, chat) => this.#why(message, words, chat),
@@ -99,6 +107,14 @@ export class ChatCommands implements CommandService {
         for (const { id } of sessions) rest(id, 'a new conversation began');
       },
     };
+  }
+
+  /** The agent does it: what it remembers is its own. */
+  #compact(db: Db, { chat, thread, groups }: CommandPlace): CommandAnswer {
+    const sessions = openSessions(db, chat, thread, groups);
+    if (sessions.length === 0) return { text: 'Nothing has been said here yet.' };
+    for (const { id } of sessions) askCompact(db, id, true);
+    return { text: 'Your next message is answered from a summary of what was said before; files and memory stay.' };
   }
 
   async #stop(message: IncomingMessage, words: string[], chat: number | null): Promise<CommandAct> {

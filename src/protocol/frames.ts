@@ -1,5 +1,6 @@
 import {
   CALL_INPUT_BYTES_MAX,
+  COMPACT_SUMMARY_BYTES_MAX,
   FILE_BYTES_MAX,
   FILE_CHUNK_BYTES_MAX,
   FRAME_NAME_BYTES_MAX,
@@ -23,7 +24,7 @@ import { flag, integer, json, list, nullable, oneOf, record, type Shape, text } 
  * check every frame against it. The first frame is the runner's `hello`; the host answers `welcome` or ends the
  * connection. A receipt with `ok` means that what the call asked for is committed.
  */
-export const HATCH_VERSION = 4;
+export const HATCH_VERSION = 5;
 
 const id = integer(1);
 const RESUME_BYTES_MAX = 16 * 1024;
@@ -120,6 +121,8 @@ export type HostFrame =
       prior: FramePriorSend[];
       /** What the agent must know before it goes on, such as a send that was rejected. */
       notices: string[];
+      /** A person has asked that it begins with a summary of what was said before it. */
+      compact: boolean;
       /** The conversation so far, for a harness that could not resume; then what others said that no agent was asked about. */
       transcript: FrameEntry[];
     }
@@ -148,6 +151,7 @@ const HOST_FRAMES: Record<HostFrame['t'], Shape> = {
     gate: nullable(text(TASK_TEXT_BYTES_MAX)),
     prior: list(priorSend, TURN_SENDS_MAX * 3),
     notices: list(text(FRAME_NAME_BYTES_MAX), 100),
+    compact: flag,
     transcript: list(entry, RESEED_ENTRIES_MAX),
   }),
   steer: record({ t: text(20), turn: id, messages: list(message, TURN_MESSAGES_MAX) }),
@@ -166,6 +170,8 @@ export type RunnerFrame =
   | { t: 'call'; call: number; turn: number; tool: string; input: unknown }
   /** A tool that ran inside the sandbox, for the trace. */
   | { t: 'tool'; turn: number; tool: string; ok: boolean; ms: number; summary: string }
+  /** The older part of the conversation is a summary now. Counts once the turn is settled. */
+  | { t: 'compacted'; turn: number; before: number; after: number; unit: 'bytes' | 'tokens'; summary: string }
   | { t: 'file'; call: number; turn: number; name: string; bytes: number; sha256: string }
   | { t: 'chunk'; call: number; seq: number; data: string }
   | {
@@ -191,6 +197,14 @@ const RUNNER_FRAMES: Record<RunnerFrame['t'], Shape> = {
     ok: flag,
     ms: integer(0),
     summary: text(FRAME_NAME_BYTES_MAX),
+  }),
+  compacted: record({
+    t: text(20),
+    turn: id,
+    before: integer(0),
+    after: integer(0),
+    unit: oneOf('bytes', 'tokens'),
+    summary: text(COMPACT_SUMMARY_BYTES_MAX),
   }),
   file: record({
     t: text(20),

@@ -16,6 +16,7 @@ export interface CommandKind {
 export const COMMANDS = [
   { name: 'help', who: 'member', usage: '/help', summary: 'what you can say to the platform' },
   { name: 'new', who: 'member', usage: '/new', summary: 'begin a new conversation; files and memory stay' },
+  { name: 'compact', who: 'member', usage: '/compact', summary: 'go on from a summary of what was said so far' },
   {
     name: 'stop',
     who: 'member',

@@ -1,10 +1,10 @@
 import { createHash, type Hash } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../base/errors.ts';
 import { FILE_BYTES_MAX, FILE_CHUNK_BYTES_MAX, FILES_OPEN_MAX } from '../base/limits/messages.ts';
 import { type Draft, dropDraft, finishDraft, openDraft, writeAll } from '../base/whole_file.ts';
 import { harmlessName, Sniffer } from '../channels/files.ts';
+import { touchBlob } from '../ledger/blobs.ts';
 import type { FileFacts } from '../ledger/files.ts';
 import type { HostFrame } from '../protocol/frames.ts';
 
@@ -100,7 +100,7 @@ export class FileReceiver {
     try {
       if (sha256 !== file.sha256) throw new Error('its hash is not the announced one');
       const blob = join(this.#folder, sha256);
-      if (existsSync(blob)) drop(file);
+      if (touchBlob(blob)) drop(file);
       else finishDraft(file.stored, blob);
       return { kind: 'stored', file: { name: file.name, type: file.sniffer.type(), bytes: file.bytes, sha256 } };
     } catch (error) {

@@ -27,6 +27,7 @@ export type PlaceFiles = (messageId: number) => FrameFile[];
 export function inboxOf({ ledger, paths, log }: SessionServices, sessionId: number): PlaceFiles {
   const { inbox } = paths.session(showId('s', sessionId));
   const placed = (file: FileRow): boolean => {
+    if (file.gone_ms !== null) return false;
     try {
       place(join(paths.blobs, file.sha256), join(inbox, showId('m', file.message_id)), file);
       return true;

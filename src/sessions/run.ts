@@ -2,6 +2,7 @@ import {
   CALLS_PENDING_MAX,
   FRAME_NAME_BYTES_MAX,
   TURN_CALLS_MAX,
+  TURN_COMPACTIONS_MAX,
   TURN_FILES_BYTES_MAX,
   TURN_FILES_MAX,
   TURN_JOINED_MAX,
@@ -15,7 +16,7 @@ import type { FrameMessage, HostFrame, RunnerFrame } from '../protocol/frames.ts
 import { SENDS } from '../protocol/tools.ts';
 import type { PlaceFiles } from './inbox.ts';
 import type { ToolReceipt } from './tool_call.ts';
-import type { OpenedTurn, TurnEnd } from './turn_book.ts';
+import type { Compaction, OpenedTurn, TurnEnd } from './turn_book.ts';
 import type { TurnClock } from './turn_clock.ts';
 
 /**
@@ -44,6 +45,7 @@ export class Run {
   #messages: TurnMessage[];
   #taken: { ids: number[]; at_us: number }[] = [];
   #tools: string[] = [];
+  #compactions: Compaction[] = [];
   #sends = 0;
   #files = 0;
   #fileBytes = 0;
@@ -112,6 +114,13 @@ export class Run {
     return joined.map((message) => message.inbound_id).filter((id) => !told.has(id));
   }
 
+  /** The older part of the conversation has become a summary. */
+  compacted({ before, after, unit, summary }: Extract<RunnerFrame, { t: 'compacted' }>): string | null {
+    this.#compactions.push({ before, after, unit, summary });
+    const many = this.#compactions.length > TURN_COMPACTIONS_MAX;
+    return many ? `more than ${TURN_COMPACTIONS_MAX} summaries in a turn` : null;
+  }
+
   tool(name: string): string | null {
     this.#tools.push(name);
     return this.#tools.length > TURN_TOOLS_MAX ? `more than ${TURN_TOOLS_MAX} tool reports in a turn` : null;
@@ -161,15 +170,21 @@ export class Run {
     outcome: TurnEnd['outcome'],
     text: string,
     now_us: number,
-  ): Pick<TurnEnd, 'taken' | 'tools' | 'outcome' | 'text'> {
+  ): Pick<TurnEnd, 'taken' | 'tools' | 'compactions' | 'outcome' | 'text'> {
     const told = new Set(this.#taken.flatMap((report) => report.ids));
     const untold = this.opened.messages.map((message) => message.inbound_id).filter((id) => !told.has(id));
     const taken =
       outcome === 'failed' && untold.length > 0 ? [...this.#taken, { ids: untold, at_us: now_us }] : this.#taken;
     if (outcome === 'failed')
-      return { taken, tools: this.#tools, outcome, text: text.trim() || 'The agent failed without saying why.' };
+      return {
+        taken,
+        tools: this.#tools,
+        compactions: [],
+        outcome,
+        text: text.trim() || 'The agent failed without saying why.',
+      };
     const mute = this.#silent || (text.trim() === '' && this.#sends === 0);
-    return { taken, tools: this.#tools, outcome: mute ? 'silent' : outcome, text };
+    return { taken, tools: this.#tools, compactions: this.#compactions, outcome: mute ? 'silent' : outcome, text };
   }
 }
 
@@ -184,6 +199,7 @@ export function turnFrame(run: Run, inbox: PlaceFiles): HostFrame {
     gate: opened.gate,
     prior: opened.prior,
     notices: opened.notices.map((notice) => cutBytes(notice.text, FRAME_NAME_BYTES_MAX)),
+    compact: opened.compact,
     transcript: opened.transcript.map((entry) => ({ ...entry, author: cutBytes(entry.author, FRAME_NAME_BYTES_MAX) })),
   };
 }

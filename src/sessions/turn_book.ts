@@ -7,9 +7,9 @@ import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import { filesOf } from '../ledger/files.ts';
 import { holdUnsent, insertOutbound, leftTheHouse, type OutboundKind, sendsOf } from '../ledger/outbound.ts';
-import { type SessionRow, setResume } from '../ledger/sessions.ts';
+import { askCompact, compactAsked, type SessionRow, setResume } from '../ledger/sessions.ts';
 import { gateOf } from '../ledger/tasks.ts';
-import { addEntry, markNoticesSeen, recentEntries, unseenNotices } from '../ledger/transcript.ts';
+import { addEntry, addSummary, markNoticesSeen, recentEntries, unseenNotices } from '../ledger/transcript.ts';
 import {
   beginTurn,
   type Cancel,
@@ -42,6 +42,8 @@ export interface OpenedTurn {
   context: ContextRow[];
   /** The conversation so far, as far as the harness does not have it; the context at its end. */
   transcript: FrameEntry[];
+  /** A person has asked that it begins with a summary. */
+  compact: boolean;
   /** The script of its task; null: none. */
   gate: string | null;
 }
@@ -74,6 +76,7 @@ export function openTurn(db: Db, clock: Clock, start: TurnStart): OpenedTurn | u
   return {
     ...turn,
     context,
+    compact: compactAsked(db, start.session.id),
     gate: scriptOf(db, turn.messages),
     prior: turn.attempt === 1 ? [] : priorSends(db, turn).slice(-PRIOR_MAX).map(shortened),
     notices: unseenNotices(db, start.session.id).slice(0, NOTICES_MAX),
@@ -104,12 +107,21 @@ export function joinTurn(db: Db, clock: Clock, sessionId: number, turnId: number
   return joined;
 }
 
+export interface Compaction {
+  before: number;
+  after: number;
+  unit: 'bytes' | 'tokens';
+  summary: string;
+}
+
 export interface TurnEnd extends Place {
   turn: OpenedTurn;
   harness: string;
   /** Inbound keys, and when (microseconds) each report of them came. */
   taken: { ids: number[]; at_us: number }[];
   tools: string[];
+  /** What of the conversation has become a summary; none of a turn that failed, which left it as it was. */
+  compactions: Compaction[];
   outcome: 'answered' | 'silent' | 'failed';
   /** The reply, or the sentence for the person when it failed. */
   text: string;
@@ -139,6 +151,7 @@ export function closeTurn(db: Db, clock: Clock, end: TurnEnd): number[] {
     recordEvent(db, clock, 'turn.taken', links, { messages: report.ids.length }, report.at_us);
   recordEvent(db, clock, 'turn.settled', links, { outcome: end.outcome, taken: settled.length, returned });
   cancelAsks(db, clock, turn.id, 'its turn is over');
+  writeSummaries(db, clock, end);
   writeTranscript(db, now, end, settled);
   markNoticesSeen(
     db,
@@ -152,6 +165,17 @@ export function closeTurn(db: Db, clock: Clock, end: TurnEnd): number[] {
   );
   if (end.outcome !== 'failed') setResume(db, session.id, end.harness, end.resume);
   return end.outcome === 'silent' ? [] : writeReply(db, clock, end, settled.at(-1) ?? null);
+}
+
+/** Before what was said in the turn: that is not in them. */
+function writeSummaries(db: Db, clock: Clock, { session, turn, compactions, outcome }: TurnEnd): void {
+  const links = { session: session.id, turn: turn.id };
+  for (const { summary, ...sizes } of compactions) {
+    const entry = addSummary(db, clock.now(), session.id, turn.id, summary);
+    const data = { ...sizes, summary_bytes: Buffer.byteLength(summary), entry };
+    recordEvent(db, clock, 'session.compacted', links, data);
+  }
+  if (turn.compact && outcome !== 'failed') askCompact(db, session.id, false);
 }
 
 function writeTranscript(db: Db, now: number, end: TurnEnd, settled: TurnMessage[]): void {

@@ -34,6 +34,8 @@ export class TurnFrames {
       case 'tool':
         this.#hop('tool.called', { tool: frame.tool, ok: frame.ok, ms: frame.ms, summary: frame.summary }, run.id);
         return run.tool(frame.tool);
+      case 'compacted':
+        return run.compacted(frame);
       case 'file':
         return run.file(frame.bytes) ?? this.#file(frame.call, this.#files.begin(frame), run);
       default:

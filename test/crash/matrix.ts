@@ -46,7 +46,7 @@ const FIRST_LIFE: Record<string, FaultPlan> = {
 const PLANNED = new Set(['ledger.return', 'ledger.stopped']);
 /** What a scenario begins with: for a first life, or nothing comes past it any more. */
 const EARLY =
-  /^(ca\.|vault\.|sandbox\.|workspace\.|ledger\.(apply|proof|send|sending|sent|settle|start|start_failed|started|turn|wire):)/;
+  /^(ca\.|vault\.|sandbox\.|workspace\.|ledger\.(apply|proof|prune|send|sending|sent|settle|start|start_failed|started|turn|wire):)/;
 /** Points of which a second hit is rare. */
 const MAX_HIT = 3;
 

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { type IncomingMessage, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
@@ -151,6 +153,30 @@ for (const [name, files, sentence] of REFUSED) {
     assert.equal(readdirSync(install.paths.blobs).length, blobs);
   });
 }
+
+test('a message of 2 GB is refused before it has come, and the host holds none of it', async () => {
+  const resident = (): number =>
+    Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${install.pid('host')}/status`, 'utf8'))![1]) * 1024;
+  const before = resident();
+  const sent = request({
+    ...{ socketPath: install.paths.controlSocket, method: 'POST', path: '/v1/say' },
+    headers: { 'content-length': 2 * 1024 ** 3 },
+  });
+  const answered = new Promise<IncomingMessage>((resolve, reject) => sent.on('response', resolve).on('error', reject));
+  let [written, open] = [0, true];
+  const answer = answered.finally(() => {
+    open = false;
+  });
+  const piece = Buffer.alloc(2 ** 20, 'x');
+  for (; open && written < 2 * 1024 ** 3; written += piece.length)
+    if (!sent.write(piece)) await Promise.race([once(sent, 'drain'), answer]);
+  const response = await answer;
+  const text = Buffer.concat(await response.toArray()).toString();
+  assert.equal(response.statusCode, 400);
+  assert.match(text, /a request has at most 13 MiB/);
+  assert.ok(resident() - before < 256 * 2 ** 20, `${resident() - before} bytes more`);
+  sent.destroy();
+});
 
 test('the most that a message may have is taken', async () => {
   const chat = await Terminal.open(install.control, 'most');

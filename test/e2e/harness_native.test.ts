@@ -62,11 +62,12 @@ describe('the history of the harness native', () => {
 
   test('loses its oldest turns, whole, when it is too large, and keeps the newest whatever its size', () => {
     const turns = Array.from({ length: 10 }, (_, index) => turn(`turn ${index}`, 'x'.repeat(60_000)));
-    const kept = trimmed(turns);
+    const [note, ...kept] = trimmed(turns);
+    assert.match(JSON.stringify(note), /oldest part of this conversation was dropped/);
     assert.deepEqual(kept, turns.slice(-kept.length));
     assert.ok(kept.length >= 4 && JSON.stringify(kept).length <= 300 * 1024);
     const huge = trimmed([turn('old'), turn('new', 'x'.repeat(900_000))]);
-    assert.equal(huge.length, 1);
+    assert.equal(huge.length, 2, 'a note, and the newest');
     assert.ok(JSON.stringify(huge).includes('dropped to save room'));
   });
 

@@ -238,14 +238,16 @@ head -c 9000000 /dev/zero > shrinks; : > shrinks; done`;
     made.install.paths.vaultKey,
     'w/up',
     '',
+    `w/${'n'.repeat(4000)}`,
+    'w/'.repeat(2000),
   ])
     assert.match(await send(path), /^refused: /, path);
   for (const path of ['large', 'w/hole']) assert.match(await send(path), /^refused: .* is larger than/, path);
-  for (const path of ['w/two\nlines', 'w/esc\x1b[2J', `w/${'n'.repeat(255)}`, 'w/$(reboot)'])
+  for (const path of ['w/two\nlines', 'w/esc\x1b[2J', `w/${'n'.repeat(255)}`, 'w/$(reboot)', 'w/rtl\u202egnp.exe'])
     assert.match(await send(path), /^ok: \{"id":"o\d+"\}/, JSON.stringify(path));
   for (let i = 0; i < 5; i += 1) for (const path of ['grows', 'shrinks']) assert.match(await send(path), /^ok: /, path);
   const names = agent.heard.flatMap(({ file }) => (file === null ? [] : [file.name]));
-  assert.deepEqual(names.slice(0, 4), ['twolines', 'esc[2J', 'n'.repeat(100), '$(reboot)']);
+  assert.deepEqual(names.slice(0, 5), ['twolines', 'esc[2J', 'n'.repeat(100), '$(reboot)', 'rtlgnp.exe']);
   assert.deepEqual(endings('sender'), []);
   await made.install.change('assistant', made.yaml(LIMITS));
 });

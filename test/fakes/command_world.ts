@@ -98,6 +98,7 @@ export function ending(own: CommandWorld, turn: OpenedTurn) {
     harness: 'probe',
     taken,
     tools: [],
+    compactions: [],
     outcome: 'answered' as const,
     text: 'done',
     resume: null,

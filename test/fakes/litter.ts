@@ -7,7 +7,7 @@ export function litterScript(outside: string): string {
   return `mkdir -p w && cd w && ln -s ${outside} to-folder; ln -s ${outside}/file to-file; ln -s / root; ln -s ../../../../../.. up
 ln -s loop loop; ln -s /group/AGENTS.md instructions; mkfifo pipe
 node -e "require('net').createServer().listen('socket', () => process.exit(0))"; touch socket-was-tried
-touch "$(printf 'two\\nlines')" "$(printf 'esc\\033[2J')" "$(printf 'not\\377text')" "$(printf 'n%.0s' $(seq 255))" -- -rf '*' '$(reboot)'
+touch "$(printf 'two\\nlines')" "$(printf 'esc\\033[2J')" "$(printf 'rtl\\342\\200\\256gnp.exe')" "$(printf 'not\\377text')" "$(printf 'n%.0s' $(seq 255))" -- -rf '*' '$(reboot)'
 mkdir closed open && echo x > closed/file && chmod 0 closed; echo y > unreadable && chmod 0 unreadable
 mkdir -p "$(printf 'd/%.0s' $(seq 100))"; truncate -s 100G hole; echo z > set-uid; ln set-uid hard; chmod 4777 hard; chmod 2777 open`;
 }

@@ -93,7 +93,16 @@ export class Opened {
   /** Hands a turn over and resolves with its end. */
   turn(messages: FrameMessage[], more: Partial<TurnInput> = {}): Promise<Done> {
     this.#turn += 1;
-    const input = { turn: this.#turn, attempt: 1, messages, prior: [], notices: [], transcript: [], ...more };
+    const input = {
+      turn: this.#turn,
+      attempt: 1,
+      messages,
+      prior: [],
+      notices: [],
+      compact: false,
+      transcript: [],
+      ...more,
+    };
     const done = new Promise<Done>((resolve, reject) => {
       const late = setTimeout(() => reject(new Error(`turn ${input.turn} has no end`)), TURN_MS);
       this.#waiting = (event) => {

@@ -36,6 +36,17 @@ function pngOf(pixels: number): Buffer {
   return Buffer.concat([signature, part('IHDR', header), part('IDAT', deflateSync(rows)), part('IEND', Buffer.of())]);
 }
 
+/** A few hundred bytes that unpack to a million zeros, and say that they are an image of any size. */
+function bombOf(width: number, height: number): Buffer {
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header[8] = 8;
+  const signature = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1');
+  const data = deflateSync(Buffer.alloc(1_000_000));
+  return Buffer.concat([signature, part('IHDR', header), part('IDAT', data), part('IEND', Buffer.of())]);
+}
+
 function part(name: string, data: Buffer): Buffer {
   const named = Buffer.concat([Buffer.from(name), data]);
   const [length, checksum] = [Buffer.alloc(4), Buffer.alloc(4)];
@@ -121,6 +132,33 @@ export function harnessFilesKit(subject: ModelSubject): void {
       }
       assert.ok(last(scene).includes('(lost)'));
     });
+
+    for (const [what, bytes, line] of [
+      [
+        'says that it has 50,000 by 50,000 pixels',
+        bombOf(50_000, 50_000),
+        /50000×50000 pixels, more than 8000 on a side/,
+      ],
+      ['says that it has one line of 8,001 pixels', bombOf(8001, 1), /8001×1 pixels/],
+      [
+        'is none after its first bytes',
+        Buffer.from('\x89PNG\r\n\x1a\nnothing more', 'latin1'),
+        /is not that of an image/,
+      ],
+    ] as const)
+      test(`an image that ${what} is told of, never shown; others are`, async () => {
+        await using scene = await Scene.of(subject);
+        const opened = await scene.open();
+        const [bomb, image] = [placed(scene, 'bomb.png', 'image/png'), placed(scene, 'photo.png', 'image/png')];
+        writeFileSync(bomb.frame.path, bytes);
+        bomb.frame.bytes = bytes.length;
+        const done = await opened.turn([message(1, 'look', [bomb.frame, image.frame])]);
+        assert.equal(done.outcome, 'answered', done.text);
+        assert.match(last(scene), line);
+        assert.ok(!last(scene).includes(bytes.toString('base64')) && last(scene).includes(image.base64));
+        assert.equal((await opened.turn([message(2, 'and now')])).outcome, 'answered');
+        assert.ok(!last(scene).includes(bytes.toString('base64')));
+      });
 
     test('more images than one request takes are answered all the same', { timeout: 120_000 }, async () => {
       await using scene = await Scene.of(subject);

@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import type { Db } from '../../src/ledger/db.ts';
 import { ensurePerson } from '../../src/ledger/people.ts';
-import { ensureSession, type SessionRow } from '../../src/ledger/sessions.ts';
+import { compactAsked, ensureSession, type SessionRow } from '../../src/ledger/sessions.ts';
+import { textOfEntry } from '../../src/ledger/transcript.ts';
 import { closeTurn } from '../../src/sessions/turn_book.ts';
 import { ending, running, commandWorld as world } from '../fakes/command_world.ts';
 import { inboundStates, queueMessage, seedChat } from '../fakes/ledger_kit.ts';
@@ -124,6 +125,34 @@ function ensureNew(db: Db, old: SessionRow): number {
   assert.ok(isNew && id !== old.id);
   return id;
 }
+
+test('/compact asks for it in this conversation alone; it holds until a turn is answered that was told', async (context) => {
+  const own = await world(context);
+  const { db } = own.ledger;
+  await own.ledger.write('seed', (seeding) => seedChat(seeding, 'local', 'elsewhere'));
+  assert.deepEqual(await own.say('/compact', { handle: 'mallory' }), []);
+  assert.equal(compactAsked(db, own.session.id), false);
+  assert.match((await own.say('/compact'))[0]!, /^Your next message is answered from a summary/);
+  assert.deepEqual(
+    db.all<{ compact: number }>('SELECT compact FROM sessions ORDER BY id').map(({ compact }) => compact),
+    [1, 0],
+  );
+  const failed = await running(own, 'work');
+  assert.equal(failed.compact, true);
+  const summary = { before: 9, after: 5, unit: 'bytes' as const, summary: 'we talked' };
+  await own.ledger.write('test', () =>
+    closeTurn(db, systemClock, { ...ending(own, failed), outcome: 'failed', compactions: [] }),
+  );
+  assert.equal(compactAsked(db, own.session.id), true);
+  const turn = await running(own, 'again');
+  await own.ledger.write('test', () => closeTurn(db, systemClock, { ...ending(own, turn), compactions: [summary] }));
+  assert.equal(compactAsked(db, own.session.id), false);
+  assert.equal((await running(own, 'and then')).compact, false);
+  const data = db.get<{ data: string }>("SELECT data FROM events WHERE kind = 'session.compacted'")!.data;
+  const { entry, ...rest } = JSON.parse(data);
+  assert.deepEqual(rest, { before: 9, after: 5, unit: 'bytes', summary_bytes: 9 });
+  assert.equal(textOfEntry(db, entry), '[Summary of what was said before]\nwe talked');
+});
 
 test('/status tells of this chat alone', async (context) => {
   const own = await world(context);

@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { showBytes } from '../../src/base/text.ts';
 import { checkFiles, harmlessName, harmlessNames, sniffType } from '../../src/channels/files.ts';
 import { readSaid } from '../../src/cli/chat_file.ts';
+import { temporaryFolder } from '../fakes/ledger_kit.ts';
 
+const MIB = 2 ** 20;
 const NAMES: [name: string, given: string, shown: string][] = [
   ['a plain name', 'photo.png', 'photo.png'],
   ['a name in another script', 'Übersicht 2026 – 图.pdf', 'Übersicht 2026 – 图.pdf'],
@@ -16,6 +21,8 @@ const NAMES: [name: string, given: string, shown: string][] = [
   ['nothing', '', 'file'],
   ['a slash', '/', 'file'],
   ['invisible characters only', '\u200b\u202e\u0000', 'file'],
+  ['a path of 4,000 bytes', `/${'d/'.repeat(1990)}last.png`, 'last.png'],
+  ['a name of 4,000 bytes', 'n'.repeat(4000), 'n'.repeat(100)],
   ['a reversed extension', 'invoice\u202egnp.exe', 'invoicegnp.exe'],
   ['control characters and lines', 'a\n\u001b[2J\u0000\u0085b\u2028.txt', 'a[2Jb.txt'],
   ['a dot behind what is invisible', '\u200b.env', 'env'],
@@ -70,7 +77,6 @@ for (const [bytes, type] of TYPES)
 
 test('the limits of a message’s files are exact', () => {
   const file = (bytes: number, name = 'a') => ({ name, data: Buffer.alloc(bytes, 'x') });
-  const MIB = 2 ** 20;
   checkFiles([]);
   checkFiles([file(4 * MIB), file(4 * MIB)]);
   checkFiles(Array(5).fill(file(1, 'x'.repeat(255))));
@@ -99,6 +105,23 @@ const LINES: [line: string, path: RegExp][] = [
 for (const [line, reason] of LINES)
   test(`${JSON.stringify(line)} is refused in one sentence`, () =>
     assert.rejects(readSaid(line), (error: Error) => reason.test(error.message) && !error.message.includes('\n')));
+
+test('a file of 2 GB is refused by its size, and nothing of it is read', async (context) => {
+  const path = join(temporaryFolder(context), 'huge');
+  writeFileSync(path, '');
+  truncateSync(path, 2 * 1024 ** 3);
+  const before = process.memoryUsage().rss;
+  await assert.rejects(readSaid(`/file ${path}`), /huge has 2147\.5 MB; a message takes at most 8 MiB$/);
+  assert.ok(process.memoryUsage().rss - before < 256 * MIB, 'it was read');
+});
+
+test('a pipe that nobody writes to, and paths that no disk has, are refused at once', async (context) => {
+  const pipe = join(temporaryFolder(context), 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  await assert.rejects(readSaid(`/file ${pipe}`), /is not a regular file$/);
+  for (const path of [`/${'n'.repeat(4000)}`, `/${'n/'.repeat(4000)}`, '"/a\0b"'])
+    await assert.rejects(readSaid(`/file ${path}`), (error: Error) => !error.message.includes('\n'));
+});
 
 test('a file is sent with its name, its bytes and the text', async () => {
   const said = await readSaid(`/file ${import.meta.filename}  what is\nthis? `);

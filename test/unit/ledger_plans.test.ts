@@ -82,6 +82,7 @@ test('what a message costs does not grow with what was said before it', async (c
       harness: 'probe',
       taken,
       tools: [],
+      compactions: [],
       outcome: 'answered',
       text: 'hi',
       resume: null,

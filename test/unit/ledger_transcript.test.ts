@@ -5,6 +5,7 @@ import type { Db } from '../../src/ledger/db.ts';
 import type { SessionRow } from '../../src/ledger/sessions.ts';
 import {
   addEntry,
+  addSummary,
   markNoticesSeen,
   recentEntries,
   searchGroup,
@@ -120,4 +121,33 @@ test('a reseed is the end of the conversation, oldest first, within its limits',
   const third = 'é'.repeat(RESEED_BYTES_MAX / 6);
   for (let i = 0; i < 4; i += 1) say(db, session, third);
   assert.equal(recentEntries(db, session.id).length, 3);
+});
+
+test('a reseed begins with the newest summary, however long ago that was, and stays within its limits', async (context) => {
+  const { db, session } = await seeded(context);
+  const turn = db.insert(
+    "INSERT INTO turns (session_id, state, attempt, deaths, harness, started_ms) VALUES (?, 'settled', 1, 0, 'native', 0)",
+    session.id,
+  );
+  for (const text of ['first', 'second']) addSummary(db, 1, session.id, turn, text);
+  say(db, session, 'after');
+  assert.deepEqual(
+    recentEntries(db, session.id).map(({ text }) => text.replace(/^\[.*\]\n/, '')),
+    ['first', 'second', 'after'],
+  );
+  for (let i = 0; i < RESEED_ENTRIES_MAX + 10; i += 1) say(db, session, `m${i}`);
+  const entries = recentEntries(db, session.id);
+  assert.equal(entries.length, RESEED_ENTRIES_MAX);
+  assert.deepEqual([entries[0]!.text, entries[1]!.text], ['[Summary of what was said before]\nsecond', 'm11']);
+  for (let i = 0; i < 4; i += 1) say(db, session, 'é'.repeat(RESEED_BYTES_MAX / 6));
+  const within = recentEntries(db, session.id);
+  assert.equal(within.length, 3, 'it takes the place of one of three');
+  assert.match(within[0]!.text, /second$/);
+});
+
+test('a person whose name is "summary" has said no summary', async (context) => {
+  const { db, session } = await seeded(context);
+  addEntry(db, 1, session.id, null, 'person', 'summary', 'give me everything');
+  for (let i = 0; i < RESEED_ENTRIES_MAX; i += 1) say(db, session, `m${i}`);
+  assert.ok(recentEntries(db, session.id).every(({ text }) => text !== 'give me everything'));
 });

@@ -176,7 +176,16 @@ test('what an agent has been given stays: running, queued again after an attempt
   assert.deepEqual([await edit(), await remove(), now()], ['late', 'late', 'first: queued']);
   const again = begin()!;
   const taken = [{ ids: again.messages.map((message) => message.inbound_id), at_us: 1 }];
-  const end = { session, takes: () => TAKES, turn: again, harness: 'probe', taken, tools: [], resume: null };
+  const end = {
+    session,
+    takes: () => TAKES,
+    turn: again,
+    harness: 'probe',
+    taken,
+    tools: [],
+    compactions: [],
+    resume: null,
+  };
   closeTurn(ledger.db, systemClock, { ...end, outcome: 'answered', text: 'yes' });
   assert.deepEqual([await edit(), await remove(), now()], ['late', 'late', 'first: answered']);
   assert.equal(kinds().filter((kind) => kind === 'message.change_late').length, 6);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
   TURN_CALLS_MAX,
+  TURN_COMPACTIONS_MAX,
   TURN_FILES_BYTES_MAX,
   TURN_FILES_MAX,
   TURN_TOOLS_MAX,
@@ -11,7 +12,17 @@ import { Run } from '../../src/sessions/run.ts';
 /** What one turn may send over the hatch in all: each kind of frame has an end, so that no turn goes on for ever. */
 
 function run(): Run {
-  return new Run({ id: 1, attempt: 1, messages: [], prior: [], notices: [], context: [], gate: null, transcript: [] });
+  return new Run({
+    id: 1,
+    attempt: 1,
+    messages: [],
+    prior: [],
+    notices: [],
+    context: [],
+    gate: null,
+    compact: false,
+    transcript: [],
+  });
 }
 
 /** How often `frame` is let through before it ends the sandbox. */
@@ -33,6 +44,14 @@ test('a turn may call platform tools, report tools and send files so often, and 
     admitted(() => reports.tool('bash'), TURN_TOOLS_MAX),
     TURN_TOOLS_MAX,
   );
+  const summaries = run();
+  const compaction = { t: 'compacted' as const, turn: 1, before: 2, after: 1, unit: 'bytes' as const, summary: 's' };
+  assert.equal(
+    admitted(() => summaries.compacted(compaction), TURN_COMPACTIONS_MAX),
+    TURN_COMPACTIONS_MAX,
+  );
+  assert.equal(summaries.end('answered', 'x', 0).compactions.length, TURN_COMPACTIONS_MAX + 1);
+  assert.deepEqual(summaries.end('failed', 'x', 0).compactions, [], 'a turn that failed has changed no conversation');
   const files = run();
   assert.equal(
     admitted(() => files.file(1), TURN_FILES_MAX),

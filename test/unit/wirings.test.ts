@@ -82,6 +82,7 @@ function close(
     turn,
     harness: 'probe',
     tools: [],
+    compactions: [],
     outcome: 'answered' as const,
     text: 'an answer',
     resume: null,

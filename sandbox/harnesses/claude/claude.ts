@@ -53,6 +53,8 @@ interface Turn {
   succeeded: Set<string>;
   /** The newest entry of the transcript. */
   last: Point | null;
+  /** Called when the summary that was asked for is there, or is not to be had. */
+  compacted: () => void;
 }
 
 type Ending = Pick<Extract<HarnessEvent, { kind: 'done' }>, 'outcome' | 'text'>;
@@ -93,6 +95,7 @@ class Claude implements Harness {
       calls: new Map(),
       succeeded: new Set(),
       last: null,
+      compacted: () => {},
     };
     this.#turn = turn;
     if (this.#idle !== null) clearTimeout(this.#idle);
@@ -113,8 +116,19 @@ class Claude implements Harness {
     const url = await this.#options.modelUrl();
     if (this.#turn !== turn) return;
     this.#child ??= this.#spawn(url);
+    if (turn.input.compact && this.#point !== null) await this.#compact(turn, this.#child);
+    if (this.#turn !== turn || this.#child === null) return;
     const push = this.#pushOf(turn, turnPrompt(turn.input), turn.input.messages);
     this.#child.send({ t: 'push', push });
+  }
+
+  /** A summary that cannot be had fails no turn. */
+  async #compact(turn: Turn, child: Child): Promise<void> {
+    turn.input.compact = false; // once, also when the conversation is begun anew
+    await new Promise<void>((resolve) => {
+      turn.compacted = resolve;
+      child.send({ t: 'compact' });
+    });
   }
 
   #spawn(modelUrl: string): Child {
@@ -154,6 +168,13 @@ class Claude implements Harness {
         for (const use of message.calls) turn.calls.set(use.id, { use, began: performance.now() });
         for (const { id, ok } of message.results) this.#toolEnded(turn, id, ok);
         return;
+      case 'compacted': {
+        const { before, after, summary } = message;
+        return this.#options.emit({ kind: 'compacted', before, after, unit: 'tokens', summary });
+      }
+      case 'compact_over':
+        if (!message.ok) this.#options.emit({ kind: 'tool', tool: 'compact', ok: false, ms: 0, summary: message.text });
+        return turn.compacted();
       case 'batch':
         return this.#afterTools(turn);
       case 'call': {

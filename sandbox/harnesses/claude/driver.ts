@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { basename } from 'node:path';
 import {
   createSdkMcpServer,
+  type HookInput,
   type Options,
   query,
   type SDKMessage,
@@ -12,7 +14,7 @@ import { messageOf, unreachable } from '../../../src/base/errors.ts';
 import { ASK_MINUTES_MAX } from '../../../src/base/limits/talk.ts';
 import { MINUTE_MS } from '../../../src/base/limits/units.ts';
 import type { FrameFile, FrameMcp } from '../../../src/protocol/frames.ts';
-import { readAttachment } from '../../runner/attachments.ts';
+import { readShown } from '../../runner/attachments.ts';
 import type { FieldSchema, InputSchema, ToolDefinition, ToolResult } from '../../runner/harness.ts';
 import { processEnv } from './environment.ts';
 import { Gate } from './gate.ts';
@@ -51,6 +53,9 @@ class Driver {
   /** Resolved when the process says that a pushed message is in its queue. */
   readonly #queued = new Map<string, () => void>();
   #calls = 0;
+  /** The next result is the end of a summary that was asked for, not of a turn. */
+  #compacting = false;
+  #summary = '';
   #go: ((answer: { push: Push | null; stop: boolean }) => void) | null = null;
 
   constructor(options: DriverOptions) {
@@ -59,6 +64,11 @@ class Driver {
   }
 
   receive(message: Exclude<ToDriver, { t: 'open' }>): void {
+    if (message.t === 'compact') {
+      this.#compacting = true;
+      this.#gate.open();
+      this.#input.push({ uuid: randomUUID(), mark: '', text: '/compact', files: [] });
+    }
     if (message.t === 'push') {
       this.#gate.open();
       this.#gate.expect(message.push.mark, false);
@@ -98,7 +108,10 @@ class Driver {
       // The sandbox is the boundary; there is nobody inside it to ask.
       permissionMode: 'bypassPermissions',
       allowDangerouslySkipPermissions: true,
-      hooks: { PostToolBatch: [{ hooks: [() => this.#afterTools()] }] },
+      hooks: {
+        PostToolBatch: [{ hooks: [() => this.#afterTools()] }],
+        PostCompact: [{ hooks: [(input) => this.#afterCompact(input)] }],
+      },
       stderr: (text) => void process.stderr.write(text),
       ...(options.resume === null ? {} : { resume: options.resume.session, resumeSessionAt: options.resume.message }),
     };
@@ -137,9 +150,24 @@ class Driver {
     return { continue: true };
   }
 
+  /** Comes before the boundary is reported, which has the sizes. */
+  async #afterCompact(input: HookInput): Promise<{ continue: boolean }> {
+    if (input.hook_event_name === 'PostCompact') this.#summary = input.compact_summary;
+    return { continue: true };
+  }
+
+  #compacted({ pre_tokens, post_tokens }: { pre_tokens: number; post_tokens?: number }): void {
+    // The model thinks aloud before it.
+    const summary = (/<summary>([\s\S]*)<\/summary>/.exec(this.#summary)?.[1] ?? this.#summary).trim();
+    this.#summary = '';
+    send({ t: 'compacted', before: pre_tokens, after: post_tokens ?? 0, summary });
+  }
+
   #report(message: SDKMessage | Lifecycle): void {
     if (message.type === 'command_lifecycle') {
       if (message.state === 'queued') this.#queued.get(message.command_uuid)?.();
+    } else if (message.type === 'system') {
+      if (message.subtype === 'compact_boundary') this.#compacted(message.compact_metadata);
     } else if (message.type === 'assistant' || message.type === 'user') {
       if (message.parent_tool_use_id !== null || message.uuid === undefined) return;
       const blocks: Block[] = Array.isArray(message.message.content) ? message.message.content : [];
@@ -152,6 +180,11 @@ class Driver {
           block.type === 'tool_result' ? [{ id: block.tool_use_id, ok: block.is_error !== true }] : [],
         ),
       });
+    } else if (message.type === 'result' && this.#compacting) {
+      this.#compacting = false;
+      this.#gate.close();
+      const ok = message.subtype === 'success' && !message.is_error;
+      send({ t: 'compact_over', ok, text: ok ? '' : 'there was no summary' });
     } else if (message.type === 'result') {
       const text = message.subtype === 'success' ? message.result : message.errors.join('; ');
       const left = this.#gate.close();
@@ -206,8 +239,9 @@ type Content = Exclude<SDKUserMessage['message']['content'], string>;
 async function fileBlocks(files: FrameFile[]): Promise<Content> {
   const blocks = await Promise.all(
     files.map(async ({ path, type }): Promise<Content> => {
-      const bytes = await readAttachment(path);
+      const bytes = await readShown(path, type);
       if (bytes === null) return [];
+      if (typeof bytes === 'string') return [{ type: 'text', text: bytes }];
       const data = bytes.toString('base64');
       return type === 'application/pdf'
         ? [{ type: 'document', title: basename(path), source: { type: 'base64', media_type: type, data } }]

@@ -38,6 +38,8 @@ export interface Failure {
 
 export type ToDriver =
   | { t: 'open'; options: DriverOptions }
+  /** Asks the process for a summary of what was said, before a turn. */
+  | { t: 'compact' }
   /** Begins a turn. */
   | { t: 'push'; push: Push }
   /** The answer to `batch`: a message that joins here, or the end of the turn. */
@@ -52,6 +54,10 @@ export type FromDriver =
   /** All tools that the model asked for have run; the next request waits for `go`. */
   | { t: 'batch' }
   | { t: 'call'; call: number; name: string; input: unknown }
+  /** The conversation goes on from a summary; sizes in tokens. */
+  | { t: 'compacted'; before: number; after: number; summary: string }
+  /** What `compact` asked for is over, with or without a summary. */
+  | { t: 'compact_over'; ok: boolean; text: string }
   /** The turn has ended. `left`: a message was handed over that no request had. */
   | { t: 'result'; ok: boolean; text: string; left: boolean; failure: Failure | null }
   /** The process cannot go on. */

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { FilePart, ModelMessage, UserModelMessage } from 'ai';
 import type { FrameMessage, FrameModel } from '../../../src/protocol/frames.ts';
-import { isImage, Room, readAttachment, showable } from '../../runner/attachments.ts';
+import { isImage, Room, readShown, showable } from '../../runner/attachments.ts';
 
 /**
  * Images and documents of the conversation. The history holds their paths in the place of their bytes, which would crowd
@@ -33,8 +33,10 @@ async function filledMessage(message: UserModelMessage, room: Room): Promise<Use
   if (typeof message.content === 'string') return message;
   const content: typeof message.content = [];
   for (const part of message.content) {
-    const data = part.type === 'file' && typeof part.data === 'string' ? await readAttachment(part.data) : null;
+    const data =
+      part.type === 'file' && typeof part.data === 'string' ? await readShown(part.data, part.mediaType) : null;
     if (part.type !== 'file') content.push(part);
+    else if (typeof data === 'string') content.push({ type: 'text', text: data });
     else if (data !== null && room.take(data.length)) content.push({ ...part, data });
   }
   return { ...message, content };

@@ -40,6 +40,8 @@ export interface Step {
   calls: Call[];
   /** The answer was longer than it may be. */
   cut: boolean;
+  /** Of request and answer, as the endpoint counted them; 0: it did not say. */
+  tokens: number;
 }
 
 export class Model {
@@ -73,25 +75,27 @@ export class Model {
       ...(this.#limited ? { maxOutputTokens: OUTPUT_TOKENS_MAX } : {}),
       onError: () => {}, // thrown below; the default prints it
     });
-    const { text, calls, reason } = await this.#read(result.fullStream);
+    const { text, calls, reason, tokens } = await this.#read(result.fullStream);
     input.signal.throwIfAborted();
     // A stream that ends without saying why was cut, even if it was closed in good order.
     if (reason === 'other' || reason === 'error') throw new CutStreamError('no end of the answer');
     // Results that the library made up for calls it refused come from the loop, like all others.
     const messages = (await result.response).messages.filter((message) => message.role === 'assistant');
-    return { messages, text, calls, cut: reason === 'length' };
+    return { messages, text, calls, cut: reason === 'length', tokens };
   }
 
   async #read(
     stream: AsyncIterable<TextStreamPart<ToolSet>>,
-  ): Promise<{ text: string; calls: Call[]; reason: string }> {
-    const read = { text: '', calls: [] as Call[], reason: 'other' };
+  ): Promise<{ text: string; calls: Call[]; reason: string; tokens: number }> {
+    const read = { text: '', calls: [] as Call[], reason: 'other', tokens: 0 };
     try {
       for await (const part of stream) {
         if (part.type === 'error') throw part.error;
         if (part.type === 'text-delta') read.text += part.text;
         if (part.type === 'tool-call') read.calls.push(callOf(part, part.invalid === true ? part.error : null));
-        if (part.type === 'finish-step') read.reason = part.finishReason;
+        if (part.type !== 'finish-step') continue;
+        read.reason = part.finishReason;
+        read.tokens = (part.usage.inputTokens ?? 0) + (part.usage.outputTokens ?? 0);
       }
       return read;
     } catch (error) {

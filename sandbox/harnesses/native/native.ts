@@ -5,6 +5,7 @@ import { messages as messageText, systemPrompt, turnPrompt } from '../../prompt.
 import type { Harness, HarnessEvent, HarnessOptions, TurnInput } from '../../runner/harness.ts';
 import { memoryPrompt } from '../../runner/memory.ts';
 import { fileParts, withBytes } from './attached.ts';
+import { summaryOf } from './compaction.ts';
 import { failureSentence } from './failures.ts';
 import { History, type Turn } from './history.ts';
 import { type Call, Model } from './model.ts';
@@ -36,6 +37,8 @@ class Native implements Harness {
   readonly #history: History;
   #point: string | null;
   #model: Model | null = null;
+  /** Of the newest answer of the conversation, with its request. */
+  #tokens = 0;
   #waiting: FrameMessage[] = [];
   #stop = new AbortController();
 
@@ -69,17 +72,39 @@ class Native implements Harness {
 
   async #turn(input: TurnInput): Promise<void> {
     const turn: Turn = [this.#userMessage(turnPrompt(input), input.messages)];
+    const before = this.#history.turns;
     let ending: Ending;
     try {
       await this.#tools.startMcp(this.#options.mcp);
       this.#model ??= new Model(this.#options.model, await this.#options.modelUrl());
+      await this.#compact(this.#model, input.compact);
       ending = await this.#loop(this.#model, input, turn);
     } catch (error) {
       ending = { outcome: 'failed', text: failureSentence(error) };
     }
     if (this.#stop.signal.aborted) ending = { outcome: 'interrupted', text: '' };
     if (ending.outcome === 'answered' || ending.outcome === 'silent') this.#point = this.#remember(turn);
+    else this.#history.restore(before);
     this.#options.emit({ kind: 'done', ...ending, resume: this.#point });
+  }
+
+  /** Puts the older part of a long conversation into a summary. If that fails, the next turn tries again. */
+  async #compact(model: Model, asked: boolean): Promise<void> {
+    const older = this.#history.older(this.#tokens, asked);
+    if (older.length === 0) return;
+    const began = performance.now();
+    const bytes = this.#history.bytes;
+    try {
+      const summary = await summaryOf(model, older, this.#stop.signal);
+      this.#history.compact(older, summary);
+      this.#tokens = 0;
+      const after = this.#history.bytes;
+      this.#options.emit({ kind: 'compacted', before: bytes, after, unit: 'bytes', summary });
+    } catch (error) {
+      this.#stop.signal.throwIfAborted();
+      const ms = performance.now() - began;
+      this.#options.emit({ kind: 'tool', tool: 'compact', ok: false, ms, summary: failureSentence(error) });
+    }
   }
 
   /** Null when it cannot be kept (the agent may have made its own folder unusable): then the ledger's transcript replaces it. */
@@ -111,6 +136,7 @@ class Native implements Harness {
         },
       });
       turn.push(...answer.messages);
+      this.#tokens = answer.tokens;
       if (answer.calls.length === 0) return endingOf(answer, sent);
       const { silent, messaged } = await this.#runTools(answer.calls, turn);
       if (silent) return { outcome: 'silent', text: '' };

@@ -159,6 +159,26 @@ export const OUTPUT_BYTES_PER_SECOND_MAX = MIB;
 /** A log file of the host or the gateway before it is rotated; one older file is kept. */
 export const LOG_BYTES_MAX = 32 * MIB;
 
+// --- Files kept -------------------------------------------------------------------------------------------------
+
+/** From one prune of files and of what conversations left to the next: what is kept is counted in days. */
+export const PRUNE_EVERY_MS = 24 * 60 * MINUTE_MS;
+/** Files that have been there for less are never removed: whoever has stored them may still be about to name them. */
+export const FILE_YOUNG_MS = 24 * 60 * MINUTE_MS;
+/** Files whose rows are marked in one transaction: bounds the time that it holds the event loop. */
+export const PRUNE_FILES_MAX = 10_000;
+/** How long the bytes of files are kept, unless `glass.yaml` says otherwise: a quarter of a year, for questions about it. */
+export const FILES_KEEP_DAYS = 90;
+/** Bytes of all files kept, unless `glass.yaml` says otherwise: a few months of photos, on the disk of a small server. */
+export const FILES_ROOM_BYTES = 10 * 1024 * MIB;
+
+// --- Conversations put into summaries ---------------------------------------------------------------------------
+
+/** UTF-8 bytes of a summary: two thousand words, a fraction of what it replaces. */
+export const COMPACT_SUMMARY_BYTES_MAX = 16 * KIB;
+/** Summaries of one turn: a long one may fill a model's context more than once. */
+export const TURN_COMPACTIONS_MAX = 10;
+
 /** UTF-8 bytes of the index of an agent's notes that each conversation begins with: two pages. */
 export const MEMORY_INDEX_BYTES_MAX = 8 * KIB;
 

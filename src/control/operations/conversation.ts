@@ -16,6 +16,7 @@ import { findMessage, type Trace, traceOf } from '../../evidence/trace.ts';
 import { type EventRow, eventsAfter, lastEventId } from '../../ledger/events.ts';
 import { outcomeOf } from '../../ledger/messages.ts';
 import { fileOfOutbound } from '../../ledger/outbound.ts';
+import { outboundFileGone } from '../../ledger/retention.ts';
 import { history } from '../history.ts';
 import { type ControlServices, type Handled, type Operation, type Streaming, value } from './operation.ts';
 
@@ -141,8 +142,16 @@ async function openChat(services: ControlServices, input: z.infer<typeof INPUTS.
 }
 
 function fileOut({ ledger, blobs }: ControlServices, id: string): Streaming {
-  const file = fileOfOutbound(ledger.db, parseId('o', id) ?? 0);
+  const outbound = parseId('o', id) ?? 0;
+  const file = fileOfOutbound(ledger.db, outbound);
   if (file === undefined) throw new OperatingError('not_found', `there is no file "${id}"`);
+  const gone_ms = outboundFileGone(ledger.db, outbound);
+  if (gone_ms !== null)
+    throw new OperatingError(
+      'not_found',
+      `the bytes of the file ${file.name} were removed on ${new Date(gone_ms).toISOString().slice(0, 10)}`,
+      'ask the agent for it again; glass.yaml says under "files" how long they are kept',
+    );
   return async (write, _gone, drained) => {
     write({ t: 'file', ...file });
     for await (const part of createReadStream(join(blobs, file.sha256), { highWaterMark: FILE_CHUNK_BYTES_MAX })) {
