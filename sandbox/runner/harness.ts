@@ -23,6 +23,8 @@ export interface HarnessOptions {
   tools: PlatformTools;
   /** Servers of tools that it is to start. */
   mcp: readonly FrameMcp[];
+  /** Whether `delta` is wanted. */
+  drafts: boolean;
   emit: (event: HarnessEvent) => void;
 }
 
@@ -32,6 +34,8 @@ export type TurnInput = Omit<Extract<HostFrame, { t: 'turn' }>, 't' | 'gate'>;
 export type HarnessEvent =
   | { kind: 'taken'; ids: number[] }
   | { kind: 'tool'; tool: string; ok: boolean; ms: number; summary: string }
+  /** The text of the answer so far, from its beginning, as often as there is more of it: the runner paces it. */
+  | { kind: 'delta'; text: string }
   | { kind: 'done'; outcome: 'answered' | 'silent' | 'failed' | 'interrupted'; text: string; resume: string | null };
 
 export interface Harness {

@@ -1,5 +1,6 @@
 import {
   CALL_INPUT_BYTES_MAX,
+  DELTA_BYTES_MAX,
   FILE_BYTES_MAX,
   FILE_CHUNK_BYTES_MAX,
   FRAME_NAME_BYTES_MAX,
@@ -23,7 +24,7 @@ import { flag, integer, json, list, nullable, oneOf, record, type Shape, text } 
  * check every frame against it. The first frame is the runner's `hello`; the host answers `welcome` or ends the
  * connection. A receipt with `ok` means that what the call asked for is committed.
  */
-export const HATCH_VERSION = 4;
+export const HATCH_VERSION = 5;
 
 const id = integer(1);
 const RESUME_BYTES_MAX = 16 * 1024;
@@ -108,6 +109,8 @@ export type HostFrame =
       resume: string | null;
       /** Text of the group's AGENTS.md. */
       instructions: string;
+      /** Whether `delta` is wanted: a chat may show what there is of an answer. */
+      drafts: boolean;
     }
   | {
       t: 'turn';
@@ -139,6 +142,7 @@ const HOST_FRAMES: Record<HostFrame['t'], Shape> = {
     mcp: list(mcp, MCP_SERVERS_MAX),
     resume: nullable(text(RESUME_BYTES_MAX)),
     instructions: text(INSTRUCTIONS_BYTES_MAX),
+    drafts: flag,
   }),
   turn: record({
     t: text(20),
@@ -166,6 +170,8 @@ export type RunnerFrame =
   | { t: 'call'; call: number; turn: number; tool: string; input: unknown }
   /** A tool that ran inside the sandbox, for the trace. */
   | { t: 'tool'; turn: number; tool: string; ok: boolean; ms: number; summary: string }
+  /** What there is of the answer so far, from its beginning; cut where a first message would be full. */
+  | { t: 'delta'; turn: number; text: string }
   | { t: 'file'; call: number; turn: number; name: string; bytes: number; sha256: string }
   | { t: 'chunk'; call: number; seq: number; data: string }
   | {
@@ -192,6 +198,7 @@ const RUNNER_FRAMES: Record<RunnerFrame['t'], Shape> = {
     ms: integer(0),
     summary: text(FRAME_NAME_BYTES_MAX),
   }),
+  delta: record({ t: text(20), turn: id, text: text(DELTA_BYTES_MAX) }),
   file: record({
     t: text(20),
     call: id,

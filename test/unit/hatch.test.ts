@@ -27,6 +27,7 @@ const WELCOME: HostFrame = {
   tools: [],
   resume: null,
   instructions: '',
+  drafts: false,
 };
 const HELLO = { t: 'hello', v: HATCH_VERSION };
 
@@ -124,7 +125,7 @@ const ENDED: [name: string, after: object[], bytes: Buffer, reason: RegExp][] = 
   ['a frame before hello', [], encodeFrame(DONE), /a frame "done" before hello/],
   ['a frame of the host', [HELLO], encodeFrame({ t: 'interrupt', turn: 1 }), /unknown kind/],
   ['a second hello', [HELLO], encodeFrame(HELLO), /a second hello/],
-  ['another version', [], encodeFrame({ t: 'hello', v: 99 }), /hatch version 99, this host speaks 4/],
+  ['another version', [], encodeFrame({ t: 'hello', v: 99 }), /hatch version 99, this host speaks 5/],
   ['an unknown key', [HELLO], encodeFrame({ ...DONE, session: 's2' }), /unknown key "session"/],
   ['a frame that is out of place', [HELLO], encodeFrame({ ...DONE, turn: 4711 }), /of a turn that does not run/],
 ];

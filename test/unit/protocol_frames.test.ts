@@ -18,6 +18,7 @@ const RUNNER: { [K in RunnerFrame['t']]: Extract<RunnerFrame, { t: K }> } = {
   taken: { t: 'taken', turn: 1, ids: [1, 2] },
   call: { t: 'call', call: 1, turn: 1, tool: 'send_message', input: { text: 'x' } },
   tool: { t: 'tool', turn: 1, tool: 'shell', ok: true, ms: 0, summary: '' },
+  delta: { t: 'delta', turn: 1, text: '' },
   file: { t: 'file', call: 1, turn: 1, name: 'a.txt', bytes: 0, sha256: HASH },
   chunk: { t: 'chunk', call: 1, seq: 0, data: 'QQ==' },
   done: { t: 'done', turn: 1, outcome: 'answered', text: '', resume: null },
@@ -35,6 +36,7 @@ const HOST: { [K in HostFrame['t']]: Extract<HostFrame, { t: K }> } = {
     tools: [],
     resume: null,
     instructions: '',
+    drafts: true,
   },
   turn: {
     t: 'turn',

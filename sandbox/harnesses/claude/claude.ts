@@ -118,7 +118,7 @@ class Claude implements Harness {
 
   #spawn(modelUrl: string): Child {
     this.#restore();
-    const { model, instructions, workspace, tools, mcp } = this.#options;
+    const { model, instructions, workspace, tools, mcp, drafts } = this.#options;
     const skills = skillsPrompt(SKILLS);
     const child: Child = new Child(
       {
@@ -129,6 +129,7 @@ class Claude implements Harness {
         home: this.#options.state,
         config: this.#config,
         mark: randomUUID(),
+        drafts,
         tools: tools.definitions,
         mcp,
         resume: this.#point,
@@ -152,6 +153,9 @@ class Claude implements Harness {
         turn.last = { session: message.session, message: message.uuid };
         for (const use of message.calls) turn.calls.set(use.id, { use, began: performance.now() });
         for (const { id, ok } of message.results) this.#toolEnded(turn, id, ok);
+        return;
+      case 'text':
+        this.#options.emit({ kind: 'delta', text: message.text });
         return;
       case 'batch':
         return this.#afterTools(turn);

@@ -9,11 +9,13 @@ import {
 } from '@anthropic-ai/claude-agent-sdk';
 import { z } from 'zod';
 import { messageOf, unreachable } from '../../../src/base/errors.ts';
+import { DELTA_EVERY_MS } from '../../../src/base/limits/messages.ts';
 import { ASK_MINUTES_MAX } from '../../../src/base/limits/talk.ts';
 import { MINUTE_MS } from '../../../src/base/limits/units.ts';
 import type { FrameFile, FrameMcp } from '../../../src/protocol/frames.ts';
 import { readAttachment } from '../../runner/attachments.ts';
 import type { FieldSchema, InputSchema, ToolDefinition, ToolResult } from '../../runner/harness.ts';
+import { Paced } from '../../runner/paced.ts';
 import { processEnv } from './environment.ts';
 import { Gate } from './gate.ts';
 import type { DriverOptions, FromDriver, Push, ToDriver } from './wire.ts';
@@ -51,6 +53,9 @@ class Driver {
   /** Resolved when the process says that a pushed message is in its queue. */
   readonly #queued = new Map<string, () => void>();
   #calls = 0;
+  /** Of the model's answer that is being streamed. */
+  #text = '';
+  readonly #texts = new Paced<string>(DELTA_EVERY_MS, (text) => send({ t: 'text', text }));
   #go: ((answer: { push: Push | null; stop: boolean }) => void) | null = null;
 
   constructor(options: DriverOptions) {
@@ -98,6 +103,7 @@ class Driver {
       // The sandbox is the boundary; there is nobody inside it to ask.
       permissionMode: 'bypassPermissions',
       allowDangerouslySkipPermissions: true,
+      includePartialMessages: options.drafts,
       hooks: { PostToolBatch: [{ hooks: [() => this.#afterTools()] }] },
       stderr: (text) => void process.stderr.write(text),
       ...(options.resume === null ? {} : { resume: options.resume.session, resumeSessionAt: options.resume.message }),
@@ -140,6 +146,8 @@ class Driver {
   #report(message: SDKMessage | Lifecycle): void {
     if (message.type === 'command_lifecycle') {
       if (message.state === 'queued') this.#queued.get(message.command_uuid)?.();
+    } else if (message.type === 'stream_event') {
+      if (message.parent_tool_use_id === null) this.#streamed(message.event);
     } else if (message.type === 'assistant' || message.type === 'user') {
       if (message.parent_tool_use_id !== null || message.uuid === undefined) return;
       const blocks: Block[] = Array.isArray(message.message.content) ? message.message.content : [];
@@ -153,11 +161,20 @@ class Driver {
         ),
       });
     } else if (message.type === 'result') {
+      this.#texts.forget();
       const text = message.subtype === 'success' ? message.result : message.errors.join('; ');
       const left = this.#gate.close();
       const ok = message.subtype === 'success' && !message.is_error;
       send({ t: 'result', ok, text, left, failure: this.#gate.failure });
     }
+  }
+
+  /** The text of one answer, paced here: between the processes it is written anew each time. */
+  #streamed(event: Extract<SDKMessage, { type: 'stream_event' }>['event']): void {
+    if (event.type === 'message_start') this.#text = '';
+    if (event.type !== 'content_block_delta' || event.delta.type !== 'text_delta') return;
+    this.#text += event.delta.text;
+    this.#texts.give(this.#text);
   }
 }
 
