@@ -19,9 +19,9 @@ export function stepOf(draft: DraftRow | null, running: boolean, text: string, s
 /** One message that shows what there is of an answer, and that it is not all. */
 export function draftBody(text: string, { markup, text_max }: Takes): string {
   const room = text_max - Math.max(...MARKS.map((mark) => mark.length));
-  const { source } = piecesOf(text, { markup, text_max: room })[0]!;
+  const source = piecesOf(text, { markup, text_max: room })[0]!.source.trimEnd();
   // Behind a fence that closes, on the same line, it would open it again.
-  const body = inDialect(source + (/(^|\n)(```|~~~)\s*$/.test(source) ? MARKS[1] : MARKS[0]), markup);
+  const body = inDialect(source + (/(^|\n)(```|~~~)$/.test(source) ? MARKS[1] : MARKS[0]), markup);
   return body.length <= text_max ? body : inDialect(source, markup);
 }
 

@@ -67,8 +67,6 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
   expected.push({ token: '<k1>', kind: 'answer' });
   await world.say('kappa', '<k1>', 'bob');
   await say('delta', '<d1>');
-  // Its beginning is shown while it is written; whoever dies, the answer takes its place.
-  await say('sigma', '<v1>', 'stream 8 ', 'answer', ` ${'and so on '.repeat(30)}`);
   await world.vault({ op: 'set', name: 'extra', value: 'fake-secret-extra' });
   await world.vault({ op: 'set', name: 'extra', value: 'fake-secret-in-its-place', next: true });
   await world.vault({ op: 'promote', name: 'extra' });
@@ -102,6 +100,8 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
     if (state !== 'answered') throw new Error(state);
   });
   await desk(world);
+  // Its beginning is shown while it is written; whoever dies, the answer takes its place.
+  await say('sigma', '<v1>', 'stream 8 ', 'answer', ` ${'and so on '.repeat(30)}`);
   // Two agents talk; whoever dies over it, the answer comes back once.
   expected.push({ token: 'probe, turn', kind: 'answer' });
   await world.say('beta', 'tell agent:flaky where');
