@@ -12,7 +12,7 @@ import { NODE_PROXY_VARIABLE, PROXY_PORT } from '../../src/protocol/proxy.ts';
 import { HatchTools } from '../tools/calls.ts';
 import type { Harness, HarnessEvent, HarnessOptions } from './harness.ts';
 import { HostLink } from './host_link.ts';
-import { Paced } from './paced.ts';
+import { Newest } from './newest.ts';
 import { startRelay } from './relay.ts';
 import { type RunningGate, runGate } from './task_gate.ts';
 
@@ -37,7 +37,7 @@ let gate: RunningGate | null = null;
 let relay: ReturnType<typeof startRelay> | null = null;
 /** What the host was last told of the answer. */
 let told = '';
-const deltas = new Paced<string>(DELTA_EVERY_MS, sendDelta);
+const deltas = new Newest<string>(DELTA_EVERY_MS, sendDelta);
 
 if (process.argv[2] === '--warm-up') {
   await load(process.argv[3] as HarnessName);

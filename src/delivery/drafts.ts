@@ -130,7 +130,7 @@ export class Drafts {
   async #act(shown: Shown): Promise<void> {
     const { place, text } = shown;
     const { draft, running } = draftOfRunning(this.#parts.ledger.db, place.turn);
-    const step = this.#turns.get(place.turn) === shown ? stepOf(draft, running, text, shown.shown) : 'never';
+    const step = stepOf(draft, running, text, shown.shown);
     let wait: number | null = 0;
     if (step === 'begin') wait = await this.#begin(shown, text);
     else if (step === 'edit') wait = await this.#edit(shown, draft!, text);

@@ -7,7 +7,14 @@ import type { Channel, EditOperation, Reconciled, SendErrorClass, SendOperation 
 import { Delivery } from '../../src/delivery/delivery.ts';
 import { draftBody, endOfEdit, stepOf } from '../../src/delivery/draft_step.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
-import { type DraftRow, draftOf, markDraft, openDraft } from '../../src/ledger/drafts.ts';
+import { type DraftRow, draftOf, draftReplacedBy, markDraft, openDraft } from '../../src/ledger/drafts.ts';
+import {
+  insertNotice,
+  insertOutbound,
+  type OutboundKind,
+  type OutboundRow,
+  outboundById,
+} from '../../src/ledger/outbound.ts';
 import { closeTurn, openTurn, recordDeath, stopSession } from '../../src/sessions/turn_book.ts';
 import { freshLedger, queueMessage, seedChat, TAKES } from '../fakes/ledger_kit.ts';
 import { eventually } from '../fakes/session_world.ts';
@@ -153,6 +160,7 @@ test('the answer waits for the edit that is under way, and nothing of the draft 
   show(LONGER);
   await eventually(() => order.length === 1);
   await settle('answered', LONGER);
+  await new Promise((resolve) => setTimeout(resolve, 100)); // an answer that does not wait is out by then
   assert.deepEqual(order, ['begin true']);
   release();
   await eventually(() => rows().join() === 'sent');
@@ -271,6 +279,50 @@ test('a turn has one draft over all its attempts, and what it says in the end is
   assert.equal(db.get<{ n: number }>("SELECT count(*) AS n FROM transcript WHERE role = 'agent'")!.n, 0);
   db.run("UPDATE outbound SET state = 'rejected'");
   assert.equal(conservation(db, 0).unheard, 0, 'a silent turn has no answer that nobody heard');
+});
+
+test('what waits to be delivered in a chat is not overtaken by a draft', async (context) => {
+  const { db, session, show, sent, state, delivery } = await world(context);
+  insertNotice(db, 1, session.chat_id, '', null, 'of somebody else');
+  show(LONG);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  assert.equal(state(), undefined);
+  delivery.wake(session.chat_id);
+  await eventually(() => sent.length === 1);
+  show(LONGER);
+  await eventually(() => state() === 'shown');
+});
+
+test('only a turn that runs begins a draft', async (context) => {
+  const { db, clock, session, turn, left } = await world(context);
+  recordDeath(db, clock, { session, takes: () => TAKES }, turn, 'died');
+  assert.equal(left(), undefined);
+  openTurn(db, clock, { session, harness: 'probe', warm: true, reseed: false });
+  assert.equal(left().state, 'sending');
+});
+
+test('the first message of what its turn says in the end takes the place of a draft, and nothing else', async (context) => {
+  const { db, session, turn, left } = await world(context);
+  const own = { session_id: session.id, turn_id: turn.id, attempt: 1, send_hash: '', reply_to: null };
+  const put = (kind: OutboundKind, ordinal: number, thread = ''): OutboundRow[] => {
+    const chunks = ['one', 'two'].map((body) => ({ body, source: body }));
+    const ids = insertOutbound(db, 1, { chat_id: session.chat_id, thread, kind, ordinal, ...own }, chunks);
+    return ids.map((id) => outboundById(db, id)!);
+  };
+  const rows = [...put('reply', 0), ...put('send', 1), ...put('reply', 2, 'elsewhere'), ...put('notice', 3)];
+  const found = (): boolean[] => rows.map((row) => draftReplacedBy(db, row) !== null);
+  left();
+  assert.ok(
+    found().every((one) => !one),
+    'nobody knows yet that it is there',
+  );
+  markDraft(db, 1, turn.id, 'shown', 'r1');
+  assert.deepEqual(found(), [true, false, false, false, false, false, true, false]);
+  markDraft(db, 1, turn.id, 'replaced');
+  assert.ok(
+    found().every((one) => !one),
+    'its place is taken',
+  );
 });
 
 test('a draft that stands after its turn, with nothing in its place, breaks a law', async (context) => {

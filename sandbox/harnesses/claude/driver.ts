@@ -15,7 +15,7 @@ import { MINUTE_MS } from '../../../src/base/limits/units.ts';
 import type { FrameFile, FrameMcp } from '../../../src/protocol/frames.ts';
 import { readAttachment } from '../../runner/attachments.ts';
 import type { FieldSchema, InputSchema, ToolDefinition, ToolResult } from '../../runner/harness.ts';
-import { Paced } from '../../runner/paced.ts';
+import { Newest } from '../../runner/newest.ts';
 import { processEnv } from './environment.ts';
 import { Gate } from './gate.ts';
 import type { DriverOptions, FromDriver, Push, ToDriver } from './wire.ts';
@@ -55,7 +55,7 @@ class Driver {
   #calls = 0;
   /** Of the model's answer that is being streamed. */
   #text = '';
-  readonly #texts = new Paced<string>(DELTA_EVERY_MS, (text) => send({ t: 'text', text }));
+  readonly #texts = new Newest<string>(DELTA_EVERY_MS, (text) => send({ t: 'text', text }));
   #go: ((answer: { push: Push | null; stop: boolean }) => void) | null = null;
 
   constructor(options: DriverOptions) {

@@ -2,7 +2,7 @@
  * Passes on the newest of what comes often: the first at once, then at most one each `every_ms`. What is replaced by a newer
  * one meanwhile is dropped; the last one is passed on, unless it is told to forget it.
  */
-export class Paced<T> {
+export class Newest<T> {
   readonly #every_ms: number;
   readonly #pass: (value: T) => void;
   #last = Number.NEGATIVE_INFINITY;
