@@ -282,13 +282,13 @@ test('a turn has one draft over all its attempts, and what it says in the end is
 });
 
 test('what waits to be delivered in a chat is not overtaken by a draft', async (context) => {
-  const { db, session, show, sent, state, delivery } = await world(context);
+  const { db, session, show, rows, state, delivery } = await world(context);
   insertNotice(db, 1, session.chat_id, '', null, 'of somebody else');
   show(LONG);
   await new Promise((resolve) => setTimeout(resolve, 50));
   assert.equal(state(), undefined);
   delivery.wake(session.chat_id);
-  await eventually(() => sent.length === 1);
+  await eventually(() => rows().join() === 'sent');
   show(LONGER);
   await eventually(() => state() === 'shown');
 });
