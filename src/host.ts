@@ -204,7 +204,7 @@ function makeFlow(base: Base, asked: (question: number) => void) {
     prove: (plan) => proofs.require(plan),
     tools: { log, ledger, clock, capabilities, deliver, asks, asked, tasks: tasks.forAgents(), wish },
     claim: (db, chat) => delivery.claim(db, chat),
-    typing,
+    ...{ typing, drafts: install.drafts ? delivery.drafts : null },
     takes: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name),
   });
   return {

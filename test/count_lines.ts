@@ -4,7 +4,7 @@ import { ROOT, reachable, readSource, type Source } from './source_tree.ts';
 /** How much code has to be trusted: lines that are neither blank nor comment, reachable from the two composition roots, without channel drivers. */
 
 /** docs/decisions/0006, 0015, 0021 and 0027: what the kernel is made of, and why it is more than was hoped. */
-export const KERNEL_LINES_MAX = 18_500;
+export const KERNEL_LINES_MAX = 19_000;
 export const TRUSTED_LINES_MAX = 25_000;
 
 /** What a message or a credential passes on its way; the rest of the trusted code is operation and evidence. */

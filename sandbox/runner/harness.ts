@@ -24,6 +24,8 @@ export interface HarnessOptions {
   tools: PlatformTools;
   /** Servers of tools that it is to start. */
   mcp: readonly FrameMcp[];
+  /** Whether `delta` is wanted. */
+  drafts: boolean;
   emit: (event: HarnessEvent) => void;
 }
 
@@ -35,6 +37,8 @@ export type HarnessEvent =
   | { kind: 'tool'; tool: string; ok: boolean; ms: number; summary: string }
   /** The older part of the conversation is a summary now; it counts if this turn is answered. */
   | { kind: 'compacted'; before: number; after: number; unit: 'bytes' | 'tokens'; summary: string }
+  /** The text of the answer so far, from its beginning, as often as there is more of it: the runner paces it. */
+  | { kind: 'delta'; text: string }
   | { kind: 'done'; outcome: 'answered' | 'silent' | 'failed' | 'interrupted'; text: string; resume: string | null };
 
 export interface Harness {

@@ -2,6 +2,8 @@ import { flushCompileCache } from 'node:module';
 import { unreachable } from '../../src/base/errors.ts';
 import {
   COMPACT_SUMMARY_BYTES_MAX,
+  DELTA_BYTES_MAX,
+  DELTA_EVERY_MS,
   FRAME_NAME_BYTES_MAX,
   OUTBOUND_TEXT_BYTES_MAX,
 } from '../../src/base/limits/messages.ts';
@@ -11,6 +13,7 @@ import { NODE_PROXY_VARIABLE, PROXY_PORT } from '../../src/protocol/proxy.ts';
 import { HatchTools } from '../tools/calls.ts';
 import type { Harness, HarnessEvent, HarnessOptions } from './harness.ts';
 import { HostLink } from './host_link.ts';
+import { Newest } from './newest.ts';
 import { startRelay } from './relay.ts';
 import { type RunningGate, runGate } from './task_gate.ts';
 
@@ -18,7 +21,7 @@ import { type RunningGate, runGate } from './task_gate.ts';
  * The program in the sandbox: connects to the hatch, opens the harness that the host names, and passes turns in and
  * events out. It holds no state that matters; the host may end it at any moment.
  *
- *   hello → welcome → (harness opens) ready → turn … taken, call, tool … done → turn …
+ *   hello → welcome → (harness opens) ready → turn … taken, call, tool, delta … done → turn …
  */
 const RUN_FOLDER = '/run/glass';
 const WORKSPACE = '/workspace';
@@ -33,6 +36,9 @@ let point: string | null = null;
 /** The gate that runs before the harness is asked. */
 let gate: RunningGate | null = null;
 let relay: ReturnType<typeof startRelay> | null = null;
+/** What the host was last told of the answer. */
+let told = '';
+const deltas = new Newest<string>(DELTA_EVERY_MS, sendDelta);
 
 if (process.argv[2] === '--warm-up') {
   await load(process.argv[3] as HarnessName);
@@ -121,6 +127,7 @@ async function open(welcome: Extract<HostFrame, { t: 'welcome' }>): Promise<void
     state: '/state',
     tools: tools.limitedTo(welcome.tools),
     mcp: welcome.mcp,
+    drafts: welcome.drafts,
     emit,
   });
   const { resumed } = await harness.open();
@@ -163,7 +170,12 @@ function emit(event: HarnessEvent): void {
       link.send({ t: 'compacted', turn, before: Math.round(before), after: Math.round(after), unit, summary });
       return;
     }
+    case 'delta':
+      deltas.give(event.text);
+      return;
     case 'done':
+      deltas.forget();
+      told = '';
       if (event.outcome === 'answered' || event.outcome === 'silent') point = event.resume;
       link.send({ t: 'done', turn, outcome: event.outcome, text: sendable(event.text), resume: event.resume });
       turn = null;
@@ -171,6 +183,14 @@ function emit(event: HarnessEvent): void {
     default:
       unreachable(event);
   }
+}
+
+/** Beyond its limit there is nothing more to show. */
+function sendDelta(answer: string): void {
+  const text = cutBytes(answer, DELTA_BYTES_MAX);
+  if (turn === null || text === told) return;
+  told = text;
+  link.send({ t: 'delta', turn, text });
 }
 
 /** An answer beyond the limit is cut here, visibly: the host would take it for a broken runner. */

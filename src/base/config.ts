@@ -101,6 +101,8 @@ const installSchema = z.strictObject({
   image: z.string().min(1).max(200).default('glassclaw-sandbox:local'),
   /** PEM file of more certificate authorities that the gateway believes: a company's own. Never shown to a sandbox. */
   upstream_ca: pathSchema.optional(),
+  /** Whether chats that can show a long answer while it is being written. */
+  drafts: z.boolean().default(true),
   /** Zone of tasks that name none, such as Europe/Berlin; absent: the machine's. */
   timezone: z.string().min(1).max(60).optional(),
   vault: vaultSchema.default({ key: 'file' }),

@@ -18,6 +18,7 @@ import type {
 import { textIn } from '../channels/dialects/outgoing.ts';
 import { type ChatRow, chatById } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
+import { type DraftRow, draftReplacedBy } from '../ledger/drafts.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { isFollowed, messageById } from '../ledger/messages.ts';
@@ -29,7 +30,17 @@ import {
   type OutboundRow,
   sendingRows,
 } from '../ledger/outbound.ts';
-import { INTERRUPTED, isRetried, links, type Refusal, recordOutcome, recordReconciled } from './outcomes.ts';
+import { endOfEdit } from './draft_step.ts';
+import { Drafts } from './drafts.ts';
+import {
+  INTERRUPTED,
+  isRetried,
+  links,
+  type Refusal,
+  recordEdit,
+  recordOutcome,
+  recordReconciled,
+} from './outcomes.ts';
 
 /**
  * Flow 1, step 6. One lane a chat keeps its order: the oldest row that has not ended is marked `sending` (committed,
@@ -37,6 +48,8 @@ import { INTERRUPTED, isRetried, links, type Refusal, recordOutcome, recordRecon
  *
  * A row found as `sending` at start may have been sent. The channel is asked; if it cannot tell, the row is `uncertain`,
  * an alert says so, and nothing is repeated.
+ *
+ * A reply whose beginning is shown already (`drafts.ts`) is delivered as the edit of that message.
  */
 export interface DeliveryHooks {
   /** Raises an alert; must not throw. */
@@ -48,6 +61,7 @@ export interface DeliveryHooks {
 }
 
 export class Delivery {
+  readonly drafts: Drafts;
   readonly #ledger: Ledger;
   readonly #blobs: string;
   readonly #clock: Clock;
@@ -71,10 +85,19 @@ export class Delivery {
     this.#channels = channels;
     this.#faults = faults;
     this.#hooks = hooks;
+    this.drafts = new Drafts({
+      ...{ ledger, clock, channels, alert: hooks.alert, trouble: hooks.trouble },
+      between: (chat, act) => this.#between(chat, act),
+      call: (act) => this.#call(() => guarded(faults, 'channel.draft', act)),
+      edit: (act) => this.#call(() => guarded(faults, 'channel.edit', act)),
+      reconcile: (channel, operation) => askPlatform(channel, operation),
+      quoted: (channel, reply_to, chat) => this.#quoted(channel, reply_to, chat),
+    });
   }
 
   /** Settles what an earlier host left in `sending`, then delivers everything that waits. */
   async recover(): Promise<void> {
+    await this.drafts.recover();
     for (const row of sendingRows(this.#ledger.db)) await this.#reconcile(row);
     for (const chat of chatsWithOutbound(this.#ledger.db)) this.wake(chat);
   }
@@ -125,9 +148,19 @@ export class Delivery {
   /** Starts no new send; resolves when the running ones have ended or `graceMs` is over. */
   async stop(graceMs: number): Promise<void> {
     this.#stopped = true;
+    this.drafts.stop();
     for (const lane of this.#lanes.values()) if (lane.timer !== null) clearTimeout(lane.timer);
     const until = this.#clock.monotonic() + graceMs;
     while ([...this.#lanes.values()].some((lane) => lane.busy) && this.#clock.monotonic() < until) await sleep(20);
+  }
+
+  /** Runs `act` in a lane that has nothing to do: no row is handed over until it has ended. False: it has, or this stops. */
+  #between(chatId: number, act: () => Promise<void>): boolean {
+    if (this.#stopped || this.#lanes.has(chatId) || headOfChat(this.#ledger.db, chatId) !== undefined) return false;
+    const lane: Lane = { busy: true, again: false, timer: null, claimed: null };
+    this.#lanes.set(chatId, lane);
+    void act().then(() => this.#run(chatId, lane));
+    return true;
   }
 
   async #run(chatId: number, lane: Lane): Promise<void> {
@@ -163,16 +196,30 @@ export class Delivery {
     // Somebody may have had it held meanwhile: then the next one is the head.
     if (claimed === null && !(await this.#ledger.insist('sending', (db) => this.#mark(db, row), this.#hooks.trouble)))
       return true;
-    const result = await this.#call(() => this.#act(channel, row, chat));
-    await this.#ledger.insist(
-      'sent',
-      (db) => recordOutcome(db, this.#clock, row, chat, result),
-      this.#hooks.trouble,
-      lane.again ? 'now' : 'soon',
-    );
+    const result = await this.#deliver(channel, row, chat, lane);
     if (!result.ok) this.#tell(row, chat, result);
     // A row that is to be tried again is looked at once more, which sets the timer for it.
     return result.ok || result.class !== 'waiting';
+  }
+
+  /** Hands a row over that bears its mark, and commits the outcome. */
+  async #deliver(channel: Channel, row: OutboundRow, chat: ChatRow, lane: Lane): Promise<SendResult> {
+    const draft = channel.edit === undefined ? null : draftReplacedBy(this.#ledger.db, row);
+    const said = await this.#call(() =>
+      guarded(this.#faults, 'channel.send', () => this.#act(channel, row, chat, draft)),
+    );
+    const end = draft === null ? null : endOfEdit(said, draft.receipt!);
+    const result = end === null ? said : end.result;
+    await this.#ledger.insist(
+      'sent',
+      (db) => {
+        if (end === null) recordOutcome(db, this.#clock, row, chat, result);
+        else recordEdit(db, this.#clock, row, chat, end);
+      },
+      this.#hooks.trouble,
+      lane.again ? 'now' : 'soon',
+    );
+    return result;
   }
 
   /** False: the row does not wait any more. */
@@ -186,7 +233,7 @@ export class Delivery {
   async #call(act: () => Promise<SendResult>): Promise<SendResult> {
     const late: SendResult = { ok: false, class: 'ambiguous', reason: `no outcome after ${SEND_MS / 1000} s` };
     try {
-      return await inTime(guarded(this.#faults, 'channel.send', act), late);
+      return await inTime(act(), late);
     } catch (error) {
       return { ok: false, class: 'ambiguous', reason: `the driver failed: ${messageOf(error)}` };
     }
@@ -220,7 +267,9 @@ export class Delivery {
     const chat = chatById(this.#ledger.db, row.chat_id);
     const channel = chat === undefined ? undefined : this.#channels.get(chat.channel);
     if (chat === undefined || channel === undefined) return;
-    const known = await askChannel(channel, row, this.#operation(channel, row, chat));
+    // The same reaction, or the same edit, once more changes nothing.
+    const again = row.act === 'react' || draftReplacedBy(this.#ledger.db, row) !== null;
+    const known = again ? { found: false as const } : await askPlatform(channel, this.#operation(channel, row, chat));
     await this.#ledger.insist('reconcile', (db) => recordReconciled(db, this.#clock, row, known), this.#hooks.trouble);
     if (known.found === 'unknown') this.#tell(row, chat, { ok: false, class: 'ambiguous', reason: INTERRUPTED });
   }
@@ -230,12 +279,17 @@ export class Delivery {
     return file === undefined ? null : { ...file, id: showId('o', row.id), path: join(this.#blobs, file.sha256) };
   }
 
-  async #act(channel: Channel, row: OutboundRow, chat: ChatRow): Promise<SendResult> {
+  /** `draft`: what the row takes the place of. */
+  async #act(channel: Channel, row: OutboundRow, chat: ChatRow, draft: DraftRow | null): Promise<SendResult> {
     switch (row.act) {
-      case 'send':
-        return channel.send(this.#operation(channel, row, chat));
+      case 'send': {
+        const operation = this.#operation(channel, row, chat);
+        if (draft === null || channel.edit === undefined) return channel.send(operation);
+        const { thread, body } = operation;
+        return channel.edit({ chat: chat.platform_id, thread, message: draft.receipt!, body });
+      }
       case 'react': {
-        const message = this.#answered(row);
+        const message = this.#answered(row.reply_to);
         if (message === null || channel.react === undefined)
           return { ok: false, class: 'unsupported', reason: 'there is nothing to react to' };
         return channel.react({ chat: chat.platform_id, thread: row.thread, message, emoji: row.body });
@@ -245,16 +299,16 @@ export class Delivery {
     }
   }
 
-  /** The platform's id of the message that a row answers. A task's message is none of the platform's. */
-  #answered(row: OutboundRow): string | null {
-    const answered = row.reply_to === null ? undefined : messageById(this.#ledger.db, row.reply_to);
+  /** The platform's id of the message that is answered. A task's message is none of the platform's. */
+  #answered(reply_to: number | null): string | null {
+    const answered = reply_to === null ? undefined : messageById(this.#ledger.db, reply_to);
     return answered?.origin === 'platform' ? answered.platform_id : null;
   }
 
   /** Between two people a quote says something only when more has been said since. */
-  #quoted(channel: Channel, row: OutboundRow, chat: ChatRow): string | null {
-    if (channel.capabilities.quotes !== true || row.reply_to === null) return null;
-    return chat.direct === 0 || isFollowed(this.#ledger.db, row.reply_to, chat.id) ? this.#answered(row) : null;
+  #quoted(channel: Channel, reply_to: number | null, chat: ChatRow): string | null {
+    if (channel.capabilities.quotes !== true || reply_to === null) return null;
+    return chat.direct === 0 || isFollowed(this.#ledger.db, reply_to, chat.id) ? this.#answered(reply_to) : null;
   }
 
   #operation(channel: Channel, row: OutboundRow, chat: ChatRow): SendOperation {
@@ -266,7 +320,7 @@ export class Delivery {
       thread: row.thread,
       body: row.source === null ? textIn(markup, row.body) : row.body,
       kind: row.kind,
-      reply_to: this.#quoted(channel, row, chat),
+      reply_to: this.#quoted(channel, row.reply_to, chat),
       file: this.#file(row),
       key: row.key,
       ...buttons,
@@ -284,9 +338,7 @@ interface Lane {
 }
 
 /** A driver that fails or hangs here cannot tell; the host must start all the same. */
-async function askChannel(channel: Channel, row: OutboundRow, operation: SendOperation): Promise<Reconciled> {
-  // The same reaction once more changes nothing.
-  if (row.act === 'react') return { found: false };
+async function askPlatform(channel: Channel, operation: SendOperation): Promise<Reconciled> {
   if (channel.reconcile === undefined) return { found: 'unknown' };
   try {
     return await inTime(channel.reconcile(operation), { found: 'unknown' });

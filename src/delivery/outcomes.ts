@@ -5,6 +5,7 @@ import type { Reconciled, SendResult } from '../channels/channel.ts';
 import { askOfOutbound, endAsk } from '../ledger/asks.ts';
 import type { ChatRow } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
+import { type DraftRow, markDraft } from '../ledger/drafts.ts';
 import { type EventLinks, recordEvent } from '../ledger/events.ts';
 import { finishSending, type OutboundRow } from '../ledger/outbound.ts';
 import { addEntry } from '../ledger/transcript.ts';
@@ -28,6 +29,19 @@ export function recordOutcome(db: Db, clock: Clock, row: OutboundRow, chat: Chat
         return retry(db, clock, row, result.class, result.reason, result.after_ms ?? backoff(row.attempts));
       return reject(db, clock, row, chat, result.class, result.reason);
   }
+}
+
+/** As `recordOutcome`, of a row that takes the place of its turn's draft. */
+export function recordEdit(
+  db: Db,
+  clock: Clock,
+  row: OutboundRow,
+  chat: ChatRow,
+  end: { result: SendResult; draft: DraftRow['state'] },
+): void {
+  markDraft(db, clock.now(), row.turn_id!, end.draft);
+  if (end.result.ok) sent(db, clock, row, end.result.receipt, true);
+  else recordOutcome(db, clock, row, chat, end.result);
 }
 
 /** What the platform says about a row that a host before this one left in `sending`. */
@@ -71,9 +85,9 @@ export function links(row: OutboundRow): EventLinks {
   };
 }
 
-function sent(db: Db, clock: Clock, row: OutboundRow, receipt: string): void {
+function sent(db: Db, clock: Clock, row: OutboundRow, receipt: string, edited = false): void {
   finish(db, clock, row, { state: 'sent', receipt });
-  recordEvent(db, clock, 'delivery.sent', links(row), { receipt });
+  recordEvent(db, clock, 'delivery.sent', links(row), { receipt, ...(edited && { edited }) });
 }
 
 function uncertain(db: Db, clock: Clock, row: OutboundRow, reason: string): void {

@@ -54,13 +54,19 @@ const LAWS: Law[] = [
     sql: "SELECT count(*) AS n FROM outbound WHERE state = 'sent' AND receipt IS NULL",
     sentence: 'sends count as sent without a receipt',
   },
+  {
+    sql: `SELECT count(*) AS n FROM drafts d JOIN turns t ON t.id = d.turn_id
+           WHERE d.state IN ('sending', 'shown') AND t.state NOT IN ('running', 'waiting')
+             AND NOT EXISTS (SELECT 1 FROM outbound o WHERE o.turn_id = t.id AND o.kind <> 'send')`,
+    sentence: 'drafts stand for an answer that nobody gives',
+  },
 ];
 
 /** Of the last day: what a person has had the time to see is not said for ever. */
 const UNHEARD_MS = 24 * 3_600_000;
 const UNHEARD = `SELECT count(*) AS n FROM turns t WHERE t.state = 'settled' AND t.ended_ms > ?
-  AND EXISTS (SELECT 1 FROM outbound o WHERE o.turn_id = t.id AND o.state = 'rejected')
-  AND NOT EXISTS (SELECT 1 FROM outbound o WHERE o.turn_id = t.id AND o.state <> 'rejected')`;
+  AND EXISTS (SELECT 1 FROM outbound o WHERE o.turn_id = t.id AND o.ordinal >= 0 AND o.state = 'rejected')
+  AND NOT EXISTS (SELECT 1 FROM outbound o WHERE o.turn_id = t.id AND o.ordinal >= 0 AND o.state <> 'rejected')`;
 
 /** A queued row with a reason waits for somebody to be there (a terminal, say): it is where it should be, however long. */
 const OVERDUE_OUTBOUND = `SELECT count(*) AS n FROM outbound

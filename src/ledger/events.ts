@@ -49,9 +49,15 @@ export interface EventData {
   'send.repeated': { ordinal: number; same_body: boolean };
   'file.received': FileFacts;
   'reply.queued': { chunks: number };
+  /** The beginning of an answer that is not there yet: it is about to be shown, is shown, is not, or may be. */
+  'draft.sending': { chars: number };
+  'draft.shown': { receipt: string };
+  'draft.refused': { class: string; reason: string };
+  'draft.uncertain': { reason: string };
   'delivery.sending': { attempt: number };
   'delivery.waiting': { reason: string };
-  'delivery.sent': { receipt: string };
+  /** `edited`: in the place of what was shown of it before. */
+  'delivery.sent': { receipt: string; edited?: true };
   'delivery.retry': { class: string; reason: string; after_ms: number };
   'delivery.rejected': { class: string; reason: string };
   'delivery.uncertain': { reason: string };

@@ -7,6 +7,7 @@ import {
   TURN_TEXT_BYTES_MAX,
 } from '../base/limits/messages.ts';
 import type { Db } from './db.ts';
+import { replaceDraft } from './drafts.ts';
 import { IS_OPEN, queuedIn } from './messages.ts';
 import { SAID } from './outbound.ts';
 
@@ -99,6 +100,7 @@ function beginAgain(
     db.run('UPDATE inbound SET turn_id = NULL WHERE id = ?', row.inbound_id);
   if (again.length === 0) {
     db.run("UPDATE turns SET state = 'cancelled', ended_ms = ? WHERE id = ?", now, waiting.id);
+    replaceDraft(db, now, waiting.id, '[What was to be answered was taken back.]');
     return undefined;
   }
   const attempt = waiting.attempt + 1;

@@ -137,8 +137,10 @@ export class ChatCommands implements CommandService {
         text: receipt(stopped, keep, since),
         after: () => {
           for (const chat of told) this.#parts.deliver(chat);
-          for (const { session, turn } of stopped)
+          for (const { session, turn, shown } of stopped) {
             if (turn !== null) this.#parts.stop(session.id, turn.id, `stopped by ${by}`);
+            if (shown !== null) this.#parts.deliver(shown);
+          }
         },
       };
     };

@@ -1,6 +1,7 @@
 import {
   CALL_INPUT_BYTES_MAX,
   COMPACT_SUMMARY_BYTES_MAX,
+  DELTA_BYTES_MAX,
   FILE_BYTES_MAX,
   FILE_CHUNK_BYTES_MAX,
   FRAME_NAME_BYTES_MAX,
@@ -109,6 +110,8 @@ export type HostFrame =
       resume: string | null;
       /** Text of the group's AGENTS.md. */
       instructions: string;
+      /** Whether `delta` is wanted: a chat may show what there is of an answer. */
+      drafts: boolean;
     }
   | {
       t: 'turn';
@@ -142,6 +145,7 @@ const HOST_FRAMES: Record<HostFrame['t'], Shape> = {
     mcp: list(mcp, MCP_SERVERS_MAX),
     resume: nullable(text(RESUME_BYTES_MAX)),
     instructions: text(INSTRUCTIONS_BYTES_MAX),
+    drafts: flag,
   }),
   turn: record({
     t: text(20),
@@ -172,6 +176,8 @@ export type RunnerFrame =
   | { t: 'tool'; turn: number; tool: string; ok: boolean; ms: number; summary: string }
   /** The older part of the conversation is a summary now. Counts once the turn is settled. */
   | { t: 'compacted'; turn: number; before: number; after: number; unit: 'bytes' | 'tokens'; summary: string }
+  /** What there is of the answer so far, from its beginning; cut where a first message would be full. */
+  | { t: 'delta'; turn: number; text: string }
   | { t: 'file'; call: number; turn: number; name: string; bytes: number; sha256: string }
   | { t: 'chunk'; call: number; seq: number; data: string }
   | {
@@ -206,6 +212,7 @@ const RUNNER_FRAMES: Record<RunnerFrame['t'], Shape> = {
     unit: oneOf('bytes', 'tokens'),
     summary: text(COMPACT_SUMMARY_BYTES_MAX),
   }),
+  delta: record({ t: text(20), turn: id, text: text(DELTA_BYTES_MAX) }),
   file: record({
     t: text(20),
     call: id,

@@ -1,5 +1,6 @@
 import {
   CALLS_PENDING_MAX,
+  DELTAS_PER_SECOND_MAX,
   FRAME_NAME_BYTES_MAX,
   TURN_CALLS_MAX,
   TURN_COMPACTIONS_MAX,
@@ -53,6 +54,7 @@ export class Run {
   #calls = 0;
   #pending = 0;
   #silent = false;
+  #deltas = { since_ms: 0, count: 0 };
 
   constructor(opened: OpenedTurn) {
     this.id = opened.id;
@@ -124,6 +126,13 @@ export class Run {
   tool(name: string): string | null {
     this.#tools.push(name);
     return this.#tools.length > TURN_TOOLS_MAX ? `more than ${TURN_TOOLS_MAX} tool reports in a turn` : null;
+  }
+
+  /** There is more of the answer; `now_ms` is the monotonic clock's. */
+  delta(now_ms: number): string | null {
+    if (now_ms - this.#deltas.since_ms > 1000) this.#deltas = { since_ms: now_ms, count: 0 };
+    this.#deltas.count += 1;
+    return this.#deltas.count > DELTAS_PER_SECOND_MAX ? `more than ${DELTAS_PER_SECOND_MAX} deltas a second` : null;
   }
 
   /** A file is announced. */

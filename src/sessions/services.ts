@@ -55,6 +55,15 @@ export interface SessionServices {
   claim(db: Db, chatId: number): OutboundRow | null;
   /** A chat shows that an agent is busy, from `begin` to `end`. Both return at once. */
   typing: { begin(place: TurnPlace): void; end(place: TurnPlace): void };
+  /** Where chats show what there is of an answer; null: nowhere. */
+  drafts: {
+    /** Whether a chat can; null: whether any can. */
+    wanted(chatId: number | null): boolean;
+    /** There is more of it. Returns at once. */
+    show(place: TurnPlace & { turn: number; session: number; reply_to: number }, text: string): void;
+    /** The attempt has ended. */
+    end(turn: number): void;
+  } | null;
   /** Something was committed for this chat, `claimed` of it. */
   deliver(chatId: number, claimed?: OutboundRow | null): void;
   alert(kind: string, subject: string, text: string): void;

@@ -169,8 +169,9 @@ export class Session {
       const plan = await this.#services.plan(session);
       this.#plan = plan;
       this.#hop('sandbox.starting', { runtime: plan.runtime.name, harness: plan.harness });
-      const { paths, egress, workspaces, faults } = this.#services;
-      const welcome = welcomeFrame(session, plan, paths);
+      const { paths, egress, workspaces, faults, drafts } = this.#services;
+      const shows = drafts?.wanted(session.shared === 1 ? null : session.chat_id) ?? false;
+      const welcome = welcomeFrame(session, plan, paths, shows);
       const input = { ...plan, paths, session: this.#shown(), welcome };
       this.#live = new LiveSandbox(input, egress, workspaces, {
         onFrame: (frame) => this.#frame(frame, began),
@@ -227,7 +228,10 @@ export class Session {
     const live = this.#live;
     const start = { session: this.#row(), harness: this.#plan!.harness, warm: this.#warm, reseed: this.#reseed };
     const turn = await this.#insist('turn', (db) => openTurn(db, this.#services.clock, start));
-    if (turn === undefined) return this.#next();
+    if (turn === undefined) {
+      this.#services.deliver(start.session.chat_id); // of a turn that nobody waits for any more, what was shown is taken back
+      return this.#next();
+    }
     const run = new Run(turn);
     this.#run = run;
     if (live === null || this.#live !== live) return this.#died(run, this.#endReason);
@@ -313,6 +317,7 @@ export class Session {
   #endRun(run: Run): void {
     run.close();
     if (run.shown) this.#services.typing.end(run.place);
+    this.#services.drafts?.end(run.id);
     this.#state = 'settling';
   }
 
@@ -350,6 +355,7 @@ export class Session {
     if (run.interrupted === 'stop') return this.#next();
     const place = this.#place();
     await this.#afterDeath(this.#insist('death', (db) => recordDeath(db, this.#services.clock, place, run, reason)));
+    this.#services.deliver(run.place.chat_id);
     this.#next();
   }
 

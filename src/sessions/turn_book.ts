@@ -4,6 +4,7 @@ import { cutBytes, fileLine } from '../base/text.ts';
 import { piecesOf, type Takes, wordsFor } from '../channels/dialects/outgoing.ts';
 import { askEntries, cancelAsks, cancelAsksOfSession } from '../ledger/asks.ts';
 import type { Db } from '../ledger/db.ts';
+import { replaceDraft } from '../ledger/drafts.ts';
 import { recordEvent } from '../ledger/events.ts';
 import { filesOf } from '../ledger/files.ts';
 import { holdUnsent, insertOutbound, leftTheHouse, type OutboundKind, sendsOf } from '../ledger/outbound.ts';
@@ -57,6 +58,10 @@ export interface TurnStart {
   reseed: boolean;
 }
 
+/** What stands in the place of an answer that was begun and that there is not. */
+const NO_ANSWER = '[The agent decided not to answer.]';
+const NOT_ENDED = '[Stopped before the answer was finished.]';
+const BEGUN_AGAIN = '[Interrupted: these messages are answered one by one.]';
 const NOTICES_MAX = 100;
 const PRIOR_MAX = 100;
 
@@ -130,6 +135,7 @@ export interface TurnEnd extends Place {
 
 /**
  * Settles the turn: its only way to an answer. Returns the keys of the reply; none when a person has stopped the turn.
+ * What was shown of an answer becomes the reply when that is delivered; without one it is taken back.
  * Throws when this attempt has ended before.
  */
 export function closeTurn(db: Db, clock: Clock, end: TurnEnd): number[] {
@@ -164,7 +170,9 @@ export function closeTurn(db: Db, clock: Clock, end: TurnEnd): number[] {
     turn.context.map((row) => row.id),
   );
   if (end.outcome !== 'failed') setResume(db, session.id, end.harness, end.resume);
-  return end.outcome === 'silent' ? [] : writeReply(db, clock, end, settled.at(-1) ?? null);
+  const reply = end.outcome === 'silent' ? [] : writeReply(db, clock, end, settled.at(-1) ?? null);
+  if (reply.length === 0) replaceDraft(db, now, turn.id, NO_ANSWER);
+  return reply;
 }
 
 /** Before what was said in the turn: that is not in them. */
@@ -281,6 +289,7 @@ export function recordDeath(
     { session: session.id, turn: turn.id },
     { attempt: turn.attempt, reason, next: failure.next },
   );
+  if (failure.next === 'split') replaceDraft(db, clock.now(), turn.id, BEGUN_AGAIN);
   if (failure.next === 'failed') {
     const what = failure.failed.length === 1 ? 'That message' : `Those ${failure.failed.length} messages`;
     const text = `${what} could not be answered: the agent's sandbox ended each time it tried (${reason}). Nothing else is affected.`;
@@ -318,6 +327,7 @@ export function stopSession(
   const held = holdUnsent(db, now, session.id, reason);
   const sent = work.turn === null ? 0 : leftTheHouse(db, work.turn.id);
   if (!what.keep) cancelAsksOfSession(db, clock, session.id, reason);
+  const shown = work.turn === null ? null : replaceDraft(db, now, work.turn.id, NOT_ENDED);
   if (work.turn !== null) {
     const links = { session: session.id, turn: work.turn.id };
     const cancelled = work.messages.length + (what.keep ? 0 : work.waiting);
@@ -329,7 +339,7 @@ export function stopSession(
     const text = `Your turn was stopped by ${by}. Do not go on with it unless you are asked to.`;
     addEntry(db, now, session.id, work.turn.id, 'notice', '', text);
   }
-  return { session, ...work, sent, held };
+  return { session, ...work, sent, held, shown };
 }
 
 export interface Stopped extends CancelledWork {
@@ -338,6 +348,8 @@ export interface Stopped extends CancelledWork {
   sent: number;
   /** Texts that had not, and are held. */
   held: number;
+  /** The chat that shows what there was of an answer; null: none does. */
+  shown: number | null;
 }
 
 /** The host takes an attempt back: no fault of the message. */

@@ -36,6 +36,8 @@ export class TurnFrames {
         return run.tool(frame.tool);
       case 'compacted':
         return run.compacted(frame);
+      case 'delta':
+        return this.#delta(run, frame.text);
       case 'file':
         return run.file(frame.bytes) ?? this.#file(frame.call, this.#files.begin(frame), run);
       default:
@@ -51,6 +53,16 @@ export class TurnFrames {
   /** The sandbox is gone: what it had begun to send is dropped. */
   close(): void {
     this.#files.close();
+  }
+
+  /** What there is of the answer goes to its chat as it is: nothing waits for it. */
+  #delta(run: Run, text: string): string | null {
+    const { clock, drafts } = this.#services;
+    const problem = run.delta(clock.monotonic());
+    if (problem !== null) return problem;
+    const reply_to = run.said.at(-1)!.message_id;
+    drafts?.show({ turn: run.id, session: this.#session, ...placeOf(run), reply_to }, text);
+    return null;
   }
 
   #call(run: Run, frame: Extract<RunnerFrame, { t: 'call' }>, tools: readonly string[]): string | null {
@@ -83,4 +95,9 @@ export class TurnFrames {
   #row(): SessionRow {
     return sessionById(this.#services.ledger.db, this.#session)!;
   }
+}
+
+function placeOf(run: Run): { chat_id: number; thread: string } {
+  const { chat_id, thread } = run.place;
+  return { chat_id, thread };
 }

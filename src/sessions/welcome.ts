@@ -6,8 +6,8 @@ import type { SessionRow } from '../ledger/sessions.ts';
 import { HATCH_VERSION, type HostFrame } from '../protocol/frames.ts';
 import type { StartPlan } from './services.ts';
 
-/** The host's first frame: who the sandbox is, and where its harness goes on. */
-export function welcomeFrame(session: SessionRow, plan: StartPlan, paths: Paths): HostFrame {
+/** The host's first frame: who the sandbox is, and where its harness goes on. `drafts`: what there is of an answer is wanted. */
+export function welcomeFrame(session: SessionRow, plan: StartPlan, paths: Paths, drafts: boolean): HostFrame {
   const { provider, name } = plan.authority.model;
   return {
     t: 'welcome',
@@ -23,6 +23,7 @@ export function welcomeFrame(session: SessionRow, plan: StartPlan, paths: Paths)
     // A resume point means something only to the harness that wrote it.
     resume: session.harness === plan.harness ? session.resume : null,
     instructions: readInstructions(paths.group(plan.authority.group).instructions),
+    drafts,
   };
 }
 

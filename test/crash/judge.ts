@@ -21,6 +21,7 @@ const SEND_TWICE = `SELECT turn_id AS id FROM outbound WHERE kind = 'send' AND s
 const ASKED_TWICE = 'SELECT turn_id AS id FROM asks GROUP BY turn_id, hash HAVING count(*) > 1';
 const UNANSWERED = "SELECT id FROM asks WHERE state <> 'answered'";
 const UNCERTAIN = "SELECT id FROM outbound WHERE state = 'uncertain'";
+const DRAFTS = "SELECT turn_id AS id FROM drafts WHERE state NOT IN ('replaced', 'refused')";
 const UNDECIDED = "SELECT id FROM approvals WHERE state IN ('pending', 'approved')";
 const NOWHERE = 'SELECT m.id FROM messages m WHERE NOT EXISTS (SELECT 1 FROM inbound i WHERE i.message_id = m.id)';
 
@@ -52,6 +53,7 @@ export async function judge(world: World, expected: Expectation[]): Promise<Verd
   verdict.laws.push(
     ...rows(UNCERTAIN).map((id) => `o${id} is uncertain`),
     ...rows(UNANSWERED).map((id) => `q${id} has no answer`),
+    ...rows(DRAFTS).map((id) => `the draft of t${id} stands`),
     ...rows(UNDECIDED).map((id) => `h${id} waits for nobody`),
     ...rows(NOWHERE).map((id) => `m${id} is in no state`),
   );

@@ -39,6 +39,7 @@ export interface RunResult {
 /** Points that only a second life passes, and what must have happened in the first one. */
 const FIRST_LIFE: Record<string, FaultPlan> = {
   'ledger.reconcile': { point: 'channel.send:after', hit: 1, kill: ['host'] },
+  'ledger.draft_found': { point: 'channel.draft:after', hit: 1, kill: ['host'] },
   'ledger.recover': { point: 'ledger.turn:after', hit: 1, kill: ['host'] },
   'audit.recover': { point: 'model.request:before', hit: 1, kill: ['gateway'] },
 };

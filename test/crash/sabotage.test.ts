@@ -47,8 +47,8 @@ const SABOTAGES: Sabotage[] = [
       ['src/sessions/turn_book.ts', 'import ', `${KILL_ONCE}import `],
       [
         'src/sessions/turn_book.ts',
-        "return end.outcome === 'silent'",
-        "db.raw.exec('COMMIT; BEGIN IMMEDIATE');\n  killOnce();\n  return end.outcome === 'silent'",
+        "const reply = end.outcome === 'silent'",
+        "db.raw.exec('COMMIT; BEGIN IMMEDIATE');\n  killOnce();\n  const reply = end.outcome === 'silent'",
       ],
     ],
     point: 'ledger.settle:after',

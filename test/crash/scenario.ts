@@ -7,9 +7,9 @@ import { ensurePerson } from '../../src/ledger/people.ts';
 import { eventually, FLAKY_YAML, type Journal, type World } from './world.ts';
 
 /**
- * What happens in every run: people write in six chats of the fake platform, the operator in a local one; an agent
+ * What happens in every run: people write in seven chats of the fake platform, the operator in a local one; an agent
  * sends in mid-turn, a sandbox crashes by itself, the platform refuses a text, a group's file is broken for a moment, a
- * credential comes and goes, a request waits for the operator, an agent asks a person, a stranger is let in, an agent gets more authority, a task is run, an agent writes to another one, and, when asked for, the host is restarted on
+ * credential comes and goes, a request waits for the operator, an agent asks a person, a long answer is shown while it is written, a stranger is let in, an agent gets more authority, a task is run, an agent writes to another one, and, when asked for, the host is restarted on
  * purpose while a turn runs.
  * Every message carries a token, so that the judge can count its answers.
  */
@@ -28,7 +28,7 @@ export interface ScenarioOptions {
   random: () => number;
 }
 
-const CHATS = { assistant: ['alpha', 'beta', 'omega', 'kappa', 'iota'], flaky: ['gamma'], thinker: ['delta'] };
+const CHATS = { assistant: ['alpha', 'beta', 'omega', 'kappa', 'iota', 'sigma'], flaky: ['gamma'], thinker: ['delta'] };
 const QUIET_MS = 60_000;
 /** Those that an install has without saying so. */
 const UIDS = { first: GROUP_UID_FIRST, count: GROUP_UID_COUNT };
@@ -100,6 +100,8 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
     if (state !== 'answered') throw new Error(state);
   });
   await desk(world);
+  // Its beginning is shown while it is written; whoever dies, the answer takes its place.
+  await say('sigma', '<v1>', 'stream 8 ', 'answer', ` ${'and so on '.repeat(30)}`);
   // Two agents talk; whoever dies over it, the answer comes back once.
   expected.push({ token: 'probe, turn', kind: 'answer' });
   await world.say('beta', 'tell agent:flaky where');

@@ -56,11 +56,12 @@ export class Install {
     await this.ready();
   }
 
-  spawn(part: 'gateway' | 'host'): void {
+  /** `more`: of the environment of this life alone. */
+  spawn(part: 'gateway' | 'host', more: NodeJS.ProcessEnv = {}): void {
     const onPlatform = part === 'host' && this.#env['GLASS_TEST_PLATFORM'] !== undefined;
     const file = onPlatform ? 'test/fakes/host.ts' : `src/${part}.ts`;
     const child = spawn(process.execPath, ['--disable-sigusr1', join(this.#root, file)], {
-      env: this.#env,
+      env: { ...this.#env, ...more },
       stdio: 'ignore',
     });
     this.#children.set(part, child);
@@ -130,6 +131,14 @@ export class Install {
         test.diagnostic(`${part} wrote no log`);
       }
     }
+  }
+
+  /** Resolves when it has ended by itself. */
+  died(part: 'gateway' | 'host'): Promise<void> {
+    return until(`the ${part} has died`, async () => {
+      const child = this.#children.get(part)!;
+      if (child.exitCode === null && child.signalCode === null) throw new Error('it lives');
+    });
   }
 
   end(part: 'gateway' | 'host', signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {

@@ -13,7 +13,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
  *   POST /people/echo  {}                       from now on the bot is told of its own messages, as some platforms do
  *   GET  /bot/updates?after=N                   long poll; asking after N acknowledges everything up to N
  *   POST /bot/send     {chat, text, key, …}     → {id}; a text with `reject-me` is refused with 400
- *   POST /bot/edit     {id, text}               a text of ours is another one; every text it had is kept in `texts`
+ *   POST /bot/edit     {id, text}               a text of ours is another one; every text it had is kept in `texts`; one with `uneditable` is refused with 400
  *   POST /bot/react    {message, emoji}         our reaction to a message of a person
  *   POST /bot/typing   {chat, thread}           we are busy there
  *   POST /bot/menu     {commands}               the menu of commands
@@ -118,6 +118,7 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
     }
     case 'POST /bot/edit': {
       const { id, text } = (await body(request)) as { id: number; text: string };
+      if (text.includes('uneditable')) return answer(response, 400, { error: 'the platform refuses this edit' });
       const message = sent.find((each) => each.id === id);
       if (message === undefined) return answer(response, 404, {});
       message.texts = [...(message.texts ?? []), message.text];

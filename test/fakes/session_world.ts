@@ -200,6 +200,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
     takes: () => TAKES,
     claim: () => null,
     typing: { begin: () => {}, end: () => {} },
+    drafts: null,
     deliver,
     alert: () => {},
     clear: () => {},

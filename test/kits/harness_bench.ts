@@ -59,6 +59,7 @@ export interface OpenOptions {
   resume?: string | null;
   instructions?: string;
   mcp?: FrameMcp[];
+  drafts?: boolean;
 }
 
 /** One opened harness. `turn` numbers count up; message ids are given by the test. */
@@ -80,6 +81,7 @@ export class Opened {
       state: options.place.state,
       tools: this.tools,
       mcp: options.mcp ?? [],
+      drafts: options.drafts ?? false,
       emit: (event) => this.#emit(event),
     });
   }

@@ -58,9 +58,15 @@ export class Scene {
     return new Scene(subject, await startModel({ script: kitScript }));
   }
 
-  open(resume: string | null = null, modelUrl?: string | Promise<string>, mcp: FrameMcp[] = []): Promise<Opened> {
+  /** `drafts`: it is to report what there is of an answer. */
+  open(
+    resume: string | null = null,
+    modelUrl?: string | Promise<string>,
+    mcp: FrameMcp[] = [],
+    drafts = false,
+  ): Promise<Opened> {
     const { create, model, url } = this.#subject;
-    const options = { create, place: this.place, resume, mcp, modelUrl: modelUrl ?? url(this.model) };
+    const options = { create, place: this.place, resume, mcp, drafts, modelUrl: modelUrl ?? url(this.model) };
     return Opened.open(model === undefined ? options : { ...options, model });
   }
 

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { ROOT } from '../../src/base/paths.ts';
 import { echoScript, type Mode, type ModelRequest } from '../fakes/model.ts';
+import { anthropicReply, openaiReply } from '../fakes/model_replies.ts';
 import { message, pause } from './harness_bench.ts';
 import { joinAtOffsets } from './harness_joins.ts';
 import { type ModelSubject, Scene } from './harness_kit.ts';
@@ -14,6 +15,7 @@ export function harnessModelKit(subject: ModelSubject): void {
     takenTests(subject);
     joinTest(subject);
     conversationTests(subject);
+    draftTests(subject);
     failureTests(subject);
   });
 }
@@ -144,6 +146,51 @@ function conversationTests(subject: ModelSubject): void {
     });
     for (const word of ['already-sent', 'a-notice', 'long-ago', 'go on'])
       assert.ok(scene.model.requests[0]!.body.includes(word), word);
+  });
+}
+
+const STREAMED = 'one two three four five six seven eight nine ten';
+const STREAM_PAUSE_MS = 150;
+
+/** Answers word by word, with pauses. */
+function streamed(request: ModelRequest): { raw: (response: ServerResponse) => void } {
+  const reply = request.target.includes('/messages') ? anthropicReply : openaiReply;
+  return {
+    raw: async (response) => {
+      const { type, chunks } = reply(request.json, { text: STREAMED });
+      response.writeHead(200, { 'content-type': type });
+      for (const chunk of chunks) {
+        response.write(chunk);
+        await pause(STREAM_PAUSE_MS);
+      }
+      response.end();
+    },
+  };
+}
+
+function draftTests(subject: ModelSubject): void {
+  test('what there is of an answer is reported while it is written, where that is wanted', async () => {
+    await using scene = await Scene.of(subject);
+    scene.model.script = streamed;
+    const opened = await scene.open(null, undefined, [], true);
+    const done = await opened.turn([message(1, 'hello')]);
+    assert.equal(done.text, STREAMED);
+    const texts = opened.events.flatMap((event) => (event.kind === 'delta' ? [event.text] : []));
+    assert.ok(texts.length >= 2, `${texts.length} reports`);
+    assert.ok(texts[0]!.length < STREAMED.length, 'the first one is no whole answer');
+    for (const [index, text] of texts.entries()) {
+      assert.ok(STREAMED.startsWith(text), text);
+      assert.ok(index === 0 || text.length > texts[index - 1]!.length, 'each has more than the one before');
+    }
+    assert.equal(opened.events.at(-1)!.kind, 'done');
+  });
+
+  test('where it is not wanted nothing is reported of an answer', async () => {
+    await using scene = await Scene.of(subject);
+    scene.model.script = streamed;
+    const opened = await scene.open();
+    assert.equal((await opened.turn([message(1, 'hello')])).text, STREAMED);
+    assert.ok(opened.events.every(({ kind }) => kind !== 'delta'));
   });
 }
 

@@ -27,6 +27,7 @@ const WELCOME: HostFrame = {
   tools: [],
   resume: null,
   instructions: '',
+  drafts: false,
 };
 const HELLO = { t: 'hello', v: HATCH_VERSION };
 

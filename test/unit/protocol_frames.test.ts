@@ -19,6 +19,7 @@ const RUNNER: { [K in RunnerFrame['t']]: Extract<RunnerFrame, { t: K }> } = {
   call: { t: 'call', call: 1, turn: 1, tool: 'send_message', input: { text: 'x' } },
   tool: { t: 'tool', turn: 1, tool: 'shell', ok: true, ms: 0, summary: '' },
   compacted: { t: 'compacted', turn: 1, before: 2, after: 1, unit: 'bytes', summary: '' },
+  delta: { t: 'delta', turn: 1, text: '' },
   file: { t: 'file', call: 1, turn: 1, name: 'a.txt', bytes: 0, sha256: HASH },
   chunk: { t: 'chunk', call: 1, seq: 0, data: 'QQ==' },
   done: { t: 'done', turn: 1, outcome: 'answered', text: '', resume: null },
@@ -36,6 +37,7 @@ const HOST: { [K in HostFrame['t']]: Extract<HostFrame, { t: K }> } = {
     tools: [],
     resume: null,
     instructions: '',
+    drafts: true,
   },
   turn: {
     t: 'turn',

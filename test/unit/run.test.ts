@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  DELTAS_PER_SECOND_MAX,
   TURN_CALLS_MAX,
   TURN_COMPACTIONS_MAX,
   TURN_FILES_BYTES_MAX,
@@ -63,4 +64,13 @@ test('the files of a turn are bounded in bytes as well as in number', () => {
   const files = run();
   assert.equal(files.file(TURN_FILES_BYTES_MAX), null);
   assert.match(files.file(1)!, /files of more than/);
+});
+
+test('a sandbox may report what there is of its answer so often in a second, and again in the next one', () => {
+  const turn = run();
+  assert.equal(
+    admitted(() => turn.delta(500), DELTAS_PER_SECOND_MAX),
+    DELTAS_PER_SECOND_MAX,
+  );
+  assert.equal(turn.delta(2000), null);
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
-import { CALLS_PENDING_MAX } from '../../src/base/limits/messages.ts';
+import { CALLS_PENDING_MAX, DELTAS_PER_SECOND_MAX } from '../../src/base/limits/messages.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
 import type { FileFacts } from '../../src/ledger/files.ts';
 import { stopSession } from '../../src/sessions/turn_book.ts';
@@ -63,6 +63,20 @@ test('an honest turn: taken, done, settled, and the resume point is kept', async
     { ...world.ledger.db.get<object>('SELECT harness, resume FROM sessions WHERE id = ?', world.row.id) },
     { harness: 'probe', resume: 'r1' },
   );
+});
+
+test('a flood of what there is of an answer ends its sandbox, and nothing of it is an answer', async (context) => {
+  const world = await running(context);
+  const delta = { t: 'delta', turn: world.turn, text: 'so far' };
+  const tool = { t: 'tool', turn: world.turn, tool: 'bash', ok: true, ms: 1, summary: '' };
+  world.sandbox1.send(...Array.from({ length: DELTAS_PER_SECOND_MAX }, () => delta), tool);
+  const seen = "SELECT 1 FROM events WHERE kind = 'tool.called'";
+  await eventually(() => world.ledger.db.get(seen) !== undefined);
+  assert.deepEqual(ends(world), []);
+  world.sandbox1.send(...Array.from({ length: DELTAS_PER_SECOND_MAX + 1 }, () => delta));
+  await eventually(() => ends(world).length === 1);
+  assert.match(ends(world)[0]!, /more than 10 deltas a second/);
+  assert.deepEqual(bodies(world), []);
 });
 
 /** A session whose sandbox is there and has nothing to do. */

@@ -133,7 +133,7 @@ class Claude implements Harness {
 
   #spawn(modelUrl: string): Child {
     this.#restore();
-    const { model, instructions, workspace, tools, mcp } = this.#options;
+    const { model, instructions, workspace, tools, mcp, drafts } = this.#options;
     const skills = skillsPrompt(SKILLS);
     const child: Child = new Child(
       {
@@ -144,6 +144,7 @@ class Claude implements Harness {
         home: this.#options.state,
         config: this.#config,
         mark: randomUUID(),
+        drafts,
         tools: tools.definitions,
         mcp,
         resume: this.#point,
@@ -175,6 +176,9 @@ class Claude implements Harness {
       case 'compact_over':
         if (!message.ok) this.#options.emit({ kind: 'tool', tool: 'compact', ok: false, ms: 0, summary: message.text });
         return turn.compacted();
+      case 'text':
+        this.#options.emit({ kind: 'delta', text: message.text });
+        return;
       case 'batch':
         return this.#afterTools(turn);
       case 'call': {

@@ -11,11 +11,13 @@ import {
 } from '@anthropic-ai/claude-agent-sdk';
 import { z } from 'zod';
 import { messageOf, unreachable } from '../../../src/base/errors.ts';
+import { DELTA_EVERY_MS } from '../../../src/base/limits/messages.ts';
 import { ASK_MINUTES_MAX } from '../../../src/base/limits/talk.ts';
 import { MINUTE_MS } from '../../../src/base/limits/units.ts';
 import type { FrameFile, FrameMcp } from '../../../src/protocol/frames.ts';
 import { readShown } from '../../runner/attachments.ts';
 import type { FieldSchema, InputSchema, ToolDefinition, ToolResult } from '../../runner/harness.ts';
+import { Newest } from '../../runner/newest.ts';
 import { processEnv } from './environment.ts';
 import { Gate } from './gate.ts';
 import type { DriverOptions, FromDriver, Push, ToDriver } from './wire.ts';
@@ -56,6 +58,9 @@ class Driver {
   /** The next result is the end of a summary that was asked for, not of a turn. */
   #compacting = false;
   #summary = '';
+  /** Of the model's answer that is being streamed. */
+  #text = '';
+  readonly #texts = new Newest<string>(DELTA_EVERY_MS, (text) => send({ t: 'text', text }));
   #go: ((answer: { push: Push | null; stop: boolean }) => void) | null = null;
 
   constructor(options: DriverOptions) {
@@ -108,6 +113,7 @@ class Driver {
       // The sandbox is the boundary; there is nobody inside it to ask.
       permissionMode: 'bypassPermissions',
       allowDangerouslySkipPermissions: true,
+      includePartialMessages: options.drafts,
       hooks: {
         PostToolBatch: [{ hooks: [() => this.#afterTools()] }],
         PostCompact: [{ hooks: [(input) => this.#afterCompact(input)] }],
@@ -168,6 +174,8 @@ class Driver {
       if (message.state === 'queued') this.#queued.get(message.command_uuid)?.();
     } else if (message.type === 'system') {
       if (message.subtype === 'compact_boundary') this.#compacted(message.compact_metadata);
+    } else if (message.type === 'stream_event') {
+      if (message.parent_tool_use_id === null && !this.#compacting) this.#streamed(message.event);
     } else if (message.type === 'assistant' || message.type === 'user') {
       if (message.parent_tool_use_id !== null || message.uuid === undefined) return;
       const blocks: Block[] = Array.isArray(message.message.content) ? message.message.content : [];
@@ -186,11 +194,20 @@ class Driver {
       const ok = message.subtype === 'success' && !message.is_error;
       send({ t: 'compact_over', ok, text: ok ? '' : 'there was no summary' });
     } else if (message.type === 'result') {
+      this.#texts.forget();
       const text = message.subtype === 'success' ? message.result : message.errors.join('; ');
       const left = this.#gate.close();
       const ok = message.subtype === 'success' && !message.is_error;
       send({ t: 'result', ok, text, left, failure: this.#gate.failure });
     }
+  }
+
+  /** The text of one answer, paced here: between the processes it is written anew each time. */
+  #streamed(event: Extract<SDKMessage, { type: 'stream_event' }>['event']): void {
+    if (event.type === 'message_start') this.#text = '';
+    if (event.type !== 'content_block_delta' || event.delta.type !== 'text_delta') return;
+    this.#text += event.delta.text;
+    this.#texts.give(this.#text);
   }
 }
 

@@ -15,6 +15,8 @@ export interface DriverOptions {
   config: string;
   /** Set in the environment of everything that is started, so that it can be found again. */
   mark: string;
+  /** Whether `text` is wanted. */
+  drafts: boolean;
   tools: readonly ToolDefinition[];
   mcp: readonly FrameMcp[];
   resume: { session: string; message: string } | null;
@@ -51,6 +53,8 @@ export type FromDriver =
   | { t: 'taken'; mark: string }
   /** A part of the conversation. */
   | { t: 'said'; uuid: string; session: string; calls: ToolUse[]; results: ToolOutcome[] }
+  /** What there is of the newest answer of the model so far. */
+  | { t: 'text'; text: string }
   /** All tools that the model asked for have run; the next request waits for `go`. */
   | { t: 'batch' }
   | { t: 'call'; call: number; name: string; input: unknown }

@@ -18,7 +18,14 @@ const OUTPUT_CHARS = 2000;
 export async function summaryOf(model: Model, older: Turn[], signal: AbortSignal): Promise<string> {
   const text = `<conversation>\n${older.flat().map(shown).join('\n')}\n</conversation>\n\nSummarise this conversation.`;
   const messages: ModelMessage[] = [{ role: 'user', content: text }];
-  const answer = await model.step({ system: SYSTEM, messages, tools: {}, signal, onRequest: () => {} });
+  const answer = await model.step({
+    system: SYSTEM,
+    messages,
+    tools: {},
+    signal,
+    onRequest: () => {},
+    onText: () => {},
+  });
   const summary = cutBytes(answer.text.trim(), COMPACT_SUMMARY_BYTES_MAX);
   if (summary === '') throw new Error('the model gave an empty summary');
   return summary;

@@ -23,6 +23,8 @@ export interface StepInput {
   signal: AbortSignal;
   /** Called when the request's body is handed to the network, also again for a retry. */
   onRequest: () => void;
+  /** Called with the text of the answer so far, each time that there is more of it. */
+  onText: (text: string) => void;
 }
 
 export interface Call {
@@ -75,7 +77,7 @@ export class Model {
       ...(this.#limited ? { maxOutputTokens: OUTPUT_TOKENS_MAX } : {}),
       onError: () => {}, // thrown below; the default prints it
     });
-    const { text, calls, reason, tokens } = await this.#read(result.fullStream);
+    const { text, calls, reason, tokens } = await this.#read(result.fullStream, input.onText);
     input.signal.throwIfAborted();
     // A stream that ends without saying why was cut, even if it was closed in good order.
     if (reason === 'other' || reason === 'error') throw new CutStreamError('no end of the answer');
@@ -86,12 +88,16 @@ export class Model {
 
   async #read(
     stream: AsyncIterable<TextStreamPart<ToolSet>>,
+    onText: (text: string) => void,
   ): Promise<{ text: string; calls: Call[]; reason: string; tokens: number }> {
     const read = { text: '', calls: [] as Call[], reason: 'other', tokens: 0 };
     try {
       for await (const part of stream) {
         if (part.type === 'error') throw part.error;
-        if (part.type === 'text-delta') read.text += part.text;
+        if (part.type === 'text-delta') {
+          read.text += part.text;
+          onText(read.text);
+        }
         if (part.type === 'tool-call') read.calls.push(callOf(part, part.invalid === true ? part.error : null));
         if (part.type !== 'finish-step') continue;
         read.reason = part.finishReason;

@@ -134,6 +134,9 @@ class Native implements Harness {
           if (untaken.length > 0) this.#options.emit({ kind: 'taken', ids: untaken });
           untaken = [];
         },
+        onText: (text) => {
+          if (this.#options.drafts && !this.#stop.signal.aborted) this.#options.emit({ kind: 'delta', text });
+        },
       });
       turn.push(...answer.messages);
       this.#tokens = answer.tokens;

@@ -19,10 +19,13 @@ import type { Harness, HarnessOptions, TurnInput } from '../../runner/harness.ts
  *   overheard        what was said before this turn, as far as it is told of it
  *   ask [<minutes>m] <question> [| option]…      ask, and say what came of it
  *   card <title> [| name=value]…                 card
+ *   stream <n> <text>   the text, of which there is more and more in n steps of 500 ms
  *   files            path, type, size and hash of each file that came with it, as read from /inbox
  */
 const STAND_IN =
   'I am `probe`, a stand-in without a model: I only repeat what you say. Set a credential with `glass secret set anthropic` and a real agent answers.';
+
+const STREAM_STEP_MS = 500;
 
 export function createProbe(options: HarnessOptions): Harness {
   return new Probe(options);
@@ -121,6 +124,8 @@ class Probe implements Harness {
         return `flooded ${rest}`;
       case 'long':
         return 'x'.repeat(Number(rest));
+      case 'stream':
+        return this.#stream(rest);
       case 'files':
         return (await Promise.all(message.files.map(describeFile))).join('\n') || 'no files';
       case 'overheard':
@@ -133,6 +138,16 @@ class Probe implements Harness {
       default:
         return `You said: ${message.text}`;
     }
+  }
+
+  async #stream(rest: string): Promise<string> {
+    const [, steps = '1', text = ''] = /^(\d+)\s+([\s\S]*)$/.exec(rest) ?? [];
+    for (let step = 1; step <= Number(steps) && !this.#interrupted.signal.aborted; step += 1) {
+      const part = text.slice(0, Math.ceil((text.length * step) / Number(steps)));
+      if (this.#options.drafts) this.#options.emit({ kind: 'delta', text: part });
+      await sleep(STREAM_STEP_MS, this.#interrupted.signal);
+    }
+    return text;
   }
 
   /** A person may take hours to answer: an interrupt waits for nobody. */

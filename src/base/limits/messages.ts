@@ -82,6 +82,12 @@ export const CALL_INPUT_BYTES_MAX = 300 * KIB;
 export const HATCH_BACKLOG_BYTES_MAX = 16 * MIB;
 /** Frames per second from one sandbox: ten times what a busy streaming harness sends. */
 export const FRAMES_PER_SECOND_MAX = 2000;
+/** Between two reports of what there is of an answer: twice as often as a chat shows it. */
+export const DELTA_EVERY_MS = 500;
+/** UTF-8 bytes of such a report: the longest first message of a platform, each character of it four bytes. */
+export const DELTA_BYTES_MAX = 16 * KIB;
+/** Such reports in a second: five times what a runner sends. */
+export const DELTAS_PER_SECOND_MAX = 10;
 /** Tool calls of one sandbox waiting for their receipt. */
 export const CALLS_PENDING_MAX = 32;
 /** Calls of platform tools in one turn: each is a query or a write of the host, and at most `CALL_INPUT_BYTES_MAX` to read. */
@@ -117,6 +123,12 @@ export const LOCAL_ACK_MS = 5 * SECOND_MS;
 export const LOCAL_HISTORY_MAX = 50;
 /** UTF-8 bytes of a reaction: an emoji of several parts, or the name of one. */
 export const REACTION_BYTES_MAX = 100;
+/** Characters of an answer before the chat shows what there is of it: a short one comes whole. */
+export const DRAFT_CHARS_MIN = 80;
+/** From the first word of an answer until the chat shows what there is of it: a quick one comes whole. */
+export const DRAFT_DELAY_MS = SECOND_MS;
+/** Between two edits of what is shown: most platforms take one message or edit a second in a chat. */
+export const DRAFT_EVERY_MS = SECOND_MS;
 /** From the beginning of a turn until its chat shows that somebody is busy: a quick answer needs no sign. */
 export const TYPING_DELAY_MS = 250;
 /** Between two such signs: on most platforms one lasts 5 s. */
