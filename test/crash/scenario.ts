@@ -110,10 +110,6 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
   await answerAgent(world);
   expected.push({ token: ANSWER, kind: 'answer' });
   await world.approve('sender');
-  // The agent asks for more; whoever dies over it, it hears once that it has it.
-  expected.push({ token: 'in a new sandbox', kind: 'answer' });
-  await world.say('omega', 'want {"reason":"to see","mcp":[{"name":"clock","command":["true"]}]}');
-  await world.approve('authority');
   await liveSession(world).then(
     (session) => world.refusedRequest(session),
     () => {},
@@ -122,6 +118,11 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
   await liveSession(world, 'assistant')
     .then((session) => world.heldRequest(session))
     .catch(() => {});
+  // Its sandboxes end for it, so that it comes after what needs one.
+  // The agent asks for more; whoever dies over it, it hears once that it has it.
+  expected.push({ token: 'in a new sandbox', kind: 'answer' });
+  await world.say('omega', 'want {"reason":"to see","mcp":[{"name":"clock","command":["true"]}]}');
+  await world.approve('authority');
   await world.vault({ op: 'remove', name: 'extra', next: true });
   await world.vault({ op: 'remove', name: 'extra' });
   if (options.plannedRestart) {
