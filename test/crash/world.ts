@@ -124,10 +124,10 @@ export class World {
     });
   }
 
-  /** A request that the gateway refuses, on the egress socket of a live session. */
-  async refusedRequest(session: string): Promise<void> {
+  /** A request that the gateway refuses, on the egress socket of whichever session is live at each try: the one before may have died. */
+  async refusedRequest(live: () => Promise<string>): Promise<void> {
     await eventually('a refused request', async () => {
-      const socket = connect(this.paths.session(session).egress);
+      const socket = connect(this.paths.session(await live()).egress);
       await new Promise<void>((resolve, reject) => {
         socket.on('error', reject);
         socket.on('data', () => resolve());
