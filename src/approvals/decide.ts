@@ -63,7 +63,10 @@ export function decideQuestion(
     const chats = expireQuestion(db, services, question);
     return { ...refuse(db, services, decision, shown, 'conflict', `${shown} has expired: nothing was done.`), chats };
   }
-  if (choice === 'deny') return deny(db, services, question, decision, person);
+  if (choice === 'deny') {
+    close(db, services, question, { state: 'denied', person, reason: decision.reason });
+    return decidedOnly(db, services, question, decision, person, 'denied');
+  }
   const chosen = chosenOf(action, choice);
   if (chosen === null)
     return refuse(db, services, decision, shown, 'usage', `${shown} has no such choice: its card names them.`);
@@ -72,7 +75,11 @@ export function decideQuestion(
     close(db, services, question, { state: 'expired', person, reason: changed });
     return refuse(db, services, decision, shown, 'conflict', `Nothing was done about ${shown}: ${changed}.`);
   }
-  if (action.kind === 'authority') return approveWish(db, services, question, decision, person);
+  if (action.kind === 'authority') {
+    // It is done after the commit (`wishes.ts`), because an image may have to be made for it first.
+    approveQuestion(db, services.clock, question, person);
+    return decidedOnly(db, services, question, decision, person, 'approved, and being put in force');
+  }
   const { done, passed } = perform(db, services, question, action, chosen);
   assert(endQuestion(db, services.clock, question, { state: 'done', person, reason: done }), 'a question ends once');
   const admitted = release(db, services, question);
@@ -82,20 +89,6 @@ export function decideQuestion(
     ...tellCard(db, services, question, decision, person, done),
   ];
   return { ...admitted, chats, ok: true, code: null, text: `${shown}: ${done}.` };
-}
-
-/** It is done after the commit (`wishes.ts`), because an image may have to be made for it first. */
-function approveWish(
-  db: Db,
-  services: AdmissionServices,
-  question: Question,
-  decision: Decision,
-  person: number,
-): DecidedQuestion {
-  approveQuestion(db, services.clock, question, person);
-  const text = 'approved, and being put in force';
-  const chats = tellCard(db, services, question, decision, person, text);
-  return { ok: true, code: null, text: `${showId('h', question.id)}: ${text}.`, sessions: [], chats, asked: [] };
 }
 
 /** Nobody has decided in time. Returns the chats to deliver to. */
@@ -238,16 +231,17 @@ function perform(
   }
 }
 
-function deny(
+/** Nothing is done in this transaction but that it is decided; whoever was asked elsewhere hears of it. */
+function decidedOnly(
   db: Db,
   services: AdmissionServices,
   question: Question,
   decision: Decision,
   person: number,
+  end: string,
 ): DecidedQuestion {
-  close(db, services, question, { state: 'denied', person, reason: decision.reason });
-  const chats = tellCard(db, services, question, decision, person, 'denied');
-  return { ok: true, code: null, text: `${showId('h', question.id)}: denied.`, sessions: [], chats, asked: [] };
+  const chats = tellCard(db, services, question, decision, person, end);
+  return { ok: true, code: null, text: `${showId('h', question.id)}: ${end}.`, sessions: [], chats, asked: [] };
 }
 
 /** It ends without being done: the message that waited is ignored. False: it had ended before. */
