@@ -7,7 +7,9 @@ import { insertAuthority } from '../../src/ledger/authorities.ts';
 import { ensureChat, ensureGroup } from '../../src/ledger/chats.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
 import type { Db } from '../../src/ledger/db.ts';
-import { insertOutbound } from '../../src/ledger/outbound.ts';
+import { messageByKey } from '../../src/ledger/messages.ts';
+import { endHeld, holdForApproval, holdUnsent, insertOutbound, releaseUnsent } from '../../src/ledger/outbound.ts';
+import { endQuestion, insertQuestion } from '../../src/ledger/questions.ts';
 import { closeSession, ensureSession } from '../../src/ledger/sessions.ts';
 import { agentPost } from '../../src/sessions/agent_post.ts';
 import { openTurn } from '../../src/sessions/turn_book.ts';
@@ -103,4 +105,26 @@ test('what nobody has asked for, or what has come too far, goes nowhere', async 
   assert.match(await say(there.session, there.turn), /has come through 6 agents already/);
   db.run("UPDATE messages SET origin = 'platform' WHERE origin = 'agent'");
   assert.equal(await say(there.session, there.turn), 'nobody has asked for it');
+});
+
+test('a text that waits for a person leaves by their yes alone; caught by a stop after it, it is let go like any other', async (context) => {
+  const { db, front, turn } = await world(context);
+  const now = systemClock.now();
+  const links = { session_id: front.id, turn_id: turn.id, attempt: 1, ordinal: 9, send_hash: '', reply_to: null };
+  const out = { chat_id: front.chat_id, thread: '', kind: 'send' as const, ...links };
+  const [id] = insertOutbound(db, now, out, [{ body: 'text', source: 'text' }]);
+  const message = messageByKey(db, db.get<{ key: string }>('SELECT dedupe_key AS key FROM messages')!.key)!;
+  const text = { group: 'front', to: 'back', text: 'text', file: '', outbound: id! };
+  const action = { kind: 'message' as const, chat: front.chat_id, channel: 'local', ...text };
+  const question = insertQuestion(db, now, action, message, now + 1000, { session: front.id, turn: turn.id });
+  holdForApproval(db, [id!], question.id);
+  const state = (): string => db.get<{ state: string }>('SELECT state FROM outbound WHERE id = ?', id!)!.state;
+  const resume = (): number => releaseUnsent(db, now, front.chat_id, [front.id], ['front']).length;
+  assert.deepEqual([resume(), state()], [0, 'held']);
+  endHeld(db, now, question.id, null);
+  endQuestion(db, systemClock, question, { state: 'done', person: null, reason: '' });
+  assert.equal(state(), 'queued');
+  holdUnsent(db, now, front.id, 'stopped');
+  assert.equal(state(), 'held');
+  assert.deepEqual([resume(), state()], [1, 'queued']);
 });

@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { CALLS_PENDING_MAX, DELTAS_PER_SECOND_MAX } from '../../src/base/limits/messages.ts';
+import { insertAuthority } from '../../src/ledger/authorities.ts';
+import { ensureGroup } from '../../src/ledger/chats.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
 import type { FileFacts } from '../../src/ledger/files.ts';
 import { stopSession } from '../../src/sessions/turn_book.ts';
@@ -204,6 +206,34 @@ test('an answer of nothing is silence, a failure of nothing has a sentence', asy
   await eventually(() => stateOf(world, next).state === 'failed');
   assert.equal(bodies(world).length, 1);
   assert.match(bodies(world)[0]!, /\w/);
+});
+
+test('a send that was refused is refused again when the next attempt makes it', async (context) => {
+  const world = await running(context);
+  const { db } = world.ledger;
+  ensureGroup(db, 1, 'other', null);
+  for (const [group_name, object] of [
+    ['assistant', { agents: { other: 'approve' } }],
+    ['other', {}],
+  ] as const)
+    insertAuthority(db, {
+      ...{ group_name, hash: 'h', object: JSON.stringify(object), image: null, controls: '[]' },
+      ...{ applied_by: 'test', applied_ms: 1 },
+    });
+  const input = { to: 'agent:other', text: 'x'.repeat(5000) };
+  const receiptOf = async (sandbox: FakeSandbox, turn: number) => {
+    sandbox.send({ t: 'call', call: 1, turn, tool: 'send_message', input });
+    await eventually(() => sandbox.heard.some((frame) => frame.t === 'receipt'));
+    const receipt = sandbox.heard.find((frame) => frame.t === 'receipt');
+    return receipt?.t === 'receipt' ? [receipt.ok, receipt.value] : [];
+  };
+  const first = await receiptOf(world.sandbox1, world.turn);
+  assert.deepEqual(first, [false, 'that is more than a person reads at once: write less']);
+  world.sandbox1.exit();
+  const second = await world.sandbox(2);
+  await second.ready();
+  await eventually(() => second.turn() !== undefined);
+  assert.deepEqual(await receiptOf(second, second.turn()!.turn), [false, `it was not sent: ${String(first[1])}`]);
 });
 
 test('a hostile input of a tool is a refusal, never the end of the host', async (context) => {
