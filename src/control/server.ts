@@ -132,7 +132,10 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
     else read.reject(new OperatingError('usage', `a request has at most ${CONTROL_BODY_BYTES_MAX / 1024 ** 2} MiB`));
   });
   request.on('end', read.resolve);
-  request.on('close', () => read.reject(new OperatingError('usage', 'the request ended early')));
+  request.on('close', () => {
+    // Every request closes, and an error costs a message its stack.
+    if (!request.complete) read.reject(new OperatingError('usage', 'the request ended early'));
+  });
   request.on('error', read.reject);
   await read.promise;
   if (bytes === 0) return {};

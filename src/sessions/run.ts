@@ -83,7 +83,7 @@ export class Run {
     this.running = false;
     this.deadline?.stop();
     if (this.grace !== null) clearTimeout(this.grace);
-    this.over.abort();
+    this.over.abort('over'); // without a reason it makes an error, with a stack, for every turn
   }
 
   /** Where its messages were said: all of them in one place. */

@@ -1,7 +1,16 @@
-import { lexer, type Token, type Tokens } from 'marked';
+import { createRequire } from 'node:module';
+import type { Token, Tokens } from 'marked';
 import { DIALECT_MARKS_MAX, DIALECT_NESTING_MAX, DIALECT_PARSE_CHARS_MAX } from '../../base/limits/messages.ts';
 import type { Dialect } from './dialect.ts';
 import { plain } from './plain.ts';
+
+/** Read at the first message that needs it: 5 MB that a chat whose dialect is Markdown never asks for. */
+let library: typeof import('marked') | undefined;
+
+function lexer(markdown: string): Token[] {
+  library ??= createRequire(import.meta.url)('marked') as typeof import('marked');
+  return library.lexer(markdown, { gfm: true });
+}
 
 /**
  * Markdown, read by the library's lexer, in the words of a dialect. No word of the text is lost: raw HTML, definitions and
@@ -11,7 +20,7 @@ export function render(markdown: string, dialect: Dialect): string {
   const clean = harmless(markdown);
   if (!isTame(clean)) return dialect.text(clean);
   try {
-    return blocks(lexer(clean, { gfm: true }), dialect).trimEnd();
+    return blocks(lexer(clean), dialect).trimEnd();
   } catch {
     return dialect.text(clean); // nested deeper than its stack
   }
