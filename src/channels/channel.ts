@@ -192,9 +192,28 @@ export interface MenuCommand {
   summary: string;
 }
 
+/** `failed`: nothing comes in, whatever the driver does about it; `detail` says why, and who we are where it is connected. */
 export interface ChannelHealth {
   state: 'connected' | 'starting' | 'failed';
   detail: string;
+}
+
+/** What came in over HTTP, as it came: nobody has looked at it. Names of headers are in lower case. */
+export interface WebhookRequest {
+  method: string;
+  /** Below the channel's own path: '' or `/more`. */
+  path: string;
+  /** Without its question mark. */
+  query: string;
+  headers: Record<string, string>;
+  body: Buffer;
+}
+
+export interface WebhookAnswer {
+  status: number;
+  body?: string;
+  /** Of the body; text when absent. */
+  type?: string;
 }
 
 export interface ChannelCapabilities {
@@ -236,5 +255,7 @@ export interface Channel {
   menu?(commands: readonly MenuCommand[]): Promise<void>;
   /** An address that opens our direct chat and sends `pair <code>` there, or `/start <code>`. */
   deepLink?(code: string): string;
+  /** Checks the signature before it reads; answers 200 when it is committed. Rejects: the platform is to try again. */
+  webhook?(request: WebhookRequest): Promise<WebhookAnswer>;
   health(): ChannelHealth;
 }

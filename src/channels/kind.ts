@@ -1,0 +1,47 @@
+import type { z } from 'zod';
+import type { ChannelCapabilities } from './channel.ts';
+
+/**
+ * What is known of a kind of channel without its packages: `<kind>/kind.ts`. The driver itself, `<kind>/driver.ts`, exports
+ * `open(parts: DriverParts): Channel`; it is loaded in a thread of its own, once a channel of that kind is in `glass.yaml`.
+ */
+export interface ChannelKind {
+  /** The name of its folder. */
+  kind: string;
+  title: string;
+  /** One line: what it connects. */
+  summary: string;
+  /** Of its block in `glass.yaml`, besides `kind`: strict. */
+  settings: z.ZodType<Record<string, unknown>>;
+  /** What the driver is given out of the vault, where it is of kind `channel` and called `<channel>-<name>`. */
+  secrets: readonly ChannelSecret[];
+  /** Without an address that the platform can reach it hears nothing (`always`), or hears by other means (`optional`). */
+  webhook: 'never' | 'optional' | 'always';
+  capabilities(settings: Record<string, unknown>): ChannelCapabilities;
+  /** What a person does on the platform before the tokens are asked for: where to click, which scopes. One step each. */
+  steps(channel: { name: string; settings: Record<string, unknown> }): string[];
+}
+
+export interface ChannelSecret {
+  name: string;
+  /** Names the thing as the platform does. */
+  prompt: string;
+  /** Told at once when what was typed cannot be it. */
+  looks?: { like: RegExp; hint: string };
+  /** Whether the driver can do without, with these settings. */
+  optional?: (settings: Record<string, unknown>) => boolean;
+}
+
+/** What a driver is made from. */
+export interface DriverParts {
+  /** Of the channel in `glass.yaml`. */
+  name: string;
+  /** As the kind's schema returned them. */
+  settings: Record<string, unknown>;
+  /** By the names of `ChannelKind.secrets`. Nowhere else, in no message and in no log. */
+  secrets: Readonly<Record<string, string>>;
+  /** Without secrets and without what people wrote. */
+  log(level: 'info' | 'warn', event: string, fields?: Record<string, string | number>): void;
+  /** To be called when `health` would say something else than before. */
+  changed(): void;
+}
