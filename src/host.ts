@@ -14,6 +14,8 @@ import { homeFrom, type Paths, pathsOf, prepareHome } from './base/paths.ts';
 import { VERSION } from './base/version.ts';
 import { AGENTS, AgentsChannel } from './channels/agents/agents.ts';
 import type { Channel } from './channels/channel.ts';
+import type { ChannelKind } from './channels/kind.ts';
+import { KINDS } from './channels/kinds.ts';
 import { LocalChannel } from './channels/local/local.ts';
 import { ControlServer } from './control/server.ts';
 import { Delivery } from './delivery/delivery.ts';
@@ -27,10 +29,11 @@ import { chatById } from './ledger/chats.ts';
 import { recordEvent } from './ledger/events.ts';
 import { Ledger } from './ledger/ledger.ts';
 import type { OutboundRow } from './ledger/outbound.ts';
-import { startChannel } from './operations/channels.ts';
+import { Channels } from './operations/channels.ts';
 import { ChatCommands } from './operations/chat_commands.ts';
 import { boundaryCodeHash } from './operations/code_hash.ts';
 import { prepareInstall } from './operations/first_run.ts';
+import { gatewayNews } from './operations/gateway_news.ts';
 import { Groups, groupNames } from './operations/groups.ts';
 import { imageOf, pruneImages } from './operations/images.ts';
 import { accountName, Operator, prepareLedger } from './operations/operator.ts';
@@ -61,8 +64,10 @@ import { Workspaces } from './sessions/workspaces.ts';
  */
 export interface HostOptions {
   env: NodeJS.ProcessEnv;
-  /** Channels besides `local`. */
+  /** Channels besides `local` and those of `glass.yaml`. */
   channels: (log: Log) => Channel[];
+  /** What `glass.yaml` may name; absent: what this version has. */
+  kinds?: readonly ChannelKind[];
   /** Everything has ended in order; the process may go. */
   onStopped: () => void;
 }
@@ -125,7 +130,7 @@ async function openBase(options: HostOptions, paths: Paths) {
   const runtime = runtimes.get(install.runtime)!;
   return {
     ...{ env: options.env, paths, clock, started, install, log, faults, ledger, operatorChat },
-    ...{ local, channels, runtimes, runtime },
+    ...{ local, channels, runtimes, runtime, kinds: options.kinds ?? KINDS },
   };
 }
 
@@ -149,21 +154,9 @@ function makeFlow(base: Base, asked: (question: number) => void) {
   const warm = (): void => {
     warming = warming.then(() => warmUpAll(base, planner));
   };
-  const egress = new Egress(paths.gatewaySocket, log, {
-    alert,
-    secrets: () => {
-      sessions.renew('the set of secrets changed');
-      warm();
-    },
-    anchor: (head) => {
-      // A disk that refuses it has alerts of its own; the next one vouches for this one's part too.
-      ledger.write('anchor', (db) => recordEvent(db, clock, 'egress.anchored', {}, head)).catch(() => {});
-    },
-    refused: (session, reason) => sessions.end(session, `no egress: ${reason}`),
-    held: (event) => approvals.held(event),
-    heldEnded: (hold, reason) => approvals.ended(hold, reason),
-    lost: () => approvals.lost(),
-  });
+  const late = { sessions: () => sessions, approvals: () => approvals, drivers: () => drivers, warm };
+  const egress = new Egress(paths.gatewaySocket, log, gatewayNews(base, alert, late));
+  const drivers = new Channels({ ...base, deliver, alert, clear, release: egress.release.bind(egress) });
   const approvals = new Approvals({
     ...{ ledger, clock, log, channels, operatorChat: base.operatorChat, alert, deliver, trouble },
     decide: (decision) => egress.decide(decision),
@@ -197,18 +190,27 @@ function makeFlow(base: Base, asked: (question: number) => void) {
     grant: groups.grant.bind(groups),
     asked,
   });
-  const wish = wishes.ask.bind(wishes);
   const typing = new Typing(ledger, clock, channels);
   const sessions = new Sessions({
     ...{ ledger, clock, log, faults, paths, egress, workspaces, planner, deliver, alert, clear, trouble },
     prove: (plan) => proofs.require(plan),
-    tools: { log, ledger, clock, capabilities, deliver, asks, asked, tasks: tasks.forAgents(), wish },
+    tools: {
+      log,
+      ledger,
+      clock,
+      capabilities,
+      deliver,
+      asks,
+      asked,
+      tasks: tasks.forAgents(),
+      wish: wishes.ask.bind(wishes),
+    },
     claim: (db, chat) => delivery.claim(db, chat),
     ...{ typing, drafts: install.drafts ? delivery.drafts : null },
     takes: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name),
   });
   return {
-    ...{ alert, trouble, warm, wake, nudge, deliver },
+    ...{ alert, trouble, warm, wake, nudge, deliver, drivers },
     ...{ delivery, egress, approvals, wishes, asks, groups, workspaces, planner, proofs, sessions, scheduler, tasks },
   };
 }
@@ -281,6 +283,7 @@ function makeControl(base: Base, flow: Flow) {
     local,
     groups,
     approvals,
+    channels: flow.drivers,
     ...{ questions: desk, people, wirings },
     decide: (id: string, choice: string, reason: string) =>
       desk.show(id) === undefined
@@ -327,7 +330,7 @@ async function startParts(parts: Parts): Promise<void> {
   parts.egress.start();
   await parts.delivery.recover();
   await parts.sessions.recover();
-  for (const channel of parts.channels.values()) await startChannel(channel, parts);
+  await parts.drivers.start(parts.intake);
   await ledger
     .write('started', (db) =>
       recordEvent(db, clock, 'host.started', {}, { version: VERSION, runtime: install.runtime }),
@@ -348,15 +351,14 @@ async function applyFirst({ groups, install, log }: Parts): Promise<void> {
 }
 
 async function stopParts(parts: Parts, reason: string): Promise<void> {
-  const { log, clock, ledger, local, channels, paths } = parts;
+  const { log, clock, ledger, paths } = parts;
   log.info('host.stopping', { reason });
   for (const part of [parts.sweep, parts.scheduler, parts.proofs, parts.desk, parts.asks]) part.stop();
-  for (const channel of channels.values()) if (channel !== local) await channel.stop();
   await parts.sessions.drain();
   await parts.retention.stop();
   await parts.workspaces.close();
   await parts.delivery.stop(DELIVERY_GRACE_MS);
-  await local.stop();
+  await parts.drivers.stop();
   await ledger.write('stopped', (db) => recordEvent(db, clock, 'host.stopped', {}, { reason })).catch(() => {});
   parts.egress.stop();
   ledger.close();

@@ -1,11 +1,11 @@
 import { globSync } from 'node:fs';
 import { ROOT, reachable, readSource, type Source } from './source_tree.ts';
 
-/** How much code has to be trusted: lines that are neither blank nor comment, reachable from the two composition roots, without channel drivers. */
+/** How much code has to be trusted: lines that are neither blank nor comment, reachable from the composition roots, without channel drivers. */
 
-/** docs/decisions/0006, 0015, 0021 and 0027: what the kernel is made of, and why it is more than was hoped. */
+/** docs/decisions/0006, 0015, 0021, 0027 and 0036: what the kernel is made of, and why it is more than was hoped. */
 export const KERNEL_LINES_MAX = 19_000;
-export const TRUSTED_LINES_MAX = 25_000;
+export const TRUSTED_LINES_MAX = 28_000;
 
 /** What a message or a credential passes on its way; the rest of the trusted code is operation and evidence. */
 const KERNEL = [
@@ -22,6 +22,9 @@ const KERNEL = [
   'gateway',
 ];
 
+/** The third is the program of a driver's thread, which the host starts by its address. */
+const ROOTS = ['src/host.ts', 'src/gateway.ts', 'src/channels/driver_worker.ts'];
+
 export interface TrustedLines {
   kernel: number;
   all: number;
@@ -33,7 +36,7 @@ export function countTrustedLines(): TrustedLines {
   const sources = new Map<string, Source>();
   for (const path of globSync('src/**/*.ts', { cwd: ROOT })) sources.set(path, readSource(path));
   const counted: TrustedLines = { kernel: 0, all: 0, folders: {} };
-  for (const path of reachable(['src/host.ts', 'src/gateway.ts'], sources)) {
+  for (const path of reachable(ROOTS, sources)) {
     if (/^src\/channels\/[^/]+\//.test(path)) continue;
     const folder = path.split('/').length > 2 ? path.split('/')[1]! : 'roots';
     const lines = countLines(sources.get(path)!);

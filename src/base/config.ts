@@ -1,8 +1,9 @@
 import { parse } from 'node:path';
 import { z } from 'zod';
+import { CHANNELS_MAX } from './limits/channels.ts';
 import * as messageLimits from './limits/messages.ts';
 import * as limits from './limits/sandbox.ts';
-import { readYaml } from './yaml.ts';
+import { parseYaml, readYaml } from './yaml.ts';
 
 /** What the operator's files share, and the strict schema of `glass.yaml`. Unknown keys are refused; every default is the safe one. */
 
@@ -93,6 +94,32 @@ const oneCliSchema = z.strictObject({
 });
 export type OneCliConfig = z.infer<typeof oneCliSchema>;
 
+const LISTEN = /^(\[[0-9a-f:]+\]|[a-z0-9.-]+):([1-9]\d{0,4})$/;
+
+/** Where what comes in over HTTP is listened for. Loopback, unless somebody says otherwise: what stands there ends TLS. */
+const webhooksSchema = z.strictObject({
+  listen: z
+    .string()
+    .regex(LISTEN, 'must be an address and a port such as 127.0.0.1:8787')
+    .default('127.0.0.1:8787')
+    .transform((text) => {
+      const [, host, port] = LISTEN.exec(text)!;
+      return { host: host!.replace(/^\[|\]$/g, ''), port: Number(port) };
+    }),
+});
+
+/** What more a channel's block says is for its kind to check. */
+const channelSchema = z.looseObject({ kind: z.string().min(1).max(30) });
+export type ChannelConfig = z.infer<typeof channelSchema>;
+
+/** These the host has of itself. */
+const OWN_CHANNELS = ['local', 'agents'];
+
+const channelsSchema = z
+  .record(nameSchema, channelSchema)
+  .refine((channels) => Object.keys(channels).length <= CHANNELS_MAX, `must be at most ${CHANNELS_MAX}`)
+  .refine((channels) => !OWN_CHANNELS.some((name) => name in channels), 'local and agents exist already');
+
 const installSchema = z.strictObject({
   runtime: runtimeSchema.default('bubblewrap'),
   /** The group that answers the operator in `glass chat`. */
@@ -105,6 +132,9 @@ const installSchema = z.strictObject({
   drafts: z.boolean().default(true),
   /** Zone of tasks that name none, such as Europe/Berlin; absent: the machine's. */
   timezone: z.string().min(1).max(60).optional(),
+  /** Accounts on platforms, by the name that they have here. */
+  channels: channelsSchema.default({}),
+  webhooks: webhooksSchema.prefault({}),
   vault: vaultSchema.default({ key: 'file' }),
   onecli: oneCliSchema.optional(),
   mounts: z
@@ -135,6 +165,11 @@ export type InstallConfig = z.infer<typeof installSchema>;
 /** Reads `glass.yaml`. Throws `OperatingError('config')`. */
 export function readInstall(file: string): InstallConfig {
   return readYaml(file, installSchema);
+}
+
+/** As `readInstall`, of a text that is to become that file. */
+export function parseInstall(text: string, file: string): InstallConfig {
+  return parseYaml(text, file, installSchema);
 }
 
 /** A group's folder name, checked before it becomes part of a path. */

@@ -196,6 +196,24 @@ export interface MenuCommand {
 export interface ChannelHealth {
   state: 'connected' | 'starting' | 'failed';
   detail: string;
+  /** What the host has seen of a driver in a thread of its own. Times in milliseconds since the epoch. */
+  seen?: ChannelSeen;
+}
+
+export interface ChannelSeen {
+  kind: string;
+  /** In this state. */
+  since_ms: number;
+  last_in_ms: number | null;
+  /** From the platform's time of the newest message to its commit here. */
+  lag_ms: number | null;
+  last_error: { at_ms: number; text: string } | null;
+  /** The platform has asked for silence until then. */
+  limited_until_ms: number | null;
+  /** `open`: sends have failed one after the other, and wait. */
+  breaker: 'closed' | 'open' | 'trying';
+  /** Lives of the driver since the host started, less the first. */
+  restarts: number;
 }
 
 /** What came in over HTTP, as it came: nobody has looked at it. Names of headers are in lower case. */
@@ -247,15 +265,15 @@ export interface Channel {
   react?(operation: ReactOperation): Promise<SendResult>;
   /** Shows for some seconds that we are busy. Nobody waits for it; what becomes of it is not recorded. May reject. */
   typing?(chat: string, thread: string): Promise<void>;
-  /** Absent: the platform cannot tell; the send becomes `uncertain`. */
+  /** Absent: the platform cannot tell; the send becomes `uncertain`. May be called before `start` has resolved. */
   reconcile?(operation: SendOperation): Promise<Reconciled>;
   /** The chat in which this person alone reads, opened if need be; null when they cannot be written to. May reject. */
   openDm?(handle: string): Promise<{ platform_id: string; title: string } | null>;
   /** Shows these in the platform's own menu of commands. Called at each start, once the driver runs. May reject. */
   menu?(commands: readonly MenuCommand[]): Promise<void>;
   /** An address that opens our direct chat and sends `pair <code>` there, or `/start <code>`. */
-  deepLink?(code: string): string;
-  /** Checks the signature before it reads; answers 200 when it is committed. Rejects: the platform is to try again. */
+  deepLink?(code: string): string | null;
+  /** Defined in the modes that need it. Checks the signature before it reads; answers 200 when it is committed. Rejects: the platform is to try again. */
   webhook?(request: WebhookRequest): Promise<WebhookAnswer>;
   health(): ChannelHealth;
 }

@@ -1,13 +1,15 @@
 import type { z } from 'zod';
-import type { ChannelCapabilities } from './channel.ts';
+import type { Channel, ChannelCapabilities } from './channel.ts';
 
 /**
  * What is known of a kind of channel without its packages: `<kind>/kind.ts`. The driver itself, `<kind>/driver.ts`, exports
- * `open(parts: DriverParts): Channel`; it is loaded in a thread of its own, once a channel of that kind is in `glass.yaml`.
+ * `open: OpenDriver`; it is loaded in a thread of its own, once a channel of that kind is in `glass.yaml`.
  */
 export interface ChannelKind {
   /** The name of its folder. */
   kind: string;
+  /** The driver's file. */
+  driver: URL;
   title: string;
   /** One line: what it connects. */
   summary: string;
@@ -15,6 +17,8 @@ export interface ChannelKind {
   settings: z.ZodType<Record<string, unknown>>;
   /** What the driver is given out of the vault, where it is of kind `channel` and called `<channel>-<name>`. */
   secrets: readonly ChannelSecret[];
+  /** What a person waits for when its packages are installed; 0: it has none. */
+  packages_mb: number;
   /** Without an address that the platform can reach it hears nothing (`always`), or hears by other means (`optional`). */
   webhook: 'never' | 'optional' | 'always';
   capabilities(settings: Record<string, unknown>): ChannelCapabilities;
@@ -45,3 +49,6 @@ export interface DriverParts {
   /** To be called when `health` would say something else than before. */
   changed(): void;
 }
+
+/** Makes the driver without a word to the platform. Throws when the settings and secrets cannot be right. */
+export type OpenDriver = (parts: DriverParts) => Channel;

@@ -4,8 +4,8 @@ import { readWish } from '../authority/authority.ts';
 import { type HarnessName, harnessSchema, isGroupName, readInstall } from '../base/config.ts';
 import { describeError, OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
-import { installHarness } from '../operations/harness_install.ts';
-import { effectiveHarness, harnessFolder, isInstalled } from '../sessions/harnesses.ts';
+import { installPackages } from '../operations/package_install.ts';
+import { effectiveHarness, harnessFolder, isInstalled, packagesOf } from '../sessions/harnesses.ts';
 import type { Io } from './io.ts';
 
 /** `glass harness list|install <name>`, and what other verbs do so that nobody has to type it. */
@@ -22,7 +22,7 @@ export async function harness(args: string[], paths: Paths, io: Io): Promise<num
 function list(paths: Paths, io: Io): number {
   const rows = harnessSchema.options.map((name) => ({
     name,
-    packages: existsSync(join(harnessFolder(paths.root, name), 'package.json')),
+    packages: packagesOf(paths.root, name) !== null,
     installed: isInstalled(paths.root, name),
   }));
   if (io.json) io.out(JSON.stringify({ harnesses: rows }));
@@ -39,7 +39,7 @@ async function install(word: string, paths: Paths, io: Io): Promise<number> {
   const name = harnessSchema.options.find((known) => known === word);
   if (name === undefined)
     throw new OperatingError('not_found', `there is no harness "${word}"`, 'glass harness list shows them');
-  const done = await installHarness(paths, name, io.err);
+  const done = await installHarness(paths, name, io);
   if (io.json) io.out(JSON.stringify({ name, installed: true, changed: done }));
   else if (!done) io.out(`${name} is installed already`);
   return 0;
@@ -89,11 +89,16 @@ export async function installForStart(paths: Paths, io: Io): Promise<void> {
 /** A registry that is away must keep neither the secret from being set nor the other groups from running. */
 async function tryInstall(paths: Paths, name: HarnessName, io: Io): Promise<void> {
   try {
-    await installHarness(paths, name, io.err);
+    await installHarness(paths, name, io);
   } catch (error) {
     io.err(`Groups that run ${name} cannot answer yet: ${describeError(error)}`);
     io.err(`Try again with ./glass harness install ${name}`);
   }
+}
+
+function installHarness(paths: Paths, name: HarnessName, io: Io): Promise<boolean> {
+  const packages = packagesOf(paths.root, name);
+  return packages === null ? Promise.resolve(false) : installPackages(paths.root, packages, io.err);
 }
 
 function isThere(paths: Paths, name: HarnessName): boolean {

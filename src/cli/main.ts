@@ -114,6 +114,14 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./people.ts')).people,
   },
   {
+    name: 'channel',
+    usage: 'channel list|kinds|add|test|remove|install <name>',
+    summary: 'accounts on Telegram, Slack and others',
+    flags: ['--name', '--set', '--stdin', '--no-reply', '--yes'],
+    words: Number.POSITIVE_INFINITY,
+    load: async () => (await import('./channel.ts')).channel,
+  },
+  {
     name: 'pair',
     usage: 'pair <channel> [--person <p>] [--role <r>] [--group <g>]',
     summary: 'a code that makes whoever sends it a person',

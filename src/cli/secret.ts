@@ -148,6 +148,18 @@ function nameOf(words: string[]): string {
   return name;
 }
 
+/** Rejects with `OperatingError('unavailable')` when the gateway is not there. */
+export async function secretNames(paths: Paths): Promise<Set<string>> {
+  const { secrets } = await ask<VaultAnswers['list']>(paths, { op: 'list' });
+  return new Set(secrets.map(({ name }) => name));
+}
+
+/** A channel's token, as `secret set --kind channel` keeps it. */
+export async function keepChannelSecret(name: string, value: string, paths: Paths): Promise<void> {
+  const terms = { form: { kind: 'channel' }, hosts: [] };
+  await ask<VaultAnswers['set']>(paths, { op: 'set', name, value, terms, next: false });
+}
+
 async function ask<T>(paths: Paths, fields: { op: string } & Record<string, unknown>): Promise<T> {
   const client = await connect(paths);
   try {

@@ -1,6 +1,7 @@
 import type { Paths } from '../base/paths.ts';
 import { showBytes } from '../base/text.ts';
 import type { Status } from '../evidence/status.ts';
+import { healthWords } from './channel_words.ts';
 import { ControlClient } from './control_client.ts';
 import { bold, type Io, printable, red } from './io.ts';
 
@@ -33,10 +34,7 @@ function renderStatus(status: Status, io: Io): string {
         : red(io, `${status.runtime.name}: ${status.runtime.problems.join('; ')}`),
     ],
     ['limits', limits(status)],
-    ...status.channels.map((channel): [string, string] => [
-      'channel',
-      `${channel.name}: ${channel.state}, ${channel.detail}`,
-    ]),
+    ...status.channels.map((channel): [string, string] => ['channel', `${channel.name}: ${healthWords(channel, io)}`]),
     ...status.groups.map((group): [string, string] => [
       'group',
       group.problem === null

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
-import { existsSync, globSync } from 'node:fs';
+import { globSync } from 'node:fs';
 import { join } from 'node:path';
 import { harnessSchema } from '../base/config.ts';
 import { OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
-import { installHarness } from '../operations/harness_install.ts';
-import { harnessFolder } from '../sessions/harnesses.ts';
+import { driverPackages, KINDS } from '../channels/kinds.ts';
+import { installPackages } from '../operations/package_install.ts';
+import { packagesOf } from '../sessions/harnesses.ts';
 import type { Io } from './io.ts';
 import { runTests, type TestRun } from './test_run.ts';
 
@@ -88,11 +89,13 @@ function names(): string {
   return STEPS.map((step) => step.name).join(', ');
 }
 
-/** Tests drive the real harnesses; without their packages the types would be missing too. */
+/** Tests drive the real harnesses and drivers; without their packages the types would be missing too. */
 async function installWhatTestsNeed(paths: Paths, io: Io): Promise<void> {
-  for (const name of harnessSchema.options) {
-    if (existsSync(join(harnessFolder(paths.root, name), 'package.json'))) await installHarness(paths, name, io.err);
-  }
+  const sets = [
+    ...harnessSchema.options.map((name) => packagesOf(paths.root, name)),
+    ...KINDS.map((kind) => driverPackages(paths.root, kind)),
+  ];
+  for (const set of sets) if (set !== null) await installPackages(paths.root, set, io.err);
 }
 
 async function runStep(step: Chosen, root: string): Promise<Outcome> {

@@ -1,3 +1,4 @@
+import { CHANNELS } from './operations/channels.ts';
 import { CONVERSATION } from './operations/conversation.ts';
 import { EGRESS } from './operations/egress.ts';
 import { GROUPS } from './operations/groups.ts';
@@ -13,6 +14,7 @@ import { WIRINGS } from './operations/wirings.ts';
  */
 export const OPERATIONS: readonly Operation[] = [
   ...INSTALL,
+  ...CHANNELS,
   ...CONVERSATION,
   ...GROUPS,
   ...EGRESS,

@@ -207,7 +207,7 @@ export class Delivery {
     const draft = channel.edit === undefined ? null : draftReplacedBy(this.#ledger.db, row);
     const said = await this.#call(() =>
       guarded(this.#faults, 'channel.send', () => this.#act(channel, row, chat, draft)),
-    );
+    ).then((result) => this.#sure(channel, row, chat, draft, result));
     const end = draft === null ? null : endOfEdit(said, draft.receipt!);
     const result = end === null ? said : end.result;
     await this.#ledger.insist(
@@ -220,6 +220,21 @@ export class Delivery {
       lane.again ? 'now' : 'soon',
     );
     return result;
+  }
+
+  /** Where the outcome was lost, what the platform knows of it. */
+  async #sure(
+    channel: Channel,
+    row: OutboundRow,
+    chat: ChatRow,
+    draft: DraftRow | null,
+    result: SendResult,
+  ): Promise<SendResult> {
+    if (result.ok || result.class !== 'ambiguous' || row.act !== 'send' || draft !== null) return result;
+    const known = await askPlatform(channel, this.#operation(channel, row, chat));
+    if (known.found === true) return { ok: true, receipt: known.receipt };
+    if (known.found === 'unknown') return result;
+    return { ok: false, class: 'retryable', reason: `${result.reason}; the platform does not have it` };
   }
 
   /** False: the row does not wait any more. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { showId } from '../base/ids.ts';
 import { VERSION } from '../base/version.ts';
-import type { Channel } from '../channels/channel.ts';
+import type { Channel, ChannelHealth } from '../channels/channel.ts';
 import { openAlerts } from '../ledger/alerts.ts';
 import { countPending } from '../ledger/approvals.ts';
 import { asksStatus } from '../ledger/asks.ts';
@@ -24,7 +24,7 @@ export interface Status {
   sweeps_needed: number;
   gateway: 'connected' | 'lost';
   runtime: { name: string; problems: string[]; limits: { name: string; state: string; reason: string }[] };
-  channels: { name: string; state: string; detail: string }[];
+  channels: ({ name: string } & ChannelHealth)[];
   groups: GroupStatus[];
   sessions: {
     session: string;

@@ -95,6 +95,8 @@ export interface EventData {
   'task.changed': { task: string; what: string; by: string };
   /** Their rows say so too. */
   'files.pruned': { files: number; bytes: number };
+  'channel.added': { channel: string; kind: string; file: string };
+  'channel.removed': { channel: string };
   'host.started': { version: string; runtime: string };
   'host.stopped': { reason: string };
 }

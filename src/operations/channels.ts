@@ -1,21 +1,197 @@
-import { messageOf } from '../base/errors.ts';
+import { readFileSync } from 'node:fs';
+import { isMap, parseDocument } from 'yaml';
+import type { Clock } from '../base/clock.ts';
+import { type ChannelConfig, type InstallConfig, parseInstall } from '../base/config.ts';
+import { messageOf, OperatingError } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
-import type { Channel } from '../channels/channel.ts';
+import { isComplete } from '../base/packages.ts';
+import type { Paths } from '../base/paths.ts';
+import { writeWhole } from '../base/whole_file.ts';
+import type { Channel, ChannelHealth } from '../channels/channel.ts';
+import type { ChannelKind } from '../channels/kind.ts';
+import { driverPackages, readSettings } from '../channels/kinds.ts';
+import { SupervisedChannel } from '../channels/supervised.ts';
+import { Webhooks } from '../channels/webhooks.ts';
+import { recordEvent } from '../ledger/events.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import { COMMANDS } from '../router/commands.ts';
 import type { Intake } from '../router/intake.ts';
+import { type TestStep, testChannel } from './channel_test.ts';
 
-/** Starts a driver; never rejects. One that cannot start is told of elsewhere, and the others go on. */
-export async function startChannel(
-  channel: Channel,
-  { intake, log, alert }: { intake: Intake; log: Log; alert(kind: string, subject: string, text: string): void },
-): Promise<void> {
-  const { name } = channel;
-  try {
-    await channel.start(intake.sinkOf(name), intake.cursorsOf(name));
-  } catch (error) {
-    return alert('channel.start', name, `The channel ${name} could not start: ${messageOf(error)}`);
+/**
+ * The channels of an install: `local`, and those of `glass.yaml`, whose drivers run in threads. One that is added begins at
+ * once; one whose block is wrong, whose packages or token are missing, is told of, and the others go on.
+ */
+export interface ChannelsInput {
+  paths: Paths;
+  install: InstallConfig;
+  kinds: readonly ChannelKind[];
+  ledger: Ledger;
+  clock: Clock;
+  log: Log;
+  /** All that exist, by name: those of this class are put in and taken out. */
+  channels: Map<string, Channel>;
+  /** A channel's token. Rejects with `OperatingError`. */
+  release(secret: string): Promise<string>;
+  deliver(chat: number): void;
+  alert(kind: string, subject: string, text: string): void;
+  clear(kind: string, subject: string): void;
+}
+
+export interface ChannelShown extends ChannelHealth {
+  name: string;
+  kind: string;
+}
+
+export class Channels {
+  readonly webhooks: Webhooks;
+  readonly #input: ChannelsInput;
+  readonly #supervised = new Map<string, SupervisedChannel>();
+  #intake: Intake | null = null;
+
+  /** Throws `OperatingError('config')` for a block that its kind refuses. */
+  constructor(input: ChannelsInput) {
+    this.#input = input;
+    this.webhooks = new Webhooks(input.install.webhooks.listen, input.log);
+    for (const [name, block] of Object.entries(input.install.channels)) this.#make(name, block);
   }
-  // A menu that is not shown costs nobody a command; a platform that does not answer must not hold up the start.
-  const commands = COMMANDS.map(({ name, summary }) => ({ name, summary }));
-  channel.menu?.(commands).catch((error) => log.warn('channel.menu', { channel: name, reason: messageOf(error) }));
+
+  /** Starts all of them; never rejects. */
+  async start(intake: Intake): Promise<void> {
+    this.#intake = intake;
+    for (const channel of this.#input.channels.values()) await this.#start(channel, intake);
+  }
+
+  /** All of them, after the last send. */
+  async stop(): Promise<void> {
+    this.webhooks.close();
+    await Promise.all([...this.#input.channels.values()].map((channel) => channel.stop()));
+  }
+
+  /** The set of secrets has changed: who waits for a token tries again. */
+  secretsChanged(): void {
+    for (const channel of this.#supervised.values()) channel.retry();
+  }
+
+  list(): ChannelShown[] {
+    return [...this.#input.channels.values()].map((channel) => {
+      const health = channel.health();
+      return { name: channel.name, kind: health.seen?.kind ?? channel.name, ...health };
+    });
+  }
+
+  /** Throws `not_found`. */
+  show(name: string): ChannelShown {
+    const found = this.list().find((channel) => channel.name === name);
+    if (found === undefined)
+      throw new OperatingError('not_found', `there is no channel "${name}"`, 'glass channel list shows them');
+    return found;
+  }
+
+  /** Writes it into `glass.yaml` and begins. Throws `config` for settings that its kind refuses, `conflict` for a name that is taken. */
+  async add(name: string, block: ChannelConfig): Promise<ChannelShown> {
+    const { channels, ledger, clock, paths } = this.#input;
+    if (channels.has(name))
+      throw new OperatingError('conflict', `there is a channel "${name}" already`, `glass channel remove ${name}`);
+    readSettings(this.#input.kinds, name, block);
+    this.#edit((document) => document.setIn(['channels', name], document.createNode(block)));
+    const channel = this.#make(name, block);
+    await ledger.write('channel_added', (db) =>
+      recordEvent(db, clock, 'channel.added', {}, { channel: name, kind: block.kind, file: paths.config }),
+    );
+    if (this.#intake !== null) await this.#start(channel, this.#intake);
+    return this.show(name);
+  }
+
+  /** Ends it and takes it out of `glass.yaml`. What is in the ledger stays; what still waits for it waits. */
+  async remove(name: string): Promise<void> {
+    const { channels, ledger, clock, clear } = this.#input;
+    const channel = this.#supervised.get(name);
+    if (channel === undefined) {
+      this.show(name);
+      throw new OperatingError('usage', `the channel ${name} is not in glass.yaml and cannot be removed`);
+    }
+    this.#edit((document) => document.deleteIn(['channels', name]));
+    channels.delete(name);
+    this.#supervised.delete(name);
+    this.webhooks.remove(name);
+    await channel.stop();
+    clear('channel.deaf', name);
+    await ledger.write('channel_removed', (db) => recordEvent(db, clock, 'channel.removed', {}, { channel: name }));
+  }
+
+  /** Begins anew at once a channel that is not well. Throws `not_found`. */
+  retry(name: string): void {
+    this.show(name);
+    this.#supervised.get(name)?.retry();
+  }
+
+  /** Steps of trying one, with a person at its other end. Throws `not_found`. */
+  test(name: string, reply: boolean): (tell: (step: TestStep) => void, gone: Promise<void>) => Promise<void> {
+    this.retry(name);
+    const channel = this.#input.channels.get(name)!;
+    return (tell, gone) => testChannel({ ...this.#input, channel }, reply, tell, gone);
+  }
+
+  #make(name: string, block: ChannelConfig): SupervisedChannel {
+    const { kinds, clock, log, alert, clear, channels } = this.#input;
+    const { kind, settings } = readSettings(kinds, name, block);
+    const channel = new SupervisedChannel({
+      ...{ name, kind, settings, clock, log, alert, clear },
+      secrets: () => this.#secretsOf(name, kind, settings),
+      listens: (listening) => this.webhooks.add(listening),
+    });
+    this.#supervised.set(name, channel);
+    channels.set(name, channel);
+    return channel;
+  }
+
+  async #start(channel: Channel, intake: Intake): Promise<void> {
+    const { name } = channel;
+    const { alert, log } = this.#input;
+    try {
+      await channel.start(intake.sinkOf(name), intake.cursorsOf(name));
+    } catch (error) {
+      return alert('channel.start', name, `The channel ${name} could not start: ${messageOf(error)}`);
+    }
+    // A menu that is not shown costs nobody a command; a platform that does not answer must not hold up the start.
+    const commands = COMMANDS.map(({ name, summary }) => ({ name, summary }));
+    channel.menu?.(commands).catch((error) => log.warn('channel.menu', { channel: name, reason: messageOf(error) }));
+  }
+
+  /** Rejects with what is missing and what to do about it. */
+  async #secretsOf(
+    name: string,
+    kind: ChannelKind,
+    settings: Record<string, unknown>,
+  ): Promise<Record<string, string>> {
+    const { paths, release } = this.#input;
+    const packages = driverPackages(paths.root, kind);
+    if (kind.packages_mb > 0 && !isComplete(packages.folder))
+      throw new Error(`its packages are not installed: ${packages.command}`);
+    const values: [string, string][] = [];
+    for (const { name: part, optional } of kind.secrets) {
+      const secret = `${name}-${part}`;
+      try {
+        values.push([part, await release(secret)]);
+      } catch (error) {
+        if (!(error instanceof OperatingError && error.code === 'not_found')) throw error;
+        if (optional?.(settings) !== true)
+          throw new Error(`its secret is missing: ./glass secret set ${secret} --kind channel`);
+      }
+    }
+    return Object.fromEntries(values);
+  }
+
+  /** Comments and order of the operator's file stay. */
+  #edit(change: (document: ReturnType<typeof parseDocument>) => void): void {
+    const { config } = this.#input.paths;
+    const document = parseDocument(readFileSync(config, 'utf8'), { version: '1.2' });
+    // An empty file, or one of comments alone.
+    if (!isMap(document.contents)) document.contents = parseDocument('{}').contents;
+    change(document);
+    const text = document.toString({ lineWidth: 120 });
+    parseInstall(text, config);
+    writeWhole(config, Buffer.from(text), 0o600);
+  }
 }

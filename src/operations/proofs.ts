@@ -6,6 +6,7 @@ import { messageOf, OperatingError } from '../base/errors.ts';
 import { randomToken, shortHash } from '../base/ids.ts';
 import { PROOF_EVERY_MS, PROOF_LOOK_MS } from '../base/limits/sandbox.ts';
 import type { Log } from '../base/log.ts';
+import { installStamp } from '../base/packages.ts';
 import type { Paths } from '../base/paths.ts';
 import { type Inspection, inspectSandbox } from '../evidence/inspection/inspection.ts';
 import type { Depth, Profile } from '../evidence/inspection/probes/probe.ts';
@@ -13,7 +14,7 @@ import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { guardsSeen, insertProof, lastProof, type ProofRow } from '../ledger/proofs.ts';
 import { prepareFolders } from '../sessions/folders.ts';
-import { installStamp } from '../sessions/harnesses.ts';
+import { harnessFolder } from '../sessions/harnesses.ts';
 import type { Planner } from '../sessions/planner.ts';
 import type { StartPlan } from '../sessions/services.ts';
 import { Timer } from '../sessions/timer.ts';
@@ -178,7 +179,7 @@ export class Proofs {
     const { userland, oci_runtime, uid } = spec;
     const facts = {
       ...{ authority: egress.policy, runtime: runtime.name, userland, oci_runtime, uid, harness, code },
-      packages: harness === 'probe' ? '' : installStamp(paths.root, harness).content,
+      packages: harness === 'probe' ? '' : installStamp(harnessFolder(paths.root, harness)).content,
       controls: controls.map(({ name, state }) => `${name} ${state}`),
       kernel: release(),
       node: process.version,

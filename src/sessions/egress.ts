@@ -34,6 +34,8 @@ export interface EgressHandlers {
   lost(): void;
   /** The set of secrets changed, or became known. */
   secrets(names: ReadonlySet<string>): void;
+  /** A value may be another one than before. */
+  secretSet(): void;
   /** A live session could not be opened again: it has no egress, and must start anew. */
   refused(session: string, reason: string): void;
 }
@@ -141,6 +143,11 @@ export class Egress {
     return (await this.#ask('decide', { ...decision }, REQUEST_MS)).refused;
   }
 
+  /** A channel's token: secrets of no other kind come. Rejects with `OperatingError`. */
+  async release(name: string): Promise<string> {
+    return (await this.#ask('release', { name }, REQUEST_MS)).value;
+  }
+
   async usage(since_ms: number): Promise<UsageRow[]> {
     return this.#rows(usageRow, () => this.#ask('usage', { since_ms }, REQUEST_MS));
   }
@@ -246,5 +253,6 @@ export class Egress {
     const same = names.size === this.#names.size && [...names].every((name) => this.#names.has(name));
     this.#names = names;
     if (!same) this.#handlers.secrets(names);
+    this.#handlers.secretSet();
   }
 }

@@ -1,12 +1,11 @@
-import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Authority } from '../authority/authority.ts';
 import type { HarnessName } from '../base/config.ts';
 import { OperatingError } from '../base/errors.ts';
+import { isComplete, type PackageSet } from '../base/packages.ts';
 
-/** Harnesses with packages of their own. `probe` needs none. */
-const PACKAGED: Record<HarnessName, boolean> = { probe: false, native: true, claude: true };
+/** Megabytes of their packages. `probe` needs none. */
+const PACKAGES_MB: Record<HarnessName, number> = { probe: 0, native: 30, claude: 430 };
 
 /**
  * Which harness a group runs now. `auto` is `claude` once the credential of its model is in the vault, and the stand-in
@@ -26,24 +25,15 @@ export function harnessFolder(root: string, name: HarnessName): string {
   return join(root, 'sandbox/harnesses', name);
 }
 
-/** The file that an installation ends with, and what it then says: for which lock file the packages are complete. */
-export function installStamp(root: string, name: HarnessName): { file: string; content: string } {
-  const folder = harnessFolder(root, name);
-  const content = createHash('sha256')
-    .update(readFileSync(join(folder, 'package-lock.json')))
-    .digest('hex');
-  return { file: join(folder, 'node_modules/.glass-complete'), content };
+/** What is installed for a harness; null: it needs no packages. */
+export function packagesOf(root: string, name: HarnessName): PackageSet | null {
+  const size_mb = PACKAGES_MB[name];
+  const command = `./glass harness install ${name}`;
+  return size_mb === 0 ? null : { title: `the harness ${name}`, folder: harnessFolder(root, name), size_mb, command };
 }
 
-/** False too when an installation was cut short, or was made for another version of GlassClaw. */
 export function isInstalled(root: string, name: HarnessName): boolean {
-  if (!PACKAGED[name]) return true;
-  try {
-    const stamp = installStamp(root, name);
-    return readFileSync(stamp.file, 'utf8').trim() === stamp.content;
-  } catch {
-    return false;
-  }
+  return PACKAGES_MB[name] === 0 || isComplete(harnessFolder(root, name));
 }
 
 /** Throws `OperatingError('unavailable')` with the command that installs it. */

@@ -34,6 +34,11 @@ export class Talk {
   readonly #url: string;
   readonly #platform: ChildProcess;
 
+  /** Where the platform is, for a driver of its own. */
+  get url(): string {
+    return this.#url;
+  }
+
   private constructor(url: string, platform: ChildProcess, root: string, env: NodeJS.ProcessEnv) {
     this.#url = url;
     this.#platform = platform;

@@ -11,8 +11,9 @@ import type {
 } from '../../sandbox/runner/harness.ts';
 import { TOOL_DEFINITIONS } from '../../sandbox/tools/definitions.ts';
 import type { HarnessName } from '../../src/base/config.ts';
-import { installHarness } from '../../src/operations/harness_install.ts';
+import { installPackages } from '../../src/operations/package_install.ts';
 import type { FrameFile, FrameMcp, FrameMessage, FrameModel } from '../../src/protocol/frames.ts';
+import { packagesOf } from '../../src/sessions/harnesses.ts';
 
 /** Opens a harness without a sandbox or a host, in temporary folders, and records everything that it reports. */
 
@@ -168,5 +169,6 @@ export function pause(ms: number): Promise<void> {
 /** Installs a harness's packages when they are missing, so that its tests are never skipped. */
 export async function requireHarness(name: HarnessName): Promise<void> {
   const root = join(import.meta.dirname, '../..');
-  await installHarness({ root }, name, (line) => process.stderr.write(`${line}\n`));
+  const packages = packagesOf(root, name);
+  if (packages !== null) await installPackages(root, packages, (line) => process.stderr.write(`${line}\n`));
 }

@@ -260,6 +260,28 @@ for (const [name, send] of AMBIGUOUS) {
   });
 }
 
+for (const [found, states_, bodies] of [
+  [{ found: true, receipt: 'r7' }, ['sent'], ['x']],
+  [{ found: false }, ['sent'], ['x', 'x']],
+  [{ found: 'unknown' }, ['uncertain'], ['x']],
+] as const) {
+  test(`after a lost outcome the platform is asked once; it says ${JSON.stringify(found)}`, async (context) => {
+    const { ledger, channel, delivery, session } = await world(context, async () => {
+      channel.answer = accepted;
+      return { ok: false, class: 'ambiguous', reason: 'connection lost' };
+    });
+    let asked = 0;
+    channel.reconcile = async () => {
+      asked += 1;
+      return found;
+    };
+    queueOutbound(ledger.db, session.chat_id, ['x'], { session: session.id });
+    delivery.wake(session.chat_id);
+    await until(settled(ledger));
+    assert.deepEqual([states(ledger), channel.bodies(), asked], [[...states_], [...bodies], 1]);
+  });
+}
+
 test('a driver that hangs is given up after its time, and the next row goes', async (context) => {
   const { ledger, channel, delivery, session } = await world(context, () => new Promise(() => {}));
   queueOutbound(ledger.db, session.chat_id, ['hangs', 'next']);

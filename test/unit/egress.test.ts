@@ -23,6 +23,7 @@ function world(context: TestContext): World {
     alert: (kind, subject, text) => heard.push(`alert ${kind} ${subject} ${text}`),
     anchor: ({ seq }) => heard.push(`anchor ${seq}`),
     secrets: (names) => heard.push(`secrets ${[...names].join(' ')}`),
+    secretSet: () => {},
     refused: (session, reason) => heard.push(`refused ${session} ${reason}`),
     held: ({ hold, method, host, path }) => heard.push(`held ${hold} ${method} ${host}${path}`),
     heldEnded: (hold, reason) => heard.push(`ended ${hold} ${reason}`),

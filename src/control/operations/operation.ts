@@ -7,6 +7,7 @@ import type { AskEgress } from '../../evidence/egress_log.ts';
 import type { Status } from '../../evidence/status.ts';
 import type { AskAudit } from '../../evidence/trace.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
+import type { Channels } from '../../operations/channels.ts';
 import type { Groups } from '../../operations/groups.ts';
 import type { People } from '../../operations/people.ts';
 import type { Inspected } from '../../operations/proofs.ts';
@@ -19,6 +20,7 @@ import type { Tasks } from '../../scheduler/tasks.ts';
 export interface ControlServices {
   ledger: Ledger;
   local: LocalChannel;
+  channels: Channels;
   groups: Groups;
   approvals: Pick<Approvals, 'list' | 'show'>;
   questions: Pick<Desk, 'list' | 'show'>;

@@ -1,19 +1,15 @@
 import { spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { HarnessName } from '../base/config.ts';
 import { messageOf, OperatingError, systemCodeOf } from '../base/errors.ts';
-import type { Paths } from '../base/paths.ts';
-import { harnessFolder, installStamp, isInstalled } from '../sessions/harnesses.ts';
+import { installStamp, isComplete, type PackageSet } from '../base/packages.ts';
 
 /**
- * Gets the packages of a harness: exactly those of its lock file, without package scripts. They are put together in a
+ * Gets the packages of a harness or a channel: exactly those of its lock file, without package scripts. They are put together in a
  * folder of their own and moved into place when they are complete, so that neither an interruption nor a second
  * installation at the same time leaves half of them.
  */
 
-/** What a person waits for: megabytes on disk. */
-const SIZE_MB: Record<HarnessName, number> = { probe: 0, native: 30, claude: 430 };
 /** Longer than 430 MB take on a slow line; npm has its own, shorter limits for a registry that does not answer. */
 const INSTALL_MS = 30 * 60_000;
 const PROGRESS_MS = 5000;
@@ -26,44 +22,40 @@ type OnProgress = (line: string) => void;
  * Returns whether anything was to be done. Rejects with `OperatingError`: `unavailable` when npm is missing or fails,
  * `storage` when the checkout cannot be written.
  */
-export async function installHarness(
-  paths: Pick<Paths, 'root'>,
-  name: HarnessName,
-  onProgress: OnProgress,
-): Promise<boolean> {
-  const { root } = paths;
-  if (isInstalled(root, name)) return false;
-  onProgress(`Installing the packages of the harness ${name} (${SIZE_MB[name]} MB)`);
+export async function installPackages(root: string, set: PackageSet, onProgress: OnProgress): Promise<boolean> {
+  const { folder, title } = set;
+  if (isComplete(folder)) return false;
+  onProgress(`Installing the packages of ${title} (${set.size_mb} MB)`);
   const began = performance.now();
-  const stage = makeStage(root, name);
+  const stage = makeStage(root, set);
   try {
     for (const file of ['package.json', 'package-lock.json', '.npmrc']) {
-      const from = join(harnessFolder(root, name), file);
+      const from = join(folder, file);
       if (existsSync(from)) cpSync(from, join(stage, file));
     }
     await runNpm(stage, onProgress);
     removeForeignLibc(join(stage, 'node_modules'));
-    moveIntoPlace(root, name, stage);
+    moveIntoPlace(folder, stage);
   } catch (error) {
     if (error instanceof OperatingError) throw error;
-    throw new OperatingError('storage', `the harness ${name} could not be put into ${root} (${messageOf(error)})`);
+    throw new OperatingError('storage', `the packages of ${title} could not be put into ${root} (${messageOf(error)})`);
   } finally {
     rmSync(stage, { recursive: true, force: true });
   }
-  onProgress(`The harness ${name} is installed (${Math.round((performance.now() - began) / 1000)} s)`);
+  onProgress(`The packages of ${title} are installed (${Math.round((performance.now() - began) / 1000)} s)`);
   return true;
 }
 
-/** In `.node`, which is on the same file system as the harness, so that the last step is a rename. */
-function makeStage(root: string, name: HarnessName): string {
+/** In `.node`, which is on the same file system as their place, so that the last step is a rename. */
+function makeStage(root: string, { title, command }: PackageSet): string {
   try {
     mkdirSync(join(root, '.node'), { recursive: true });
-    return mkdtempSync(join(root, `.node/harness-${name}-`));
+    return mkdtempSync(join(root, '.node/packages-'));
   } catch (error) {
     throw new OperatingError(
       'storage',
-      `the harness ${name} cannot be installed: ${root} cannot be written (${systemCodeOf(error)})`,
-      `let the owner of that folder run ./glass harness install ${name}`,
+      `the packages of ${title} cannot be installed: ${root} cannot be written (${systemCodeOf(error)})`,
+      `let the owner of that folder run ${command}`,
       error,
     );
   }
@@ -113,11 +105,12 @@ function removeForeignLibc(modules: string): void {
   }
 }
 
-function moveIntoPlace(root: string, name: HarnessName, stage: string): void {
-  const { file, content } = installStamp(root, name);
-  const target = join(harnessFolder(root, name), 'node_modules');
+function moveIntoPlace(folder: string, stage: string): void {
+  const { file, content } = installStamp(folder);
+  const target = join(folder, 'node_modules');
+  mkdirSync(join(stage, 'node_modules'), { recursive: true }); // a set of no packages at all
   writeFileSync(join(stage, 'node_modules/.glass-complete'), `${content}\n`);
-  if (isInstalled(root, name)) return; // Somebody else was quicker; theirs may be in use already.
+  if (isComplete(folder)) return; // Somebody else was quicker; theirs may be in use already.
   if (existsSync(target)) renameSync(target, join(stage, 'old'));
   renameSync(join(stage, 'node_modules'), target);
   if (!existsSync(file)) throw new Error(`${file} is missing`);

@@ -8,8 +8,10 @@ import { ROOT } from '../../src/base/paths.ts';
 import { remove } from '../fakes/remove.ts';
 
 const INSTALL = `
-import { installHarness } from ${JSON.stringify(join(ROOT, 'src/operations/harness_install.ts'))};
-await installHarness({ root: process.argv[1] }, 'native', () => {}).catch((error) => console.log(error.code));
+import { installPackages } from ${JSON.stringify(join(ROOT, 'src/operations/package_install.ts'))};
+import { packagesOf } from ${JSON.stringify(join(ROOT, 'src/sessions/harnesses.ts'))};
+const root = process.argv[1];
+await installPackages(root, packagesOf(root, 'native'), () => {}).catch((error) => console.log(error.code));
 `;
 
 test('a machine without npm says so, and the process that asked is not kept', (context) => {

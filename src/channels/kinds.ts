@@ -1,0 +1,35 @@
+import { join } from 'node:path';
+import type { ChannelConfig } from '../base/config.ts';
+import { OperatingError } from '../base/errors.ts';
+import type { PackageSet } from '../base/packages.ts';
+import type { ChannelKind } from './kind.ts';
+
+/** The kinds of channels that exist, besides `local`. */
+export const KINDS: readonly ChannelKind[] = [];
+
+export function driverPackages(root: string, { kind, title, packages_mb }: ChannelKind): PackageSet {
+  const command = `./glass channel install ${kind}`;
+  return {
+    title: `the channel kind ${title}`,
+    folder: join(root, 'src/channels', kind),
+    size_mb: packages_mb,
+    command,
+  };
+}
+
+/** A channel's block of `glass.yaml`, checked by its kind. Throws `OperatingError('config')`. */
+export function readSettings(
+  kinds: readonly ChannelKind[],
+  name: string,
+  { kind: named, ...block }: ChannelConfig,
+): { kind: ChannelKind; settings: Record<string, unknown> } {
+  const kind = kinds.find((known) => known.kind === named);
+  if (kind === undefined) {
+    const all = kinds.map((known) => known.kind).join(', ');
+    throw new OperatingError('config', `channels.${name}.kind: there is no kind "${named}"`, `one of ${all}`);
+  }
+  const parsed = kind.settings.safeParse(block);
+  if (parsed.success) return { kind, settings: parsed.data };
+  const issue = parsed.error.issues[0]!;
+  throw new OperatingError('config', `${['channels', name, ...issue.path].join('.')}: ${issue.message}`);
+}

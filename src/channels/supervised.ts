@@ -1,0 +1,309 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Clock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import {
+  BREAKER_OPEN_MS,
+  CHANNEL_DEAF_MS,
+  DRIVER_BACKOFF_MAX_MS,
+  DRIVER_BACKOFF_MS,
+  DRIVER_GOOD_MS,
+  DRIVER_STOP_MS,
+} from '../base/limits/channels.ts';
+import type { Log } from '../base/log.ts';
+import { Breaker } from './breaker.ts';
+import type {
+  Channel,
+  ChannelCapabilities,
+  ChannelHealth,
+  ChannelSeen,
+  EditOperation,
+  MenuCommand,
+  ReactOperation,
+  Reconciled,
+  SendOperation,
+  SendResult,
+  Sink,
+  WebhookAnswer,
+  WebhookRequest,
+} from './channel.ts';
+import { CODE_HERE } from './driver_calls.ts';
+import { DriverThread } from './driver_thread.ts';
+import type { ChannelKind } from './kind.ts';
+
+/**
+ * A channel whose driver runs in a thread and is begun again for as long as the host lives, with growing waits. Somebody is
+ * told when it has been deaf for a while. What is to be sent meanwhile waits in its row, uncounted, until it is back.
+ */
+export interface SupervisedParts {
+  name: string;
+  kind: ChannelKind;
+  settings: Record<string, unknown>;
+  /** Out of the vault, anew for each life. Rejects with the sentence of what is missing. */
+  secrets(): Promise<Record<string, string>>;
+  clock: Clock;
+  log: Log;
+  alert(kind: string, subject: string, text: string): void;
+  clear(kind: string, subject: string): void;
+  /** Its driver takes what comes in over HTTP. */
+  listens(channel: SupervisedChannel): void;
+}
+
+const DEAF = 'channel.deaf';
+
+export class SupervisedChannel implements Channel {
+  readonly name: string;
+  readonly capabilities: ChannelCapabilities;
+  readonly #parts: SupervisedParts;
+  readonly #breaker: Breaker;
+  /** Chats in which something waits until the channel is back. */
+  readonly #waiting = new Set<string>();
+  readonly #ending = new AbortController();
+  #cursors = new Map<string, string>();
+  #sink: Sink | null = null;
+  #menu: readonly MenuCommand[] | null = null;
+  #thread: Promise<DriverThread> | null = null;
+  #made: DriverThread | null = null;
+  /** It has been started, and may be sent to. */
+  #live: DriverThread | null = null;
+  #lives: Promise<void> = Promise.resolve();
+  #wake: AbortController = new AbortController();
+  #link: string | null = null;
+  /** A send was refused for the token's sake. */
+  #refused = false;
+  #deaf: NodeJS.Timeout | null = null;
+  #trial: NodeJS.Timeout | undefined;
+  #state: ChannelHealth = { state: 'starting', detail: 'not started yet' };
+  /** What the driver itself last said. */
+  #said: ChannelHealth = this.#state;
+  #seen: ChannelSeen;
+
+  constructor(parts: SupervisedParts) {
+    this.#parts = parts;
+    this.name = parts.name;
+    this.capabilities = parts.kind.capabilities(parts.settings);
+    this.#breaker = new Breaker(parts.clock);
+    const nothing = { last_in_ms: null, lag_ms: null, last_error: null, limited_until_ms: null };
+    const since_ms = parts.clock.now();
+    this.#seen = { kind: parts.kind.kind, since_ms, ...nothing, breaker: 'closed', restarts: 0 };
+  }
+
+  /** Resolves at once: a platform that is away holds nothing up. */
+  async start(sink: Sink, cursors: ReadonlyMap<string, string>): Promise<void> {
+    this.#cursors = new Map(cursors);
+    this.#sink = this.#watched(sink);
+    this.#become({ state: 'starting', detail: 'not connected yet' });
+    this.#lives = this.#goOn(this.#sink);
+  }
+
+  async stop(): Promise<void> {
+    this.#ending.abort('stopped');
+    if (this.#deaf !== null) clearTimeout(this.#deaf);
+    clearTimeout(this.#trial);
+    const opened = this.#thread?.catch(() => null);
+    const thread = await Promise.race([opened, sleep(DRIVER_STOP_MS, null, { ref: false })]);
+    if (thread === null) return; // still being made, or not at all
+    await thread?.stop();
+    await this.#lives;
+  }
+
+  /** What it was made of has changed: begins anew at once, unless it is well. */
+  retry(): void {
+    if (this.#state.state === 'connected') return;
+    this.#made?.end('it begins anew');
+    this.#wake.abort('retry');
+  }
+
+  health(): ChannelHealth {
+    return { ...this.#state, seen: { ...this.#seen, breaker: this.#breaker.state } };
+  }
+
+  async send(operation: SendOperation): Promise<SendResult> {
+    return this.#sent(operation.chat, (thread) => thread.call('send', [operation]));
+  }
+
+  async edit(operation: EditOperation): Promise<SendResult> {
+    return this.#sent(operation.chat, (thread) => thread.call('edit', [operation]));
+  }
+
+  async react(operation: ReactOperation): Promise<SendResult> {
+    return this.#sent(operation.chat, (thread) => thread.call('react', [operation]));
+  }
+
+  async typing(chat: string, thread: string): Promise<void> {
+    if (this.#live?.methods.has('typing')) await this.#live.call('typing', [chat, thread]);
+  }
+
+  async reconcile(operation: SendOperation): Promise<Reconciled> {
+    const thread = await this.#opened();
+    return thread.methods.has('reconcile') ? thread.call('reconcile', [operation]) : { found: 'unknown' };
+  }
+
+  async openDm(handle: string): Promise<{ platform_id: string; title: string } | null> {
+    const thread = await this.#opened();
+    return thread.methods.has('openDm') ? thread.call('openDm', [handle]) : null;
+  }
+
+  /** Shown again in each life. */
+  async menu(commands: readonly MenuCommand[]): Promise<void> {
+    this.#menu = commands;
+    if (this.#live?.methods.has('menu')) await this.#live.call('menu', [commands]);
+  }
+
+  deepLink(code: string): string | null {
+    return this.#link?.replace(CODE_HERE, encodeURIComponent(code)) ?? null;
+  }
+
+  async webhook(request: WebhookRequest): Promise<WebhookAnswer> {
+    if (this.#live?.methods.has('webhook')) return this.#live.call('webhook', [request]);
+    return { status: 503 };
+  }
+
+  /** One life after the other. */
+  async #goOn(sink: Sink): Promise<void> {
+    const { clock, log } = this.#parts;
+    for (let wait = DRIVER_BACKOFF_MS; !this.#ending.signal.aborted; this.#seen.restarts += 1) {
+      const began = clock.monotonic();
+      const reason = await this.#life(sink).catch(messageOf);
+      this.#live = null;
+      if (this.#ending.signal.aborted) return;
+      log.warn('channel.ended', { channel: this.name, reason });
+      this.#fails(reason);
+      this.#become({ state: 'failed', detail: reason });
+      wait = clock.monotonic() - began > DRIVER_GOOD_MS ? DRIVER_BACKOFF_MS : wait;
+      const woken = AbortSignal.any([this.#wake.signal, this.#ending.signal]);
+      await sleep(wait, undefined, { signal: woken }).catch(() => {});
+      this.#wake = new AbortController();
+      wait = Math.min(wait * 2, DRIVER_BACKOFF_MAX_MS);
+    }
+  }
+
+  /** Resolves with why it ended; rejects with why it could not begin. */
+  async #life(sink: Sink): Promise<string> {
+    const thread = await this.#opened();
+    await thread.start(sink, this.#cursors);
+    if (thread.methods.has('webhook')) this.#parts.listens(this);
+    this.#live = thread;
+    // What was refused only because nobody was there.
+    this.#reachable();
+    if (this.#menu !== null)
+      this.menu(this.#menu).catch((error) =>
+        this.#parts.log.warn('channel.menu', { channel: this.name, reason: messageOf(error) }),
+      );
+    return thread.ended;
+  }
+
+  /** The thread of this life, with its driver made. What an earlier host left may be asked about before the start. */
+  #opened(): Promise<DriverThread> {
+    if (this.#made?.gone === true) [this.#made, this.#thread] = [null, null];
+    this.#thread ??= this.#open();
+    return this.#thread;
+  }
+
+  async #open(): Promise<DriverThread> {
+    const { name, kind, settings, log } = this.#parts;
+    try {
+      const secrets = await this.#parts.secrets();
+      this.#made = await DriverThread.open({ driver: kind.driver.href, name, settings, secrets }, log, {
+        health: (health, link) => {
+          this.#link = link;
+          this.#said = health;
+          this.#become(health);
+        },
+      });
+      return this.#made;
+    } catch (error) {
+      this.#thread = null;
+      throw error;
+    }
+  }
+
+  /** The driver's sink: what passes is seen. */
+  #watched(sink: Sink): Sink {
+    const { clock } = this.#parts;
+    return {
+      ...sink,
+      accept: async (message) => {
+        const accepted = await sink.accept(message);
+        this.#seen.last_in_ms = clock.now();
+        this.#seen.lag_ms = Math.max(0, clock.now() - message.sent_ms);
+        return accepted;
+      },
+      saveCursor: async (name, value) => {
+        await sink.saveCursor(name, value);
+        this.#cursors.set(name, value);
+      },
+    };
+  }
+
+  #become(health: ChannelHealth): void {
+    const { clock, clear, alert } = this.#parts;
+    const was = this.#state.state;
+    this.#state = { state: health.state, detail: health.detail };
+    if (was !== health.state) this.#seen.since_ms = clock.now();
+    if (health.state === 'connected') {
+      if (this.#deaf !== null) clearTimeout(this.#deaf);
+      this.#deaf = null;
+      clear(DEAF, this.name);
+      if (was !== 'connected') this.#reachable();
+    } else if (!this.#ending.signal.aborted) {
+      if (health.state === 'failed') this.#fails(health.detail);
+      this.#deaf ??= setTimeout(() => {
+        alert(DEAF, this.name, `The channel ${this.name} hears nothing: ${this.#state.detail}`);
+      }, CHANNEL_DEAF_MS);
+    }
+  }
+
+  #fails(reason: string): void {
+    this.#seen.last_error = { at_ms: this.#parts.clock.now(), text: reason };
+  }
+
+  async #sent(chat: string, act: (thread: DriverThread) => Promise<SendResult>): Promise<SendResult> {
+    if (this.#live === null) return this.#waits(chat, `the channel is not connected: ${this.#state.detail}`);
+    const wait = this.#breaker.ask();
+    if (wait > 0) {
+      clearTimeout(this.#trial);
+      this.#trial = setTimeout(() => this.#tryOne(), wait);
+      return this.#waits(chat, 'the platform fails again and again; it is tried again in a while');
+    }
+    const result: SendResult = await act(this.#live).catch((error) => ({
+      ...{ ok: false, class: 'ambiguous', reason: messageOf(error) },
+    }));
+    if (this.#breaker.report(result)) this.#reachable();
+    if (result.ok) {
+      if (this.#refused) this.#become(this.#said);
+      this.#refused = false;
+      return result;
+    }
+    this.#fails(result.reason);
+    if (result.class === 'rate_limited' && result.after_ms !== undefined)
+      this.#seen.limited_until_ms = this.#parts.clock.now() + result.after_ms;
+    // Until somebody has put a good token in the vault; nothing that was said is thrown away for it.
+    if (result.class === 'auth') {
+      this.#refused = true;
+      this.#become({ state: 'failed', detail: result.reason });
+      return this.#waits(chat, result.reason);
+    }
+    return result;
+  }
+
+  #waits(chat: string, reason: string): SendResult {
+    this.#waiting.add(chat);
+    return { ok: false, class: 'waiting', reason };
+  }
+
+  /** The breaker lets one through: the chat that has waited longest. */
+  #tryOne(): void {
+    const [chat] = this.#waiting;
+    if (chat === undefined || this.#breaker.state === 'closed') return;
+    this.#waiting.delete(chat);
+    this.#sink?.reachable(chat);
+    // What waited there may have been taken back since.
+    if (this.#waiting.size > 0) this.#trial = setTimeout(() => this.#tryOne(), BREAKER_OPEN_MS);
+  }
+
+  #reachable(): void {
+    const chats = [...this.#waiting];
+    this.#waiting.clear();
+    for (const chat of chats) this.#sink?.reachable(chat);
+  }
+}

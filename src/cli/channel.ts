@@ -1,0 +1,109 @@
+import { existsSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { readInstall } from '../base/config.ts';
+import { describeError, messageOf, OperatingError } from '../base/errors.ts';
+import { isComplete } from '../base/packages.ts';
+import type { Paths } from '../base/paths.ts';
+import { driverPackages, KINDS } from '../channels/kinds.ts';
+import type { ChannelShown } from '../operations/channels.ts';
+import { installPackages } from '../operations/package_install.ts';
+import { addChannel, wantedOf } from './channel_add.ts';
+import { runTest } from './channel_test.ts';
+import { healthWords } from './channel_words.ts';
+import { confirmed } from './confirm.ts';
+import { ControlClient } from './control_client.ts';
+import type { Input } from './hidden.ts';
+import { type Io, red } from './io.ts';
+
+/** `glass channel list|kinds|add|test|remove|install`. */
+const USAGE =
+  'usage: glass channel list | kinds | add <kind> [--name <name>] [--set <setting>=<value>]… [--stdin] | test <name> [--no-reply] | remove <name> [--yes] | install <kind>';
+
+const OPTIONS = {
+  name: { type: 'string' },
+  set: { type: 'string', multiple: true },
+  stdin: { type: 'boolean', default: false },
+  'no-reply': { type: 'boolean', default: false },
+  yes: { type: 'boolean', default: false },
+} as const;
+
+export async function channel(args: string[], paths: Paths, io: Io, input: Input = process.stdin): Promise<number> {
+  const { positionals, values } = words(args);
+  const [verb, ...rest] = positionals;
+  if (verb === 'kinds' && rest.length === 0) return kinds(paths, io);
+  if (verb === 'install' && rest.length === 1) return install(rest[0]!, paths, io);
+  if (verb === 'add') {
+    const named = values.name === undefined ? {} : { name: values.name };
+    return addChannel(wantedOf(rest, named, values.set ?? [], values.stdin), paths, io, input);
+  }
+  const client = new ControlClient(paths.controlSocket);
+  try {
+    if (verb === 'list' && rest.length === 0) return list(await client.call('channels'), io);
+    const [name, ...more] = rest;
+    if (name === undefined || more.length > 0) throw new OperatingError('usage', USAGE);
+    if (verb === 'test') return await runTest(client, name, { reply: !values['no-reply'] }, io);
+    if (verb === 'remove') return await remove(client, name, values.yes, io);
+    throw new OperatingError('usage', USAGE);
+  } finally {
+    client.close();
+  }
+}
+
+function words(args: string[]) {
+  try {
+    return parseArgs({ args, options: OPTIONS, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw new OperatingError('usage', messageOf(error).split('\n')[0]!, USAGE);
+  }
+}
+
+function list({ channels, webhooks }: { channels: ChannelShown[]; webhooks: string | null }, io: Io): number {
+  if (io.json) io.out(JSON.stringify({ channels, webhooks }));
+  else {
+    for (const shown of channels)
+      io.out(`${shown.name.padEnd(16)}  ${shown.kind.padEnd(10)}  ${healthWords(shown, io)}`);
+    if (webhooks !== null) io.out(red(io, webhooks));
+  }
+  return 0;
+}
+
+function kinds(paths: Paths, io: Io): number {
+  const rows = KINDS.map((kind) => ({
+    ...{ kind: kind.kind, title: kind.title, summary: kind.summary, webhook: kind.webhook },
+    installed: isComplete(driverPackages(paths.root, kind).folder),
+  }));
+  if (io.json) io.out(JSON.stringify({ kinds: rows }));
+  else for (const { kind, title, summary } of rows) io.out(`${kind.padEnd(10)}  ${title}: ${summary}`);
+  return 0;
+}
+
+async function install(word: string, paths: Paths, io: Io): Promise<number> {
+  const kind = KINDS.find((known) => known.kind === word);
+  if (kind === undefined) throw new OperatingError('not_found', `there is no kind "${word}"`, 'glass channel kinds');
+  const changed = await installPackages(paths.root, driverPackages(paths.root, kind), io.err);
+  if (io.json) io.out(JSON.stringify({ kind: word, installed: true, changed }));
+  else if (!changed) io.out(`the packages of ${word} are installed already`);
+  return 0;
+}
+
+async function remove(client: ControlClient, name: string, yes: boolean, io: Io): Promise<number> {
+  const shown = await client.call<ChannelShown>('channel_show', { name });
+  if (!yes && !(await confirmed(`Remove the channel ${name} (${shown.kind}) from glass.yaml?`, '--yes'))) return 1;
+  await client.call('channel_remove', { name });
+  if (io.json) io.out(JSON.stringify({ name, removed: true }));
+  else io.out(`${name} is removed; its messages stay on record, its tokens in the vault: ./glass secret list`);
+  return 0;
+}
+
+/** Before a start: the packages of the channels in `glass.yaml`. A registry that is away keeps nothing else from running. */
+export async function installChannelsForStart(paths: Paths, io: Io): Promise<void> {
+  if (!existsSync(paths.config)) return;
+  const used = new Set(Object.values(readInstall(paths.config).channels).map((block) => block.kind));
+  for (const kind of KINDS.filter(({ kind }) => used.has(kind))) {
+    try {
+      await installPackages(paths.root, driverPackages(paths.root, kind), io.err);
+    } catch (error) {
+      io.err(`Channels of the kind ${kind.kind} cannot begin yet: ${describeError(error)}`);
+    }
+  }
+}

@@ -1,0 +1,32 @@
+import type { TestStep } from '../operations/channel_test.ts';
+import type { ControlClient } from './control_client.ts';
+import { dim, type Io, printable, red } from './io.ts';
+
+const WORDS: Record<TestStep['step'], string> = {
+  connect: 'connected',
+  send: 'a message out',
+  receive: 'a message in',
+};
+
+/** Tries a channel and shows each step when it has ended. Returns 1 when one of them failed, else 0. */
+export async function runTest(
+  client: ControlClient,
+  name: string,
+  { reply }: { reply: boolean },
+  io: Io,
+): Promise<number> {
+  const steps: TestStep[] = [];
+  if (reply && !io.json) io.err('A message goes to whoever decides there; answer it …');
+  await client.stream('channel_test', { name, reply }, (row) => {
+    const step = row as unknown as TestStep;
+    steps.push(step);
+    if (!io.json) io.out(line(step, io));
+  });
+  if (io.json) io.out(JSON.stringify({ channel: name, steps }));
+  return steps.some(({ state }) => state === 'failed') ? 1 : 0;
+}
+
+function line({ step, state, ms, detail }: TestStep, io: Io): string {
+  const sign = state === 'ok' ? 'ok     ' : state === 'skipped' ? dim(io, 'skipped') : red(io, 'failed ');
+  return `${sign}  ${WORDS[step].padEnd(13)}  ${`${ms} ms`.padStart(9)}  ${printable(detail)}`;
+}
