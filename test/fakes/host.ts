@@ -1,16 +1,17 @@
 import { describeError, exitCodeOf } from '../../src/base/errors.ts';
 import type { Markup } from '../../src/channels/dialects/dialect.ts';
 import { startHost } from '../../src/host.ts';
-import { PlatformChannel } from './platform_channel.ts';
+import { DeafChannel, PlatformChannel } from './platform_channel.ts';
 
-/** The host as it ships, with one more channel: the fake platform at `GLASS_TEST_PLATFORM`. */
+/** The host as it ships, with one more channel: the fake platform at `GLASS_TEST_PLATFORM`; with `GLASS_TEST_DEAF` one that cannot start, too. */
 process.umask(0o077);
 const url = process.env['GLASS_TEST_PLATFORM'];
+const deaf = process.env['GLASS_TEST_DEAF'] === undefined ? [] : [new DeafChannel()];
 const markup = (process.env['GLASS_TEST_MARKUP'] ?? 'markdown') as Markup;
 try {
   const host = await startHost({
     env: process.env,
-    channels: () => (url === undefined ? [] : [new PlatformChannel(url, markup)]),
+    channels: () => [...deaf, ...(url === undefined ? [] : [new PlatformChannel(url, markup)])],
     onStopped: () => process.exit(0),
   });
   process.on('SIGTERM', () => void host.stop('SIGTERM'));
