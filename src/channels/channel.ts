@@ -152,6 +152,15 @@ export interface EditOperation {
   body: string;
 }
 
+/** What there is of an answer: all of it so far, as the agent wrote it. '' : nothing is to be seen of it any more. */
+export interface PartialAnswer {
+  chat: string;
+  thread: string;
+  /** The turn that writes it, as it is shown. */
+  turn: string;
+  text: string;
+}
+
 /** Putting the same one again changes nothing. `message`: the platform's id. */
 export interface ReactOperation {
   chat: string;
@@ -265,6 +274,11 @@ export interface Channel {
   react?(operation: ReactOperation): Promise<SendResult>;
   /** Shows for some seconds that we are busy. Nobody waits for it; what becomes of it is not recorded. May reject. */
   typing?(chat: string, thread: string): Promise<void>;
+  /**
+   * Shows an answer while it is written, where that leaves no message behind; then nothing is sent and edited for it. Recorded
+   * nowhere, and the answer itself comes as ever. Returns at once; must not throw.
+   */
+  partial?(answer: PartialAnswer): void;
   /** Absent: the platform cannot tell; the send becomes `uncertain`. May be called before `start` has resolved. */
   reconcile?(operation: SendOperation): Promise<Reconciled>;
   /** The chat in which this person alone reads, opened if need be; null when they cannot be written to. May reject. */

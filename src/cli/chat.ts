@@ -1,60 +1,66 @@
 import { randomUUID } from 'node:crypto';
 import { createInterface, type Interface } from 'node:readline';
 import { OperatingError } from '../base/errors.ts';
-import { TYPING_EVERY_MS } from '../base/limits/messages.ts';
 import type { Paths } from '../base/paths.ts';
 import { showBytes } from '../base/text.ts';
-import type { LocalMessage } from '../channels/local/local.ts';
+import type { LocalLine, LocalMessage } from '../channels/local/local.ts';
 import { readSaid } from './chat_file.ts';
 import { ControlClient } from './control_client.ts';
 import { savedText, saveFile } from './file.ts';
 import { dim, type Io, printable } from './io.ts';
+import { Screen } from './screen.ts';
+import { split } from './words.ts';
 
 /**
  * `glass chat`: a terminal of the local channel. What it has shown it acknowledges; a message it knows already by its key
  * is not shown twice. With text as arguments it says that, prints what comes until the answer, and ends.
+ *
+ * On a screen an answer is seen while it is written; `--json` has lines `partial` of it where `--partial` asks for them.
  */
 const HISTORY = 20;
 const RECONNECT_MS = 500;
 interface Options {
   chat: string;
   text: string | null;
+  /** Lines of what there is of an answer are wanted. */
+  partial: boolean;
 }
 
 export async function chat(args: string[], paths: Paths, io: Io): Promise<number> {
   const options = parseArgs(args);
+  if (options.partial && !io.json && !io.colour)
+    throw new OperatingError('usage', '--partial is for --json or a screen', 'add --json');
   const client = new ControlClient(paths.controlSocket);
   try {
     return options.text === null
-      ? await converse(client, options.chat, io)
-      : await sayOnce(client, options.chat, options.text, io);
+      ? await converse(client, options, io)
+      : await sayOnce(client, options, options.text, io);
   } finally {
     client.close();
   }
 }
 
 function parseArgs(args: string[]): Options {
-  const at = args.indexOf('--chat');
-  const chatName = at === -1 ? 'main' : args[at + 1];
-  if (chatName === undefined) throw new OperatingError('usage', '--chat needs a name');
-  const words = (at === -1 ? args : args.toSpliced(at, 2)).filter(
-    (word, index, all) => word !== '--' || all.indexOf('--') !== index,
-  );
-  return { chat: chatName, text: words.length === 0 ? null : words.join(' ') };
+  const { words, values, flags } = split(args, ['chat'], ['partial'], 'glass chat [--chat <name>] [--partial] [text]');
+  const text = words.length === 0 ? null : words.join(' ');
+  return { chat: values['chat'] ?? 'main', text, partial: flags.has('partial') };
 }
 
 /** The stream of one chat: shows, acknowledges, and comes back when the host does. */
 class Terminal {
   readonly #client: ControlClient;
   readonly #chat: string;
+  readonly #partial: boolean;
   readonly #show: (row: Row) => void;
   readonly #shown = new Set<string>();
   #id = '';
   #onOpen: (() => void) | null = null;
 
-  constructor(client: ControlClient, chatName: string, show: (row: Row) => void) {
+  /** `partial`: rows of what there is of an answer are wanted. */
+  constructor(client: ControlClient, chatName: string, partial: boolean, show: (row: Row) => void) {
     this.#client = client;
     this.#chat = chatName;
+    this.#partial = partial;
     this.#show = show;
   }
 
@@ -65,6 +71,7 @@ class Terminal {
 
   /** Resolves when the chat is open; rejects when no host answers. The stream goes on until `signal`. */
   open(history: number, signal: AbortSignal, onLost: () => void): Promise<void> {
+    const input = { chat: this.#chat, history, partial: this.#partial };
     return new Promise((resolve, reject) => {
       let opened = false;
       this.#onOpen = () => {
@@ -72,7 +79,7 @@ class Terminal {
         resolve();
       };
       this.#client
-        .stream('chat', { chat: this.#chat, history }, (row) => this.#row(row as unknown as Row), signal)
+        .stream('chat', input, (row) => this.#row(row as unknown as Row), signal)
         .catch(reject)
         .then(() =>
           opened && !signal.aborted ? onLost() : reject(new OperatingError('unavailable', 'the host went away')),
@@ -97,7 +104,16 @@ type Row =
   | { t: 'open'; client: string; key?: undefined }
   | { t: 'history'; from: string | null; body: string; at_ms: number; key?: string }
   | ({ t: 'message' } & LocalMessage)
-  | { t: 'typing'; thread: string; key?: undefined };
+  | (Exclude<LocalLine, { t: 'message' }> & { key?: undefined });
+
+function wantsPartial({ partial }: Options, io: Io): boolean {
+  return partial || (io.colour && !io.json);
+}
+
+function showPartial(row: Extract<Row, { t: 'partial' }>, screen: Screen, io: Io): void {
+  if (io.json) io.out(JSON.stringify(row));
+  else screen.partial(row.turn, row.text);
+}
 
 /** A text, and below it what came with it. */
 function shownText({ body, file }: LocalMessage): string {
@@ -112,10 +128,13 @@ function shownText({ body, file }: LocalMessage): string {
 const SAVE = /^\/save(?:\s+(\S+)(?:\s+(.+))?)?\s*$/;
 
 /** Says one thing, shows what comes, and ends when the message is through with. Exit code 0: answered, or silent by choice. */
-async function sayOnce(client: ControlClient, chatName: string, text: string, io: Io): Promise<number> {
+async function sayOnce(client: ControlClient, options: Options, text: string, io: Io): Promise<number> {
+  const chatName = options.chat;
   const ended = new AbortController();
-  const terminal = new Terminal(client, chatName, (row) => {
-    if (row.t === 'message') io.out(io.json ? JSON.stringify(row) : shownText(row));
+  const screen = new Screen(io);
+  const terminal = new Terminal(client, chatName, wantsPartial(options, io), (row) => {
+    if (row.t === 'message') screen.print(io.json ? JSON.stringify(row) : shownText(row));
+    else if (row.t === 'partial') showPartial(row, screen, io);
   });
   try {
     await terminal.open(0, ended.signal, () => {});
@@ -147,32 +166,15 @@ function reportOutcome(outcome: Outcome | null, io: Io): number {
   return good ? 0 : 1;
 }
 
-async function converse(client: ControlClient, chatName: string, io: Io): Promise<number> {
+async function converse(client: ControlClient, options: Options, io: Io): Promise<number> {
+  const chatName = options.chat;
   const ended = new AbortController();
-  let lines: Interface | null = null;
-  const prompt = (busy: boolean): void => lines?.setPrompt(io.colour ? (busy ? '… › ' : '› ') : '');
-  let calm: NodeJS.Timeout | undefined;
-  /** A sign that an agent works, for as long as it is not renewed. What is being typed stays. */
-  const busy = (): void => {
-    if (!io.colour || io.json) return;
-    clearTimeout(calm);
-    calm = setTimeout(() => again(false), 2 * TYPING_EVERY_MS).unref();
-    again(true);
-  };
-  const again = (busy: boolean): void => {
-    prompt(busy);
-    lines?.prompt(true);
-  };
-  const above = (text: string): void => {
-    if (io.colour) process.stdout.write('\r\x1b[K');
-    clearTimeout(calm);
-    prompt(false);
-    io.out(text);
-    lines?.prompt(true);
-  };
-  const terminal = new Terminal(client, chatName, (row) => {
+  const screen = new Screen(io);
+  const above = (text: string): void => screen.print(text);
+  const terminal = new Terminal(client, chatName, wantsPartial(options, io), (row) => {
     if (row.t === 'history') above(dim(io, `${row.from === null ? '' : '› '}${printable(row.body)}`));
-    else if (row.t === 'typing') busy();
+    else if (row.t === 'typing') screen.busy();
+    else if (row.t === 'partial') showPartial(row, screen, io);
     else if (row.t === 'message') above(io.json ? JSON.stringify(row) : shownText(row));
   });
   const reopen = (): void => {
@@ -182,12 +184,14 @@ async function converse(client: ControlClient, chatName: string, io: Io): Promis
     setTimeout(again, RECONNECT_MS).unref();
   };
   const lost = (): void => {
+    screen.forget();
     above(dim(io, 'the host went away; waiting for it'));
     reopen();
   };
   await terminal.open(HISTORY, ended.signal, lost);
   // Only now: a line that is read before somebody listens for it is lost.
-  lines = createInterface({ input: process.stdin, output: process.stdout, prompt: io.colour ? '› ' : '' });
+  const input = createInterface({ input: process.stdin, output: process.stdout });
+  screen.listen(input);
   if (!io.json) above(dim(io, `chat ${chatName}; /file <path> [text] sends a file, /help lists commands, Ctrl-D ends`));
   const save = (id: string | undefined, path: string | undefined): void => {
     if (id === undefined) return above('which file? Write /save o12 [path]');
@@ -205,11 +209,10 @@ async function converse(client: ControlClient, chatName: string, io: Io): Promis
       .then((said) => client.call('say', { chat: chatName, ...said, key }))
       .catch((error) => above(`not sent: ${error.message}`));
   };
-  const input = lines;
   return new Promise((resolve) => {
     onInput(input, say);
     input.on('close', () => {
-      lines = null;
+      screen.end();
       // Input from a pipe ends before the answers come; a terminal that is closed by hand wants to go.
       const goOn = process.stdin.isTTY ? 0 : PIPE_GRACE_MS;
       setTimeout(() => {

@@ -43,9 +43,9 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'chat',
-    usage: 'chat [--chat <name>] [text]',
+    usage: 'chat [--chat <name>] [--partial] [text]',
     summary: 'talk to your agent',
-    flags: ['--chat'],
+    flags: ['--chat', '--partial'],
     words: Number.POSITIVE_INFINITY,
     load: async () => (await import('./chat.ts')).chat,
   },

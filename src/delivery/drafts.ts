@@ -14,6 +14,8 @@ import { draftBody, stepOf } from './draft_step.ts';
  * once a second. Only the first send is a row; the edits are nobody's record. Everything happens in the chat's lane, between
  * two rows of it, so that nothing of it is under way when the answer itself takes its place (`draftReplacedBy`), and only
  * while the ledger says that the turn runs.
+ *
+ * A channel that can show it without a message (`partial`: a terminal) is told of each word, and nothing of that is kept anywhere.
  */
 export interface DraftPlace {
   turn: number;
@@ -64,7 +66,7 @@ export class Drafts {
 
   /** Whether a chat can show one; null: whether any can. */
   wanted(chatId: number | null): boolean {
-    if (chatId === null) return [...this.#parts.channels.values()].some(canEdit);
+    if (chatId === null) return [...this.#parts.channels.values()].some(canShow);
     return this.#ofChat(chatId) !== null;
   }
 
@@ -79,14 +81,17 @@ export class Drafts {
       this.#turns.set(place.turn, shown);
     }
     shown.text = text;
-    this.#arm(shown);
+    if (shown.channel.partial === undefined) this.#arm(shown);
+    else tellPartial(shown, text);
   }
 
   /** The attempt has ended: nothing more is begun for it. */
   end(turn: number): void {
     const shown = this.#turns.get(turn);
-    if (shown?.timer) clearTimeout(shown.timer);
+    if (shown === undefined) return;
+    if (shown.timer !== null) clearTimeout(shown.timer);
     this.#turns.delete(turn);
+    tellPartial(shown, '');
   }
 
   stop(): void {
@@ -108,7 +113,7 @@ export class Drafts {
   #ofChat(chatId: number): { chat: ChatRow; channel: Channel } | null {
     const chat = chatById(this.#parts.ledger.db, chatId);
     const channel = chat === undefined ? undefined : this.#parts.channels.get(chat.channel);
-    return chat === undefined || channel === undefined || !canEdit(channel) ? null : { chat, channel };
+    return chat === undefined || channel === undefined || !canShow(channel) ? null : { chat, channel };
   }
 
   #arm(shown: Shown): void {
@@ -217,6 +222,10 @@ export class Drafts {
   }
 }
 
-function canEdit(channel: Channel): boolean {
-  return channel.capabilities.edits === true && channel.edit !== undefined;
+function canShow(channel: Channel): boolean {
+  return channel.partial !== undefined || (channel.capabilities.edits === true && channel.edit !== undefined);
+}
+
+function tellPartial({ channel, chat, place }: Shown, text: string): void {
+  channel.partial?.({ chat: chat.platform_id, thread: place.thread, turn: showId('t', place.turn), text });
 }

@@ -3,20 +3,21 @@ import type { Markup } from '../../src/channels/dialects/dialect.ts';
 import { KINDS } from '../../src/channels/kinds.ts';
 import { startHost } from '../../src/host.ts';
 import { FAKE_KIND } from './fake_kind.ts';
-import { PlatformChannel } from './platform_channel.ts';
+import { DeafChannel, PlatformChannel } from './platform_channel.ts';
 
 /**
- * The host as it ships, with one more channel: the fake platform at `GLASS_TEST_PLATFORM`; with `GLASS_TEST_DRIVER` only
- * with one more kind of channel, for `glass.yaml`.
+ * The host as it ships, with one more channel: the fake platform at `GLASS_TEST_PLATFORM`; with `GLASS_TEST_DEAF` one that
+ * cannot start, too; with `GLASS_TEST_DRIVER` none, but the platform as one more kind for `glass.yaml`.
  */
 process.umask(0o077);
 const url = process.env['GLASS_TEST_PLATFORM'];
-const driver = process.env['GLASS_TEST_DRIVER'] !== undefined;
+const inThread = process.env['GLASS_TEST_DRIVER'] !== undefined;
+const deaf = process.env['GLASS_TEST_DEAF'] === undefined ? [] : [new DeafChannel()];
 const markup = (process.env['GLASS_TEST_MARKUP'] ?? 'markdown') as Markup;
 try {
   const host = await startHost({
     env: process.env,
-    channels: () => (url === undefined || driver ? [] : [new PlatformChannel(url, markup)]),
+    channels: () => [...deaf, ...(url === undefined || inThread ? [] : [new PlatformChannel(url, markup)])],
     kinds: [...KINDS, FAKE_KIND],
     onStopped: () => process.exit(0),
   });

@@ -32,7 +32,7 @@ export interface ModelRequest {
 /** The answer, a mode, or full control of the response. */
 export type Script = (
   request: ModelRequest,
-) => Answer | { mode: Mode } | { raw: (response: ServerResponse) => void } | Promise<Answer>;
+) => Answer | { mode: Mode } | { raw: (response: ServerResponse) => void | Promise<void> } | Promise<Answer>;
 
 export interface FakeModel {
   readonly port: number;
@@ -55,6 +55,21 @@ export const echoScript: Script = (request) => {
   if (call !== null) return { tools: [{ name: call[1]!, input: JSON.parse(call[2]!) }] };
   return { text: `echo: ${request.lastText}` };
 };
+
+/** An answer that comes word by word, each when `next` has resolved. */
+export function wordByWord(text: string, next: () => Promise<unknown>): Script {
+  return ({ json }) => ({
+    raw: async (response) => {
+      const { type, chunks } = anthropicReply(json, { text });
+      response.writeHead(200, { 'content-type': type });
+      for (const chunk of chunks) {
+        await next();
+        response.write(chunk);
+      }
+      response.end();
+    },
+  });
+}
 
 export async function startModel(options: { port?: number; script?: Script; mode?: Mode } = {}): Promise<FakeModel> {
   const server = createServer((request, response) => {
@@ -85,7 +100,7 @@ async function serve(model: FakeModel, incoming: IncomingMessage, response: Serv
   if (request === null) return;
   model.requests.push(request);
   const scripted = model.mode === 'ok' ? await model.script(request) : { mode: model.mode };
-  if ('raw' in scripted) return scripted.raw(response);
+  if ('raw' in scripted) return void scripted.raw(response);
   if ('mode' in scripted && scripted.mode !== 'cut') {
     if (scripted.mode !== 'ok') return misbehave(scripted.mode, response);
   }

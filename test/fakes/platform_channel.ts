@@ -124,6 +124,26 @@ export class PlatformChannel implements Channel {
   }
 }
 
+/** A channel whose platform refuses its token. */
+export class DeafChannel implements Channel {
+  readonly name = 'deaf';
+  readonly capabilities: ChannelCapabilities = { markup: 'plain', text_max: 4000, file_bytes_max: 0 };
+
+  async start(): Promise<void> {
+    throw new Error('the platform refused the token');
+  }
+
+  async stop(): Promise<void> {}
+
+  async send(): Promise<SendResult> {
+    return { ok: false, class: 'auth', reason: 'the platform refused the token' };
+  }
+
+  health(): ChannelHealth {
+    return { state: 'failed', detail: 'the platform refused the token' };
+  }
+}
+
 async function take(sink: Sink, update: Update): Promise<void> {
   const common = {
     dedupe_key: `platform:${update.id}`,

@@ -16,17 +16,22 @@ let said = 0;
 export class Terminal {
   readonly heard: Heard[] = [];
   readonly chat: string;
+  /** Every line since it was made. */
+  readonly lines: Record<string, unknown>[] = [];
   readonly #control: ControlClient;
+  readonly #more: object;
   #ended = new AbortController();
 
-  constructor(control: ControlClient, chat: string) {
+  /** `more`: of what it asks for. */
+  constructor(control: ControlClient, chat: string, more: object = {}) {
     this.#control = control;
+    this.#more = more;
     this.chat = chat;
   }
 
   /** A terminal whose chat is open. */
-  static async open(control: ControlClient, chat: string): Promise<Terminal> {
-    const made = new Terminal(control, chat);
+  static async open(control: ControlClient, chat: string, more: object = {}): Promise<Terminal> {
+    const made = new Terminal(control, chat, more);
     await made.open();
     return made;
   }
@@ -37,6 +42,7 @@ export class Terminal {
     return new Promise((resolve, reject) => {
       let client = '';
       const onRow = (row: Record<string, unknown>): void => {
+        this.lines.push(row);
         if (row['t'] === 'open') {
           client = String(row['client']);
           resolve();
@@ -46,7 +52,7 @@ export class Terminal {
           this.#control.call('shown', { client, key }).catch(() => {});
         }
       };
-      this.#control.stream('chat', { chat: this.chat }, onRow, this.#ended.signal).catch(reject);
+      this.#control.stream('chat', { chat: this.chat, ...this.#more }, onRow, this.#ended.signal).catch(reject);
     });
   }
 

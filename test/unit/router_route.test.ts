@@ -251,6 +251,18 @@ test('when nothing can be kept, accept rejects, and the same event is new the ne
   assert.equal((await sink.accept(event)).repeated, false);
 });
 
+for (const table of ['roles', 'identities', 'wirings', 'chats']) {
+  test(`without the table ${table} nobody gets through, and nobody is woken`, async (context) => {
+    const { ledger, intake, woken } = await routing(context);
+    const { raw } = ledger.db;
+    raw.exec(`PRAGMA foreign_keys = OFF; ALTER TABLE ${table} RENAME TO gone`);
+    await assert.rejects(intake.sinkOf('local').accept(message()), /no such table/);
+    assert.deepEqual([woken, inboundStates(ledger.db)], [[], []]);
+    raw.exec(`ALTER TABLE gone RENAME TO ${table}`);
+    assert.equal((await intake.sinkOf('local').accept(message())).ignored, null, 'its table alone was missing');
+  });
+}
+
 test('a cursor is kept per channel, the last value of it', async (context) => {
   const { intake } = await routing(context);
   await intake.sinkOf('a').saveCursor('updates', '1');

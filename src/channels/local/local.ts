@@ -5,6 +5,7 @@ import type {
   ChannelCapabilities,
   ChannelHealth,
   OutgoingFile,
+  PartialAnswer,
   Reconciled,
   SendOperation,
   SendResult,
@@ -25,8 +26,11 @@ export interface LocalMessage {
   file: Omit<OutgoingFile, 'path'> | null;
 }
 
-/** What a terminal is told: a message, or that an agent is busy. */
-export type LocalLine = ({ t: 'message' } & LocalMessage) | { t: 'typing'; thread: string };
+/** What a terminal is told: a message, that an agent is busy, or what there is of an answer ('': it is over, or will come as a message). */
+export type LocalLine =
+  | ({ t: 'message' } & LocalMessage)
+  | { t: 'typing'; thread: string }
+  | ({ t: 'partial' } & Omit<PartialAnswer, 'chat'>);
 
 export interface LocalClient {
   readonly id: string;
@@ -58,6 +62,8 @@ export class LocalChannel implements Channel {
   };
   readonly #clients = new Map<string, Subscriber>();
   readonly #pending = new Map<string, Pending>();
+  /** By turn, while it runs: for terminals that come in the middle. */
+  readonly #partial = new Map<string, PartialAnswer>();
   #sink: Sink | null = null;
 
   async start(sink: Sink): Promise<void> {
@@ -74,6 +80,7 @@ export class LocalChannel implements Channel {
     if (this.#of(chat).length >= LOCAL_CLIENTS_MAX) return null;
     const id = randomToken(9);
     this.#clients.set(id, { id, chat, push });
+    for (const answer of this.#partial.values()) if (answer.chat === chat) push(partialLine(answer));
     this.#sink?.reachable(chat);
     return { id, close: () => this.#close(id, chat) };
   }
@@ -116,6 +123,12 @@ export class LocalChannel implements Channel {
     for (const client of this.#of(chat)) client.push({ t: 'typing', thread });
   }
 
+  partial(answer: PartialAnswer): void {
+    if (answer.text === '') this.#partial.delete(answer.turn);
+    else this.#partial.set(answer.turn, answer);
+    for (const client of this.#of(answer.chat)) client.push(partialLine(answer));
+  }
+
   /** Sent again under the same key, it is shown once. */
   async reconcile(): Promise<Reconciled> {
     return { found: false };
@@ -138,6 +151,10 @@ export class LocalChannel implements Channel {
   #of(chat: string): Subscriber[] {
     return [...this.#clients.values()].filter((client) => client.chat === chat);
   }
+}
+
+function partialLine({ chat: _, ...answer }: PartialAnswer): LocalLine {
+  return { t: 'partial', ...answer };
 }
 
 /** Where it lies is the host's own business. */

@@ -30,7 +30,12 @@ const INPUTS = {
     files: z.array(z.strictObject({ name: z.string(), data: z.string() })).default([]),
     key: z.string().min(1).max(100),
   }),
-  chat: z.strictObject({ chat: chatName.default('main'), history: z.int().min(0).max(LOCAL_HISTORY_MAX).default(0) }),
+  chat: z.strictObject({
+    chat: chatName.default('main'),
+    history: z.int().min(0).max(LOCAL_HISTORY_MAX).default(0),
+    /** Whether answers are shown while they are written. */
+    partial: z.boolean().default(false),
+  }),
   shown: z.strictObject({ client: z.string().max(40), key: z.string().max(40) }),
   file: z.strictObject({ id: z.string().max(20) }),
   outcome: z.strictObject({ message: z.string().min(1).max(200) }),
@@ -121,7 +126,10 @@ function decodedFile({ name, data }: { name: string; data: string }): IncomingFi
   return { name, data: bytes };
 }
 
-/** The end of the chat as `history`, then `open`: who this terminal is, then `message` lines that it acknowledges, and `typing` while an agent is busy. */
+/**
+ * The end of the chat as `history`, then `open`: who this terminal is, then `message` lines that it acknowledges, `typing` while an
+ * agent is busy, and, if it wants them, `partial` lines: all that there is of an answer, the newest counts.
+ */
 async function openChat(services: ControlServices, input: z.infer<typeof INPUTS.chat>): Promise<Handled> {
   let deliver: ((line: LocalLine) => void) | null = null;
   const early: LocalLine[] = [];
@@ -130,10 +138,22 @@ async function openChat(services: ControlServices, input: z.infer<typeof INPUTS.
     throw new OperatingError('conflict', 'too many terminals have this chat open', 'close one of them');
   return {
     kind: 'stream',
-    run: async (write, gone) => {
+    run: async (write, gone, drained) => {
       for (const line of history(services.ledger, input.chat, input.history)) write(line);
       write({ t: 'open', client: client.id });
-      deliver = write;
+      let behind = false;
+      deliver = (line) => {
+        // Who reads slowly misses pictures, and no message; the end of one is too short to matter.
+        const picture = line.t === 'partial' && line.text !== '';
+        if (line.t === 'partial' && (!input.partial || (picture && behind))) return;
+        write(line);
+        if (!picture) return;
+        behind = true;
+        const caughtUp = (): void => {
+          behind = false;
+        };
+        drained().then(caughtUp, caughtUp);
+      };
       for (const line of early) deliver(line);
       await gone;
       client.close();
