@@ -19,7 +19,7 @@ const ROWS: readonly Row[] = [...ROWS_IN, ...ROWS_OUT, ...ROWS_FAULTS];
 const WRONG_PATIENCE_MS = 3000;
 
 export function channelKit(subject: ChannelUnderTest): void {
-  describe(`the channel ${subject.kind.kind}`, () => {
+  describe(`the channel ${subject.title}`, () => {
     for (const row of ROWS) {
       test(row.name, async (context) => {
         const missing = subject.lacks[row.name] ?? (await missingOf(subject, row));
@@ -55,7 +55,7 @@ export function channelKit(subject: ChannelUnderTest): void {
 
 /** Each row, with a driver that does one thing wrong: the row must say so. */
 export function channelWrongs(subject: ChannelUnderTest): void {
-  describe(`what the kit finds wrong, with ${subject.kind.kind}`, () => {
+  describe(`what the kit finds wrong, with ${subject.title}`, () => {
     for (const { row: name, title, makes, says } of WRONGS) {
       test(`${name}: ${title}`, async (context) => {
         const row = ROWS.find((each) => each.name === name);

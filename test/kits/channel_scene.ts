@@ -120,6 +120,8 @@ export interface Account {
 
 /** A driver and the fake of its platform. */
 export interface ChannelUnderTest {
+  /** Of its tests. */
+  readonly title: string;
   readonly kind: ChannelKind;
   /** Rows that this platform cannot have, and why: printed. What `capabilities` lacks needs no word here. */
   readonly lacks: Readonly<Record<string, string>>;
@@ -173,7 +175,9 @@ export class Scene {
 
   async open(): Promise<void> {
     const log: DriverParts['log'] = (...line) => void this.logs.push(JSON.stringify(line));
-    const changed = (): void => void (this.changes += 1);
+    const changed = (): void => {
+      this.changes += 1;
+    };
     this.channel = this.#wrong(this.account.open({ ...this.account.parts, log, changed }));
     await this.channel.start(this.sink, this.sink.cursors);
     await this.until('the driver is connected', () => this.channel.health().state === 'connected');
