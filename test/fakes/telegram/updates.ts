@@ -73,6 +73,11 @@ export class Updates {
     return promise;
   }
 
+  /** After a week without any, the server goes on with any number. */
+  renumber(next: number): void {
+    this.#next = next;
+  }
+
   /** The connection of the poll that waits has ended. */
   forget(): void {
     this.#poll?.end({ updates: [] });
