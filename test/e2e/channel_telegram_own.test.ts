@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { telegram } from '../../src/channels/telegram/kind.ts';
 import { BOT } from '../fakes/telegram/bot_api.ts';
-import { GROUP } from '../fakes/telegram/people.ts';
+import { CHATS, DIRECT, GROUP } from '../fakes/telegram/people.ts';
 import { hooked, polled, TelegramAccount, TOKEN } from '../fakes/telegram/subject.ts';
 import { receiptOf, refusalOf, Scene } from '../kits/channel_scene.ts';
 
@@ -90,6 +90,29 @@ test('the move of a group is learned from what Telegram says in it', async () =>
   await scene.until('the message', () => scene.sink.messages.length === 1);
   assert.equal(scene.sink.messages[0]!.chat.platform_id, '-78');
   assert.equal(scene.sink.cursors.get('moved:-1001000078'), '-78');
+});
+
+test('a second program on the token is not forgotten between two of its polls', async () => {
+  await using scene = await Scene.of(polled);
+  const { api } = of(scene);
+  await scene.account.faults.secondPoller(true);
+  await scene.until('the channel has failed', () => scene.channel.health().state === 'failed');
+  const [changes, calls] = [scene.changes, api.calls.length];
+  await scene.until('it was asked twice more', () => api.calls.length === calls + 2);
+  await scene.quiet();
+  assert.equal(scene.changes, changes, 'the channel was well in between');
+});
+
+test('a file whose size nobody has told is left out as soon as it is too large', async () => {
+  await using scene = await Scene.of(polled);
+  const { api } = of(scene);
+  api.files.set('huge', Buffer.alloc(9 * 1024 * 1024, 1));
+  const from = { id: DIRECT, is_bot: false, first_name: 'First' };
+  const document = { file_id: 'huge', file_unique_id: 'huge', file_name: 'huge.bin' };
+  api.updates.add('message', { message_id: 1, from, chat: CHATS[DIRECT], date: 1, document });
+  await scene.until('the message', () => scene.sink.messages.length === 1);
+  assert.deepEqual(scene.sink.messages[0]!.files, []);
+  assert.match(scene.sink.messages[0]!.text, /^\[the file huge\.bin was left out: it is larger than/);
 });
 
 test('a picture is shown as one; what Telegram does not take as one is sent as a file', async () => {
