@@ -3,9 +3,10 @@ import type { ChannelConfig } from '../base/config.ts';
 import { OperatingError } from '../base/errors.ts';
 import type { PackageSet } from '../base/packages.ts';
 import type { ChannelKind } from './kind.ts';
+import { telegram } from './telegram/kind.ts';
 
 /** The kinds of channels that exist, besides `local`. */
-export const KINDS: readonly ChannelKind[] = [];
+export const KINDS: readonly ChannelKind[] = [telegram];
 
 export function driverPackages(root: string, { kind, title, packages_mb }: ChannelKind): PackageSet {
   const command = `./glass channel install ${kind}`;

@@ -130,7 +130,8 @@ test('each line of a log is an object with its date', async () => {
 const STARTERS = [
   /^src\/runtimes\//,
   /^src\/cli\//,
-  /^src\/operations\/harness_install\.ts$/,
+  /^src\/operations\/package_install\.ts$/,
+  /^src\/channels\/driver_(?:thread|worker)\.ts$/,
   /^src\/vault\/key_keyring\.ts$/,
 ];
 

@@ -170,7 +170,7 @@ export const ROWS_OUT: readonly Row[] = [
   {
     name: 'an address leads to our direct chat, with a code',
     async run(scene) {
-      const link = new URL(scene.channel.deepLink!('AB12CD34'));
+      const link = new URL(scene.channel.deepLink!('AB12CD34')!);
       assert.equal(link.protocol, 'https:');
       assert.match(link.href, /AB12CD34/);
     },

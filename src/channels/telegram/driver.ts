@@ -118,9 +118,9 @@ class TelegramChannel implements Channel {
     }
   }
 
-  /** Throws while Telegram has not told us our name. */
-  deepLink(code: string): string {
-    if (this.#me === null) throw new OperatingError('unavailable', 'the bot has not reached Telegram yet', 'try again');
+  /** Null while Telegram has not told us our name. */
+  deepLink(code: string): string | null {
+    if (this.#me === null) return null;
     return `https://t.me/${this.#me.username}?start=${encodeURIComponent(code)}`;
   }
 

@@ -17,6 +17,7 @@ export type TelegramSettings = z.infer<typeof settings>;
 
 export const telegram: ChannelKind = {
   kind: 'telegram',
+  driver: new URL('./driver.ts', import.meta.url),
   title: 'Telegram',
   summary: 'a bot of Telegram, in direct chats, groups and topics',
   settings,
@@ -30,6 +31,7 @@ export const telegram: ChannelKind = {
       },
     },
   ],
+  packages_mb: 4,
   webhook: 'optional',
   capabilities: () => ({
     markup: 'telegram-html',
