@@ -6,7 +6,7 @@ import { missedIn, patiently } from './history.ts';
 import { type Happening, happeningOf, isOurs, isWritten, keyOf, type Reader, type Self } from './incoming.ts';
 import { BACKOFF_MAX_MS, BACKOFF_MS, HISTORY_CHATS_AT_ONCE, HISTORY_CHATS_MAX, SINCE_OVERLAP_MS } from './limits.ts';
 import * as payloads from './payloads.ts';
-import { Lanes, Place, tsOfMs } from './places.ts';
+import { Lanes, later, Place, tsOfMs } from './places.ts';
 
 /** The cursor for chats that have none of their own yet: everything before it is either in one or older than we are. */
 const SINCE = 'since';
@@ -145,7 +145,7 @@ export class Inbox {
 
   async #queueHistory(self: Self): Promise<void> {
     const begun = tsOfMs(Date.now() - SINCE_OVERLAP_MS);
-    if (this.#since === '' && this.#places.size === 0) return this.#saveSince(begun);
+    if (this.#since === '' && this.#places.size === 0) return this.#saveSince(tsOfMs(Date.now()));
     for (const place of this.#places.values()) place.hold();
     const listed = await this.#chats();
     const chats = [...new Set([...this.#places.keys(), ...(listed ?? [])])];
@@ -170,7 +170,9 @@ export class Inbox {
     this.#again = setTimeout(() => this.catchUp(self), wait);
   }
 
+  /** It never goes back: what was said before our first start is nobody's to answer. */
   #saveSince(ts: string): void {
+    if (!later(ts, this.#since)) return;
     this.#since = ts;
     this.#save(SINCE, ts);
   }

@@ -96,7 +96,8 @@ export class FakeSlack {
     const args = argsOf(body);
     this.calls.push({ method, args });
     const right = method === 'apps.connections.open' ? APP_TOKEN : BOT_TOKEN;
-    if (request.headers.authorization !== `Bearer ${right}`) return json(response, { ok: false, error: 'invalid_auth' });
+    if (request.headers.authorization !== `Bearer ${right}`)
+      return json(response, { ok: false, error: 'invalid_auth' });
     if (this.isRevoked) return json(response, { ok: false, error: 'token_revoked' });
     if (method === 'apps.connections.open')
       return json(response, { ok: true, url: `${this.address.replace('http', 'ws')}/link/?ticket=fake` });

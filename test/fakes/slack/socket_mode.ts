@@ -57,7 +57,11 @@ export class SocketMode {
     socket.on('error', () => socket.destroy());
     socket.on('close', () => this.#closed(connection));
     const count = { num_connections: this.count, connection_info: { app_id: 'A0GLASS01' } };
-    this.#write(connection, { type: 'hello', ...count, debug_info: { host: 'fake', approximate_connection_time: 18060 } });
+    this.#write(connection, {
+      type: 'hello',
+      ...count,
+      debug_info: { host: 'fake', approximate_connection_time: 18060 },
+    });
     for (const each of this.#pending.values()) if (each.connection === null) this.#send(each);
   }
 

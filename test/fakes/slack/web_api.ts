@@ -159,9 +159,11 @@ function pageOf(all: object[], args: Args, first: 'newest' | 'oldest'): Answer {
   const line = forward ? within : within.toReversed();
   const begin = Number(cursor || 0);
   const end = begin + Number(limit);
-  const page = line.slice(begin, end).map(({ metadata, ...message }) =>
-    String(include_all_metadata) === 'true' && metadata !== undefined ? { ...message, metadata } : message,
-  );
+  const page = line
+    .slice(begin, end)
+    .map(({ metadata, ...message }) =>
+      String(include_all_metadata) === 'true' && metadata !== undefined ? { ...message, metadata } : message,
+    );
   const next = end < line.length ? String(end) : '';
   const messages = forward && first === 'newest' ? page.toReversed() : page;
   return { ok: true, messages, has_more: next !== '', response_metadata: { next_cursor: next } };
