@@ -4,7 +4,14 @@ import type { DriverParts } from '../kind.ts';
 import type { Api } from './api.ts';
 import { missedIn, patiently } from './history.ts';
 import { type Happening, happeningOf, isOurs, isWritten, keyOf, type Reader, type Self } from './incoming.ts';
-import { BACKOFF_MAX_MS, BACKOFF_MS, HISTORY_CHATS_AT_ONCE, HISTORY_CHATS_MAX, SINCE_OVERLAP_MS } from './limits.ts';
+import {
+  BACKOFF_MAX_MS,
+  BACKOFF_MS,
+  HISTORY_CHATS_AT_ONCE,
+  HISTORY_CHATS_MAX,
+  KEEP_AGAIN_MS,
+  SINCE_OVERLAP_MS,
+} from './limits.ts';
 import * as payloads from './payloads.ts';
 import { Lanes, later, Place, tsOfMs } from './places.ts';
 
@@ -114,7 +121,7 @@ export class Inbox {
 
   /** Until it is committed: what follows in its chat waits. */
   async #insist(act: () => Promise<unknown>, first?: PromiseWithResolvers<void>): Promise<void> {
-    for (let wait = BACKOFF_MS; ; wait = Math.min(wait * 2, BACKOFF_MAX_MS)) {
+    for (let wait = KEEP_AGAIN_MS; ; wait = Math.min(wait * 2, BACKOFF_MAX_MS)) {
       this.#stop.signal.throwIfAborted();
       try {
         await act();

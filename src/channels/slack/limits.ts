@@ -24,6 +24,8 @@ export const SOCKET_HELLO_MS = 30 * SECOND_MS;
 /** First wait after a failure; doubles with each. */
 export const BACKOFF_MS = SECOND_MS;
 export const BACKOFF_MAX_MS = 5 * MINUTE_MS;
+/** First wait before the host is given once more what it could not keep; doubles, up to `BACKOFF_MAX_MS`. */
+export const KEEP_AGAIN_MS = 100;
 /** A socket that lasted for longer is followed by the next one at once. */
 export const SOCKET_STABLE_MS = 10 * SECOND_MS;
 /** Slack may count a socket that was cut for so long. */
