@@ -56,14 +56,14 @@ export function channelKit(subject: ChannelUnderTest): void {
 /** Each row, with a driver that does one thing wrong: the row must say so. */
 export function channelWrongs(subject: ChannelUnderTest): void {
   describe(`what the kit finds wrong, with ${subject.title}`, () => {
-    for (const { row: name, title, makes, says } of WRONGS) {
+    for (const { row: name, title, makes, says, patience_ms = WRONG_PATIENCE_MS } of WRONGS) {
       test(`${name}: ${title}`, async (context) => {
         const row = ROWS.find((each) => each.name === name);
         assert.ok(row, 'there is such a row');
         const missing = subject.lacks[name] ?? (await missingOf(subject, row));
         if (missing !== null) return context.skip(missing);
         await assert.rejects(async () => {
-          await using scene = await Scene.of(subject, makes, WRONG_PATIENCE_MS);
+          await using scene = await Scene.of(subject, makes, patience_ms);
           await row.run(scene);
         }, says);
       });

@@ -74,6 +74,8 @@ export const ROWS_FAULTS: readonly Row[] = [
     name: 'a platform that cannot be reached is tried again later',
     async run(scene) {
       await scene.account.faults.offline();
+      // Until the driver's client has seen the end of the connections that it kept.
+      await scene.quiet();
       assert.equal(refusalOf(await scene.send('direct', 'hello')).class, 'retryable');
       await scene.account.faults.online();
       await scene.sent('direct', 'hello');

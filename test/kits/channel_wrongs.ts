@@ -8,6 +8,8 @@ export interface WrongDriver {
   makes: Wrong;
   /** What the row says. */
   says: RegExp;
+  /** Absent: it says so by waiting for what does not come, and need not wait long. */
+  patience_ms?: number;
 }
 
 const SENT: SendResult = { ok: true, receipt: 'made up' };
@@ -128,6 +130,7 @@ export const WRONGS: readonly WrongDriver[] = [
       };
     }),
     says: /deep-equal/,
+    patience_ms: 30_000,
   },
   sendWrong('a text goes out as it is, with a receipt that names it', 'makes up a receipt', async (send, operation) => {
     await send(operation);

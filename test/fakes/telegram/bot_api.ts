@@ -39,7 +39,7 @@ type Fields = Record<string, unknown>;
 const TEXT_MAX = 4096;
 const CAPTION_MAX = 1024;
 
-export const BOT = { id: 4242, is_bot: true, first_name: 'Glass', username: 'glass_test_bot' };
+export const BOT = { id: 424_242, is_bot: true, first_name: 'Glass', username: 'glass_test_bot' };
 
 export class BotApi {
   readonly updates = new Updates();

@@ -39,7 +39,7 @@ export const hooked: ChannelUnderTest = {
 };
 
 /** Looks like a token, and is none. */
-export const TOKEN = '4242:FAKE-token-of-no-bot-at-all-0123456789';
+export const TOKEN = '424242:FAKE-token-of-no-bot-at-all-0123456789';
 
 export class TelegramAccount implements Account, Faults {
   readonly api = new BotApi(TOKEN, CHATS);
@@ -48,17 +48,22 @@ export class TelegramAccount implements Account, Faults {
   readonly hook?: TelegramHook;
   readonly #isHooked: boolean;
   #channel: Channel | null = null;
+  /** Ends the calls of a host that is there no more. */
+  #gone = (): void => {};
 
   private constructor(isHooked: boolean) {
     this.#isHooked = isHooked;
     if (!isHooked) return;
     this.hook = new TelegramHook(this.people, () => this.api.updates.secret);
     this.api.deliver = async (update, secret) => {
-      const request = requestOf(update, secret);
-      return this.#channel!.webhook!(request).then(
+      const cut = new Promise<number>((resolve) => {
+        this.#gone = () => resolve(502);
+      });
+      const answer = this.#channel!.webhook!(requestOf(update, secret)).then(
         ({ status }) => status,
         () => 500,
       );
+      return Promise.race([answer, cut]);
     };
   }
 
@@ -74,6 +79,7 @@ export class TelegramAccount implements Account, Faults {
   }
 
   open(parts: DriverParts): Channel {
+    this.#gone();
     this.#channel = open(parts);
     return this.#channel;
   }
