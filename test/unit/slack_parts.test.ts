@@ -155,6 +155,6 @@ test('settings refuse an address that would send tokens in the clear', () => {
   for (const api of ['https://slack.example/api/', 'http://127.0.0.1:1/api/', 'http://[::1]:1/api/'])
     assert.deepEqual(slack.settings.parse({ api }), { mode: 'socket', api });
   for (const api of ['http://slack.example/api/', 'http://127.0.0.1.evil.example/', 'ftp://127.0.0.1/', 'x'])
-    assert.throws(() => slack.settings.parse({ api }), undefined, api);
+    assert.throws(() => slack.settings.parse({ api }), /https address/, api);
   assert.throws(() => slack.settings.parse({ mode: 'other' }));
 });

@@ -83,8 +83,8 @@ class SlackChannel implements Channel {
 
   async stop(): Promise<void> {
     this.#stop.abort();
-    this.#sockets?.stop();
     this.#inbox?.stop();
+    await this.#sockets?.stop();
   }
 
   send(operation: SendOperation): Promise<SendResult> {

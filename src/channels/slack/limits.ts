@@ -30,6 +30,8 @@ export const KEEP_AGAIN_MS = 100;
 export const SOCKET_STABLE_MS = 10 * SECOND_MS;
 /** Slack may count a socket that was cut for so long. */
 export const SOCKET_GHOST_MS = 2 * MINUTE_MS;
+/** A stop waits so long for the other side to close a socket too. */
+export const SOCKET_CLOSE_MS = SECOND_MS;
 /** First wait before another socket is opened to see whether we are alone by now; doubles, up to `BACKOFF_MAX_MS`. */
 export const SHARED_CHECK_MS = 2 * SECOND_MS;
 

@@ -6,6 +6,7 @@ import {
   BACKOFF_MAX_MS,
   BACKOFF_MS,
   SHARED_CHECK_MS,
+  SOCKET_CLOSE_MS,
   SOCKET_GHOST_MS,
   SOCKET_HELLO_MS,
   SOCKET_STABLE_MS,
@@ -75,9 +76,13 @@ export class Sockets {
     }
   }
 
-  stop(): void {
+  /** Nothing is handed over any more at once; resolves when the sockets are closed, or soon. */
+  async stop(): Promise<void> {
     this.#stop.abort();
-    for (const client of this.#open) close(client);
+    const soon = new AbortController();
+    const closed = Promise.all([...this.#open].map(close));
+    await Promise.race([closed, sleep(SOCKET_CLOSE_MS, undefined, { signal: soon.signal }).catch(() => {})]);
+    soon.abort();
   }
 
   async #wait(ms: number): Promise<void> {
@@ -107,12 +112,12 @@ export class Sockets {
     const failure = await this.#start(client);
     if (failure !== null) {
       this.#open.delete(client);
-      close(client);
+      void close(client);
       const grave = failure.class !== 'retryable' && failure.class !== 'ambiguous';
       return { opened: false, planned: false, grave, reason: failure.reason };
     }
-    if (this.#stop.signal.aborted) close(client);
-    for (const old of before) close(old);
+    if (this.#stop.signal.aborted) void close(client);
+    for (const old of before) void close(old);
     this.#hooks.opened();
     const again = this.#judge(others);
     const recheck = setTimeout(() => end.resolve({ planned: true, grave: false, reason: '' }), again ?? 0);
@@ -121,7 +126,7 @@ export class Sockets {
     clearTimeout(recheck);
     if (!ended.planned) {
       this.#ghostUntil = performance.now() + SOCKET_GHOST_MS;
-      close(client);
+      void close(client);
     }
     return { opened: true, ...ended };
   }
@@ -147,7 +152,7 @@ export class Sockets {
 
   /** Null: it is open. */
   async #start(client: SocketModeClient): Promise<Failure | null> {
-    const late = setTimeout(() => close(client), SOCKET_HELLO_MS);
+    const late = setTimeout(() => void close(client), SOCKET_HELLO_MS);
     try {
       await client.start();
       return null;
@@ -192,7 +197,7 @@ function parsed(data: unknown): { type?: unknown; reason?: unknown } | null {
   }
 }
 
-/** Nobody waits for the other side to agree: the library gives it half a minute. */
-function close(client: SocketModeClient): void {
-  void client.disconnect().catch(() => {});
+/** The library gives the other side half a minute to agree: hardly anybody waits for that. */
+function close(client: SocketModeClient): Promise<void> {
+  return client.disconnect().catch(() => {});
 }
