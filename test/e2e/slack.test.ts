@@ -152,8 +152,10 @@ test('a socket that Slack renews is followed by the next one, and one is left', 
     account.slack.sockets.refresh();
     await account.people.say({ place: 'direct', from: 'person', text: `number ${time}` });
     await scene.until('it came', () => scene.sink.messages.length === time);
-    const opened = (): number => account.slack.calls.filter(({ method }) => method === 'apps.connections.open').length;
-    await scene.until('the next socket', () => opened() === time + 1 && account.slack.sockets.count === 1);
+    await scene.until(
+      'the next socket',
+      () => account.slack.sockets.opened === time + 1 && account.slack.sockets.count === 1,
+    );
     assert.equal(scene.channel.health().state, 'connected');
   }
 });

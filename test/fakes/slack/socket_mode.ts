@@ -30,6 +30,8 @@ export class SocketMode {
   readonly #pending = new Map<string, Pending>();
   readonly acked: { ts: string; type: string }[] = [];
   readonly lost: string[] = [];
+  /** Sockets so far. */
+  opened = 0;
   #turn = 0;
 
   get count(): number {
@@ -48,6 +50,7 @@ export class SocketMode {
     );
     const connection = { socket };
     this.#connections.push(connection);
+    this.opened += 1;
     let rest: Buffer = Buffer.alloc(0);
     socket.on('data', (bytes: Buffer) => {
       const read = framesIn(Buffer.concat([rest, bytes]));
