@@ -4,4 +4,4 @@ import { channelKit, channelWrongs } from '../kits/channel_kit.ts';
 channelKit(polled);
 channelKit(hooked);
 channelWrongs(polled);
-channelWrongs(hooked);
+channelWrongs(hooked, 'webhook');

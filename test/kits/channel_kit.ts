@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { type Row, without } from './channel_row.ts';
+import { type Need, type Row, without } from './channel_row.ts';
 import { ROWS_FAULTS } from './channel_rows_faults.ts';
 import { ROWS_IN } from './channel_rows_in.ts';
 import { ROWS_OUT } from './channel_rows_out.ts';
@@ -53,10 +53,11 @@ export function channelKit(subject: ChannelUnderTest): void {
   });
 }
 
-/** Each row, with a driver that does one thing wrong: the row must say so. */
-export function channelWrongs(subject: ChannelUnderTest): void {
+/** Each row, or those with this need, with a driver that does one thing wrong: the row must say so. */
+export function channelWrongs(subject: ChannelUnderTest, need?: Need): void {
   describe(`what the kit finds wrong, with ${subject.title}`, () => {
     for (const { row: name, title, makes, says, patience_ms = WRONG_PATIENCE_MS } of WRONGS) {
+      if (need !== undefined && ROWS.find((each) => each.name === name)?.needs !== need) continue;
       test(`${name}: ${title}`, async (context) => {
         const row = ROWS.find((each) => each.name === name);
         assert.ok(row, 'there is such a row');

@@ -57,7 +57,10 @@ export class BotApi {
   /** Chats that are supergroups with topics. */
   readonly chats: Record<number, object>;
   deliver: (update: Update, secret: string) => Promise<number> = async () => 502;
-  fault: SendFault | null = null;
+  /** Of the next calls that write, in turn; null: that one succeeds. */
+  readonly faults: (SendFault | null)[] = [];
+  /** Each that a poll has named. */
+  readonly offsets: number[] = [];
   isRevoked = false;
   readonly #token: string;
   readonly #sockets = new Set<Socket>();
@@ -215,6 +218,7 @@ export class BotApi {
 
   async #poll(fields: Fields): Promise<Update[]> {
     const { offset = 0, limit = 100, timeout = 0, allowed_updates } = fields as Record<string, never>;
+    if (offset > 0) this.offsets.push(offset);
     const polled = await this.updates.get(offset, limit, timeout, allowed_updates);
     if ('conflict' in polled) throw new Refused(409, polled.conflict);
     return polled.updates;
@@ -232,8 +236,7 @@ export class BotApi {
 
   /** What a fault makes of a call that writes; returns whether the answer is to be cut off. */
   #fault(): boolean {
-    const { fault } = this;
-    this.fault = null;
+    const fault = this.faults.shift() ?? null;
     switch (fault) {
       case null:
         return false;

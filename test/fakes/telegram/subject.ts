@@ -129,7 +129,7 @@ export class TelegramAccount implements Account, Faults {
   }
 
   next(fault: SendFault): void {
-    this.api.fault = fault;
+    this.api.faults.push(fault);
   }
 
   revoke(): void {

@@ -67,10 +67,16 @@ export class Updates {
     const end = (polled: Polled): void => {
       clearTimeout(timer);
       if (this.#poll?.end === end) this.#poll = null;
-      resolve('updates' in polled ? { updates: this.#waiting.slice(0, limit) } : polled);
+      const due = this.#waiting.filter(({ update_id }) => update_id >= offset);
+      resolve('updates' in polled ? { updates: due.slice(0, limit) } : polled);
     };
     this.#poll = { end };
     return promise;
+  }
+
+  /** After a week without any, the server goes on with any number. */
+  renumber(next: number): void {
+    this.#next = next;
   }
 
   /** The connection of the poll that waits has ended. */
