@@ -51,13 +51,13 @@ export const ROWS_IN: readonly Row[] = [
       const { account, sink } = scene;
       const { chat, thread } = account.place('thread');
       await account.people.say({ place: 'thread', from: 'person', text: 'in it', mention: true });
-      await account.people.say({ place: 'group', from: 'person', text: 'beside it', mention: true });
+      const beside = await account.people.say({ place: 'group', from: 'person', text: 'beside it', mention: true });
       await came(scene, 2);
       assert.deepEqual(
         sink.messages.map((message) => [message.chat.platform_id, message.thread]),
         [
           [chat, thread],
-          [account.place('group').chat, account.place('group').thread],
+          [account.place('group').chat, account.threadsOfMessages ? beside : account.place('group').thread],
         ],
       );
       await scene.sent('thread', 'an answer');
@@ -81,7 +81,7 @@ export const ROWS_IN: readonly Row[] = [
         scene.sink.messages.map((message) => [message.addressed, message.reply_to]),
         [
           [false, undefined],
-          [false, theirs],
+          [false, scene.account.threadsOfMessages ? undefined : theirs],
           [true, undefined],
           [true, ours],
         ],

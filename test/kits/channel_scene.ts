@@ -103,6 +103,8 @@ export interface Account {
   readonly people: People;
   readonly faults: Faults;
   readonly hook?: Hook;
+  /** A mention in a group begins a thread of its own, and an answer to a message is said in its thread. */
+  readonly threadsOfMessages?: true;
   open(parts: DriverParts): Channel;
   place(name: PlaceName): Place;
   handle(speaker: Speaker): string;
