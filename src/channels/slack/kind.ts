@@ -18,6 +18,7 @@ function isSafe(address: string): boolean {
 
 export const slack: ChannelKind = {
   kind: 'slack',
+  driver: new URL('./driver.ts', import.meta.url),
   title: 'Slack',
   summary: 'an app of your own in a Slack workspace',
   settings: slackSettings,
@@ -40,6 +41,7 @@ export const slack: ChannelKind = {
       optional: (settings) => settings['mode'] !== 'events',
     },
   ],
+  packages_mb: 16,
   webhook: 'optional',
   capabilities: () => ({
     markup: 'slack-mrkdwn',
