@@ -149,11 +149,11 @@ test('a token that is refused at a send keeps the answer until a good one is the
   const { detail } = await becomes('failed', /revoked/);
   assert.equal(detail, '[secret] is revoked');
   await until('the answer waits', async () => {
-    const [row] = rows<{ state: string; error: string; attempts: number }>(
+    const [row] = rows<{ state: string; error: string }>(
       install,
-      "SELECT state, error, attempts FROM outbound WHERE state <> 'sent' AND session_id IS NOT NULL ORDER BY id LIMIT 1",
+      "SELECT state, error FROM outbound WHERE state <> 'sent' AND session_id IS NOT NULL ORDER BY id LIMIT 1",
     );
-    assert.deepEqual([row!.state, row!.attempts], ['queued', 0]);
+    assert.equal(row!.state, 'queued');
     assert.match(row!.error, /revoked/);
   });
   const from = (await talk.sent('room')).length;
