@@ -65,7 +65,7 @@ export async function addChannel(wanted: Wanted, paths: Paths, io: Io, input: In
     const value = given === null ? await typed(secret, wanted, known, input) : given.get(secret.name);
     if (value !== undefined) await keepChannelSecret(`${name}-${secret.name}`, checked(secret, value), paths);
     else if (!known.has(`${name}-${secret.name}`) && secret.optional?.(settings) !== true)
-      throw new OperatingError('usage', `the ${secret.prompt} is missing`, `give it as a line "${secret.name}=…"`);
+      throw new OperatingError('usage', `${secret.prompt} is missing`, `give it as a line "${secret.name}=…"`);
   }
   const client = new ControlClient(paths.controlSocket);
   try {
@@ -108,7 +108,7 @@ async function typed(
 
 function checked({ looks, prompt }: ChannelSecret, value: string): string {
   if (looks?.like.test(value) === false)
-    throw new OperatingError('usage', `that cannot be the ${prompt}: ${looks.hint}`);
+    throw new OperatingError('usage', `what was given is not ${prompt}: ${looks.hint}`);
   return value;
 }
 

@@ -189,6 +189,7 @@ export class Channels {
     const document = parseDocument(readFileSync(config, 'utf8'), { version: '1.2' });
     // An empty file, or one of comments alone.
     if (!isMap(document.contents)) document.contents = parseDocument('{}').contents;
+    if (isMap(document.contents)) document.contents.flow = false;
     change(document);
     const text = document.toString({ lineWidth: 120 });
     parseInstall(text, config);

@@ -50,8 +50,8 @@ test('what cannot be is refused in one sentence, and nothing is changed', async 
     ['', ['add', 'fax'], 3, /channels\.fax\.kind: there is no kind "fax"/],
     ['', ['add', 'telegram', '--set', 'colour=red'], 3, /channels\.telegram: .*colour/],
     ['', ['add', 'telegram', '--set', 'api=http://example.org'], 3, /channels\.telegram\.api: must be https/],
-    ['', ['add', 'telegram', ...SET], 2, /the bot token .* is missing/],
-    ['token=short', ['add', 'telegram', ...SET], 2, /that cannot be the bot token/],
+    ['', ['add', 'telegram', ...SET], 2, /^glass: the bot token .* is missing/],
+    ['token=short', ['add', 'telegram', ...SET], 2, /what was given is not the bot token/],
     ['sometoken', ['add', 'telegram', ...SET], 2, /standard input takes one <name>=<token> a line/],
     ['', ['add', 'telegram', '--token', TOKEN], 2, /does not know --token/],
     ['', ['test', 'nobody'], 4, /there is no channel "nobody"/],
@@ -73,7 +73,7 @@ test('it is added with its token from standard input, and says that nobody is pa
   assert.match(out, /^ok\s+connected/m);
   assert.match(out, /^skipped\s+a message out .*nobody who decides is known there: \.\/glass pair tg/m);
   const yaml = readFileSync(install.paths.config, 'utf8');
-  assert.match(yaml, /^# The operator’s own words\.\n[\s\S]*channels:\n\s+tg:\n\s+api: http/);
+  assert.match(yaml, /^# The operator’s own words\.\n[\s\S]*channels:\n\s+tg:\n\s+kind: telegram\n\s+api: http/);
   assert.ok(!yaml.includes(TOKEN));
 });
 
@@ -81,31 +81,30 @@ test('the first owner comes by a link; then a message goes each way, and an agen
   const { out } = await glass('', 'pair', 'tg', '--json');
   const { code, link } = JSON.parse(out) as PairingShown;
   assert.equal(link, `https://t.me/${BOT.username}?start=${code}`);
-  const place = { chat: String(DIRECT), thread: '' };
-  await account.people.say({ place, by: 'person', text: `/start ${code}` } as never);
+  const say = (text: string) => account.people.say({ place: 'direct', from: 'person', text });
+  await say(`/start ${code}`);
   await until('the owner is known', async () => {
-    assert.ok(account.sent().some(({ shown }) => /owner/i.test(shown)), JSON.stringify(account.sent()));
+    assert.ok(
+      account.sent().some(({ shown }) => /owner/i.test(shown)),
+      JSON.stringify(account.sent()),
+    );
   });
   const trying = glass('', 'channel', 'test', 'tg');
   await until('a message has come', async () => {
     assert.ok(account.sent().some(({ shown }) => shown.startsWith('This is a test of GlassClaw.')));
   });
-  await account.people.say({ place, by: 'person', text: 'here I am' } as never);
+  await say('here I am');
   const tried = await trying;
   assert.equal(tried.status, 0, tried.err);
-  assert.deepEqual(
-    tried.out.match(/^\w+/gm),
-    ['ok', 'ok', 'ok'],
-    tried.out,
-  );
+  assert.deepEqual(tried.out.match(/^\w+/gm), ['ok', 'ok', 'ok'], tried.out);
   await install.control.call('wiring_set', { chat: `tg:${DIRECT}`, group: 'assistant', engage: 'always' });
-  await account.people.say({ place, by: 'person', text: 'are *you* there?' } as never);
+  await say('are *you* there?');
   await until('the agent answers', async () => {
     assert.ok(account.sent().some(({ shown }) => shown.includes('You said: are')));
   });
 });
 
-test('status and list say how it is; a revoked token is seen, told of, and mended by another', async () => {
+test('status and list say how it is; a revoked token is seen, and named nowhere', async () => {
   const list = await glass('', 'channel', 'list');
   assert.match(list.out, /^tg\s+telegram\s+connected, @?glass_test_bot.*last in \d{4}-/m);
   account.revoke();

@@ -33,7 +33,7 @@ export const CHANNELS: readonly Operation[] = [
     summary: 'a channel, into glass.yaml; it begins at once',
     input: INPUTS.add,
     handle: async ({ channels }, { name, kind, settings }: z.infer<typeof INPUTS.add>) =>
-      value(await channels.add(name, { ...settings, kind })),
+      value(await channels.add(name, { kind, ...settings })),
   },
   {
     name: 'channel_retry',
