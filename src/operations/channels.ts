@@ -96,7 +96,7 @@ export class Channels {
     readSettings(this.#input.kinds, name, block);
     this.#edit((document) => document.setIn(['channels', name], document.createNode(block)));
     const channel = this.#make(name, block);
-    await ledger.write('channel_added', (db) =>
+    await ledger.write('channel', (db) =>
       recordEvent(db, clock, 'channel.added', {}, { channel: name, kind: block.kind, file: paths.config }),
     );
     if (this.#intake !== null) await this.#start(channel, this.#intake);
@@ -117,7 +117,7 @@ export class Channels {
     this.webhooks.remove(name);
     await channel.stop();
     clear('channel.deaf', name);
-    await ledger.write('channel_removed', (db) => recordEvent(db, clock, 'channel.removed', {}, { channel: name }));
+    await ledger.write('channel', (db) => recordEvent(db, clock, 'channel.removed', {}, { channel: name }));
   }
 
   /** Begins anew at once a channel that is not well. Throws `not_found`. */

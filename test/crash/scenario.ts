@@ -9,7 +9,7 @@ import { eventually, FLAKY_YAML, type Journal, type World } from './world.ts';
 /**
  * What happens in every run: people write in seven chats of the fake platform, the operator in a local one; an agent
  * sends in mid-turn, a sandbox crashes by itself, the platform refuses a text, a group's file is broken for a moment, a
- * credential comes and goes, a request waits for the operator, an agent asks a person, a long answer is shown while it is written, a stranger is let in, an agent gets more authority, a task is run, an agent writes to another one, and, when asked for, the host is restarted on
+ * credential comes and goes, a request waits for the operator, an agent asks a person, a long answer is shown while it is written, a stranger is let in, an agent gets more authority, a task is run, an agent writes to another one, a second channel comes and goes, and, when asked for, the host is restarted on
  * purpose while a turn runs.
  * Every message carries a token, so that the judge can count its answers.
  */
@@ -107,6 +107,7 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
   await world.say('beta', 'tell agent:flaky where');
   expected.push({ token: '<t1>', kind: 'answer' });
   await runTask(world, '<t1>');
+  await spareChannel(world);
   await answerAgent(world);
   expected.push({ token: ANSWER, kind: 'answer' });
   await world.approve('sender');
@@ -158,6 +159,36 @@ async function runTask(world: World, text: string): Promise<void> {
   });
   await eventually('the task is run', async () => {
     if (rowOf(world, text) === undefined) await world.control.call('task_run', { task: 'k1' });
+  });
+}
+
+/** A second channel comes, is tried and goes. Whoever dies over it, it can be said again. */
+async function spareChannel(world: World): Promise<void> {
+  const call = world.control.call.bind(world.control);
+  const terms = { form: { kind: 'channel' }, hosts: [] };
+  await world.vault({ op: 'set', name: 'spare-token', value: 'fake-token-good', terms });
+  const has = async (): Promise<boolean> => {
+    const { channels } = await call<{ channels: { name: string }[] }>('channels');
+    return channels.some(({ name }) => name === 'spare');
+  };
+  const settings = { url: world.platform, deaf: true };
+  await eventually('a channel is added', async () => {
+    if (!(await has())) await call('channel_add', { name: 'spare', kind: 'fake', settings });
+  });
+  await eventually('somebody decides there', async () => {
+    const { identities } = await call<{ identities: { channel: string }[] }>('person_show', { person: 'p1' });
+    if (!identities.some(({ channel }) => channel === 'spare'))
+      await call('person_link', { person: 'p1', channel: 'spare', handle: 'alice' });
+  });
+  await eventually('the channel is tried', async () => {
+    let said = false;
+    await world.control.stream('channel_test', { name: 'spare', reply: false }, ({ step, state }) => {
+      said ||= step === 'send' && state === 'ok';
+    });
+    if (!said) throw new Error('not yet');
+  });
+  await eventually('the channel is removed', async () => {
+    if (await has()) await call('channel_remove', { name: 'spare' });
   });
 }
 

@@ -93,6 +93,11 @@ export class World {
     this.#parts.set('host', this.#part('test/fakes/host.ts', host));
   }
 
+  /** Where the platform is. */
+  get platform(): string {
+    return this.#platformUrl;
+  }
+
   /** A person writes on the platform. */
   async say(chat: string, text: string, from = 'alice'): Promise<number> {
     return this.#people('/people/say', { chat, from, text });

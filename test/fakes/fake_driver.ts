@@ -7,7 +7,7 @@ const REVOKED = 'fake-token-revoked';
 const UNKNOWN = 'fake-token-unknown';
 
 /**
- * The driver of the fake platform. A message `driver throw` and so on, once it has been accepted, makes it fail as the
+ * The driver of the fake platform; `deaf`: it hears nothing, and only speaks. A message `driver throw` and so on, once it has been accepted, makes it fail as the
  * packages of a real one might.
  */
 export function open(parts: DriverParts): Channel {
@@ -34,7 +34,7 @@ export function open(parts: DriverParts): Channel {
       if (!accepted.repeated) misbehave[/^driver (\w+)$/.exec(message.text)?.[1] ?? '']?.();
       return accepted;
     };
-    await inner.start({ ...sink, accept }, cursors);
+    if (parts.settings['deaf'] !== true) await inner.start({ ...sink, accept }, cursors);
     let was = '';
     setInterval(() => {
       const { state } = inner.health();
@@ -63,7 +63,7 @@ export function open(parts: DriverParts): Channel {
     openDm: (handle) => inner.openDm(handle),
     menu: (commands) => inner.menu(commands),
     deepLink: (code) => inner.deepLink(code),
-    health: () => inner.health(),
+    health: () => (parts.settings['deaf'] === true ? { state: 'connected', detail: 'it only speaks' } : inner.health()),
     webhook: async ({ method, path, query, headers, body }) => ({
       status: 200,
       body: JSON.stringify({ method, path, query, signature: headers['x-signature'], body: body.toString('utf8') }),
