@@ -81,8 +81,8 @@ export class FakeGraph {
   readonly heard = new Set<string>();
   /** Who has not written for a day. */
   readonly closed = new Set<string>();
-  /** Of the next messages, in turn. */
-  readonly faults: (SendFault | Refused)[] = [];
+  /** Of the next messages, in turn; null: that one succeeds. */
+  readonly faults: (SendFault | Refused | null)[] = [];
   /** Where the bytes of files are said to be, instead of here. */
   elsewhere: string | null = null;
   /** What a token that does not count is answered. */
@@ -222,9 +222,9 @@ export class FakeGraph {
     if (!/^\d{5,20}$/.test(to)) throw invalid('to');
     const value = fields[type] as Content;
     if (type === 'reaction') return this.#react(to, value);
-    const fault = this.faults.shift();
+    const fault = this.faults.shift() ?? null;
     if (fault instanceof Refused) throw fault;
-    if (fault !== undefined && fault !== 'cut') throw refusalOf(fault);
+    if (fault !== null && fault !== 'cut') throw refusalOf(fault);
     if (type !== 'template' && this.closed.has(to))
       throw new Refused(400, 131047, '(#131047) Re-engagement message', {
         details: 'Message failed to send because more than 24 hours have passed',
