@@ -79,7 +79,8 @@ test('a body is answered when all of it is kept: behind what was not, its chat w
   };
   assert.equal((await scene.webhook(request)).status, 503);
   assert.deepEqual(textsOf(scene).sort(), ['beside', 'one']);
-  assert.equal((await scene.webhook(request)).status, 200);
+  // From thread to thread a buffer becomes an array of bytes.
+  assert.equal((await scene.webhook(structuredClone(request))).status, 200);
   assert.deepEqual(
     textsOf(scene).filter((text) => text !== 'beside'),
     ['one', 'two', 'three'],
@@ -98,6 +99,20 @@ test('of two bodies at once each chat keeps the order', async () => {
   scene.sink.release();
   await Promise.all([first, second]);
   assert.deepEqual(textsOf(scene), ['one', 'two', 'three']);
+});
+
+test('who has stopped takes no more of a body', async () => {
+  await using scene = await Scene.of(cloud);
+  const account = of(scene);
+  scene.sink.hold();
+  const request = signed([messages([said(account, 'direct', 'one'), said(account, 'direct', 'two')])]);
+  const answer = scene.webhook(request);
+  await scene.until('the first is handed over', () => scene.sink.calls.length === 1);
+  await scene.channel.stop();
+  scene.sink.release();
+  assert.equal((await answer).status, 503);
+  assert.equal(scene.sink.calls.length, 1);
+  assert.equal((await scene.webhook(request)).status, 503);
 });
 
 test('what is said to another number, in a group, or by us elsewhere is not taken for a person’s', async () => {
@@ -193,6 +208,8 @@ test('out of the 24 hours a text is refused with what to do, or goes as a templa
       ['template', 'again'],
     ],
   );
+  // Once it is known, the chat is not tried with a text again.
+  assert.deepEqual(account.graph.tried, ['text', 'text', 'template', 'template']);
   assert.equal(refusalOf(await scene.send('direct', 'x'.repeat(1025))).class, 'too_large');
   const file = scene.file('notes.txt', Buffer.from('notes\n'));
   assert.equal(refusalOf(await scene.send('direct', 'here', { file })).class, 'permanent');
@@ -298,6 +315,14 @@ test('a direct chat is a number, and the address knows ours', async () => {
   const { parts } = of(scene);
   const young = of(scene).open({ ...parts, log: () => {}, changed: () => {} });
   assert.equal(young.deepLink!('AB12-CD34'), null);
+});
+
+test('a token that Graph repeats is in no reason', async () => {
+  await using scene = await Scene.of(cloud);
+  const cut = `${'x'.repeat(190)} ${TOKEN}`;
+  of(scene).graph.faults.push(new Refused(400, 131009, `strange: ${TOKEN}`), new Refused(400, 131009, cut));
+  assert.equal(refusalOf(await scene.send('direct', 'hello')).reason, 'WhatsApp said (131009): strange: …');
+  assert.ok(!refusalOf(await scene.send('direct', 'hello')).reason.includes(TOKEN.slice(0, 5)));
 });
 
 test('a token that is good again is noticed without a restart', async () => {

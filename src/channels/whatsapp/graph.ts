@@ -63,7 +63,8 @@ export class Graph {
         ...init,
         ...{ headers, signal, redirect: 'error' },
       });
-      const said = parsed(await response.text());
+      // Graph repeats a token that it cannot read.
+      const said = parsed((await response.text()).replaceAll(this.#token, '…'));
       if (!response.ok) return this.#told(refusalOf(response.status, response.headers, said));
       const read = shape.safeParse(said);
       return read.success
@@ -74,11 +75,9 @@ export class Graph {
     }
   }
 
-  /** Graph repeats a token that it cannot read. */
-  #told({ refusal, code }: Failed): Failed {
-    const reason = refusal.reason.replaceAll(this.#token, '…');
-    if (refusal.class === 'auth') this.#refused(reason);
-    return { ok: false, code, refusal: { ...refusal, reason } };
+  #told(failed: Failed): Failed {
+    if (failed.refusal.class === 'auth') this.#refused(failed.refusal.reason);
+    return failed;
   }
 }
 

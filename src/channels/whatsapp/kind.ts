@@ -2,11 +2,13 @@ import { z } from 'zod';
 import type { ChannelKind } from '../kind.ts';
 import { TEXT_CHARS_MAX, UPLOAD_BYTES_MAX } from './limits.ts';
 
+const NUMBER_ID = 'must be the digits of the Phone number ID, in quotes';
+
 /** `api`: another Graph server, of a test. Its calls carry the token, so plain HTTP stays on the machine. */
 export const whatsappSettings = z.strictObject({
   /** A linked device (`linked`) is not built; see the page of this channel. */
   mode: z.literal('cloud', { error: 'must be "cloud"; linked devices are not built' }).default('cloud'),
-  phone_number_id: z.string().regex(/^\d{5,20}$/, 'must be the digits of the Phone number ID, in quotes'),
+  phone_number_id: z.string({ error: NUMBER_ID }).regex(/^\d{5,20}$/, NUMBER_ID),
   api: z
     .url()
     .refine((url) => /^https:\/\/[^/@]+\/?$|^http:\/\/(127\.0\.0\.1|\[::1\]|localhost)(:\d+)?\/?$/.test(url), {

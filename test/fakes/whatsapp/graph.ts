@@ -73,6 +73,8 @@ export interface Content {
 
 export class FakeGraph {
   readonly posted: Posted[] = [];
+  /** Kinds of all that we tried to say. */
+  readonly tried: string[] = [];
   readonly reactions = new Map<string, string>();
   /** Messages of people under which we have shown that we are busy. */
   readonly typing: string[] = [];
@@ -222,6 +224,7 @@ export class FakeGraph {
     if (!/^\d{5,20}$/.test(to)) throw invalid('to');
     const value = fields[type] as Content;
     if (type === 'reaction') return this.#react(to, value);
+    this.tried.push(type);
     const fault = this.faults.shift() ?? null;
     if (fault instanceof Refused) throw fault;
     if (fault !== null && fault !== 'cut') throw refusalOf(fault);
