@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { SendOperation } from '../../src/channels/channel.ts';
+import { DRIVER_CALLS_MAX } from '../../src/base/limits/channels.ts';
+import { silentLog } from '../../src/base/log.ts';
+import type { SendOperation, WebhookAnswer } from '../../src/channels/channel.ts';
+import { DriverThread } from '../../src/channels/driver_thread.ts';
 import { Refused } from '../fakes/whatsapp/graph.ts';
 import { type Change, messages, signed, statuses } from '../fakes/whatsapp/people.ts';
 import { cloud, TOKEN, VERIFY, WhatsappAccount } from '../fakes/whatsapp/subject.ts';
@@ -113,6 +116,34 @@ test('who has stopped takes no more of a body', async () => {
   assert.equal((await answer).status, 503);
   assert.equal(scene.sink.calls.length, 1);
   assert.equal((await scene.webhook(request)).status, 503);
+});
+
+test('in a thread of its own, a body of more chats than the host takes at once comes in whole', async () => {
+  await using scene = await Scene.of(cloud);
+  const account = of(scene);
+  await scene.channel.stop();
+  const told = Promise.withResolvers<string | null>();
+  const thread = await DriverThread.open({ ...account.parts, driver: cloud.kind.driver.href }, silentLog, {
+    health: ({ state }, link) => state === 'connected' && told.resolve(link),
+  });
+  try {
+    scene.sink.hold();
+    await thread.start(scene.sink, new Map());
+    const all = Array.from({ length: DRIVER_CALLS_MAX + 50 }, (_, at) => ({
+      ...said(account, 'direct', `chat ${at}`),
+      from: `${49_000_000 + at}`,
+    }));
+    const answer = thread.call<WebhookAnswer>('webhook', [signed([messages(all)])]);
+    await scene.until('some are handed over', () => scene.sink.calls.length > 0);
+    await scene.quiet();
+    scene.sink.release();
+    assert.equal((await answer).status, 200);
+    assert.equal(scene.sink.messages.length, all.length);
+    assert.match((await told.promise)!, /^https:\/\/wa\.me\/15550783881\?text=pair%20/);
+    assert.equal(thread.gone, false);
+  } finally {
+    await thread.stop();
+  }
 });
 
 test('what is said to another number, in a group, or by us elsewhere is not taken for a person’s', async () => {

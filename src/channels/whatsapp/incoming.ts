@@ -4,6 +4,7 @@ import type { Chats } from './chats.ts';
 import { lateReason, WINDOW_CLOSED } from './errors.ts';
 import { fetchMedia } from './files.ts';
 import type { Graph } from './graph.ts';
+import { TAKEN_AT_ONCE } from './limits.ts';
 import * as payloads from './payloads.ts';
 import { type Read, read } from './reading.ts';
 
@@ -34,6 +35,8 @@ export class Incoming {
   readonly #parts: IncomingParts;
   /** By chat: what was taken last. */
   readonly #lanes = new Map<string, Promise<void>>();
+  readonly #waiting: (() => void)[] = [];
+  #free = TAKEN_AT_ONCE;
   #isStopped = false;
 
   constructor(parts: IncomingParts) {
@@ -109,9 +112,20 @@ export class Incoming {
   }
 
   async #all(items: Item[]): Promise<void> {
-    for (const item of items) {
+    for (const item of items) await this.#inTurn(item);
+  }
+
+  /** The host takes so much at once; a body may bring messages of a thousand chats. */
+  async #inTurn(item: Item): Promise<void> {
+    if (this.#free > 0) this.#free -= 1;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
       if (this.#isStopped) throw new Error('the channel has stopped');
       await this.#one(item, read(item.message));
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free += 1;
+      else next();
     }
   }
 

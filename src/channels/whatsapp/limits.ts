@@ -26,8 +26,10 @@ export const WINDOW_MS = 24 * 60 * MINUTE_MS;
 export const CALL_MS = 15 * SECOND_MS;
 export const UPLOAD_MS = 25 * SECOND_MS;
 /** One file that a person sent; WhatsApp calls again after a while without an answer, and we then know the message. */
-export const DOWNLOAD_MS = MINUTE_MS;
+export const DOWNLOAD_MS = 20 * SECOND_MS;
 export const DOWNLOAD_ATTEMPTS = 2;
+/** Messages that are fetched and committed at once, of all chats: each may hold a file of 8 MiB. */
+export const TAKEN_AT_ONCE = 16;
 /** First wait after a failure; doubles with each. */
 export const BACKOFF_MS = SECOND_MS;
 export const BACKOFF_MAX_MS = 5 * MINUTE_MS;
