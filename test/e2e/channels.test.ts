@@ -86,6 +86,7 @@ for (const [how, why] of [
   ['throw', /it failed: .*JSON/],
   ['exit', /its thread ended with 3/],
   ['leak', /it failed: .*memory/],
+  ['flood', /it took in more than it waited for/],
   ['hang', /it did not answer any more/],
 ] as const) {
   test(`a driver that is made to ${how} is begun anew; the host and what was said are untouched`, async () => {

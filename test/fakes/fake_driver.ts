@@ -14,13 +14,16 @@ export function open(parts: DriverParts): Channel {
   const token = parts.secrets['token']!;
   const inner = new PlatformChannel(parts.settings['url'] as string);
   let failing = 0;
-  const misbehave: Record<string, () => void> = {
+  const misbehave: Record<string, (sink: Sink, message: IncomingMessage) => void> = {
     throw: () => setTimeout(() => JSON.parse('{')),
     hang: () => {
       for (;;);
     },
     leak: () => leak([]),
     exit: () => process.exit(3),
+    flood: (sink, message) => {
+      for (let i = 0; i < 1000; i += 1) void sink.accept({ ...message, dedupe_key: `flood ${i}`, text: '/help' });
+    },
     print: () => process.stdout.write(`the token is ${token}\n`),
     fail: () => {
       failing = 5;
@@ -31,7 +34,7 @@ export function open(parts: DriverParts): Channel {
     const accept = async (message: IncomingMessage) => {
       const accepted = await sink.accept(message);
       // Once: what it has not confirmed comes again.
-      if (!accepted.repeated) misbehave[/^driver (\w+)$/.exec(message.text)?.[1] ?? '']?.();
+      if (!accepted.repeated) misbehave[/^driver (\w+)$/.exec(message.text)?.[1] ?? '']?.(sink, message);
       return accepted;
     };
     if (parts.settings['deaf'] !== true) await inner.start({ ...sink, accept }, cursors);

@@ -54,7 +54,8 @@ export const ROWS_OUT: readonly Row[] = [
     name: 'a file goes out whole, with its text',
     needs: 'files',
     async run(scene) {
-      const data = Buffer.from(Uint8Array.from({ length: 70_000 }, (_, at) => (at * 5 + (at >> 8)) & 0xff));
+      const bytes = Buffer.from(Uint8Array.from({ length: 70_000 }, (_, at) => (at * 5 + (at >> 8)) & 0xff));
+      const data = scene.account.textFiles === true ? Buffer.from(bytes.toString('hex')) : bytes;
       await scene.sent('direct', 'here it is', { file: scene.file('a report.bin', data) });
       await wholeFile(scene, 'here it is', data);
     },

@@ -105,6 +105,8 @@ export interface Account {
   readonly hook?: Hook;
   /** A mention in a group begins a thread of its own, and an answer to a message is said in its thread. */
   readonly threadsOfMessages?: true;
+  /** Of bytes that are nothing it knows, it takes no file: a text stands for them. */
+  readonly textFiles?: boolean;
   open(parts: DriverParts): Channel;
   place(name: PlaceName): Place;
   handle(speaker: Speaker): string;
