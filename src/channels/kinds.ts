@@ -10,7 +10,9 @@ import { whatsapp } from './whatsapp/kind.ts';
 /** The kinds of channels that exist, besides `local`. */
 export const KINDS: readonly ChannelKind[] = [telegram, slack, whatsapp];
 
-export function driverPackages(root: string, { kind, title, packages_mb }: ChannelKind): PackageSet {
+/** Null: it needs none. */
+export function driverPackages(root: string, { kind, title, packages_mb }: ChannelKind): PackageSet | null {
+  if (packages_mb === 0) return null;
   const command = `./glass channel install ${kind}`;
   return {
     title: `the channel kind ${title}`,

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { readInstall } from '../base/config.ts';
 import { describeError, messageOf, OperatingError } from '../base/errors.ts';
-import { isComplete } from '../base/packages.ts';
+import { isComplete, type PackageSet } from '../base/packages.ts';
 import type { Paths } from '../base/paths.ts';
 import { driverPackages, KINDS } from '../channels/kinds.ts';
 import type { ChannelShown } from '../operations/channels.ts';
@@ -70,17 +70,22 @@ function list({ channels, webhooks }: { channels: ChannelShown[]; webhooks: stri
 function kinds(paths: Paths, io: Io): number {
   const rows = KINDS.map((kind) => ({
     ...{ kind: kind.kind, title: kind.title, summary: kind.summary, webhook: kind.webhook },
-    installed: isComplete(driverPackages(paths.root, kind).folder),
+    installed: isReady(driverPackages(paths.root, kind)),
   }));
   if (io.json) io.out(JSON.stringify({ kinds: rows }));
   else for (const { kind, title, summary } of rows) io.out(`${kind.padEnd(10)}  ${title}: ${summary}`);
   return 0;
 }
 
+function isReady(packages: PackageSet | null): boolean {
+  return packages === null || isComplete(packages.folder);
+}
+
 async function install(word: string, paths: Paths, io: Io): Promise<number> {
   const kind = KINDS.find((known) => known.kind === word);
   if (kind === undefined) throw new OperatingError('not_found', `there is no kind "${word}"`, 'glass channel kinds');
-  const changed = await installPackages(paths.root, driverPackages(paths.root, kind), io.err);
+  const packages = driverPackages(paths.root, kind);
+  const changed = packages !== null && (await installPackages(paths.root, packages, io.err));
   if (io.json) io.out(JSON.stringify({ kind: word, installed: true, changed }));
   else if (!changed) io.out(`the packages of ${word} are installed already`);
   return 0;
@@ -100,8 +105,9 @@ export async function installChannelsForStart(paths: Paths, io: Io): Promise<voi
   if (!existsSync(paths.config)) return;
   const used = new Set(Object.values(readInstall(paths.config).channels).map((block) => block.kind));
   for (const kind of KINDS.filter(({ kind }) => used.has(kind))) {
+    const packages = driverPackages(paths.root, kind);
     try {
-      await installPackages(paths.root, driverPackages(paths.root, kind), io.err);
+      if (packages !== null) await installPackages(paths.root, packages, io.err);
     } catch (error) {
       io.err(`Channels of the kind ${kind.kind} cannot begin yet: ${describeError(error)}`);
     }

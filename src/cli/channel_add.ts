@@ -58,7 +58,8 @@ export async function addChannel(wanted: Wanted, paths: Paths, io: Io, input: In
   const asks = input.isTTY === true && !wanted.stdin;
   const steps = io.json ? [] : kind.steps({ name, settings });
   for (const [at, step] of steps.entries()) io.out(`${bold(io, `${at + 1}.`)} ${step}`);
-  await installPackages(paths.root, driverPackages(paths.root, kind), io.err);
+  const packages = driverPackages(paths.root, kind);
+  if (packages !== null) await installPackages(paths.root, packages, io.err);
   const known = await secretNames(paths); // before the prompt: nobody types a token to hear that nobody listens
   const given = asks ? null : tokensOf(await readPiped(input));
   for (const secret of kind.secrets) {

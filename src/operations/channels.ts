@@ -167,7 +167,7 @@ export class Channels {
   ): Promise<Record<string, string>> {
     const { paths, release } = this.#input;
     const packages = driverPackages(paths.root, kind);
-    if (kind.packages_mb > 0 && !isComplete(packages.folder))
+    if (packages !== null && !isComplete(packages.folder))
       throw new Error(`its packages are not installed: ${packages.command}`);
     const values: [string, string][] = [];
     for (const { name: part, optional } of kind.secrets) {
