@@ -2,8 +2,8 @@ import { KIB, MINUTE_MS, SECOND_MS } from '../../base/limits/units.ts';
 
 /** Bounds of the Teams driver: a name, a unit, a reason. */
 
-/** Characters of one message. Teams takes about 100 KB of one, and three bytes a character leave room for JSON and a card. */
-export const TEXT_CHARS_MAX = 28_000;
+/** Characters of one message: three bytes each, and 4 KiB for JSON and a card, within the 40 KB that Microsoft names. */
+export const TEXT_CHARS_MAX = 12_200;
 /** Buttons in one row of a card: Teams shows no more of one set. */
 export const ROW_BUTTONS_MAX = 6;
 

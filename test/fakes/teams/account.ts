@@ -273,7 +273,7 @@ export class TeamsAccount implements Account {
       bearer({ aud: '00000000-0000-0000-0000-000000000000' }),
       bearer({ exp: now - 301 }),
       bearer({ exp: undefined }),
-      bearer({ nbf: now + 301 }),
+      bearer({ nbf: now + 400 }),
       bearer({ serviceurl: undefined }),
       bearer({ serviceurl: `${service}elsewhere` }),
       bearer({}, { kid: 'for-others' }),

@@ -7,9 +7,11 @@ import { APP, Signer } from './signer.ts';
 export const PASSWORD = 'FAKE~client.secret-of_no_app_at_all';
 export const TENANT = '99999999-8888-7777-6666-555555555555';
 
-/** Of a message, and of its text: smaller than the true ones, which nobody promises. */
-const MESSAGE_BYTES_MAX = 100_000;
-const TEXT_CHARS_MAX = 28_000;
+/** Of a message, as the documentation has it. */
+const MESSAGE_BYTES_MAX = 40 * 1024;
+/** Whatever the script: a character may be three bytes, and there is more than text. */
+const CHARACTER_BYTES = 3;
+const BESIDES_BYTES = 4 * 1024;
 
 export interface FakeMessage {
   /** With its thread. */
@@ -154,8 +156,8 @@ export class FakeService {
     }
     const fault = this.#fault();
     if (fault !== null && fault !== 'cut') return fault;
-    if (bytes > MESSAGE_BYTES_MAX || (body.text?.length ?? 0) > TEXT_CHARS_MAX)
-      return refused(413, 'MessageSizeTooBig');
+    const counted = (body.text ?? '').length * CHARACTER_BYTES + BESIDES_BYTES;
+    if (Math.max(bytes, counted) > MESSAGE_BYTES_MAX) return refused(413, 'MessageSizeTooBig');
     const { text = '', attachments = [] } = body;
     if (text === '' && attachments.length === 0) return refused(400, 'BadSyntax');
     const known = this.messages.find((each) => each.conversation === conversation && each.id === id);
