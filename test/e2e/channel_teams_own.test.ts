@@ -77,7 +77,23 @@ describe('what Teams answers', () => {
       account.teams.status = status;
       assert.equal(refusalOf(await scene.send('direct', 'hello')).class, as);
       assert.equal(asked(account, 'POST /teams/v3/conversations/'), 1);
+      assert.equal(asked(account, 'POST /elsewhere'), 0, 'our token is led nowhere else');
     });
+});
+
+describe('a host that is ill', () => {
+  test('is tried again in the order of its chat, and Teams is told', async () => {
+    await using world = await begin();
+    const { scene, account } = world;
+    scene.sink.failNext(2);
+    const answers = ['one', 'two'].map((text) => scene.webhook(account.hook.request({ ...HELLO, text })));
+    const [one, two] = await Promise.allSettled(answers);
+    assert.deepEqual([one!.status, two!.status], ['rejected', 'fulfilled']);
+    assert.deepEqual(
+      scene.sink.messages.map(({ text }) => text),
+      ['one', 'two'],
+    );
+  });
 });
 
 describe('where a chat is', () => {

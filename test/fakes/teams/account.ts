@@ -288,8 +288,11 @@ export class TeamsAccount implements Account {
 function sentOf({ conversation, id, text, attachments }: FakeMessage): Sent {
   const elements = attachments.flatMap(({ content }) => content.body);
   const actions = elements.flatMap((element) => element.actions ?? []);
-  const runs = elements.filter(({ inlines }) => inlines !== undefined);
-  const card = runs.map(({ inlines = [] }) => inlines.map((run) => run.text).join('')).join('\n');
+  // What is not a run of text Teams reads as Markdown, or not at all.
+  const runs = elements.filter(({ type }) => type === 'RichTextBlock');
+  const card = runs
+    .map(({ inlines = [] }) => inlines.map((run) => (run.type === 'TextRun' ? run.text : '')).join(''))
+    .join('\n');
   return {
     ...placeOf(conversation),
     ...{ receipt: id, quotes: null, file: null },

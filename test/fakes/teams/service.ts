@@ -181,7 +181,8 @@ export class FakeService {
     this.status = null;
     switch (fault) {
       case null:
-        return status === null ? null : refused(status, 'ServiceError');
+        if (status === null) return null;
+        return { ...refused(status, 'ServiceError'), headers: { location: `${this.address}/elsewhere` } };
       case 'limited':
         return { ...refused(429, 'TooManyRequests'), headers: { 'retry-after': '2' } };
       case 'limited_untimed':
