@@ -4,11 +4,12 @@ import { OperatingError } from '../base/errors.ts';
 import type { PackageSet } from '../base/packages.ts';
 import type { ChannelKind } from './kind.ts';
 import { slack } from './slack/kind.ts';
+import { teams } from './teams/kind.ts';
 import { telegram } from './telegram/kind.ts';
 import { whatsapp } from './whatsapp/kind.ts';
 
 /** The kinds of channels that exist, besides `local`. */
-export const KINDS: readonly ChannelKind[] = [telegram, slack, whatsapp];
+export const KINDS: readonly ChannelKind[] = [telegram, slack, teams, whatsapp];
 
 /** Null: it needs none. */
 export function driverPackages(root: string, { kind, title, packages_mb }: ChannelKind): PackageSet | null {

@@ -1,0 +1,56 @@
+import { z } from 'zod';
+import type { ChannelKind } from '../kind.ts';
+import { isSafe, SERVICE_HOSTS } from './hosts.ts';
+import { TEXT_CHARS_MAX } from './limits.ts';
+
+const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const address = z.string().refine(isSafe, 'must be an https address, or http on this machine');
+
+/** The last four are other addresses of Microsoft's services, for tests and for what stands in between. */
+const settings = z.strictObject({
+  app_id: z.string().regex(GUID, 'must be the "Microsoft App ID" of the bot, in small letters'),
+  tenant: z.string().regex(/^[\w-]+(\.[\w-]+)*$/, 'must be the "App Tenant ID" of the bot'),
+  /** Where tokens come from. */
+  login: address.default('https://login.microsoftonline.com'),
+  /** Where it says which keys sign what we are sent. */
+  openid: address.default('https://login.botframework.com/v1/.well-known/openidconfiguration'),
+  /** Where a chat is opened with somebody who has not written yet. */
+  service: address.default('https://smba.trafficmanager.net/teams'),
+  /** Hosts that a chat may be at; with a dot before it, all below. */
+  services: z.array(z.string().regex(/^\.?[\w-]+(\.[\w-]+)*$/, 'must be the name of a host')).default(SERVICE_HOSTS),
+});
+
+export type TeamsSettings = z.infer<typeof settings>;
+
+export const teams: ChannelKind = {
+  kind: 'teams',
+  driver: new URL('./driver.ts', import.meta.url),
+  title: 'Microsoft Teams',
+  summary: 'a bot of your own in Microsoft Teams, in chats and in channels of teams',
+  settings,
+  secrets: [
+    {
+      name: 'password',
+      prompt: 'the value of the client secret',
+      looks: { like: /^[\w~.-]{20,100}$/, hint: 'it is the "Value" of the secret, not its "Secret ID"' },
+    },
+  ],
+  packages_mb: 1,
+  webhook: 'always',
+  capabilities: () => ({
+    markup: 'teams',
+    text_max: TEXT_CHARS_MAX,
+    file_bytes_max: 0,
+    buttons: true,
+    cards: true,
+    edits: true,
+    typing: true,
+  }),
+  steps: ({ name }) => [
+    'In https://portal.azure.com create an "Azure Bot" of the type "Single Tenant"; copy its Microsoft App ID and its App Tenant ID into glass.yaml (app_id, tenant).',
+    'Beside the App ID open "Manage Password", make a new client secret and copy its Value.',
+    `Under "Configuration" enter as messaging endpoint the public https address of this host with /hooks/${name} behind it.`,
+    'Under "Channels" add "Microsoft Teams".',
+    'Make the app package from src/channels/teams/manifest.json, as docs/channels/teams.md says, and upload it in Teams under "Apps", "Manage your apps".',
+  ],
+};

@@ -1,0 +1,219 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { SendFault } from '../../kits/channel_scene.ts';
+import { APP, Signer } from './signer.ts';
+
+/** Looks like a client secret, and is none. */
+export const PASSWORD = 'FAKE~client.secret-of_no_app_at_all';
+export const TENANT = '99999999-8888-7777-6666-555555555555';
+
+/** Of a message, as the documentation has it. */
+const MESSAGE_BYTES_MAX = 40 * 1024;
+/** Whatever the script: a character may be three bytes, and there is more than text. */
+const CHARACTER_BYTES = 3;
+const BESIDES_BYTES = 4 * 1024;
+
+export interface FakeMessage {
+  /** With its thread. */
+  conversation: string;
+  id: string;
+  text: string;
+  attachments: { contentType: string; content: CardContent }[];
+}
+
+export interface CardContent {
+  type: string;
+  body: {
+    type: string;
+    inlines?: { type: string; text: string }[];
+    actions?: { type: string; title: string; data: { token: string } }[];
+  }[];
+}
+
+type Body = { type?: string; text?: string; attachments?: FakeMessage['attachments'] };
+
+/** Microsoft's side on loopback: the login, the metadata with its keys, the connector's REST, and what stores files. */
+export class FakeService {
+  readonly signer = new Signer();
+  readonly messages: FakeMessage[] = [];
+  readonly typing: string[] = [];
+  readonly files = new Map<string, Buffer>();
+  /** Chats where the bot is, without threads. */
+  readonly chats = new Set<string>();
+  /** Direct chats by the ids of their people. */
+  readonly direct = new Map<string, string>();
+  /** The whole of each request that came. */
+  readonly requests: string[] = [];
+  fault: SendFault | null = null;
+  /** What a message is answered once, besides the faults. */
+  status: number | null = null;
+  isRevoked = false;
+  /** The login works, and no token of it is taken. */
+  isDeaf = false;
+  #tokens = 0;
+  #port = 0;
+  #server: Server | null = null;
+  #last = 0;
+
+  get address(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** Where the connector is. */
+  get service(): string {
+    return `${this.address}/teams/`;
+  }
+
+  async listen(): Promise<void> {
+    const server = createServer((request, response) => {
+      void bodyOf(request).then((body) => this.#serve(request, body, response));
+    });
+    this.#server = server;
+    await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve));
+    this.#port = (server.address() as AddressInfo).port;
+  }
+
+  drop(): void {
+    this.#server?.closeAllConnections();
+  }
+
+  async close(): Promise<void> {
+    const server = this.#server;
+    this.#server = null;
+    if (server === null) return;
+    const closed = new Promise((resolve) => server.close(resolve));
+    server.closeAllConnections();
+    await closed;
+  }
+
+  /** Teams' own names of messages: each once. */
+  id(): string {
+    this.#last = Math.max(this.#last + 1, Date.now());
+    return String(this.#last);
+  }
+
+  /** Tokens that were given have had their time. */
+  expire(): void {
+    this.#tokens += 1;
+  }
+
+  #serve(request: IncomingMessage, body: string, response: ServerResponse): void {
+    const path = decodeURIComponent(request.url ?? '');
+    this.requests.push(`${request.method} ${path} ${request.headers.authorization ?? ''}`);
+    const answer = this.#answer(`${request.method} ${path}`, request, body);
+    if (answer === 'cut') return void request.socket.destroy();
+    response.writeHead(answer.status, { 'content-type': 'application/json', ...answer.headers });
+    response.end(answer.data ?? JSON.stringify(answer.body ?? {}));
+  }
+
+  #answer(asked: string, request: IncomingMessage, body: string): Answer | 'cut' {
+    if (asked === `POST /login/${TENANT}/oauth2/v2.0/token`) return this.#login(new URLSearchParams(body));
+    if (asked === 'GET /openid') return { status: 200, body: { jwks_uri: `${this.address}/keys` } };
+    if (asked === 'GET /keys') return { status: 200, body: { keys: this.signer.published() } };
+    const file = /^GET \/files\/(\w+)$/.exec(asked)?.[1];
+    if (file !== undefined) {
+      // Whoever gives a token away here gives it to somebody else.
+      if (request.headers.authorization !== undefined) return { status: 400 };
+      return this.#file(file);
+    }
+    if (!asked.includes('/teams/v3/')) return { status: 404 };
+    if (request.headers.authorization !== `Bearer ${this.#token()}` || this.isDeaf) return refused(401, 'Unauthorized');
+    const picture = /^GET \/teams\/v3\/attachments\/(\w+)\/views\/original$/.exec(asked)?.[1];
+    if (picture !== undefined) return this.#file(picture);
+    if (request.headers['content-type'] !== 'application/json') return { status: 415 };
+    return this.#connector(asked, JSON.parse(body) as Body, Buffer.byteLength(body));
+  }
+
+  #login(form: URLSearchParams): Answer {
+    const right =
+      form.get('grant_type') === 'client_credentials' &&
+      form.get('client_id') === APP &&
+      form.get('scope') === 'https://api.botframework.com/.default';
+    if (!right) return { status: 400, body: { error: 'invalid_request' } };
+    if (this.isRevoked || form.get('client_secret') !== PASSWORD)
+      return { status: 401, body: { error: 'invalid_client', error_description: `bad ${form.get('client_secret')}` } };
+    return { status: 200, body: { token_type: 'Bearer', expires_in: 3600, access_token: this.#token() } };
+  }
+
+  #token(): string {
+    return this.isRevoked ? 'none' : `fake-token-${this.#tokens}`;
+  }
+
+  #file(id: string): Answer {
+    const data = this.files.get(id);
+    return data === undefined ? { status: 404 } : { status: 200, data };
+  }
+
+  #connector(asked: string, body: Body & { members?: { id: string }[] }, bytes: number): Answer | 'cut' {
+    if (asked === 'POST /teams/v3/conversations') return this.#open(body);
+    const [, method, conversation = '', id] =
+      /^(POST|PUT) \/teams\/v3\/conversations\/([^/]+)\/activities(?:\/(\d+))?$/.exec(asked) ?? [];
+    if (method === undefined) return refused(405, 'BadArgument');
+    if (!this.chats.has(conversation.split(';messageid=')[0]!)) return refused(404, 'ConversationNotFound');
+    if (body.type === 'typing') {
+      this.typing.push(conversation);
+      return { status: 201, body: { id: this.id() } };
+    }
+    const fault = this.#fault();
+    if (fault !== null && fault !== 'cut') return fault;
+    const counted = (body.text ?? '').length * CHARACTER_BYTES + BESIDES_BYTES;
+    if (Math.max(bytes, counted) > MESSAGE_BYTES_MAX) return refused(413, 'MessageSizeTooBig');
+    const { text = '', attachments = [] } = body;
+    if (text === '' && attachments.length === 0) return refused(400, 'BadSyntax');
+    const known = this.messages.find((each) => each.conversation === conversation && each.id === id);
+    if (id !== undefined && known === undefined) return refused(404, 'ActivityNotFoundInConversation');
+    if (known !== undefined) Object.assign(known, { text, attachments });
+    const message = known ?? { conversation, id: this.id(), text, attachments };
+    if (known === undefined) this.messages.push(message);
+    return fault ?? { status: known === undefined ? 201 : 200, body: { id: message.id } };
+  }
+
+  #open({ members = [] }: { members?: { id: string }[] }): Answer {
+    const chat = this.direct.get(members[0]?.id ?? '');
+    if (chat === undefined) return refused(403, 'BotNotInConversationRoster');
+    this.chats.add(chat);
+    return { status: 201, body: { id: chat } };
+  }
+
+  #fault(): Answer | 'cut' | null {
+    const { fault, status } = this;
+    this.fault = null;
+    this.status = null;
+    switch (fault) {
+      case null:
+        if (status === null) return null;
+        return { ...refused(status, 'ServiceError'), headers: { location: `${this.address}/elsewhere` } };
+      case 'limited':
+        return { ...refused(429, 'TooManyRequests'), headers: { 'retry-after': '2' } };
+      case 'limited_untimed':
+        return refused(429, 'TooManyRequests');
+      case 'broken':
+        return refused(503, 'ServiceUnavailable');
+      case 'gone':
+        return refused(403, 'BotNotInConversationRoster');
+      case 'refused':
+        return refused(400, 'BadSyntax');
+      case 'cut':
+        return 'cut';
+      default:
+        return fault satisfies never;
+    }
+  }
+}
+
+interface Answer {
+  status: number;
+  body?: object;
+  data?: Buffer;
+  headers?: Record<string, string>;
+}
+
+function refused(status: number, code: string): Answer {
+  return { status, body: { error: { code, message: code } } };
+}
+
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
+  return Buffer.concat(chunks).toString('utf8');
+}
