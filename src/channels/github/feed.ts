@@ -27,6 +27,7 @@ export class Feed {
   #goesOn = false;
   #queued: Promise<void> | null = null;
   #last: Promise<void> = Promise.resolve();
+  #failure = Promise.withResolvers<void>();
 
   constructor(repo: string, parts: FeedParts) {
     this.repo = repo;
@@ -47,8 +48,16 @@ export class Feed {
       while (this.#goesOn && !this.#parts.ended.aborted);
     });
     this.#queued = round;
-    this.#last = round.catch(() => {});
+    this.#last = round.catch(() => {
+      this.#failure.resolve();
+      this.#failure = Promise.withResolvers();
+    });
     return round;
+  }
+
+  /** Resolves when the next round fails, whoever asked for it. */
+  failed(): Promise<void> {
+    return this.#failure.promise;
   }
 
   async #read(): Promise<void> {

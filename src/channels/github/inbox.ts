@@ -27,13 +27,11 @@ export class Inbox {
 
   /** `isNew`: it was written since we last looked. Resolves when it is committed. */
   async hand(entry: Entry, told: Told, isNew: boolean): Promise<void> {
-    const before = this.#seen.get(nameOf(entry));
-    if (await this.#passes(entry, told.me)) {
-      if (before !== undefined) await this.#edited(entry, told);
-      else if (isNew) await this.#accepted(entry, told);
-      // The time of an issue moves with whatever is said in it, and a review has none of its own.
-      else if (entry.kind === 'comment' || entry.kind === 'review_comment') await this.#edited(entry, told);
-    }
+    const isKnown = this.#seen.get(nameOf(entry)) !== undefined;
+    // The time of an issue moves with whatever is said in it, and a review has none of its own.
+    const tellsOfEdits = entry.kind === 'comment' || entry.kind === 'review_comment';
+    if (isKnown || (!isNew && tellsOfEdits)) await this.#edited(entry, told);
+    else if (isNew) await this.#accepted(entry, told);
     this.#seen.set(nameOf(entry), textHash(entry));
   }
 
@@ -48,6 +46,7 @@ export class Inbox {
   }
 
   async #accepted(entry: Entry, told: Told): Promise<void> {
+    if (!(await this.#passes(entry, told.me))) return;
     const { repeated, ignored } = await this.#parts.sink.accept(messageOf(entry, told));
     const isEdited = entry.updated_ms > entry.created_ms && entry.kind !== 'issue';
     // It was accepted in another life, maybe with another text.
@@ -58,7 +57,8 @@ export class Inbox {
 
   /** Our own answers change while they are written, and programs show their progress so: nobody has to hear of that. */
   async #edited(entry: Entry, told: Told): Promise<void> {
-    if (speakerOf(entry, told.me) === 'person') await this.#parts.sink.edited(editOf(entry, told));
+    if (speakerOf(entry, told.me) !== 'person' || !(await this.#passes(entry, told.me))) return;
+    await this.#parts.sink.edited(editOf(entry, told));
   }
 }
 

@@ -5,7 +5,7 @@ import { MINUTE_MS, SECOND_MS } from '../../base/limits/units.ts';
 /** Characters of a comment: the platform's. */
 const COMMENT_CHARS_MAX = 65_536;
 /** Characters of the hidden mark below each comment, with its empty line. */
-export const MARK_CHARS_MAX = 136;
+export const MARK_CHARS_MAX = 100;
 export const TEXT_CHARS_MAX = COMMENT_CHARS_MAX - MARK_CHARS_MAX;
 /** Repositories of one channel: each is asked by itself, three calls a round. */
 export const REPOS_MAX = 20;

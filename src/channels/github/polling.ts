@@ -18,10 +18,26 @@ export async function poll(feed: Feed, hooks: PollHooks): Promise<void> {
   let wait = BACKOFF_MS;
   while (!ended.aborted) {
     const asked_ms = await round(feed, hooks);
-    const pause = asked_ms === null ? poll_ms : Math.max(wait, asked_ms);
-    wait = asked_ms === null ? BACKOFF_MS : Math.min(wait * 2, BACKOFF_MAX_MS);
-    await sleep(pause, undefined, { signal: ended, ref: false }).catch(() => {});
+    if (asked_ms === null) {
+      wait = BACKOFF_MS;
+      // GitHub rings once: what a round could not bring that it rang for is read soon after.
+      if (!(await failsWithin(feed, poll_ms, ended))) continue;
+    }
+    await pause(Math.max(wait, asked_ms ?? 0), ended);
+    if (asked_ms !== null) wait = Math.min(wait * 2, BACKOFF_MAX_MS);
   }
+}
+
+async function failsWithin(feed: Feed, ms: number, ended: AbortSignal): Promise<boolean> {
+  const over = new AbortController();
+  const quiet = pause(ms, AbortSignal.any([ended, over.signal])).then(() => false);
+  const fails = await Promise.race([quiet, feed.failed().then(() => true)]);
+  over.abort();
+  return fails;
+}
+
+async function pause(ms: number, ended: AbortSignal): Promise<void> {
+  await sleep(ms, undefined, { signal: ended, ref: false }).catch(() => {});
 }
 
 /** Null: all is well. Else for how long GitHub wants us to wait. */
