@@ -209,6 +209,38 @@ test('an edit that happened while nobody listened comes in as one', async () => 
   assert.equal(scene.sink.edits[0]!.text, 'after');
 });
 
+test('what we or a program edit is told to nobody, nor that an old issue was touched', async () => {
+  await using scene = await Scene.of(polled);
+  const { world } = of(scene).rest;
+  const place = scene.account.place('group');
+  const message = await scene.sent('group', 'so far');
+  const beep = world.say(USERS.bot, PULL, 'one of two');
+  const opened = world.open(USERS.person, 'A bug', 'it fails');
+  await scene.until('both', () => scene.sink.messages.length === 2);
+  receiptOf(await scene.channel.edit!({ ...place, message, body: 'all of it' }));
+  Object.assign(beep, { body: 'two of two', updated_at: now() });
+  await scene.restart('stops');
+  world.touch(opened.number);
+  await scene.account.people.say({ place: 'direct', from: 'person', text: 'last' });
+  await scene.until('the last one', () => texts(scene).includes('last'));
+  await scene.quiet();
+  assert.deepEqual(scene.sink.edits, []);
+});
+
+test('people may call us by another name than that of the account', async () => {
+  await using scene = await Scene.of(but({ mention: 'gardener' }));
+  await scene.account.people.say({ place: 'direct', from: 'person', text: '@Gardener water' });
+  await scene.account.people.say({ place: 'direct', from: 'person', text: 'water', mention: true });
+  await scene.until('both', () => scene.sink.messages.length === 2);
+  assert.deepEqual(
+    scene.sink.messages.map(({ addressed, text }) => [addressed, text]),
+    [
+      [true, 'water'],
+      [false, '@glass-agent water'],
+    ],
+  );
+});
+
 test('each comment bears a hidden mark; a mark of somebody else is not ours', async () => {
   await using scene = await Scene.of(polled);
   const { world } = of(scene).rest;
