@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { open } from '../../src/channels/github/driver.ts';
 import { github } from '../../src/channels/github/kind.ts';
 import { APP_ID, INSTALLATION_ID } from '../fakes/github/app_door.ts';
@@ -56,19 +57,23 @@ test('what is written in an issue comes in whole, with the title of its chat', a
 
 test('new issues, pull requests, reviews and threads come in once; nothing comes of what was there before', async () => {
   await using scene = await Scene.of(polled);
-  const { world } = of(scene).rest;
+  const { world, calls } = of(scene).rest;
   const opened = world.open(USERS.person, 'A bug', '@glass-agent look');
   world.open(USERS.other, 'A change', null, true);
   const review = world.review(USERS.person, PULL, 'looks good, @glass-agent?');
   world.review(USERS.other, PULL, '');
   const root = world.say(USERS.person, PULL, 'why so?', 0);
   await scene.until('all four', () => scene.sink.messages.length === 4);
+  await scene.quiet();
+  const asked = calls.length;
   world.say(USERS.person, opened.number, 'and this');
   await scene.until('the comment', () => scene.sink.messages.length === 5);
   await scene.quiet();
   const told = scene.sink.messages.map(({ chat, thread, platform_id, text, addressed }) =>
     [chat.platform_id, chat.title, thread, platform_id, text, addressed].join(' | '),
   );
+  const again = calls.slice(asked).filter((call) => call.includes('/reviews'));
+  assert.deepEqual(again, [], 'a pull request that has not changed is not asked again');
   assert.deepEqual(told.toSorted(), [
     `${REPO}#2 | Water them |  | review:${review.id} | looks good, @glass-agent? | true`,
     `${REPO}#2 | Water them | ${root.id} | review_comment:${root.id} | why so? | false`,
@@ -187,7 +192,7 @@ test('what GitHub lists late comes in, though what came after it was read alread
   const { world } = of(scene).rest;
   const late = world.say(USERS.person, ISSUE, 'late');
   world.comments.pop();
-  await new Promise((resolve) => setTimeout(resolve, 1100));
+  await sleep(1100); // GitHub's next second
   await scene.account.people.say({ place: 'direct', from: 'person', text: 'early' });
   await scene.until('the early one', () => texts(scene).includes('early'));
   await scene.until('its cursor', () => scene.sink.cursors.get(`done:${REPO}`)! > late.created_at);
@@ -201,7 +206,7 @@ test('an edit that happened while nobody listened comes in as one', async () => 
   const comment = world.say(USERS.person, ISSUE, 'before');
   await scene.until('the message', () => scene.sink.messages.length === 1);
   await scene.halt();
-  await new Promise((resolve) => setTimeout(resolve, 1100));
+  await sleep(1100); // GitHub's next second
   Object.assign(comment, { body: 'after', updated_at: now() });
   await scene.open();
   await scene.until('the edit', () => scene.sink.edits.length === 1);
@@ -219,8 +224,11 @@ test('what we or a program edit is told to nobody, nor that an old issue was tou
   await scene.until('both', () => scene.sink.messages.length === 2);
   receiptOf(await scene.channel.edit!({ ...place, message, body: 'all of it' }));
   Object.assign(beep, { body: 'two of two', updated_at: now() });
-  await scene.restart('stops');
+  await scene.quiet();
+  await scene.halt();
+  await sleep(1100); // GitHub's next second
   world.touch(opened.number);
+  await scene.open();
   await scene.account.people.say({ place: 'direct', from: 'person', text: 'last' });
   await scene.until('the last one', () => texts(scene).includes('last'));
   await scene.quiet();
@@ -320,7 +328,7 @@ test('each refusal has its class, and GitHub’s own time', async () => {
   assert.equal(refusalOf(await scene.send('direct', 'x', { file })).class, 'unsupported');
 });
 
-test('nothing is written outside of the repositories of the channel', async () => {
+test('nothing is written outside of the repositories of the channel, nor over what is no comment', async () => {
   await using scene = await Scene.of(polled);
   const { rest } = of(scene);
   const writes = () => rest.calls.filter((call) => /^(POST|PATCH)/.test(call));
@@ -330,6 +338,8 @@ test('nothing is written outside of the repositories of the channel', async () =
     assert.equal(refusalOf(await scene.channel.edit!({ ...place, body: 'x' })).class, 'gone');
     assert.equal(refusalOf(await scene.channel.react!({ ...place, emoji: '👍' })).class, 'gone');
   }
+  const place = { ...scene.account.place('direct'), message: 'issue:8001' };
+  assert.equal(refusalOf(await scene.channel.edit!({ ...place, body: 'x' })).class, 'gone', 'not a comment');
   assert.deepEqual(writes(), []);
 });
 
