@@ -34,7 +34,9 @@ export const ROWS_OUT: readonly Row[] = [
   {
     name: 'a long text arrives whole, in order',
     async run(scene) {
-      const lines = Array.from({ length: 700 }, (_, at) => `line ${at} of <many> & *more*`);
+      // Some pieces at least, of whatever length a message may have.
+      const length = Math.max(700, Math.ceil((6 * scene.capabilities.text_max) / 30));
+      const lines = Array.from({ length }, (_, at) => `line ${at} of <many> & *more*`);
       const code = lines.slice(0, 400).join('\n');
       const pieces = piecesOf(
         `# Long\n\n\`\`\`ts\n${code}\n\`\`\`\n\n${lines.slice(400).join('\n')}`,

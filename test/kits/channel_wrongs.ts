@@ -239,11 +239,28 @@ export const WRONGS: readonly WrongDriver[] = [
   },
   {
     row: 'a webhook that is replayed says nothing new',
-    title: 'has a new key each time',
-    makes: wrongSink((sink) => {
-      let count = 0;
-      return { accept: (message) => sink.accept({ ...message, dedupe_key: `${message.dedupe_key}-${count++}` }) };
-    }),
+    title: 'takes each call for a new message',
+    makes: (channel) => {
+      let [last, calls]: [IncomingMessage | null, number] = [null, 0];
+      let heard: Sink;
+      return {
+        ...delegate(channel),
+        start: (sink, cursors) => {
+          heard = sink;
+          const accept: Sink['accept'] = (message) => {
+            last = message;
+            return sink.accept(message);
+          };
+          return channel.start(butSink(sink, { accept }), cursors);
+        },
+        webhook: async (request) => {
+          const answer = await channel.webhook!(request);
+          calls += 1;
+          if (calls > 1) await heard.accept({ ...last!, dedupe_key: `${last!.dedupe_key}-${calls}` });
+          return answer;
+        },
+      };
+    },
     says: /strictly equal/,
   },
   {
