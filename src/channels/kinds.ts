@@ -2,12 +2,13 @@ import { join } from 'node:path';
 import type { ChannelConfig } from '../base/config.ts';
 import { OperatingError } from '../base/errors.ts';
 import type { PackageSet } from '../base/packages.ts';
+import { discord } from './discord/kind.ts';
 import type { ChannelKind } from './kind.ts';
 import { slack } from './slack/kind.ts';
 import { telegram } from './telegram/kind.ts';
 
 /** The kinds of channels that exist, besides `local`. */
-export const KINDS: readonly ChannelKind[] = [telegram, slack];
+export const KINDS: readonly ChannelKind[] = [telegram, slack, discord];
 
 export function driverPackages(root: string, { kind, title, packages_mb }: ChannelKind): PackageSet {
   const command = `./glass channel install ${kind}`;
