@@ -1,4 +1,4 @@
-import { REST, type RESTOptions, type RequestMethod } from '@discordjs/rest';
+import { REST, type RequestMethod } from '@discordjs/rest';
 import type { z } from 'zod';
 import { type Failure, failureOf } from './failures.ts';
 import { CALL_MS, FILE_MS } from './limits.ts';
