@@ -1,6 +1,6 @@
 import { REST, type RequestMethod } from '@discordjs/rest';
 import type { z } from 'zod';
-import { type Failure, failureOf } from './failures.ts';
+import { type Failure, failureOf, NOT_UNDERSTOOD } from './failures.ts';
 import { CALL_MS, FILE_MS } from './limits.ts';
 
 /** Discord's REST API, once a call: the library counts its limits, and neither repeats nor waits. */
@@ -62,10 +62,7 @@ export class Api {
       });
       const read = shape.safeParse(answer);
       if (read.success) return { ok: true, value: read.data };
-      return {
-        ok: false,
-        failure: { class: 'ambiguous', reason: 'the answer of Discord was not understood', code: 0 },
-      };
+      return { ok: false, failure: NOT_UNDERSTOOD };
     } catch (error) {
       const failure = failureOf(error);
       if (bare !== true) this.#failed(failure);

@@ -19,7 +19,7 @@ import type { Failure } from './failures.ts';
 import { type Begin, type Dispatch, Gateway } from './gateway.ts';
 import { Guilds } from './guilds.ts';
 import { Inbox } from './inbox.ts';
-import { happeningsOf, Reader } from './incoming.ts';
+import { happeningsOf } from './incoming.ts';
 import { Interactions } from './interactions.ts';
 import { discord, discordSettings } from './kind.ts';
 import { BACKOFF_MAX_MS, BACKOFF_MS, SUMMARY_CHARS_MAX } from './limits.ts';
@@ -70,7 +70,7 @@ class DiscordChannel implements Channel {
 
   async start(sink: Sink, cursors: ReadonlyMap<string, string>): Promise<void> {
     const { log } = this.#parts;
-    const inbox = new Inbox(this.#api, new Reader(this.#api, this.#guilds), sink, cursors, log);
+    const inbox = new Inbox(this.#api, this.#guilds, sink, cursors, log);
     const interactions = new Interactions(this.#api, this.#guilds, inbox, sink, log);
     this.#inbox = inbox;
     this.#gateway = new Gateway(this.#token, {
@@ -212,7 +212,7 @@ class DiscordChannel implements Channel {
         if (!read.success) return this.#unreadable(type, data);
         for (const role of read.data.roles) this.#guilds.addRole(role);
         const channels = this.#guilds.add([...read.data.channels, ...read.data.threads]);
-        if (this.#self !== null) inbox.catchUpGuild(read.data.id, channels, this.#self.id);
+        if (this.#self !== null) inbox.catchUpGuild(read.data, channels, this.#self.id);
         return;
       }
       case 'GUILD_ROLE_CREATE':

@@ -14,6 +14,12 @@ export interface Failure {
 export const REVOKED =
   'Discord does not know this token (any more): press "Reset Token" under "Bot" of the application, and set it as the secret of this channel';
 
+export const NOT_UNDERSTOOD: Failure = {
+  class: 'ambiguous',
+  reason: 'the answer of Discord was not understood',
+  code: 0,
+};
+
 /** The request never left. */
 const UNSENT = new Set([
   ...['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'EHOSTUNREACH', 'ENETUNREACH', 'ENETDOWN', 'UND_ERR_CONNECT_TIMEOUT'],
@@ -50,6 +56,7 @@ export function failureOf(error: unknown): Failure {
       reason: `Discord answered ${error.status}`,
       code: 0,
     };
+  if (error instanceof SyntaxError) return NOT_UNDERSTOOD;
   const code = systemCodeOf(error) ?? systemCodeOf((error as { cause?: unknown } | null)?.cause) ?? '';
   if (UNSENT.has(code)) return { class: 'retryable', reason: 'Discord cannot be reached', code: 0 };
   const late = error instanceof Error && /^(TimeoutError|AbortError)$/.test(error.name);

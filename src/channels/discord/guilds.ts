@@ -63,6 +63,12 @@ export class Guilds {
     return this.#channels.get(channel)?.name ?? undefined;
   }
 
+  /** What is told in order with it: a thread's chat. */
+  chatOf(channel: string): string {
+    const known = this.#channels.get(channel);
+    return known !== undefined && THREADS.includes(known.type) ? (known.parent_id ?? channel) : channel;
+  }
+
   /** `guild`: absent in direct chats, which Discord tells nothing else of. Rejects where it cannot be known now. */
   async spot(channel: string, guild: string | undefined, person: string): Promise<Spot> {
     if (guild === undefined) return { chat: channel, thread: '', title: person, direct: true };

@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sink } from '../channel.ts';
 import type { DriverParts } from '../kind.ts';
 import type { Api } from './api.ts';
+import type { Guilds } from './guilds.ts';
 import { missedIn } from './history.ts';
-import { type Happening, isWritten, keyOf, type Reader } from './incoming.ts';
+import { type Happening, isWritten, keyOf, Reader } from './incoming.ts';
 import { BACKOFF_MAX_MS, HISTORY_BACK_MS, HISTORY_CHATS_AT_ONCE, HISTORY_CHATS_MAX, KEEP_AGAIN_MS } from './limits.ts';
 import type * as payloads from './payloads.ts';
 import { Lanes, Place, Slots } from './places.ts';
@@ -15,11 +16,12 @@ const SINCE = 'since';
 const DIRECT = 'dm:';
 
 /**
- * From events and from the history to the host. In each channel one thing at a time, in order: what could not be committed is
+ * From events and from the history to the host. In each chat one thing at a time, in order, its threads too: what could not be committed is
  * tried again before anything that follows, and what was missed comes before what is new.
  */
 export class Inbox {
   readonly #api: Api;
+  readonly #guilds: Guilds;
   readonly #reader: Reader;
   readonly #sink: Sink;
   readonly #log: DriverParts['log'];
@@ -31,9 +33,10 @@ export class Inbox {
   readonly #stop = new AbortController();
   readonly #since: string;
 
-  constructor(api: Api, reader: Reader, sink: Sink, cursors: ReadonlyMap<string, string>, log: DriverParts['log']) {
+  constructor(api: Api, guilds: Guilds, sink: Sink, cursors: ReadonlyMap<string, string>, log: DriverParts['log']) {
     this.#api = api;
-    this.#reader = reader;
+    this.#guilds = guilds;
+    this.#reader = new Reader(api, guilds);
     this.#sink = sink;
     this.#log = log;
     this.#since = cursors.get(SINCE) ?? idAt(Date.now());
@@ -63,15 +66,12 @@ export class Inbox {
   /** A direct chat that we begin: what is answered there while we are away is read later. */
   expect(channel: string): void {
     this.#directs.add(channel);
-    if (this.#place(channel).cursor !== '') return;
-    const cursor = idAt(Date.now());
-    this.#places.set(channel, new Place(cursor));
-    this.#saveFor(channel, cursor);
+    this.#begin(channel, idAt(Date.now()));
   }
 
-  /** In the line of its channel until `act` succeeds. */
+  /** In the line of its chat until `act` succeeds. */
   insist(channel: string, act: () => Promise<unknown>): Promise<void> {
-    return this.#lanes.run(channel, () => this.#insist(act));
+    return this.#lanes.run(this.#guilds.chatOf(channel), () => this.#insist(act));
   }
 
   /** After a new session: reads what was said in direct chats since, ahead of everything that comes from now on. */
@@ -80,12 +80,23 @@ export class Inbox {
     this.#catchUp(known, undefined, self);
   }
 
-  /** The same for the channels of a server, as far as something new is there. */
-  catchUpGuild(guild: string, channels: payloads.Channel[], self: string): void {
+  /** The same for the channels of a server, as far as something new is there. `joined`: nothing before it was for us. */
+  catchUpGuild({ id: guild, joined_at }: payloads.Guild, channels: payloads.Channel[], self: string): void {
+    const joined = idAt(Date.parse(joined_at ?? '') || 0);
     const fresh = channels
       .map(({ id, last_message_id }) => ({ channel: id, last: last_message_id ?? '' }))
-      .filter(({ channel, last }) => later(last, this.#after(channel)));
+      .filter(({ channel, last }) => later(last, this.#after(channel)) && later(last, joined));
+    // What comes now is no place to begin at.
+    for (const { channel } of fresh)
+      this.#begin(channel, later(joined, this.#after(channel)) ? joined : this.#after(channel));
     this.#catchUp(fresh, guild, self);
+  }
+
+  /** From there on, where nothing is known. */
+  #begin(channel: string, cursor: string): void {
+    if (this.#place(channel).cursor !== '') return;
+    this.#places.set(channel, new Place(cursor));
+    this.#saveFor(channel, cursor);
   }
 
   #catchUp(chats: { channel: string; last: string }[], guild: string | undefined, self: string): void {
@@ -95,7 +106,7 @@ export class Inbox {
       const place = this.#place(channel);
       place.hold();
       const read = () => this.#slots.run(() => this.#readHistory(channel, guild, self));
-      void this.#lanes.run(channel, read).then(
+      void this.#lanes.run(this.#guilds.chatOf(channel), read).then(
         () => this.#saveFor(channel, place.release()),
         () => {}, // we have stopped
       );

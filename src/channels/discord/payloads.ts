@@ -69,11 +69,12 @@ export const guildRole = z.object({ guild_id: id, role });
 /** Each channel and role is read for itself: one that is strange must not hide the others. */
 export const guild = z.object({
   id,
-  unavailable: z.boolean().optional(),
+  joined_at: z.string().nullish(),
   channels: z.array(z.unknown()).default([]),
   threads: z.array(z.unknown()).default([]),
   roles: z.array(z.unknown()).default([]),
 });
+export type Guild = z.infer<typeof guild>;
 export const guildThreads = z.object({ guild_id: id, threads: z.array(z.unknown()).default([]) });
 export { role };
 

@@ -36,6 +36,8 @@ export class FakeGateway {
   isRevoked = false;
   /** Switched off by a person, under "Privileged Gateway Intents". */
   forbidsContent = false;
+  /** Happens as soon as a session has begun. */
+  afterReady: (() => void) | null = null;
   identified = 0;
   resumed = 0;
   beats = 0;
@@ -132,6 +134,7 @@ export class FakeGateway {
       ...{ resume_gateway_url: this.#url(), application: { id: APPLICATION, flags: 0 }, shard: [0, 1] },
     });
     this.#dispatch(session, 'GUILD_CREATE', this.#guild());
+    this.afterReady?.();
   }
 
   #resume(

@@ -31,6 +31,9 @@ export class FakeDiscord {
   readonly nonces = new Map<string, FakeMessage>();
   readonly allowed: unknown[] = [];
   sessionLimit = { total: 1000, remaining: 1000, reset_after: 0, max_concurrency: 1 };
+  joinedAt = '2020-01-01T00:00:00.000000+00:00';
+  /** Where it says that its gateway is, when that is not true. */
+  elsewhere: string | null = null;
   fault: SendFault | null = null;
   isRevoked = false;
   /** Of the next answer: what its bucket has left. */
@@ -57,7 +60,7 @@ export class FakeDiscord {
   }
 
   get gatewayUrl(): string {
-    return `${this.address.replace('http', 'ws')}/gateway`;
+    return this.elsewhere ?? `${this.address.replace('http', 'ws')}/gateway`;
   }
 
   async listen(): Promise<void> {
@@ -95,7 +98,7 @@ export class FakeDiscord {
   #guild(): object {
     const all = [...this.world.channels.values()].filter(({ guild_id }) => guild_id === GUILD);
     return {
-      ...{ id: GUILD, name: 'Example', unavailable: false, members: [], presences: [] },
+      ...{ id: GUILD, name: 'Example', joined_at: this.joinedAt, members: [], presences: [] },
       channels: all.filter(({ parent_id }) => parent_id === undefined),
       threads: all.filter(({ parent_id }) => parent_id !== undefined),
       roles: [{ id: BOT_ROLE, name: 'glass', managed: true, tags: { bot_id: BOT.id } }],
@@ -129,7 +132,8 @@ export class FakeDiscord {
   }
 
   #write(response: ServerResponse, { status, body, headers = {} }: Answer): void {
-    response.writeHead(status, { 'content-type': 'application/json', ...headers });
+    const type = body === undefined ? {} : { 'content-type': 'application/json' };
+    response.writeHead(status, { ...type, ...headers });
     response.end(body === undefined ? undefined : JSON.stringify(body));
   }
 }
