@@ -109,6 +109,11 @@ class Connection extends WebSocketShard {
     const resumes = recover === WebSocketShardDestroyRecovery.Resume;
     // A normal close would end the session.
     const closing = code ?? (resumes ? 4200 : 1000);
+    // One that is not open yet the library leaves to itself, and its failure to nobody: that would end the whole driver.
+    const socket: { readyState: number; on(event: 'error', heard: () => void): void; terminate(): void } | null =
+      this['connection'];
+    socket?.on('error', () => {});
+    if (socket?.readyState === WebSocket.CONNECTING) socket.terminate();
     await super.destroy({ code: closing, ...(reason === undefined ? {} : { reason }) });
     this.end.resolve({ code: closing, forgotten: !resumes && this.#greeted, opened: this.#opened });
   }

@@ -6,9 +6,9 @@ export function msOf(id: string): number {
   return Number(BigInt(id) >> 22n) + EPOCH_MS;
 }
 
-/** The first id of that millisecond. */
+/** Before every id of that millisecond. */
 export function idAt(ms: number): string {
-  return String(BigInt(Math.max(0, Math.floor(ms) - EPOCH_MS)) << 22n);
+  return before(String(BigInt(Math.max(1, Math.floor(ms) - EPOCH_MS)) << 22n));
 }
 
 /** Whether `one` is after `other`; '' is before everything. */

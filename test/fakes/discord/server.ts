@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { SendFault } from '../../kits/channel_scene.ts';
 import { parseMultipart } from '../telegram/multipart.ts';
 import { FakeGateway } from './gateway.ts';
@@ -36,6 +37,9 @@ export class FakeDiscord {
   elsewhere: string | null = null;
   fault: SendFault | null = null;
   isRevoked = false;
+  /** Connections to the gateway are taken, and not answered. */
+  hangs = false;
+  readonly hanging: Duplex[] = [];
   /** Of the next answer: what its bucket has left. */
   remaining = 5;
   readonly #server: Server = createServer((request, response) => {
@@ -51,7 +55,11 @@ export class FakeDiscord {
     });
     this.#server.on('upgrade', (request, socket) => {
       if (request.url !== '/gateway?v=10&encoding=json') return socket.destroy();
-      this.gateway.accept(request, socket);
+      if (!this.hangs) return this.gateway.accept(request, socket);
+      this.hanging.push(socket);
+      socket.on('error', () => {});
+      socket.on('data', () => {});
+      socket.on('end', () => socket.destroy());
     });
   }
 
@@ -128,7 +136,7 @@ export class FakeDiscord {
     const answer = answerTo(this, { method, parts, query: url.searchParams, ...contentOf(request, body) });
     if (fault === 'cut') return void request.socket.destroy();
     const limits = { 'x-ratelimit-limit': '5', 'x-ratelimit-remaining': String(this.remaining) };
-    this.#write(response, { ...answer, headers: { ...limits, 'x-ratelimit-reset-after': '60' } });
+    this.#write(response, { ...answer, headers: { ...limits, 'x-ratelimit-reset-after': '5' } });
   }
 
   #write(response: ServerResponse, { status, body, headers = {} }: Answer): void {
