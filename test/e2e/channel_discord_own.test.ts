@@ -33,6 +33,8 @@ test('a session is resumed at the first event that is not committed, and nothing
   discord.gateway.drop();
   await scene.until('it is resumed', () => discord.gateway.resumed === 1);
   assert.equal(discord.gateway.acknowledged(held), false, 'it was asked for once more');
+  const beatsBefore = discord.gateway.beats;
+  await scene.until('what is replayed has come', () => discord.gateway.beats > beatsBefore);
   scene.sink.release();
   await scene.until('it is committed', () => discord.gateway.acknowledged(held));
   assert.deepEqual(texts(scene), ['one', 'two']);

@@ -4,7 +4,7 @@ import { Api } from '../../src/channels/discord/api.ts';
 import { rowsOf } from '../../src/channels/discord/embeds.ts';
 import { failureOf } from '../../src/channels/discord/failures.ts';
 import { discord } from '../../src/channels/discord/kind.ts';
-import { DiscordAPIError, HTTPError } from '../../src/channels/discord/node_modules/@discordjs/rest/dist/index.js';
+import { DiscordAPIError, HTTPError } from '../../src/channels/discord/node_modules/@discordjs/rest/dist/index.mjs';
 import { Lanes, Place, Slots } from '../../src/channels/discord/places.ts';
 import { idAt, later, msOf } from '../../src/channels/discord/snowflakes.ts';
 import { readable } from '../../src/channels/discord/text.ts';
@@ -73,7 +73,7 @@ test('markup is read as what it says; our name at the beginning is no word', () 
 
 test('a refusal has its class, by Discord’s number before its status', () => {
   const refused = (status: number, code: number) =>
-    failureOf(new DiscordAPIError({ message: 'secret words', code }, code, status, 'POST', 'https://x/secret', {}));
+    failureOf(new DiscordAPIError({ message: 'hidden words', code }, code, status, 'POST', 'https://x/hidden', {}));
   const expected: [number, number, string][] = [
     [401, 0, 'auth'],
     [403, 50007, 'gone'],
@@ -89,19 +89,19 @@ test('a refusal has its class, by Discord’s number before its status', () => {
   for (const [status, code, as] of expected) {
     const failure = refused(status, code);
     assert.equal(failure.class, as, `${status} ${code}`);
-    assert.doesNotMatch(failure.reason, /secret/);
+    assert.doesNotMatch(failure.reason, /hidden/);
   }
 });
 
 test('what may have arrived is ambiguous, and what never left is not', () => {
-  const http = (status: number) => failureOf(new HTTPError(status, '', 'POST', 'https://x/secret', {}));
+  const http = (status: number) => failureOf(new HTTPError(status, '', 'POST', 'https://x/hidden', {}));
   assert.equal(http(500).class, 'retryable');
   assert.equal(http(504).class, 'ambiguous');
-  const broken = (code: string) => failureOf(Object.assign(new Error('secret'), { code }));
+  const broken = (code: string) => failureOf(Object.assign(new Error('hidden'), { code }));
   assert.equal(broken('ECONNREFUSED').class, 'retryable');
   assert.equal(broken('ECONNRESET').class, 'ambiguous');
-  assert.equal(failureOf(new SyntaxError('secret')).class, 'ambiguous');
-  assert.equal(failureOf(new DOMException('secret', 'TimeoutError')).reason, 'Discord did not answer in time');
+  assert.equal(failureOf(new SyntaxError('hidden')).class, 'ambiguous');
+  assert.equal(failureOf(new DOMException('hidden', 'TimeoutError')).reason, 'Discord did not answer in time');
 });
 
 test('the token goes to Discord’s own gateway and to the one of the settings, files come from its own hosts', () => {

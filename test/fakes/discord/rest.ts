@@ -1,5 +1,26 @@
-import type { FakeDiscord } from './server.ts';
-import { APPLICATION, BOT, type FakeChannel, type FakeEmbed, type FakeMessage, type FakeRow, PERSON } from './world.ts';
+import {
+  APPLICATION,
+  BOT,
+  type FakeChannel,
+  type FakeEmbed,
+  type FakeMessage,
+  type FakeRow,
+  PERSON,
+  type World,
+} from './world.ts';
+
+/** What an endpoint needs of its server. */
+export interface RestHost {
+  readonly world: World;
+  readonly gatewayUrl: string;
+  readonly sessionLimit: object;
+  readonly answered: { id: string; type: number }[];
+  readonly followUps: { token: string; content: string; flags: unknown }[];
+  readonly nonces: Map<string, FakeMessage>;
+  readonly allowed: unknown[];
+  keep(file: { name: string; data: Buffer }): FakeAttachment;
+  announce(type: string, message: FakeMessage, nonce?: string): void;
+}
 
 /** What an endpoint is asked: its path's parts, its query, its JSON, its files. */
 export interface Call {
@@ -26,7 +47,7 @@ export function refusal(status: number, code: number, message: string): Answer {
 const INVALID = refusal(400, 50035, 'Invalid Form Body');
 
 /** Version 10 of Discord's REST API, as far as a driver asks. */
-export function answerTo(discord: FakeDiscord, call: Call): Answer {
+export function answerTo(discord: RestHost, call: Call): Answer {
   const { method, parts } = call;
   const [first, second, third] = parts;
   switch (`${method} ${first}`) {
@@ -54,12 +75,12 @@ export function answerTo(discord: FakeDiscord, call: Call): Answer {
   }
 }
 
-function openDm({ world }: FakeDiscord, person: string): Answer {
+function openDm({ world }: RestHost, person: string): Answer {
   if (person !== PERSON.id) return refusal(400, 50033, 'Invalid Recipient(s)');
   return ok([...world.channels.values()].find(({ type }) => type === 1));
 }
 
-function channelCall(discord: FakeDiscord, call: Call): Answer {
+function channelCall(discord: RestHost, call: Call): Answer {
   const [, id, what, message] = call.parts;
   const { world } = discord;
   const channel = world.channels.get(id!);
@@ -76,13 +97,13 @@ function channelCall(discord: FakeDiscord, call: Call): Answer {
   return call.method === 'PUT' ? react(discord, found, call) : edit(discord, found, call);
 }
 
-function readHistory({ world }: FakeDiscord, channel: FakeChannel, { query }: Call): Answer {
+function readHistory({ world }: RestHost, channel: FakeChannel, { query }: Call): Answer {
   const limit = Number(query.get('limit') ?? 50);
   if (limit > 100) return INVALID;
   return ok(world.history(channel.id, query.get('after'), query.get('before'), limit));
 }
 
-function react({ world }: FakeDiscord, { id, channel_id }: FakeMessage, { parts }: Call): Answer {
+function react({ world }: RestHost, { id, channel_id }: FakeMessage, { parts }: Call): Answer {
   const emoji = decodeURIComponent(parts[5]!);
   if (/^\w+$/.test(emoji)) return refusal(400, 10014, 'Unknown Emoji');
   const same = world.reactions.some((each) => each.message === id && each.emoji === emoji);
@@ -90,7 +111,7 @@ function react({ world }: FakeDiscord, { id, channel_id }: FakeMessage, { parts 
   return NONE;
 }
 
-function edit(discord: FakeDiscord, message: FakeMessage, { body }: Call): Answer {
+function edit(discord: RestHost, message: FakeMessage, { body }: Call): Answer {
   if (message.author.id !== BOT.id) return refusal(403, 50005, 'Cannot edit a message authored by another user');
   if (!fits(body)) return INVALID;
   const { content, embeds, components } = body as Partial<FakeMessage>;
@@ -103,7 +124,7 @@ function edit(discord: FakeDiscord, message: FakeMessage, { body }: Call): Answe
 }
 
 /** With `enforce_nonce` a second message of the same nonce is the first. */
-function post(discord: FakeDiscord, channel: FakeChannel, { body, files }: Call): Answer {
+function post(discord: RestHost, channel: FakeChannel, { body, files }: Call): Answer {
   const { world } = discord;
   const {
     content = '',
