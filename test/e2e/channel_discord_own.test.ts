@@ -112,14 +112,17 @@ test('what was missed is read page by page, in channels, threads and direct chat
 test('what was said on a server before the bot was there is not read', async () => {
   await using scene = await Scene.of(discordGateway);
   const { discord, people } = of(scene);
+  await people.say({ place: 'thread', from: 'person', text: 'of an earlier stay' });
+  await scene.until('the first', () => scene.sink.messages.length === 1);
   await scene.halt();
+  await people.say({ place: 'thread', from: 'person', text: 'among some' });
   await people.say({ place: 'group', from: 'person', text: 'among ourselves' });
   await new Promise((resolve) => setTimeout(resolve, 5)); // ids of another millisecond
   discord.joinedAt = new Date().toISOString();
-  await people.say({ place: 'group', from: 'person', text: 'welcome' });
+  for (const place of ['thread', 'group'] as const) await people.say({ place, from: 'person', text: 'welcome' });
   await scene.open();
-  await scene.until('the second', () => scene.sink.messages.length > 0);
-  assert.deepEqual(texts(scene), ['welcome']);
+  await scene.until('both', () => scene.sink.messages.length >= 3);
+  assert.deepEqual(texts(scene), ['of an earlier stay', 'welcome', 'welcome']);
 });
 
 test('an intent that is switched off is named, and once it is on the bot connects', async () => {
@@ -152,7 +155,8 @@ test('a stop while a connection is being made leaves nothing behind', async () =
   await channel.start(new RecordingSink(), new Map());
   await until('it connects', async () => assert.equal(account.discord.hanging.length, 1));
   await channel.stop();
-  await until('the connection has ended', async () => assert.ok(account.discord.hanging[0]!.destroyed));
+  // Sooner than the client gives up by itself.
+  await until('the connection has ended', async () => assert.ok(account.discord.hanging[0]!.destroyed), 10_000);
   await account.stop();
 });
 

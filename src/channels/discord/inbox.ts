@@ -15,6 +15,12 @@ const SINCE = 'since';
 /** Direct chats have a mark before their id: Discord does not list them. */
 const DIRECT = 'dm:';
 
+/** Where a channel is: '' and undefined of a direct chat. */
+interface Server {
+  guild: string | undefined;
+  joined: string;
+}
+
 /**
  * From events and from the history to the host. In each chat one thing at a time, in order, its threads too: what could not be committed is
  * tried again before anything that follows, and what was missed comes before what is new.
@@ -77,7 +83,7 @@ export class Inbox {
   /** After a new session: reads what was said in direct chats since, ahead of everything that comes from now on. */
   catchUpDirects(self: string): void {
     const known = [...this.#directs].map((channel) => ({ channel, last: this.#place(channel).cursor }));
-    this.#catchUp(known, undefined, self);
+    this.#catchUp(known, { guild: undefined, joined: '' }, self);
   }
 
   /** The same for the channels of a server, as far as something new is there. `joined`: nothing before it was for us. */
@@ -85,11 +91,10 @@ export class Inbox {
     const joined = idAt(Date.parse(joined_at ?? '') || 0);
     const fresh = channels
       .map(({ id, last_message_id }) => ({ channel: id, last: last_message_id ?? '' }))
-      .filter(({ channel, last }) => later(last, this.#after(channel)) && later(last, joined));
+      .filter(({ channel, last }) => later(last, this.#after(channel, joined)));
     // What comes now is no place to begin at.
-    for (const { channel } of fresh)
-      this.#begin(channel, later(joined, this.#after(channel)) ? joined : this.#after(channel));
-    this.#catchUp(fresh, guild, self);
+    for (const { channel } of fresh) this.#begin(channel, this.#after(channel, joined));
+    this.#catchUp(fresh, { guild, joined }, self);
   }
 
   /** From there on, where nothing is known. */
@@ -99,13 +104,13 @@ export class Inbox {
     this.#saveFor(channel, cursor);
   }
 
-  #catchUp(chats: { channel: string; last: string }[], guild: string | undefined, self: string): void {
+  #catchUp(chats: { channel: string; last: string }[], server: Server, self: string): void {
     chats.sort((a, b) => (later(a.last, b.last) ? -1 : 1));
     if (chats.length > HISTORY_CHATS_MAX) this.#log('warn', 'discord.history_cut', { chats: chats.length });
     for (const { channel } of chats.slice(0, HISTORY_CHATS_MAX)) {
       const place = this.#place(channel);
       place.hold();
-      const read = () => this.#slots.run(() => this.#readHistory(channel, guild, self));
+      const read = () => this.#slots.run(() => this.#readHistory(channel, server, self));
       void this.#lanes.run(this.#guilds.chatOf(channel), read).then(
         () => this.#saveFor(channel, place.release()),
         () => {}, // we have stopped
@@ -113,14 +118,14 @@ export class Inbox {
     }
   }
 
-  #after(channel: string): string {
+  #after(channel: string, joined: string): string {
     const known = this.#places.get(channel)?.cursor || this.#since;
     const oldest = idAt(Date.now() - HISTORY_BACK_MS);
-    return later(oldest, known) ? oldest : known;
+    return [known, oldest, joined].reduce((one, other) => (later(other, one) ? other : one));
   }
 
-  async #readHistory(channel: string, guild: string | undefined, self: string): Promise<void> {
-    const missed = await missedIn(this.#api, channel, this.#after(channel), this.#stop.signal);
+  async #readHistory(channel: string, { guild, joined }: Server, self: string): Promise<void> {
+    const missed = await missedIn(this.#api, channel, this.#after(channel, joined), this.#stop.signal);
     if (missed === null) return this.#log('warn', 'discord.history_unread', { channel });
     const { messages, cut, strange } = missed;
     if (cut) this.#log('warn', 'discord.history_cut', { channel, messages: messages.length });

@@ -1,6 +1,7 @@
 import {
   APPLICATION,
   BOT,
+  type FakeAttachment,
   type FakeChannel,
   type FakeEmbed,
   type FakeMessage,
