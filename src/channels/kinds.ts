@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { ChannelConfig } from '../base/config.ts';
 import { OperatingError } from '../base/errors.ts';
 import type { PackageSet } from '../base/packages.ts';
+import { discord } from './discord/kind.ts';
 import { github } from './github/kind.ts';
 import type { ChannelKind } from './kind.ts';
 import { slack } from './slack/kind.ts';
@@ -10,7 +11,7 @@ import { telegram } from './telegram/kind.ts';
 import { whatsapp } from './whatsapp/kind.ts';
 
 /** The kinds of channels that exist, besides `local`. */
-export const KINDS: readonly ChannelKind[] = [telegram, slack, github, teams, whatsapp];
+export const KINDS: readonly ChannelKind[] = [telegram, slack, discord, github, teams, whatsapp];
 
 /** Null: it needs none. */
 export function driverPackages(root: string, { kind, title, packages_mb }: ChannelKind): PackageSet | null {

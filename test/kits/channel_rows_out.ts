@@ -68,7 +68,7 @@ export const ROWS_OUT: readonly Row[] = [
     async run(scene) {
       const data = Buffer.from('the file\n');
       const file = scene.file('a report.bin', data);
-      const words = Array.from({ length: 300 }, (_, at) => `word${at}`).join(' ');
+      const words = Array.from({ length: 250 }, (_, at) => `word${at}`).join(' ');
       await scene.sent('direct', words, { file });
       await wholeFile(scene, words, data);
       await scene.sent('group', '', { file });

@@ -133,6 +133,12 @@ test('an address or a picture in a link cannot open another link on Slack', () =
   assert.equal(inDialect('[![p](https://i.com)](https://e.com)', 'slack-mrkdwn'), '<https://e.com| https://i.com p >');
 });
 
+test('what GitHub would take for HTML, and hide, stays words; in code it is what it was', () => {
+  const said = 'a <many> b <!-- unseen --> `<code>` 1 < 2\n```\n<pre>\n```';
+  assert.equal(inDialect(said, 'github'), 'a \\<many> b \\<!-- unseen --> `<code>` 1 < 2\n```\n<pre>\n```');
+  assert.equal(inDialect('\\<done>', 'github'), '\\<done>');
+});
+
 test('the name of a package in code stays what it is on GitHub', () => {
   const said = 'install `@types/node`\n```\nnpm i @types/node\n```';
   assert.equal(inDialect(said, 'github'), said);

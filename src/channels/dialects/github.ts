@@ -1,6 +1,6 @@
 import { APART } from './dialect.ts';
 
-/** GitHub takes Markdown as it is, and cleans its HTML itself. A team is not woken: `@org/team` outside of code is only words. */
+/** GitHub takes Markdown as it is; but HTML it hides or cleans away, and no word may be lost. A team is not woken: `@org/team` outside of code is only words. */
 export function githubMarkdown(markdown: string): string {
   let fence: string | null = null;
   return markdown
@@ -28,7 +28,8 @@ function calm(line: string): string {
         else if (open === part) open = null;
         return part;
       }
-      return open === null ? part.replace(/@(?=[\w.-]+\/[\w.-])/g, `@${APART}`) : part;
+      if (open !== null) return part;
+      return part.replace(/@(?=[\w.-]+\/[\w.-])/g, `@${APART}`).replace(/(?<!\\)<(?=[a-z!/?])/gi, '\\<');
     })
     .join('');
 }
