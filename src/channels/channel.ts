@@ -279,7 +279,9 @@ export interface Channel {
    * nowhere, and the answer itself comes as ever. Returns at once; must not throw.
    */
   partial?(answer: PartialAnswer): void;
-  /** Absent: the platform cannot tell; the send becomes `uncertain`. May be called before `start` has resolved. */
+  /** Resolves when the platform can be asked; until then what an earlier host left waits. Absent: at once. */
+  ready?(): Promise<void>;
+  /** Absent: the platform cannot tell; the send becomes `uncertain`. */
   reconcile?(operation: SendOperation): Promise<Reconciled>;
   /** The chat in which this person alone reads, opened if need be; null when they cannot be written to. May reject. */
   openDm?(handle: string): Promise<{ platform_id: string; title: string } | null>;

@@ -102,10 +102,6 @@ export class DriverThread {
     await this.ended;
   }
 
-  get gone(): boolean {
-    return this.#reason !== null;
-  }
-
   /** Ends the thread, whatever it does. The first reason counts. */
   end(reason: string): void {
     if (this.#reason !== null) return;

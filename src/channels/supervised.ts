@@ -61,8 +61,8 @@ export class SupervisedChannel implements Channel {
   #cursors = new Map<string, string>();
   #sink: Sink | null = null;
   #menu: readonly MenuCommand[] | null = null;
-  #thread: Promise<DriverThread> | null = null;
   #made: DriverThread | null = null;
+  #readiness = Promise.withResolvers<void>();
   /** It has been started, and may be sent to. */
   #live: DriverThread | null = null;
   #lives: Promise<void> = Promise.resolve();
@@ -99,11 +99,9 @@ export class SupervisedChannel implements Channel {
     this.#ending.abort('stopped');
     if (this.#deaf !== null) clearTimeout(this.#deaf);
     clearTimeout(this.#trial);
-    const opened = this.#thread?.catch(() => null);
-    const thread = await Promise.race([opened, sleep(DRIVER_STOP_MS, null, { ref: false })]);
-    if (thread === null) return; // still being made, or not at all
-    await thread?.stop();
-    await this.#lives;
+    await this.#made?.stop();
+    // One that is still being made ends by itself.
+    await Promise.race([this.#lives, sleep(DRIVER_STOP_MS, undefined, { ref: false })]);
   }
 
   /** What it was made of has changed: begins anew at once, unless it is well. */
@@ -133,14 +131,28 @@ export class SupervisedChannel implements Channel {
     if (this.#live?.methods.has('typing')) await this.#live.call('typing', [chat, thread]);
   }
 
+  ready(): Promise<void> {
+    return this.#isReady() ? Promise.resolve() : this.#readiness.promise;
+  }
+
+  /** A driver that runs need not know yet who it is on the platform. */
+  #isReady(): boolean {
+    return this.#live !== null && this.#state.state === 'connected';
+  }
+
+  #tellReady(): void {
+    if (!this.#isReady()) return;
+    this.#readiness.resolve();
+    this.#readiness = Promise.withResolvers();
+  }
+
   async reconcile(operation: SendOperation): Promise<Reconciled> {
-    const thread = await this.#opened();
-    return thread.methods.has('reconcile') ? thread.call('reconcile', [operation]) : { found: 'unknown' };
+    if (!this.#live?.methods.has('reconcile')) return { found: 'unknown' };
+    return this.#live.call('reconcile', [operation]);
   }
 
   async openDm(handle: string): Promise<{ platform_id: string; title: string } | null> {
-    const thread = await this.#opened();
-    return thread.methods.has('openDm') ? thread.call('openDm', [handle]) : null;
+    return this.#live?.methods.has('openDm') ? this.#live.call('openDm', [handle]) : null;
   }
 
   /** Shown again in each life. */
@@ -179,10 +191,14 @@ export class SupervisedChannel implements Channel {
 
   /** Resolves with why it ended; rejects with why it could not begin. */
   async #life(sink: Sink): Promise<string> {
-    const thread = await this.#opened();
+    const thread = await this.#open();
+    this.#made = thread;
+    // It may have been stopped meanwhile.
+    if (this.#ending.signal.aborted) thread.end('it was stopped');
     await thread.start(sink, this.#cursors);
     if (thread.methods.has('webhook')) this.#parts.listens(this);
     this.#live = thread;
+    this.#tellReady();
     // What was refused only because nobody was there.
     this.#reachable();
     if (this.#menu !== null)
@@ -192,29 +208,16 @@ export class SupervisedChannel implements Channel {
     return thread.ended;
   }
 
-  /** The thread of this life, with its driver made. What an earlier host left may be asked about before the start. */
-  #opened(): Promise<DriverThread> {
-    if (this.#made?.gone === true) [this.#made, this.#thread] = [null, null];
-    this.#thread ??= this.#open();
-    return this.#thread;
-  }
-
   async #open(): Promise<DriverThread> {
     const { name, kind, settings, log } = this.#parts;
-    try {
-      const secrets = await this.#parts.secrets();
-      this.#made = await DriverThread.open({ driver: kind.driver.href, name, settings, secrets }, log, {
-        health: (health, link) => {
-          this.#link = link;
-          this.#said = health;
-          this.#become(health);
-        },
-      });
-      return this.#made;
-    } catch (error) {
-      this.#thread = null;
-      throw error;
-    }
+    const secrets = await this.#parts.secrets();
+    return DriverThread.open({ driver: kind.driver.href, name, settings, secrets }, log, {
+      health: (health, link) => {
+        this.#link = link;
+        this.#said = health;
+        this.#become(health);
+      },
+    });
   }
 
   /** The driver's sink: what passes is seen. */
@@ -244,6 +247,7 @@ export class SupervisedChannel implements Channel {
       if (this.#deaf !== null) clearTimeout(this.#deaf);
       this.#deaf = null;
       clear(DEAF, this.name);
+      this.#tellReady();
       if (was !== 'connected') this.#reachable();
     } else if (!this.#ending.signal.aborted) {
       if (health.state === 'failed') this.#fails(health.detail);

@@ -18,7 +18,7 @@ import type {
 import { textIn } from '../channels/dialects/outgoing.ts';
 import { type ChatRow, chatById } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
-import { type DraftRow, draftReplacedBy } from '../ledger/drafts.ts';
+import { type DraftRow, draftReplacedBy, sendingDrafts } from '../ledger/drafts.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { isFollowed, messageById } from '../ledger/messages.ts';
@@ -97,9 +97,28 @@ export class Delivery {
 
   /** Settles what an earlier host left in `sending`, then delivers everything that waits. */
   async recover(): Promise<void> {
-    await this.drafts.recover();
-    for (const row of sendingRows(this.#ledger.db)) await this.#reconcile(row);
-    for (const chat of chatsWithOutbound(this.#ledger.db)) this.wake(chat);
+    const { db } = this.#ledger;
+    const left = new Set([...sendingDrafts(db), ...sendingRows(db)].map(({ chat_id }) => chat_id));
+    for (const chat of left) {
+      // A platform that is away holds up its own chats, and not the start.
+      const settled = this.#recover(chat);
+      if (this.#channelOf(chat)?.ready === undefined) await settled;
+    }
+    for (const chat of chatsWithOutbound(db)) this.wake(chat);
+  }
+
+  /** What was being sent in a chat; nothing else leaves it until that is known. */
+  async #recover(chat: number): Promise<void> {
+    this.#lanes.set(chat, { busy: true, again: false, timer: null, claimed: null });
+    await this.#channelOf(chat)?.ready?.();
+    await this.drafts.recover(new Set([chat]));
+    for (const row of sendingRows(this.#ledger.db)) if (row.chat_id === chat) await this.#reconcile(row);
+    this.#lanes.delete(chat);
+    this.wake(chat);
+  }
+
+  #channelOf(chat: number): Channel | undefined {
+    return this.#channels.get(chatById(this.#ledger.db, chat)?.channel ?? '');
   }
 
   /**
@@ -109,7 +128,7 @@ export class Delivery {
   claim(db: Db, chatId: number): OutboundRow | null {
     if (this.#stopped || this.#lanes.get(chatId)?.busy) return null;
     const row = headOfChat(db, chatId);
-    if (row?.state !== 'queued' || !this.#channels.has(chatById(db, chatId)?.channel ?? '')) return null;
+    if (row?.state !== 'queued' || this.#channelOf(chatId) === undefined) return null;
     return this.#mark(db, row) ? row : null;
   }
 
@@ -356,6 +375,7 @@ interface Lane {
 async function askPlatform(channel: Channel, operation: SendOperation): Promise<Reconciled> {
   if (channel.reconcile === undefined) return { found: 'unknown' };
   try {
+    await channel.ready?.();
     return await inTime(channel.reconcile(operation), { found: 'unknown' });
   } catch {
     return { found: 'unknown' };

@@ -98,10 +98,11 @@ export class Drafts {
     for (const turn of [...this.#turns.keys()]) this.end(turn);
   }
 
-  /** Settles what an earlier host was sending, before any answer takes its place. */
-  async recover(): Promise<void> {
+  /** Settles what an earlier host was sending in these chats, before any answer takes its place. */
+  async recover(chats: ReadonlySet<number>): Promise<void> {
     const { ledger, trouble, reconcile } = this.#parts;
     for (const draft of sendingDrafts(ledger.db)) {
+      if (!chats.has(draft.chat_id)) continue;
       const where = this.#ofChat(draft.chat_id);
       if (where === null) continue; // its driver is not configured now, and nothing else of that chat leaves either
       const known = await reconcile(where.channel, this.#operation(where.channel, where.chat, draft));

@@ -248,7 +248,10 @@ test('a channel is added and removed while the host runs; the file keeps its com
   const settings = { url: talk.url };
   await talk.call('channel_add', { name: 'second', kind: 'fake', settings });
   await becomes('connected', /./, 'second');
-  assert.match(readFileSync(install.paths.config, 'utf8'), /^# Kept as it is\.\n[\s\S]*second:\n\s+url: /);
+  assert.match(
+    readFileSync(install.paths.config, 'utf8'),
+    /^# Kept as it is\.\n[\s\S]*second:\n\s+kind: fake\n\s+url: /,
+  );
   for (const [input, code, said] of [
     [{ name: 'second', kind: 'fake', settings }, 'conflict', /there is a channel "second" already/],
     [{ name: 'local', kind: 'fake', settings }, 'conflict', /"local" already/],

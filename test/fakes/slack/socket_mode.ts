@@ -58,6 +58,8 @@ export class SocketMode {
       for (const { opcode, payload } of read.frames) this.#frame(connection, opcode, payload);
     });
     socket.on('error', () => socket.destroy());
+    // Sockets of an HTTP server stay half open by themselves.
+    socket.on('end', () => socket.end());
     socket.on('close', () => this.#closed(connection));
     const count = { num_connections: this.count, connection_info: { app_id: 'A0GLASS01' } };
     this.#write(connection, {
