@@ -6,6 +6,7 @@ import { isInstalled } from '../src/sessions/harnesses.ts';
 import { countTrustedLines, KERNEL_LINES_MAX, TRUSTED_LINES_MAX } from '../test/count_lines.ts';
 import { abuseFigures } from './abuse.ts';
 import { auditFigures } from './audit.ts';
+import { channelFigures } from './channels.ts';
 import { addedToBareClaude } from './claude.ts';
 import { gatewayFigures } from './gateway.ts';
 import { Install } from './install.ts';
@@ -144,6 +145,14 @@ async function serviceRows(): Promise<void> {
   note('  … with synchronous FULL', audit.full.p50, 'ms');
 }
 
+async function channelRows(): Promise<void> {
+  progress('all kinds of channels in one host, each against the fake of its platform');
+  const channels = await channelFigures();
+  add('six drivers, idle: added resident', channels.idle_mb, 'MB', 200);
+  note('six drivers, idle: processor of the host', channels.idle_cpu_percent, '%');
+  for (const [kind, { p50 }] of channels.warm) add(`warm message → reply through ${kind}, p50`, p50, 'ms', 15);
+}
+
 /** A promise about the worst case: the slowest of all. */
 async function stopRows(): Promise<void> {
   progress('/stop in the middle of a command');
@@ -176,6 +185,7 @@ add(
   2,
 );
 await serviceRows();
+await channelRows();
 const lines = countTrustedLines();
 add('trusted code, kernel', lines.kernel, 'lines', KERNEL_LINES_MAX);
 add('trusted code, all', lines.all, 'lines', TRUSTED_LINES_MAX);

@@ -43,11 +43,10 @@ export const telegram: ChannelKind = {
     reactions: true,
     typing: true,
   }),
-  steps: ({ name }) => [
+  steps: () => [
     'In Telegram, write /newbot to @BotFather, and choose a name and a username that ends with "bot".',
     'Copy the token that it answers with: whoever has it is the bot.',
     'For groups where the bot should read everything: /setprivacy, choose the bot, Disable. Without it the bot sees commands, mentions and replies to it.',
     'To see reactions in a group, make the bot an administrator there; it needs no right.',
-    `Then run "glass pair ${name}" and open the address that it prints.`,
   ],
 };
