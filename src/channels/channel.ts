@@ -258,6 +258,8 @@ export interface ChannelCapabilities {
   quotes?: boolean;
   /** Our messages can be edited: there is `edit`. */
   edits?: boolean;
+  /** A reply that grows is edited at most so often, in milliseconds, where the platform counts writes. */
+  edit_every_ms?: number;
   /** People's messages can have our reactions: there is `react`. */
   reactions?: boolean;
   /** It can be seen that we are busy: there is `typing`. */

@@ -125,7 +125,7 @@ export class Drafts {
         shown.timer = null;
         shown.busy = this.#parts.between(shown.place.chat_id, () => this.#act(shown));
         // The chat has something else to say: the next word of the answer asks again.
-        if (!shown.busy) shown.due = this.#parts.clock.monotonic() + DRAFT_EVERY_MS;
+        if (!shown.busy) shown.due = this.#parts.clock.monotonic() + this.#every(shown);
       },
       Math.max(0, shown.due - this.#parts.clock.monotonic()),
     );
@@ -143,8 +143,12 @@ export class Drafts {
     else if (step === 'never') wait = null;
     shown.busy = false;
     if (wait === null) return this.end(place.turn);
-    shown.due = this.#parts.clock.monotonic() + Math.max(wait, DRAFT_EVERY_MS);
+    shown.due = this.#parts.clock.monotonic() + Math.max(wait, this.#every(shown));
     this.#arm(shown);
+  }
+
+  #every({ place }: Shown): number {
+    return Math.max(DRAFT_EVERY_MS, this.#ofChat(place.chat_id)?.channel.capabilities.edit_every_ms ?? 0);
   }
 
   /** Returns how long the platform wants to be left alone, in milliseconds; null: there is no draft in this attempt. */

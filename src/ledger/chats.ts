@@ -37,7 +37,7 @@ export interface WiringRow {
   cut: 'thread' | 'chat' | 'group';
 }
 
-/** Stands for the chats of a channel that are not known yet: they begin with its policy. */
+/** Stands for the chats of a channel that are not known yet: they begin with its policy and its wirings. */
 export const EVERY_NEW = '*';
 
 /** A chat as the platform tells of it. Absent `direct`: several people may read along. */
@@ -62,11 +62,18 @@ export function takeChat(db: Db, now: number, channel: string, seen: SeenChat): 
   );
   const direct = seen.direct === true ? 1 : 0;
   if (known === undefined) {
-    const policy = chatByPlatformId(db, channel, EVERY_NEW)?.policy ?? 'strict';
+    const every = chatByPlatformId(db, channel, EVERY_NEW);
+    const policy = every?.policy ?? 'strict';
     const id = db.insert(
       'INSERT INTO chats (channel, platform_id, title, policy, direct, created_ms) VALUES (?, ?, ?, ?, ?, ?)',
       ...[channel, seen.platform_id, seen.title, policy, direct, now],
     );
+    if (every !== undefined)
+      db.run(
+        `INSERT INTO wirings (chat_id, group_name, engage, pattern, context, senders, listed, cut)
+          SELECT ?, group_name, engage, pattern, context, senders, listed, cut FROM wirings WHERE chat_id = ? ORDER BY id`,
+        ...[id, every.id],
+      );
     return { id, policy, direct };
   }
   const title = seen.title === '' ? known.title : seen.title;
@@ -101,8 +108,8 @@ export function wiringsOf(db: Db, chatId: number): WiringRow[] {
 /** The chats that a group is wired to: the only places its agent may send to. */
 export function destinationsOf(db: Db, group: string): ChatRow[] {
   return db.all<ChatRow>(
-    'SELECT c.* FROM wirings w JOIN chats c ON c.id = w.chat_id WHERE w.group_name = ? ORDER BY c.id',
-    group,
+    'SELECT c.* FROM wirings w JOIN chats c ON c.id = w.chat_id WHERE w.group_name = ? AND c.platform_id <> ? ORDER BY c.id',
+    ...[group, EVERY_NEW],
   );
 }
 

@@ -7,7 +7,6 @@ import type { Channel } from '../channels/channel.ts';
 import {
   type ChatPolicy,
   chatByPlatformId,
-  EVERY_NEW,
   ensureChat,
   nameOfChat,
   setPolicy,
@@ -111,11 +110,6 @@ export class Wirings {
   async set(chat: string, group: string, asked: WiringAsked): Promise<WiringShown> {
     const place = this.#place(chat);
     const { ledger, clock, by } = this.#input;
-    if (place.platform_id === EVERY_NEW)
-      throw new OperatingError(
-        'usage',
-        `${chat} stands for chats that are not known yet: only a policy can be set for it`,
-      );
     if (!this.#input.groups().includes(group))
       throw new OperatingError('not_found', `no group ${group} is in force`, './glass group list shows them');
     this.#checkMain(chat, group);

@@ -141,6 +141,22 @@ test('a long answer is shown once there is enough of it and it takes its time, t
   assert.deepEqual(conservation(db, 0).violations, []);
 });
 
+test('a platform that counts writes is edited as seldom as it says, and the answer does not wait for that', async (context) => {
+  const every = 10 * DRAFT_EVERY_MS;
+  const { show, settle, edited, state, rows } = await world(context, {
+    capabilities: { markup: 'markdown', text_max: 1000, file_bytes_max: 0, edits: true, edit_every_ms: every },
+  });
+  show(LONG, DRAFT_DELAY_MS);
+  await eventually(() => state() === 'shown');
+  show(LONGER, every / 2);
+  await new Promise((resolve) => setTimeout(resolve, 100)); // an edit that is due is out by then
+  assert.equal(edited.length, 0);
+  show(`${LONGER} and more`, every / 2);
+  await eventually(() => edited.length === 1);
+  await settle('answered', `${LONGER} and more`);
+  await eventually(() => rows().join() === 'sent');
+});
+
 test('the answer waits for the edit that is under way, and nothing of the draft comes after it', async (context) => {
   const order: string[] = [];
   let release: () => void = () => {};

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
 import { CONTEXT_BYTES_MAX, STICKY_MS } from '../../src/base/limits/talk.ts';
-import { ensureChat } from '../../src/ledger/chats.ts';
+import { destinationsOf, EVERY_NEW, ensureChat, takeChat, wiringsOf } from '../../src/ledger/chats.ts';
 import type { Db } from '../../src/ledger/db.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { insertInbound, insertMessage } from '../../src/ledger/messages.ts';
@@ -206,4 +206,24 @@ test('without threads, listening on ends by itself; in a thread it lasts until i
   stick(db, now, id, 't');
   assert.ok(removeWiring(db, chat, 'assistant'));
   assert.equal(db.get<{ n: number }>('SELECT count(*) AS n FROM sticky')!.n, 0);
+});
+
+test('a new chat begins with what is wired for all new ones of its channel; no known chat, no other channel, and nobody sends there', async (context) => {
+  const { ledger, db, chats } = await world(context);
+  await ledger.write('wire', () => {
+    const every = ensureChat(db, 1, 'platform', EVERY_NEW, EVERY_NEW);
+    setWiring(db, every, 'assistant', { ...PLAIN_TERMS, engage: 'mention', context: 'accumulate', cut: 'chat' });
+  });
+  const fresh = await ledger.write('seen', () => takeChat(db, 2, 'platform', { platform_id: 'new', title: 'New' }).id);
+  const elsewhere = await ledger.write('seen', () => takeChat(db, 2, 'other', { platform_id: 'new', title: 'New' }).id);
+  const terms = wiringsOf(db, fresh).map(({ group_name, engage, context: kept, cut }) => [
+    group_name,
+    engage,
+    kept,
+    cut,
+  ]);
+  assert.deepEqual(terms, [['assistant', 'mention', 'accumulate', 'chat']]);
+  assert.deepEqual([wiringsOf(db, elsewhere), wiringsOf(db, chats[1]!)], [[], []]);
+  assert.ok(destinationsOf(db, 'assistant').every(({ platform_id }) => platform_id !== EVERY_NEW));
+  assert.ok(destinationsOf(db, 'assistant').some(({ platform_id }) => platform_id === 'new'));
 });

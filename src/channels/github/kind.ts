@@ -76,6 +76,8 @@ export const github: ChannelKind = {
     text_max: TEXT_CHARS_MAX,
     file_bytes_max: 0,
     edits: true,
+    // Writes count, some eighty a minute and five hundred an hour, for the answers of all.
+    edit_every_ms: 10_000,
     reactions: true,
   }),
   steps: ({ settings: given }) => [
