@@ -1,16 +1,35 @@
-/** What a person reads of a comment, as far as the tests write it: comments of HTML are hidden, marks are shown as what they say. */
+/**
+ * What a person reads of a comment, as far as the tests write it: HTML outside of code is hidden, comments of several lines
+ * too, marks are shown as what they say.
+ */
 export function shownOf(body: string): { shown: string; bold: string[]; code: string[] } {
   const bold: string[] = [];
   const code: string[] = [];
-  const visible = body.replace(/<!--[\s\S]*?-->/g, '').trimEnd();
-  const shown = visible
+  let fenced = false;
+  const shown = body
+    .replace(/(?<!\\)<!--[\s\S]*?-->/g, '')
+    .trimEnd()
     .split('\n')
-    .filter((line) => !/^(`{3,}|~{3,})/.test(line))
-    .map((line) => line.replace(/^#+ /, ''))
-    .join('\n')
-    .replace(/\*\*([^*\n]+)\*\*/g, (_, inner: string) => kept(bold, inner))
-    .replace(/`([^`\n]+)`/g, (_, inner: string) => kept(code, inner));
+    .flatMap((line) => {
+      const isFence = /^(`{3,}|~{3,})/.test(line);
+      if (isFence) fenced = !fenced;
+      if (isFence) return [];
+      return fenced ? [line] : [lineOf(line.replace(/^#+ /, ''), bold, code)];
+    })
+    .join('\n');
   return { shown, bold, code };
+}
+
+function lineOf(line: string, bold: string[], code: string[]): string {
+  return line
+    .replace(/\*\*([^*\n]+)\*\*/g, (_, inner: string) => kept(bold, inner))
+    .split(/(`[^`]+`)/)
+    .map((part, i) => (i % 2 === 1 ? kept(code, part.slice(1, -1)) : withoutHtml(part)))
+    .join('');
+}
+
+function withoutHtml(text: string): string {
+  return text.replace(/(?<!\\)<[a-z!/?][^>]*>/gi, '').replace(/\\</g, '<');
 }
 
 function kept(into: string[], inner: string): string {
