@@ -5,9 +5,10 @@ import { rowsOf } from '../../src/channels/discord/embeds.ts';
 import { failureOf } from '../../src/channels/discord/failures.ts';
 import { discord } from '../../src/channels/discord/kind.ts';
 import { DiscordAPIError, HTTPError } from '../../src/channels/discord/node_modules/@discordjs/rest/dist/index.mjs';
-import { Lanes, Place, Slots } from '../../src/channels/discord/places.ts';
+import { Place } from '../../src/channels/discord/places.ts';
 import { idAt, later, msOf } from '../../src/channels/discord/snowflakes.ts';
 import { readable } from '../../src/channels/discord/text.ts';
+import { Lanes, Slots } from '../../src/channels/lanes.ts';
 
 test('a cursor moves only below what is not committed', () => {
   const place = new Place('100');

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Lanes } from '../../src/channels/lanes.ts';
 import { Api } from '../../src/channels/slack/api.ts';
 import { blocksOf } from '../../src/channels/slack/blocks.ts';
 import { emojiOf, nameOfEmoji } from '../../src/channels/slack/emoji.ts';
@@ -10,7 +11,7 @@ import {
   WebAPIPlatformError,
   WebAPIRequestError,
 } from '../../src/channels/slack/node_modules/@slack/web-api/dist/index.js';
-import { Lanes, later, Place, tsOfMs } from '../../src/channels/slack/places.ts';
+import { later, Place, tsOfMs } from '../../src/channels/slack/places.ts';
 import { readable } from '../../src/channels/slack/text.ts';
 
 const refused = (error: string, more = {}) => failureOf(new WebAPIPlatformError({ ok: false, error, ...more }));

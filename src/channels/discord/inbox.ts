@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sink } from '../channel.ts';
 import type { DriverParts } from '../kind.ts';
+import { Lanes, Slots } from '../lanes.ts';
 import type { Api } from './api.ts';
 import type { Guilds } from './guilds.ts';
 import { missedIn } from './history.ts';
 import { type Happening, isWritten, keyOf, Reader } from './incoming.ts';
 import { BACKOFF_MAX_MS, HISTORY_BACK_MS, HISTORY_CHATS_AT_ONCE, HISTORY_CHATS_MAX, KEEP_AGAIN_MS } from './limits.ts';
 import type * as payloads from './payloads.ts';
-import { Lanes, Place, Slots } from './places.ts';
+import { Place } from './places.ts';
 import { idAt, later } from './snowflakes.ts';
 
 /** The cursor for channels that have none of their own: everything before it is older than we are. */

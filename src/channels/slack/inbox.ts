@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sink } from '../channel.ts';
 import type { DriverParts } from '../kind.ts';
+import { Lanes, Slots } from '../lanes.ts';
 import type { Api } from './api.ts';
 import { missedIn, patiently } from './history.ts';
 import { type Happening, happeningOf, isOurs, isWritten, keyOf, type Reader, type Self } from './incoming.ts';
@@ -13,7 +14,7 @@ import {
   SINCE_OVERLAP_MS,
 } from './limits.ts';
 import * as payloads from './payloads.ts';
-import { Lanes, later, Place, tsOfMs } from './places.ts';
+import { later, Place, tsOfMs } from './places.ts';
 
 /** The cursor for chats that have none of their own yet: everything before it is either in one or older than we are. */
 const SINCE = 'since';
@@ -230,26 +231,4 @@ function nameOf(happening: Exclude<Happening, { kind: 'nothing' | 'unreadable' }
   const at = 'at' in happening ? happening.at : '';
   const who = happening.kind === 'reaction' ? `${happening.user}:${happening.emoji}:${happening.removed}` : '';
   return `${kind}:${keyOf(self, chat, ts)}:${at}:${who}`;
-}
-
-/** So many at once; the others wait in line. */
-class Slots {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(count: number) {
-    this.#free = count;
-  }
-
-  async run<T>(act: () => Promise<T>): Promise<T> {
-    if (this.#free === 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else this.#free -= 1;
-    try {
-      return await act();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#free += 1;
-      else next();
-    }
-  }
 }
