@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { SendFault } from '../../kits/channel_scene.ts';
+import { LoopbackServer } from '../loopback_server.ts';
 import { AppDoor } from './app_door.ts';
 import { pageOf } from './pages.ts';
 import { shownComment, shownIssue, shownReview } from './payloads.ts';
@@ -48,41 +48,28 @@ export class Rest {
   readonly listed = new Set<number>();
   isRevoked = false;
   readonly #token: string;
-  readonly #sockets = new Set<Socket>();
-  #server: Server | null = null;
-  #port = 0;
+  readonly #server = new LoopbackServer((request, response) => this.#answer(request, response));
 
   constructor(token: string) {
     this.#token = token;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return this.#server.url;
   }
 
-  async listen(): Promise<void> {
-    const server = createServer((request, response) => void this.#answer(request, response));
-    server.on('connection', (socket) => {
-      this.#sockets.add(socket);
-      socket.on('close', () => this.#sockets.delete(socket));
-    });
-    await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve));
-    this.#port = (server.address() as AddressInfo).port;
-    this.#server = server;
+  listen(): Promise<void> {
+    return this.#server.listen();
   }
 
+  /** Ends all connections. */
   drop(): void {
-    for (const socket of this.#sockets) socket.destroy();
+    this.#server.drop();
   }
 
   /** Nothing listens any more, on the same port until `listen`. */
-  async close(): Promise<void> {
-    const server = this.#server;
-    this.#server = null;
-    if (server === null) return;
-    const closed = new Promise((resolve) => server.close(resolve));
-    this.drop();
-    await closed;
+  close(): Promise<void> {
+    return this.#server.close();
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

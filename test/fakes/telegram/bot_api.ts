@@ -1,6 +1,6 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { SendFault } from '../../kits/channel_scene.ts';
+import { LoopbackServer } from '../loopback_server.ts';
 import { type Parsed, parseHtml } from './html.ts';
 import { type Form, parseMultipart } from './multipart.ts';
 import { type Update, Updates } from './updates.ts';
@@ -63,9 +63,7 @@ export class BotApi {
   readonly offsets: number[] = [];
   isRevoked = false;
   readonly #token: string;
-  readonly #sockets = new Set<Socket>();
-  #server: Server | null = null;
-  #port = 0;
+  readonly #server = new LoopbackServer((request, response) => this.#answer(request, response));
   #ids = 100;
 
   constructor(token: string, chats: Record<number, object>) {
@@ -74,34 +72,24 @@ export class BotApi {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return this.#server.url;
   }
 
-  async listen(): Promise<void> {
-    const server = createServer((request, response) => void this.#answer(request, response));
-    server.on('connection', (socket) => {
-      this.#sockets.add(socket);
-      socket.on('close', () => this.#sockets.delete(socket));
-    });
-    await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve));
-    this.#port = (server.address() as AddressInfo).port;
-    this.#server = server;
+  listen(): Promise<void> {
+    return this.#server.listen();
   }
 
   /** Ends all connections. */
   drop(): void {
-    for (const socket of this.#sockets) socket.destroy();
+    this.#server.drop();
     this.updates.forget();
   }
 
   /** Nothing listens any more, on the same port until `listen`. */
-  async close(): Promise<void> {
-    const server = this.#server;
-    this.#server = null;
-    if (server === null) return;
-    const closed = new Promise((resolve) => server.close(resolve));
-    this.drop();
-    await closed;
+  close(): Promise<void> {
+    const closed = this.#server.close();
+    this.updates.forget();
+    return closed;
   }
 
   nextId(): number {
