@@ -160,7 +160,15 @@ test('chats that are not known yet begin with the policy of their channel: a str
   await talk.press('dm-vera', 'vera', sender.token('Approve'));
   await talk.hears('dm-stella', /You said: hello/);
   await talk.policy('*', 'strict');
-  await assert.rejects(talk.wire('*', 'assistant'), { code: 'usage' });
+});
+
+test('chats that are not known yet begin with what is wired for all new ones, and no more once it is not', async () => {
+  await talk.wire('*', 'assistant');
+  await talk.say('begun', 'olga', 'anybody at the beginning?');
+  await talk.hears('begun', /You said: anybody at the beginning\?/);
+  await talk.call('wiring_remove', { chat: 'platform:*', group: 'assistant' });
+  const later = await talk.say('unbegun', 'olga', 'and now?');
+  await until('it waits for a group', async () => assert.match(String(talk.states(later)), /^held: h\d+$/));
 });
 
 test('anybody is answered in a public chat, and it is recorded as that', async () => {
