@@ -1,0 +1,178 @@
+import { join } from 'node:path';
+import { Approvals } from './approvals/approvals.ts';
+import { Wishes } from './approvals/wishes.ts';
+import { systemClock } from './base/clock.ts';
+import { readInstall } from './base/config.ts';
+import { faultsFrom } from './base/faults.ts';
+import { type Log, openLog } from './base/log.ts';
+import type { Paths } from './base/paths.ts';
+import { AGENTS, AgentsChannel } from './channels/agents/agents.ts';
+import type { Channel } from './channels/channel.ts';
+import type { ChannelKind } from './channels/kind.ts';
+import { KINDS } from './channels/kinds.ts';
+import { LocalChannel } from './channels/local/local.ts';
+import { Delivery } from './delivery/delivery.ts';
+import { Typing } from './delivery/typing.ts';
+import { Alerts } from './evidence/alerts.ts';
+import { endLeftOver } from './ledger/approvals.ts';
+import { imagesOfUse } from './ledger/authorities.ts';
+import { chatById } from './ledger/chats.ts';
+import { Ledger } from './ledger/ledger.ts';
+import type { OutboundRow } from './ledger/outbound.ts';
+import { Channels } from './operations/channels.ts';
+import { boundaryCodeHash } from './operations/code_hash.ts';
+import { gatewayNews } from './operations/gateway_news.ts';
+import { Groups, groupNames } from './operations/groups.ts';
+import { imageOf, pruneImages } from './operations/images.ts';
+import { prepareLedger } from './operations/operator.ts';
+import { Proofs } from './operations/proofs.ts';
+import { makeRuntimes } from './operations/runtimes.ts';
+import { codeCacheOf, warmUpAll } from './operations/warm_up.ts';
+import { Scheduler } from './scheduler/scheduler.ts';
+import { Tasks } from './scheduler/tasks.ts';
+import { agentPost } from './sessions/agent_post.ts';
+import { Asks } from './sessions/asks.ts';
+import { Egress } from './sessions/egress.ts';
+import { Planner } from './sessions/planner.ts';
+import { Sessions } from './sessions/sessions.ts';
+import { Workspaces } from './sessions/workspaces.ts';
+
+/** What the host is made of, without the way in: storage, the gateway's link, sessions, delivery, and what goes wrong with them. */
+export interface HostOptions {
+  env: NodeJS.ProcessEnv;
+  /** Channels besides `local` and those of `glass.yaml`. */
+  channels: (log: Log) => Channel[];
+  /** What `glass.yaml` may name; absent: what this version has. */
+  kinds?: readonly ChannelKind[];
+  /** Everything has ended in order; the process may go. */
+  onStopped: () => void;
+}
+
+export type Base = Awaited<ReturnType<typeof openBase>>;
+export type Flow = ReturnType<typeof makeFlow>;
+
+/** What everything else stands on: configuration, log, ledger, and the lists of what exists. */
+export async function openBase(options: HostOptions, paths: Paths) {
+  const clock = systemClock;
+  const started = clock.monotonic();
+  const install = readInstall(paths.config);
+  const log = openLog('host', join(paths.logs, 'host.log'), true);
+  const faults = faultsFrom(options.env, paths.run);
+  const ledger = await Ledger.open(paths.ledger, faults);
+  const groups = groupNames(paths);
+  const operatorChat = await ledger.write('start', (db) => {
+    endLeftOver(db, clock);
+    return prepareLedger(db, clock.now(), groups, install.default_group, install.uids);
+  });
+  const local = new LocalChannel();
+  const channels = new Map<string, Channel>(
+    [local, ...options.channels(log)].map((channel) => [channel.name, channel]),
+  );
+  const runtimes = makeRuntimes(paths, options.env, install.image);
+  const runtime = runtimes.get(install.runtime)!;
+  return {
+    ...{ env: options.env, paths, clock, started, install, log, faults, ledger, operatorChat },
+    ...{ local, channels, runtimes, runtime, kinds: options.kinds ?? KINDS },
+  };
+}
+
+/**
+ * A message's way from the ledger on: sessions → delivery, with the gateway beside it and alerts for what goes wrong. `asked`: an agent
+ * has asked something that a person must decide.
+ */
+export function makeFlow(base: Base, asked: (question: number) => void) {
+  const { paths, clock, install, log, faults, ledger, local, channels, runtimes } = base;
+  const trouble = (error: Error): void => log.error('ledger.trouble', { reason: error.message });
+  const deliver = (chat: number, claimed?: OutboundRow | null): void => delivery.wake(chat, claimed);
+  const capabilities = (channel: string) => (channels.get(channel) ?? local).capabilities;
+  const alerts = new Alerts(ledger, clock, log, base.operatorChat, deliver);
+  const [alert, clear] = [alerts.alert.bind(alerts), alerts.clear.bind(alerts)];
+  channels.set(AGENTS, new AgentsChannel(agentPost({ ledger, clock, wake: (session) => sessions.wake(session) })));
+  const asks = new Asks({ ledger, clock, deliver, trouble });
+  const rejected = asks.undelivered.bind(asks);
+  const delivery = new Delivery(ledger, paths.blobs, clock, channels, faults, { alert, trouble, rejected });
+  // One after the other: each looks first whether the one before it has done the work.
+  let warming = Promise.resolve();
+  const warm = (): void => {
+    warming = warming.then(() => warmUpAll(base, planner));
+  };
+  const late = { sessions: () => sessions, approvals: () => approvals, drivers: () => drivers, warm };
+  const egress = new Egress(paths.gatewaySocket, log, gatewayNews(base, alert, late));
+  const drivers = new Channels({ ...base, deliver, alert, clear, release: egress.release.bind(egress) });
+  const approvals = new Approvals({
+    ...{ ledger, clock, log, channels, operatorChat: base.operatorChat, alert, deliver, trouble },
+    decide: (decision) => egress.decide(decision),
+  });
+  const workspaces = new Workspaces({ paths, alert, clear });
+  const groups = makeGroups(base, workspaces, (group) => {
+    sessions.renew('its authority changed', group);
+    warm();
+    return sessions.live().map(({ image }) => image);
+  });
+  const planner = new Planner({
+    ...{ paths, ledger, egress, runtimes },
+    places: () => groups.places(),
+    limitsOf: () => workspaces.limits(),
+    node: process.execPath,
+    codeCache: codeCacheOf(paths),
+  });
+  const proofs = new Proofs({
+    ...{ paths, ledger, clock, log, planner, workspaces, alert, clear },
+    code: boundaryCodeHash(paths.root),
+    groups: () => groups.names(),
+  });
+  const wake = (session: number): void => sessions.wake(session);
+  const nudge = (session: number): void => sessions.nudge(session);
+  const scheduler = new Scheduler({ ledger, clock, wake, nudge, deliver, alert, trouble });
+  const zone = (): string => install.timezone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const tasks = new Tasks({ ledger, clock, nudge, scheduler, zone });
+  const wishes = new Wishes({
+    ...{ ledger, clock, log, wake, deliver, trouble },
+    foresee: groups.foresee.bind(groups),
+    grant: groups.grant.bind(groups),
+    asked,
+  });
+  const typing = new Typing(ledger, clock, channels);
+  const sessions = new Sessions({
+    ...{ ledger, clock, log, faults, paths, egress, workspaces, planner, deliver, alert, clear, trouble },
+    prove: (plan) => proofs.require(plan),
+    tools: {
+      log,
+      ledger,
+      clock,
+      capabilities,
+      deliver,
+      asks,
+      asked,
+      tasks: tasks.forAgents(),
+      wish: wishes.ask.bind(wishes),
+    },
+    claim: (db, chat) => delivery.claim(db, chat),
+    ...{ typing, drafts: install.drafts ? delivery.drafts : null },
+    takes: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name),
+  });
+  return {
+    ...{ alert, trouble, warm, wake, nudge, deliver, drivers },
+    ...{ delivery, egress, approvals, wishes, asks, groups, workspaces, planner, proofs, sessions, scheduler, tasks },
+  };
+}
+
+/** `applied`: a group's authority changed; returns the images that sandboxes still run from. */
+function makeGroups(base: Base, workspaces: Workspaces, applied: (group: string) => (string | null)[]): Groups {
+  const { paths, install, ledger, clock, runtimes, env } = base;
+  // By group, what was made last: it may not be in force yet.
+  const made = new Map<string, string | null>();
+  return new Groups({
+    ...{ paths, install, ledger, clock, runtimes },
+    limitsOf: () => workspaces.limits(),
+    imageOf: async (authority, onProgress) => {
+      const image = await imageOf(authority, { paths, install, env }, onProgress);
+      made.set(authority.group, image);
+      return image;
+    },
+    applied: (group) => {
+      const live = applied(group);
+      void pruneImages(new Set([...made.values(), ...imagesOfUse(ledger.db), ...live]), base);
+    },
+  });
+}

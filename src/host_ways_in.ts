@@ -1,0 +1,103 @@
+import { Desk } from './approvals/desk.ts';
+import { ControlServer } from './control/server.ts';
+import { statusOf } from './evidence/status.ts';
+import type { Base, Flow } from './host_parts.ts';
+import { clearAllAlerts } from './ledger/alerts.ts';
+import { authorityInForce } from './ledger/authorities.ts';
+import { ChatCommands } from './operations/chat_commands.ts';
+import { accountName, Operator } from './operations/operator.ts';
+import { People } from './operations/people.ts';
+import { Retention } from './operations/retention.ts';
+import { Sweep } from './operations/sweep.ts';
+import { Wirings } from './operations/wirings.ts';
+import { Answers } from './router/answers.ts';
+import { Intake } from './router/intake.ts';
+import { Router } from './router/router.ts';
+
+/** What comes in: who may talk, to whom, who is asked about those that may not, and what a command does. */
+export function makeIntake(base: Base, flow: Flow) {
+  const { paths, clock, log, ledger, channels, operatorChat, install } = base;
+  const { egress, sessions, planner, delivery, deliver, groups, trouble, wake, nudge, tasks, approvals, wishes, asks } =
+    flow;
+  const admission = {
+    clock,
+    spoken: (group: string) => egress.spoken(group, clock.now()),
+    nudge,
+    groups: () => groups.names().filter((name) => authorityInForce(ledger.db, name) !== undefined),
+  };
+  const commands = new ChatCommands({
+    ...{ ledger, clock, deliver },
+    audit: egress.audit.bind(egress),
+    usage: egress.usage.bind(egress),
+    describe: planner.describe.bind(planner),
+    live: sessions.live.bind(sessions),
+    tasks: (groups) => tasks.list(groups),
+    untaken: sessions.untaken.bind(sessions),
+    stop: sessions.stop.bind(sessions),
+    rest: sessions.rest.bind(sessions),
+  });
+  const told = { services: admission, requests: approvals, wishes, wake, deliver, trouble };
+  const desk = new Desk({ ledger, log, channels, operatorChat, ...told });
+  const answers = new Answers(admission, asks.ended.bind(asks));
+  const router = new Router(ledger, clock, paths.blobs, admission, desk, commands, answers);
+  const intake = new Intake(ledger, router, { wake, deliver, asked: (question) => desk.asked(question) });
+  const sweep = new Sweep([sessions, delivery], log);
+  const kept = { paths, ledger, clock, log, files: install.files };
+  const retention = new Retention({ ...kept, live: sessions.live.bind(sessions) });
+  return { admission, desk, intake, sweep, retention };
+}
+
+/** What the operator's clients can ask. */
+export function makeControl(base: Base, flow: Flow & ReturnType<typeof makeIntake>) {
+  const { paths, clock, started, install, log, ledger, local, channels, runtime } = base;
+  const { groups, tasks, planner, proofs, sessions, egress, approvals, admission, desk, workspaces } = flow;
+  const { intake, sweep, retention } = flow;
+  const operator = new Operator(ledger, clock, install.default_group, intake.sinkOf(local.name));
+  const known = { ledger, clock, channels, groups: admission.groups, defaultGroup: install.default_group };
+  const people = new People({ ...known, by: accountName(), operator: () => operator.person });
+  const wirings = new Wirings({ ...known, by: accountName(), admission });
+  const stopAsked = Promise.withResolvers<void>();
+  const services = {
+    ledger,
+    local,
+    groups,
+    approvals,
+    channels: flow.drivers,
+    ...{ questions: desk, people, wirings },
+    decide: (id: string, choice: string, reason: string) =>
+      desk.show(id) === undefined
+        ? approvals.decide(id, { person: operator.person, allow: choice !== 'deny', reason })
+        : desk.decide(id, operator.person, choice, reason),
+    inspect: proofs.inspect.bind(proofs),
+    tasks,
+    person: () => operator.person,
+    operator: accountName(),
+    egress,
+    say: operator.say.bind(operator),
+    stop: stopAsked.resolve,
+    onEvents: ledger.onCommit.bind(ledger),
+    clearAlerts: () => ledger.write('alerts_seen', (db) => clearAllAlerts(db, clock)),
+    blobs: paths.blobs,
+    status: () =>
+      statusOf({
+        ...{ clock, started, runtime },
+        home: paths.home,
+        folderLimits: () => workspaces.limits(),
+        db: ledger.db,
+        channels: channels.values(),
+        sweepsNeeded: () => sweep.needed,
+        gatewayConnected: () => egress.connected,
+        groups: () =>
+          groups
+            .names()
+            .map((name) => ({ ...planner.describe(name), edited: groups.edited(name), proof: proofs.last(name) })),
+        sessions: () => sessions.live(),
+        usage: egress.usage.bind(egress),
+        pruned: () => retention.last,
+      }),
+  };
+  return {
+    control: new ControlServer(paths.controlSocket, paths.socketMode, services, log),
+    stopAsked: stopAsked.promise,
+  };
+}
