@@ -13,6 +13,7 @@ import {
   DRIVER_REASON_CHARS_MAX,
   DRIVER_START_MS,
   DRIVER_STOP_MS,
+  DRIVER_YOUNG_MB,
 } from '../base/limits/channels.ts';
 import type { Log } from '../base/log.ts';
 import type { ChannelHealth, IncomingMessage, Sink } from './channel.ts';
@@ -27,6 +28,12 @@ export interface ThreadEvents {
 }
 
 const PROGRAM = new URL('./driver_worker.ts', import.meta.url);
+
+/** Nothing of the host's but where compiled code lies: else each thread loads a compiler of 10 MB for itself. */
+function environment(): NodeJS.ProcessEnv {
+  const folder = process.env['NODE_COMPILE_CACHE'];
+  return folder === undefined ? {} : { NODE_COMPILE_CACHE: folder };
+}
 
 export class DriverThread {
   /** Resolves with the reason when the thread is gone. Never rejects. */
@@ -56,8 +63,8 @@ export class DriverThread {
     this.#name = spec.name;
     this.#events = events;
     this.#worker = new Worker(PROGRAM, {
-      ...{ workerData: spec, env: {}, stdout: true, stderr: true, name: spec.name },
-      resourceLimits: { maxOldGenerationSizeMb: DRIVER_HEAP_MB },
+      ...{ workerData: spec, env: environment(), stdout: true, stderr: true, name: spec.name },
+      resourceLimits: { maxOldGenerationSizeMb: DRIVER_HEAP_MB, maxYoungGenerationSizeMb: DRIVER_YOUNG_MB },
     });
     this.#calls = new CallPort(
       (message) => this.#worker.postMessage(message),

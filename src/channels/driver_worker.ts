@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../base/errors.ts';
 import { DRIVER_REASON_CHARS_MAX } from '../base/limits/channels.ts';
+import { dropStartGarbage } from '../base/memory.ts';
 import type { Channel, SendResult, Sink, WebhookRequest } from './channel.ts';
 import {
   CallPort,
@@ -86,6 +87,7 @@ try {
   channel = open({ name, settings, secrets, log, changed });
   tell({ t: 'opened', methods: DRIVER_METHODS.filter((method) => channel![method] !== undefined) });
   changed();
+  dropStartGarbage();
 } catch (error) {
   tell({ t: 'refused', reason: harmless(messageOf(error)) });
 }

@@ -123,6 +123,15 @@ test('what the packages print is in the log, without the token', async () => {
   });
 });
 
+test('a driver is told nothing of the host’s environment but where compiled code lies', async () => {
+  await becomes('connected');
+  await talk.say('room', 'olga', 'driver environ');
+  await until('it is in the log', async () => {
+    const log = readFileSync(join(install.paths.logs, 'host.log'), 'utf8');
+    assert.equal(/environment: ([\w,]+)/.exec(log)?.[1], 'NODE_COMPILE_CACHE');
+  });
+});
+
 test('sends that fail one after the other open the breaker; what waits is sent when it closes', async () => {
   await becomes('connected');
   for (const chat of ['b1', 'b2', 'b3', 'b4', 'b5', 'b6']) {

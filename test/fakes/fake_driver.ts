@@ -25,6 +25,7 @@ export function open(parts: DriverParts): Channel {
       for (let i = 0; i < 1000; i += 1) void sink.accept({ ...message, dedupe_key: `flood ${i}`, text: '/help' });
     },
     print: () => process.stdout.write(`the token is ${token}\n`),
+    environ: () => process.stdout.write(`environment: ${Object.keys(process.env).join() || 'empty'}\n`),
     fail: () => {
       failing = 5;
     },

@@ -6,6 +6,8 @@ import { KIB, MIB, MINUTE_MS, SECOND_MS } from './units.ts';
 
 /** Memory of a driver's JavaScript: a large library's working set, ten times over; beyond it the thread ends, not the host. */
 export const DRIVER_HEAP_MB = 256;
+/** Of it, what a driver has just made: a message's worth, many times over. Node's own measure costs each thread 4 MB more. */
+export const DRIVER_YOUNG_MB = 4;
 /** From the thread's start to an open driver: large packages from a cold disk. */
 export const DRIVER_OPEN_MS = 30 * SECOND_MS;
 /** From `start` to its end: a platform that answers slowly; a longer one is given up and begun again. */
