@@ -17,6 +17,7 @@ import {
 import { type Log, openLog } from './base/log.ts';
 import { dropStartGarbage } from './base/memory.ts';
 import { homeFrom, type Paths, pathsOf, prepareGateway } from './base/paths.ts';
+import { feedWatchdog } from './base/watchdog.ts';
 import { Audit } from './gateway/audit.ts';
 import { Budgets } from './gateway/budget.ts';
 import { CertificateAuthority } from './gateway/ca.ts';
@@ -51,6 +52,7 @@ async function main(): Promise<void> {
   process.stderr.on('error', () => {});
   process.title = 'glassclaw-gateway';
   noCoreDump();
+  feedWatchdog(process.env);
   const paths = pathsOf(homeFrom(process.env), process.env);
   prepareGateway(paths);
   const log = openLog('gateway', join(paths.gatewayLogs, 'gateway.log'), true);

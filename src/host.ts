@@ -5,6 +5,7 @@ import { holdLock } from './base/lock.ts';
 import { dropStartGarbage } from './base/memory.ts';
 import { homeFrom, type Paths, pathsOf, prepareHome } from './base/paths.ts';
 import { VERSION } from './base/version.ts';
+import { feedWatchdog } from './base/watchdog.ts';
 import { type HostOptions, makeFlow, openBase } from './host_parts.ts';
 import { makeControl, makeIntake } from './host_ways_in.ts';
 import { recordEvent } from './ledger/events.ts';
@@ -102,6 +103,7 @@ const DELIVERY_GRACE_MS = 2000;
 /** `node src/host.ts`: runs until SIGTERM, SIGINT or the operation `stop`. */
 async function main(): Promise<void> {
   process.umask(0o077);
+  feedWatchdog(process.env);
   try {
     const host = await startHost({ env: process.env, channels: () => [], onStopped: () => process.exit(0) });
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void host.stop(signal));

@@ -133,6 +133,7 @@ const STARTERS = [
   /^src\/operations\/package_install\.ts$/,
   /^src\/channels\/driver_(?:thread|worker)\.ts$/,
   /^src\/vault\/key_keyring\.ts$/,
+  /^src\/base\/watchdog\.ts$/,
 ];
 
 test('on the host, programs are started by runtimes and by what installs and serves alone', () => {

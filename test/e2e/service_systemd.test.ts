@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { until } from '../fakes/install.ts';
 import { requireHarness } from '../kits/harness_bench.ts';
 import { cannotHaveSystemd, SystemdMachine } from '../kits/systemd_machine.ts';
@@ -70,9 +71,35 @@ test('a gateway that is killed is started again, and the conversation goes on', 
     const { state, pid } = unitOf(GATEWAY);
     assert.ok(state === 'active' && pid !== before.pid);
   });
+  await until('the host has it', async () => {
+    const { gateway } = JSON.parse(machine.glass(['status', '--json']).out) as { gateway: string };
+    assert.equal(gateway, 'connected');
+  });
   assert.match(machine.glass(['chat', 'again']).out, /echo: .*again/s);
   assert.equal(unitOf('glassclaw.service').restarts, 0);
 });
+
+for (const name of [GATEWAY, 'glassclaw.service'])
+  test(`${name} that hangs is killed and started again`, { skip }, async () => {
+    const folder = `/run/systemd/system/${name}.d`;
+    machine.run(['sh', '-c', `mkdir -p ${folder} && cat > ${folder}/soon.conf`], '[Service]\nWatchdogSec=10s\n');
+    machine.run(['systemctl', 'daemon-reload']);
+    machine.run(['systemctl', 'restart', name]);
+    await until('it runs', async () => assert.equal(unitOf(name).state, 'active'));
+    const { pid, restarts } = unitOf(name);
+    // Well, it outlives its watchdog.
+    await sleep(12_000);
+    assert.deepEqual([unitOf(name).pid, unitOf(name).restarts], [pid, restarts]);
+    machine.run(['kill', '-STOP', String(pid)]);
+    await until('another one', async () => {
+      const now = unitOf(name);
+      assert.ok(now.state === 'active' && now.pid !== pid && now.restarts > restarts);
+    });
+    machine.run(['rm', '-r', folder]);
+    machine.run(['systemctl', 'daemon-reload']);
+    machine.run(['systemctl', 'restart', name]);
+    assert.match(await glassOnce(['chat', 'once more']), /echo: .*once more/s);
+  });
 
 test('a configuration that is refused is not tried again and again', { skip }, async () => {
   machine.run(['sh', '-c', 'echo "no-such-key: 1" >> /etc/glassclaw/glass.yaml']);
