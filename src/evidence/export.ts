@@ -2,7 +2,7 @@ import { OperatingError } from '../base/errors.ts';
 import { EVENTS_AT_ONCE } from '../base/limits/messages.ts';
 import { cutOf, signersOf } from '../ledger/cuts.ts';
 import type { Db } from '../ledger/db.ts';
-import { beforeChain, chainedAfter, eventHeadAt, hexOf } from '../ledger/events.ts';
+import { beforeChain, chainedAfter, eventHeadAt } from '../ledger/events.ts';
 import { endOfDay } from '../protocol/chain.ts';
 
 export interface ExportQuery {
@@ -32,10 +32,8 @@ export function* exportLines(db: Db, { from, to }: ExportQuery): Generator<objec
   let newest: string | null = null;
   for (;;) {
     const rows = chainedAfter(db, last, EVENTS_AT_ONCE).filter(({ id }) => id < end);
-    for (const { hash: own, ...row } of rows) {
-      newest = own === null ? null : hexOf(own);
-      yield { ...row, hash: newest };
-    }
+    yield* rows;
+    newest = rows.at(-1)?.hash ?? newest;
     last = rows.at(-1)?.id ?? last;
     if (rows.length < EVENTS_AT_ONCE) break;
   }

@@ -17,6 +17,15 @@ interface Law {
   sentence(key: number): string;
 }
 
+/** Whoever has written to the file may have written anything. */
+export function dataOf({ data }: EventRow): Record<string, unknown> {
+  try {
+    return JSON.parse(data) ?? {};
+  } catch {
+    return {};
+  }
+}
+
 const DELIVERIES = ['sent', 'rejected', 'uncertain'] as const;
 const turnOf = ({ turn_id }: EventRow): number | undefined => turn_id ?? undefined;
 const messageOf = ({ message_id }: EventRow): number | undefined => message_id ?? undefined;
@@ -50,7 +59,7 @@ const LAWS: readonly Law[] = [
   {
     sql: `SELECT id FROM approvals WHERE id > ? AND created_ms >= ? AND decided_by IS NOT NULL AND state IN ('approved', 'denied', 'done')`,
     kinds: ['approval.decided'],
-    of: ({ data }) => parseId('h', String((JSON.parse(data) as { approval?: string }).approval)),
+    of: (event) => parseId('h', String(dataOf(event)['approval'])),
     sentence: (key) => `approval ${showId('h', key)} was decided, and no event says by whom`,
   },
 ];

@@ -11,12 +11,11 @@ import {
   type EventHead,
   eventHash,
   eventHeadAt,
-  hexOf,
   lastEventId,
 } from '../ledger/events.ts';
 import { endOfDay, isSigned, type SignedCut } from '../protocol/chain.ts';
-import type { Anchor, ChainState, EventAnchor } from '../protocol/gateway.ts';
-import { RowEvents } from './row_events.ts';
+import { type Anchor, anchorSchema, type ChainState, type EventAnchor } from '../protocol/gateway.ts';
+import { dataOf, RowEvents } from './row_events.ts';
 
 /**
  * Whether what is recorded is whole and unchanged: the host's events, whose chain is checked here; the gateway's requests, whose chain it
@@ -115,9 +114,12 @@ async function checkEvents(db: Db, { cut, rows, onProgress }: EventCheck): Promi
         begun && row.hash === null ? `event ${row.id} is not in the chain: it was put in` : follow(last, row, begun);
       if (broken !== null) break;
       begun ||= row.hash !== null;
-      last = { id: row.id, hash: row.hash === null ? eventHash(last.hash, row) : hexOf(row.hash), at_us: row.at_us };
+      last = { id: row.id, hash: row.hash ?? eventHash(last.hash, row), at_us: row.at_us };
       rows.see(row);
-      if (row.kind === 'egress.anchored') anchors.push(JSON.parse(row.data) as Anchor);
+      if (row.kind !== 'egress.anchored') continue;
+      const anchor = anchorSchema.safeParse(dataOf(row));
+      if (anchor.success) anchors.push(anchor.data);
+      else broken ??= `event ${row.id} is no head of the gateway's chain: it was changed`;
     }
     anchors.splice(0, anchors.length - AUDIT_ANCHORS_MAX);
     onProgress(last.id - begin, until - begin);
@@ -139,9 +141,7 @@ function follow(last: EventHead, row: ChainedEvent, begun: boolean): string | nu
   if (row.id !== last.id + 1) return `event ${last.id + 1} is missing: it was removed`;
   if (row.hash === null) return null;
   const before = begun ? last.hash : beforeChain(last.id, last.hash);
-  return eventHash(before, row) === hexOf(row.hash)
-    ? null
-    : `event ${row.id} does not fit: it or one before it was changed`;
+  return eventHash(before, row) === row.hash ? null : `event ${row.id} does not fit: it or one before it was changed`;
 }
 
 function brokenOutside(db: Db, cut: SignedCut | null, state: ChainState): string | null {

@@ -94,6 +94,8 @@ export interface Expected {
   last: number;
   /** What the chain begins with; null: its first link. */
   cut: Cut | null;
+  /** Rows after this key are all in the chain. */
+  unchained: number;
   /** The next heads of the host after a link, in their order. */
   headsAfter(seq: number): ChainedHead[];
 }
@@ -136,7 +138,8 @@ export class ChainCheck {
     // An end that came while the check ran is none yet.
     const ended_seq = (row.ended_seq ?? 0) > this.#expected.last ? null : row.ended_seq;
     if (begun_seq !== null) this.#begun = true;
-    const unlinked = this.#begun && (begun_seq === null || (row.ended_seq === null && row.ended_ms !== null));
+    const mayBeOlder = !this.#begun && row.id <= this.#expected.unchained;
+    const unlinked = !mayBeOlder && (begun_seq === null || (row.ended_seq === null && row.ended_ms !== null));
     if (unlinked) this.#break(`row ${row.id} is not in the chain: it was put in`);
     for (const seq of [begun_seq, ended_seq]) if (seq !== null) this.#wait(seq, row);
     this.#goOn();

@@ -24,7 +24,10 @@ export const RECORD_TABLES = `
     hash      TEXT NOT NULL,
     count     INTEGER NOT NULL,
     signature TEXT NOT NULL
-  ) STRICT;`;
+  ) STRICT;
+  -- Requests up to this one may be from before there was a chain, which covers none of them.
+  CREATE TABLE unchained (through INTEGER NOT NULL) STRICT;
+  INSERT INTO unchained SELECT coalesce(max(id), 0) FROM requests WHERE begun_seq IS NULL;`;
 
 export function addHead(db: DatabaseSync, { seq, hash, at_ms, event, event_hash, cut }: ChainedHead): void {
   db.prepare('INSERT INTO heads (seq, hash, at_ms, event, event_hash, cut) VALUES (?, ?, ?, ?, ?, ?)').run(
@@ -104,7 +107,8 @@ export async function checkRecord(
     `SELECT seq, hash, at_ms, event, event_hash, cut FROM heads WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ${EVENTS_AT_ONCE}`,
   );
   const headsAfter = (seq: number): ChainedHead[] => heads.all(seq, last) as unknown as ChainedHead[];
-  const check = new ChainCheck({ anchors, last, cut: own, headsAfter });
+  const { through: unchained } = db.prepare('SELECT through FROM unchained').get() as { through: number };
+  const check = new ChainCheck({ anchors, last, cut: own, unchained, headsAfter });
   if (own !== null && !isSigned(own)) check.broken = 'the record begins at a cut that is not signed by its gateway';
   const before = db.prepare(
     'SELECT 1 FROM requests WHERE id <= ?1 UNION ALL SELECT 1 FROM heads WHERE seq <= ?2 LIMIT 1',

@@ -26,8 +26,8 @@ const decision = {
 export type Decision = z.infer<z.ZodObject<typeof decision>>;
 
 /** A head of the audit's chain: number and SHA-256 (hex) of its newest link. */
-const anchor = z.strictObject({ seq: z.int(), hash: hashSchema });
-export type Anchor = z.infer<typeof anchor>;
+export const anchorSchema = z.strictObject({ seq: z.int(), hash: hashSchema });
+export type Anchor = z.infer<typeof anchorSchema>;
 
 /** A head of the host's chain of events: key and SHA-256 (hex) of its newest one. */
 const eventAnchor = z.strictObject({ event: z.int().min(1), hash: hashSchema });
@@ -60,7 +60,7 @@ export const gatewayRequest = z.discriminatedUnion('op', [
   }),
   /** Whether the audit's chain holds, and agrees with what the ledger has of it. `cut`: of the events, where there is one. */
   z.strictObject({
-    ...{ id: z.int(), op: z.literal('check'), anchors: z.array(anchor).max(AUDIT_ANCHORS_MAX) },
+    ...{ id: z.int(), op: z.literal('check'), anchors: z.array(anchorSchema).max(AUDIT_ANCHORS_MAX) },
     cut: eventAnchor.nullable().default(null),
   }),
   /** The head of the host's events, to be written down where the host cannot write. */
@@ -182,7 +182,7 @@ export const gatewayEvent = z.discriminatedUnion('event', [
   /** The set of secrets changed: `auto` harnesses may change with it. */
   z.strictObject({ event: z.literal('secrets'), names: z.array(z.string()) }),
   /** To be written down where the gateway cannot write. */
-  z.strictObject({ event: z.literal('anchor'), ...anchor.shape }),
+  z.strictObject({ event: z.literal('anchor'), ...anchorSchema.shape }),
   holdEvent,
   /** Nobody decides it any more: it is refused. */
   z.strictObject({ event: z.literal('hold_ended'), hold: z.string(), reason: z.string() }),
