@@ -14,7 +14,7 @@ import { cutBytes, DAY_MS, startOfKept } from '../../src/protocol/chain.ts';
 import { seedChat } from './ledger_kit.ts';
 
 /** A real ledger and a real record of requests that have told each other of their heads, over some days. */
-export const START_MS = Date.parse('2026-03-01T08:00:00Z');
+const START_MS = Date.parse('2026-03-01T08:00:00Z');
 const KEEP_MS = 30 * DAY_MS;
 const NOTHING = { cost_micros: 0, tokens: 0 };
 
@@ -50,8 +50,9 @@ export class EvidenceWorld {
     this.folder = folder;
   }
 
-  static async open(folder: string): Promise<EvidenceWorld> {
+  static async open(folder: string, start_ms = START_MS): Promise<EvidenceWorld> {
     const world = new EvidenceWorld(folder);
+    world.now_ms = start_ms;
     world.ledger = await Ledger.open(world.ledgerPath, noFaults);
     world.ledger.db.raw.exec('PRAGMA synchronous = OFF');
     world.audit = new Audit(world.auditPath, world.clock, noFaults);
