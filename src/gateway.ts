@@ -18,6 +18,7 @@ import { EVENTS_KEEP_DAYS } from './base/limits/messages.ts';
 import { ANCHORED, type Log, openLog } from './base/log.ts';
 import { dropStartGarbage } from './base/memory.ts';
 import { homeFrom, type Paths, pathsOf, prepareGateway } from './base/paths.ts';
+import { checkAudit } from './evidence/request_chain.ts';
 import { Audit } from './gateway/audit.ts';
 import { Budgets } from './gateway/budget.ts';
 import { CertificateAuthority } from './gateway/ca.ts';
@@ -111,7 +112,8 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
     alert,
   };
   const sessions = new EgressSessions(paths, context, trust, onecli);
-  const host = new HostService(sessions, context, vault, install?.events.keep ?? EVENTS_KEEP_DAYS * DAY_MS);
+  const keep_ms = install?.events.keep ?? EVENTS_KEEP_DAYS * DAY_MS;
+  const host = new HostService(sessions, context, vault, { keep_ms, check: checkAudit });
   setInterval(() => host.anchor(), AUDIT_ANCHOR_MS).unref();
   const operator = new OperatorService(vault, audit, () => host.tell({ event: 'secrets', names: vault.names() }), log);
   const servers: Server[] = [

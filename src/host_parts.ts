@@ -99,14 +99,8 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
     warming = warming.then(() => warmUpAll(base, planner));
   };
   const anchors = new Anchors({ ledger, clock, log, egress: () => egress });
-  const late = {
-    anchors: () => anchors,
-    sessions: () => sessions,
-    approvals: () => approvals,
-    drivers: () => drivers,
-    warm,
-  };
-  const egress = new Egress(paths.gatewaySocket, log, gatewayNews(alert, late));
+  const late = { sessions: () => sessions, approvals: () => approvals, drivers: () => drivers, warm };
+  const egress = new Egress(paths.gatewaySocket, log, gatewayNews(anchors, alert, late));
   const drivers = new Channels({ ...base, deliver, alert, clear, release: egress.release.bind(egress) });
   const approvals = new Approvals({
     ...{ ledger, clock, log, channels, operatorChat: base.operatorChat, alert, deliver, trouble },

@@ -4,13 +4,13 @@ import type { Clock } from '../base/clock.ts';
 import { type Faults, guarded } from '../base/faults.ts';
 import { AUDIT_OPEN_MS, AUDIT_PATH_CHARS_MAX, AUDIT_ROWS_MAX, AUDIT_WAL_PAGES } from '../base/limits/gateway.ts';
 import { redact } from '../base/log.ts';
-import { type Cut, cutBytes, dayBefore, isSigned } from '../protocol/chain.ts';
-import type { AuditRow, ChainState, EventAnchor, UsageRow } from '../protocol/gateway.ts';
+import { type Cut, cutBytes, dayBefore } from '../protocol/chain.ts';
+import type { AuditRow, EventAnchor, UsageRow } from '../protocol/gateway.ts';
 import { openDatabase } from '../vault/schema.ts';
 import type { Used } from './budget.ts';
 import { begunLink, type Ended, endedLink, FIRST_LINK, headLink, type Link } from './chain.ts';
 import type { Amount } from './prices.ts';
-import { addHead, checkRecord, cutAt, cutBefore, eventKnownAt, RECORD_TABLES } from './record.ts';
+import { addHead, cutAt, cutBefore, eventKnownAt, RECORD_TABLES } from './record.ts';
 import { NO_USAGE, type Usage } from './usage.ts';
 
 /**
@@ -200,15 +200,9 @@ export class Audit {
     }
   }
 
-  /**
-   * Whether all rows are those that were written, and agree with `anchors`; `signer` is the key of its cut. `cut`: of the host's
-   * events, whether it was signed. Others get their turn between portions.
-   */
-  check(anchors: readonly Link[], signer: string, cut: EventAnchor | null = null): Promise<ChainState> {
-    return checkRecord(this.#db, {
-      ...{ until: this.#lastId, last: this.#head.seq, anchors, cut },
-      isSigned: (own) => isSigned('requests', own, signer),
-    });
+  /** For who reads all of it, as it is now: up to a row's key, and a link's number. */
+  read<T>(act: (db: DatabaseSync, now: { until: number; last: number }) => T): T {
+    return act(this.#db, { until: this.#lastId, last: this.#head.seq });
   }
 
   /** What a group's requests that left have used, and what is reserved for those that run. Throws when the disk refuses. */

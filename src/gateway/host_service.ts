@@ -4,6 +4,7 @@ import { anchorLog, type Log } from '../base/log.ts';
 import { type Cut, cutBytes, DAY_MS, endOfDay, startOfKept } from '../protocol/chain.ts';
 import {
   type Anchor,
+  type ChainState,
   type EventAnchor,
   type GatewayAnswers,
   type GatewayEvent,
@@ -17,6 +18,13 @@ import type { Holds } from './holds.ts';
 import type { EgressContext } from './session.ts';
 import type { EgressSessions } from './sessions.ts';
 import type { LineService, Peer } from './sockets.ts';
+
+export interface Evidence {
+  /** How long events and requests are kept. */
+  keep_ms: number;
+  /** Whether the audit holds; the key is that of its cut. */
+  check(audit: Audit, signer: string, asked: { anchors: Anchor[]; cut: EventAnchor | null }): Promise<ChainState>;
+}
 
 /**
  * What the host can ask on `gateway.sock`. One host at a time: a new connection replaces the old one. The open
@@ -33,18 +41,17 @@ export class HostService implements LineService<GatewayRequest> {
   readonly #holds: Holds;
   readonly #vault: Vault;
   readonly #clock: Clock;
-  readonly #keep_ms: number;
+  readonly #evidence: Evidence;
   readonly #logAnchors: (events: string, egress: string) => void;
   #host: Peer | null = null;
   /** Of the last link that a host was given. */
   #anchored = 0;
 
-  /** `keep_ms`: how long events and requests are kept. */
   constructor(
     sessions: EgressSessions,
     { audit, budgets, holds, log, clock }: EgressContext,
     vault: Vault,
-    keep_ms: number,
+    evidence: Evidence,
   ) {
     this.#sessions = sessions;
     this.#audit = audit;
@@ -52,7 +59,7 @@ export class HostService implements LineService<GatewayRequest> {
     this.#holds = holds;
     this.#vault = vault;
     this.#clock = clock;
-    this.#keep_ms = keep_ms;
+    this.#evidence = evidence;
     this.#logAnchors = anchorLog(log, clock);
     this.log = log;
   }
@@ -113,7 +120,7 @@ export class HostService implements LineService<GatewayRequest> {
       case 'log':
         return { rows: this.#audit.log(request.group, request.since_ms, request.limit) };
       case 'check':
-        return this.#audit.check(request.anchors, this.#vault.signer(), request.cut);
+        return this.#evidence.check(this.#audit, this.#vault.signer(), request);
       case 'head':
         return { audit: this.#head(request) };
       case 'signer':
@@ -148,7 +155,7 @@ export class HostService implements LineService<GatewayRequest> {
    * events that were known by the end of the next one. Rejects with `OperatingError('refused')`.
    */
   async #cut(cut: Cut): Promise<string> {
-    const before_ms = startOfKept(this.#clock.now(), this.#keep_ms);
+    const before_ms = startOfKept(this.#clock.now(), this.#evidence.keep_ms);
     if (endOfDay(cut.day) > before_ms || cut.through > this.#audit.eventKnownAt(before_ms + DAY_MS))
       throw new OperatingError('refused', `events up to ${cut.through} are not old enough to be removed`);
     const signature = this.#vault.sign(cutBytes('events', cut));

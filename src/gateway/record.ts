@@ -1,12 +1,9 @@
 import type { DatabaseSync } from 'node:sqlite';
-import { setImmediate } from 'node:timers/promises';
-import { AUDIT_ANCHORS_MAX } from '../base/limits/gateway.ts';
 import { EVENTS_AT_ONCE } from '../base/limits/messages.ts';
 import type { Cut, SignedCut } from '../protocol/chain.ts';
-import type { ChainState, EventAnchor } from '../protocol/gateway.ts';
-import { ChainCheck, type Chained, type ChainedHead, type Link } from './chain.ts';
+import type { Chained, ChainedHead } from './chain.ts';
 
-/** The record of requests as evidence: the host's heads in it, its cut at the beginning, and the check of all of it. */
+/** The record of requests as evidence: the host's heads in it, and its cut at the beginning. */
 export const RECORD_TABLES = `
   CREATE TABLE heads (
     seq        INTEGER PRIMARY KEY,
@@ -84,58 +81,4 @@ export function cutAt(db: DatabaseSync, { day, through, seq, hash, count, signat
     db.exec('ROLLBACK');
     throw error;
   }
-}
-
-/** What a check looks at: as it was when it began. */
-export interface Checked {
-  /** Key of the newest row, and number of the newest link. */
-  until: number;
-  last: number;
-  anchors: readonly Link[];
-  /** Of the host's events. */
-  cut: EventAnchor | null;
-  isSigned(cut: SignedCut): boolean;
-}
-
-/** Others get their turn between portions. */
-export async function checkRecord(
-  db: DatabaseSync,
-  { until, last, anchors, cut, isSigned }: Checked,
-): Promise<ChainState> {
-  const own = cutOf(db);
-  const heads = db.prepare(
-    `SELECT seq, hash, at_ms, event, event_hash, cut FROM heads WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ${EVENTS_AT_ONCE}`,
-  );
-  const headsAfter = (seq: number): ChainedHead[] => heads.all(seq, last) as unknown as ChainedHead[];
-  const { through: unchained } = db.prepare('SELECT through FROM unchained').get() as { through: number };
-  const check = new ChainCheck({ anchors, last, cut: own, unchained, headsAfter });
-  if (own !== null && !isSigned(own)) check.broken = 'the record begins at a cut that is not signed by its gateway';
-  const before = db.prepare(
-    'SELECT 1 FROM requests WHERE id <= ?1 UNION ALL SELECT 1 FROM heads WHERE seq <= ?2 LIMIT 1',
-  );
-  if (before.get(own?.through ?? 0, own?.seq ?? 0) !== undefined)
-    check.broken ??= 'something was put in before its beginning';
-  const page = db.prepare(
-    `SELECT id, session, group_name AS "group", at_ms, method, host, path, service, secret, ended_ms, decision, rule, status,
-       model, request_bytes, response_bytes, input_tokens, output_tokens, redacted, cost_micros, tokens,
-       begun_seq, begun_hash, ended_seq, ended_hash
-     FROM requests WHERE id > ? AND id <= ? ORDER BY id LIMIT ${EVENTS_AT_ONCE}`,
-  );
-  for (let after = own?.through ?? 0; check.broken === null; ) {
-    const rows = page.all(after, until) as unknown as Chained[];
-    for (const row of rows) check.push(row);
-    if (rows.length < EVENTS_AT_ONCE) break;
-    after = rows.at(-1)!.id;
-    await setImmediate();
-  }
-  check.end();
-  const newest = db.prepare('SELECT event, event_hash AS hash FROM heads WHERE seq <= ? ORDER BY seq DESC LIMIT ?');
-  const known = db.prepare('SELECT 1 FROM heads WHERE cut IS NOT NULL AND event = ? AND event_hash = ?');
-  return {
-    links: check.links,
-    broken: check.broken,
-    cut: own?.day ?? null,
-    heads: newest.all(last, AUDIT_ANCHORS_MAX) as unknown as EventAnchor[],
-    cut_known: cut === null || known.get(cut.event, cut.hash) !== undefined,
-  };
 }

@@ -6,8 +6,9 @@ import type { Channels } from './channels.ts';
 
 /** What is done about the gateway's news. The parts are asked for when there is some: they are made after the link to it. */
 export function gatewayNews(
+  anchors: Anchors,
   alert: EgressHandlers['alert'],
-  parts: { anchors(): Anchors; sessions(): Sessions; approvals(): Approvals; drivers(): Channels; warm(): void },
+  parts: { sessions(): Sessions; approvals(): Approvals; drivers(): Channels; warm(): void },
 ): EgressHandlers {
   return {
     alert,
@@ -16,8 +17,8 @@ export function gatewayNews(
       parts.warm();
     },
     secretSet: () => parts.drivers().secretsChanged(),
-    connected: () => parts.anchors().connected(),
-    anchor: (head) => parts.anchors().heard(head),
+    connected: () => anchors.connected(),
+    anchor: (head) => anchors.heard(head),
     refused: (session, reason) => parts.sessions().end(session, `no egress: ${reason}`),
     held: (event) => parts.approvals().held(event),
     heldEnded: (hold, reason) => parts.approvals().ended(hold, reason),

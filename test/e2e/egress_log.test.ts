@@ -80,7 +80,10 @@ test('the record is whole, and a change of it is found', async () => {
   const whole = glass<Verified>('events', 'verify');
   assert.deepEqual([whole.status, whole.found.broken], [0, null]);
   assert.ok(whole.found.links >= 4 && whole.found.heads >= 1, JSON.stringify(whole.found));
-  assert.match(made.install.glass('events', 'verify').stdout, /^holds: \d+ events, \d+ links of requests\n\d+ heads of requests are/);
+  assert.match(
+    made.install.glass('events', 'verify').stdout,
+    /^holds: \d+ events, \d+ links of requests\n\d+ heads of requests are/,
+  );
 
   await behindItsBack("UPDATE requests SET path = '/v1/harmless' WHERE id = (SELECT min(id) FROM requests)");
   const changed = glass<Verified>('events', 'verify');

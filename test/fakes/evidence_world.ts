@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { Clock } from '../../src/base/clock.ts';
 import { noFaults } from '../../src/base/faults.ts';
-import { type Verified, verify } from '../../src/evidence/verify.ts';
+import { checkAudit } from '../../src/evidence/request_chain.ts';
+import { type CheckEgress, type Verified, verify } from '../../src/evidence/verify.ts';
 import { Audit } from '../../src/gateway/audit.ts';
 import { NO_USAGE } from '../../src/gateway/usage.ts';
 import { cutBefore, cutEvents, signerSeen } from '../../src/ledger/cuts.ts';
@@ -116,7 +117,7 @@ export class EvidenceWorld {
 
   /** Of these databases, or copies of them. */
   verify(db: Db = this.ledger.db, audit: Audit = this.audit): Promise<Verified> {
-    const gateway = { check: (...[anchors, cut]: CheckWords) => audit.check(anchors, this.signer.key, cut) };
+    const gateway: CheckEgress = { check: (anchors, cut) => checkAudit(audit, this.signer.key, { anchors, cut }) };
     return verify(db, gateway, { head: null, egress_head: null }, () => {});
   }
 
@@ -164,5 +165,3 @@ export class EvidenceWorld {
     recordEvent(db, clock, 'approval.decided', links, { approval: `h${approval}`, allowed: true, ...who });
   }
 }
-
-type CheckWords = [Parameters<Audit['check']>[0], Parameters<Audit['check']>[2]];

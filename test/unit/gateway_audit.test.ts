@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, beforeEach, test } from 'node:test';
 import { noFaults } from '../../src/base/faults.ts';
+import { checkAudit } from '../../src/evidence/request_chain.ts';
 import { Audit, type Outcome } from '../../src/gateway/audit.ts';
 import type { Link } from '../../src/gateway/chain.ts';
 import { NO_USAGE } from '../../src/gateway/usage.ts';
@@ -53,7 +54,7 @@ function someRequests(): void {
 }
 
 async function checked(anchors: readonly Link[]): Promise<{ links: number; broken: string | null }> {
-  const { links, broken } = await audit.check(anchors, 'no key');
+  const { links, broken } = await checkAudit(audit, 'no key', { anchors, cut: null });
   return { links, broken };
 }
 
