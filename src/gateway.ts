@@ -14,10 +14,12 @@ import {
   MODEL_IDLE_MS,
   WEBSOCKET_IDLE_MS,
 } from './base/limits/gateway.ts';
-import { type Log, openLog } from './base/log.ts';
+import { EVENTS_KEEP_DAYS } from './base/limits/messages.ts';
+import { ANCHORED, type Log, openLog } from './base/log.ts';
 import { dropStartGarbage } from './base/memory.ts';
 import { homeFrom, type Paths, pathsOf, prepareGateway } from './base/paths.ts';
 import { feedWatchdog } from './base/watchdog.ts';
+import { checkAudit } from './evidence/request_chain.ts';
 import { Audit } from './gateway/audit.ts';
 import { Budgets } from './gateway/budget.ts';
 import { CertificateAuthority } from './gateway/ca.ts';
@@ -32,6 +34,7 @@ import { EgressSessions } from './gateway/sessions.ts';
 import { serveLines } from './gateway/sockets.ts';
 import { Tokens } from './gateway/tokens.ts';
 import { refuseLive } from './gateway/unix.ts';
+import { DAY_MS } from './protocol/chain.ts';
 import { keySourceOf } from './vault/keys.ts';
 import { Vault } from './vault/vault.ts';
 
@@ -55,7 +58,8 @@ async function main(): Promise<void> {
   feedWatchdog(process.env);
   const paths = pathsOf(homeFrom(process.env), process.env);
   prepareGateway(paths);
-  const log = openLog('gateway', join(paths.gatewayLogs, 'gateway.log'), true);
+  const aloud = (event: string): boolean => paths.isService && event === ANCHORED;
+  const log = openLog('gateway', join(paths.gatewayLogs, 'gateway.log'), true, aloud);
   crashLoudly(log);
   const stop = await start(paths, log);
   process.once('SIGTERM', stop);
@@ -110,7 +114,8 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
     alert,
   };
   const sessions = new EgressSessions(paths, context, trust, onecli);
-  const host = new HostService(sessions, context, vault);
+  const keep_ms = install?.events.keep ?? EVENTS_KEEP_DAYS * DAY_MS;
+  const host = new HostService(sessions, context, vault, { keep_ms, check: checkAudit });
   setInterval(() => host.anchor(), AUDIT_ANCHOR_MS).unref();
   const operator = new OperatorService(vault, audit, () => host.tell({ event: 'secrets', names: vault.names() }), log);
   const servers: Server[] = [

@@ -68,8 +68,8 @@ async function startParts(parts: Parts): Promise<void> {
     )
     .catch(() => {});
   log.info('host.ready', { ms: Math.round(clock.monotonic() - parts.started), home: paths.home });
-  const { desk, wishes, asks, scheduler, proofs, retention } = parts;
-  for (const part of [desk, wishes, asks, scheduler, proofs, retention]) part.start();
+  const { desk, wishes, asks, scheduler, proofs, retention, anchors } = parts;
+  for (const part of [desk, wishes, asks, scheduler, proofs, retention, anchors]) part.start();
   parts.warm();
   dropStartGarbage();
 }
@@ -91,6 +91,7 @@ async function stopParts(parts: Parts, reason: string): Promise<void> {
   await parts.delivery.stop(DELIVERY_GRACE_MS);
   await parts.drivers.stop();
   await ledger.write('stopped', (db) => recordEvent(db, clock, 'host.stopped', {}, { reason })).catch(() => {});
+  await parts.anchors.stop();
   parts.egress.stop();
   ledger.close();
   rmSync(join(paths.run, 'host.pid'), { force: true });

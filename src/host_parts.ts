@@ -4,7 +4,7 @@ import { Wishes } from './approvals/wishes.ts';
 import { systemClock } from './base/clock.ts';
 import { readInstall } from './base/config.ts';
 import { faultsFrom } from './base/faults.ts';
-import { type Log, openLog } from './base/log.ts';
+import { ANCHORED, type Log, openLog } from './base/log.ts';
 import type { Paths } from './base/paths.ts';
 import { AGENTS, AgentsChannel } from './channels/agents/agents.ts';
 import type { Channel } from './channels/channel.ts';
@@ -19,6 +19,7 @@ import { imagesOfUse } from './ledger/authorities.ts';
 import { chatById } from './ledger/chats.ts';
 import { Ledger } from './ledger/ledger.ts';
 import type { OutboundRow } from './ledger/outbound.ts';
+import { Anchors } from './operations/anchors.ts';
 import { Channels } from './operations/channels.ts';
 import { boundaryCodeHash } from './operations/code_hash.ts';
 import { gatewayNews } from './operations/gateway_news.ts';
@@ -56,7 +57,8 @@ export async function openBase(options: HostOptions, paths: Paths) {
   const clock = systemClock;
   const started = clock.monotonic();
   const install = readInstall(paths.config);
-  const log = openLog('host', join(paths.logs, 'host.log'), true);
+  const aloud = (event: string): boolean => paths.isService && event === ANCHORED;
+  const log = openLog('host', join(paths.logs, 'host.log'), true, aloud);
   const faults = faultsFrom(options.env, paths.run);
   const ledger = await Ledger.open(paths.ledger, faults);
   const groups = groupNames(paths);
@@ -96,8 +98,9 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
   const warm = (): void => {
     warming = warming.then(() => warmUpAll(base, planner));
   };
+  const anchors = new Anchors({ ledger, clock, log, egress: () => egress });
   const late = { sessions: () => sessions, approvals: () => approvals, drivers: () => drivers, warm };
-  const egress = new Egress(paths.gatewaySocket, log, gatewayNews(base, alert, late));
+  const egress = new Egress(paths.gatewaySocket, log, gatewayNews(anchors, alert, late));
   const drivers = new Channels({ ...base, deliver, alert, clear, release: egress.release.bind(egress) });
   const approvals = new Approvals({
     ...{ ledger, clock, log, channels, operatorChat: base.operatorChat, alert, deliver, trouble },
@@ -152,7 +155,7 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
     takes: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name),
   });
   return {
-    ...{ alert, trouble, warm, wake, nudge, deliver, drivers },
+    ...{ alert, trouble, warm, wake, nudge, deliver, drivers, anchors },
     ...{ delivery, egress, approvals, wishes, asks, groups, workspaces, planner, proofs, sessions, scheduler, tasks },
   };
 }

@@ -42,7 +42,7 @@ export function makeIntake(base: Base, flow: Flow) {
   const router = new Router(ledger, clock, paths.blobs, admission, desk, commands, answers);
   const intake = new Intake(ledger, router, { wake, deliver, asked: (question) => desk.asked(question) });
   const sweep = new Sweep([sessions, delivery], log);
-  const kept = { paths, ledger, clock, log, files: install.files };
+  const kept = { paths, ledger, clock, log, egress, files: install.files, events: install.events };
   const retention = new Retention({ ...kept, live: sessions.live.bind(sessions) });
   return { admission, desk, intake, sweep, retention };
 }

@@ -152,6 +152,15 @@ const installSchema = z.strictObject({
       room: sizeSchema.prefault(`${messageLimits.FILES_ROOM_BYTES / UNIT_BYTES['GiB']!}GiB`),
     })
     .prefault({}),
+  /** What is recorded of what happened: events of the host, and requests of the gateway. */
+  events: z
+    .strictObject({
+      /** In milliseconds; whole days go, by a signed cut. */
+      keep: daysSchema
+        .refine((ms) => ms >= messageLimits.EVENTS_KEEP_DAYS_MIN * 24 * UNIT_MS['h']!, 'must be at least 7d')
+        .prefault(`${messageLimits.EVENTS_KEEP_DAYS}d`),
+    })
+    .prefault({}),
   /** Host uids for groups, where the host runs as root: one each, never given twice. The last one is for warm-ups. */
   uids: z
     .strictObject({

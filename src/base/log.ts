@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs';
-import { LOG_BYTES_MAX } from './limits/messages.ts';
+import type { Clock } from './clock.ts';
+import { ANCHOR_LOGGED_MS, LOG_BYTES_MAX } from './limits/messages.ts';
 
 /** Dated NDJSON: one object a line, `{"at","level","process","event",…}`. Never a secret, never a message's text. */
 export interface Log {
@@ -21,13 +22,21 @@ export function redact(text: string): string {
   return text.replace(SECRET_LIKE, REDACTED).replace(SECRET_HEADER, `$1$2${REDACTED}`);
 }
 
-/** Writes to standard error, and to `file` if given (rotated once at a size). A failed write of the file is not fatal. */
-export function openLog(processName: string, file: string | null, quiet = false): Log {
+/**
+ * Writes to standard error, and to `file` if given (rotated once at a size). A failed write of the file is not fatal. `quiet`: errors only
+ * are for standard error, and what is `aloud`.
+ */
+export function openLog(
+  processName: string,
+  file: string | null,
+  quiet = false,
+  aloud: (event: string) => boolean = () => false,
+): Log {
   const sink = file === null ? null : new RotatingFile(file, LOG_BYTES_MAX);
   const write = (level: 'info' | 'warn' | 'error', event: string, fields: LogFields = {}): void => {
     const line = `${redact(JSON.stringify({ at: new Date().toISOString(), level, process: processName, event, ...fields }))}\n`;
     sink?.append(line);
-    if (!quiet || level === 'error') process.stderr.write(line);
+    if (!quiet || level === 'error' || aloud(event)) process.stderr.write(line);
   };
   return {
     info: (event, fields) => write('info', event, fields),
@@ -35,6 +44,19 @@ export function openLog(processName: string, file: string | null, quiet = false)
     error: (event, fields) => write('error', event, fields),
   };
 }
+
+/** Heads of both chains, `<number>:<hash>`: whoever collects logs has what nobody here can change. */
+export function anchorLog(log: Log, clock: Clock): (events: string, egress: string) => void {
+  let said_ms = Number.NEGATIVE_INFINITY;
+  return (events, egress) => {
+    if (clock.monotonic() - said_ms < ANCHOR_LOGGED_MS) return;
+    said_ms = clock.monotonic();
+    log.info(ANCHORED, { events, egress });
+  };
+}
+
+/** The event of those lines. A service says them to the journal, too. */
+export const ANCHORED = 'chain.anchored';
 
 export const silentLog: Log = { info: () => {}, warn: () => {}, error: () => {} };
 

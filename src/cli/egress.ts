@@ -1,7 +1,7 @@
 import { durationSchema } from '../base/config.ts';
 import { OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
-import type { AuditChecked, LoggedRequest } from '../evidence/egress_log.ts';
+import type { LoggedRequest } from '../evidence/egress_log.ts';
 import type { Explained, Plan } from '../operations/groups.ts';
 import { ControlClient } from './control_client.ts';
 import { changeLine } from './group.ts';
@@ -11,11 +11,10 @@ import { bold, dim, type Io, printable, red } from './io.ts';
  * `glass egress explain <group> <METHOD> <URL>`: the one rule that decides, of what is in force. Exit code 0 when the request
  * is allowed, 7 when it is denied or waits for approval.
  * `glass egress diff <group>`: what an edited file would change of it.
- * `glass egress log [<group>]`: what was asked for and what became of it. `glass egress verify`: whether that record is
- * whole and unchanged; exit code 7 when it is not.
+ * `glass egress log [<group>]`: what was asked for and what became of it.
  */
 const USAGE =
-  'usage: glass egress explain <group> <METHOD> <URL> | diff <group> | log [<group>] [--since <30m>] [--limit <n>] | verify';
+  'usage: glass egress explain <group> <METHOD> <URL> | diff <group> | log [<group>] [--since <30m>] [--limit <n>]';
 
 export async function egress(args: string[], paths: Paths, io: Io): Promise<number> {
   const [verb, ...words] = args;
@@ -56,15 +55,6 @@ const VERBS: Record<string, Act> = {
     else if (rows.length === 0) io.out('no requests');
     else for (const row of rows) io.out(logLine(row, io));
     return 0;
-  },
-
-  async verify(words, client, io) {
-    exactly(0, words);
-    const found = await client.call<AuditChecked>('egress_verify', {});
-    if (io.json) io.out(JSON.stringify(found));
-    else if (found.broken !== null) io.out(`${red(io, 'changed')}: ${found.broken}`);
-    else io.out(`whole: ${found.links} links, ${found.anchors} of them as the ledger has them`);
-    return found.broken === null ? 0 : 7;
   },
 };
 

@@ -67,10 +67,10 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'events',
-    usage: 'events [--follow] [--after <id>]',
-    summary: 'every recorded step',
-    flags: ['--follow', '--after'],
-    words: 1,
+    usage: 'events [--follow] [--after <id>] | verify [--head <n:hash>] | export [--from <day>] [--to <day>]',
+    summary: 'every recorded step; whether the record is whole; the record for others to check',
+    flags: ['--follow', '--after', '--head', '--egress-head', '--from', '--to'],
+    words: 3,
     load: async () => (await import('./events.ts')).events,
   },
   {
@@ -99,7 +99,7 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'egress',
-    usage: 'egress explain|diff|log|verify …',
+    usage: 'egress explain|diff|log …',
     summary: 'which rule decides, what an edit changes, what was asked for',
     flags: ['--since', '--limit'],
     words: 4,

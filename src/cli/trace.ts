@@ -33,6 +33,7 @@ export function render(trace: Trace, io: Io): string {
     lines.push(
       `  the bytes of ${printable(name)}${outbound === null ? '' : ` (${outbound})`} were removed on ${new Date(gone_ms).toISOString().slice(0, 10)}`,
     );
+  if (trace.cut !== null) lines.push(`  its steps up to the end of ${trace.cut} were removed: glass.yaml, events.keep`);
   lines.push('');
   let before = trace.steps[0]?.at_us ?? 0;
   const began = before;

@@ -1,6 +1,7 @@
 import { CHANNELS } from './operations/channels.ts';
 import { CONVERSATION } from './operations/conversation.ts';
 import { EGRESS } from './operations/egress.ts';
+import { EVIDENCE } from './operations/evidence.ts';
 import { GROUPS } from './operations/groups.ts';
 import { INSTALL } from './operations/install.ts';
 import type { Operation } from './operations/operation.ts';
@@ -18,6 +19,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...CONVERSATION,
   ...GROUPS,
   ...EGRESS,
+  ...EVIDENCE,
   ...TASKS,
   ...PEOPLE,
   ...WIRINGS,

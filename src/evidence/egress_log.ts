@@ -1,7 +1,6 @@
 import { showId } from '../base/ids.ts';
-import { AUDIT_ANCHORS_MAX } from '../base/limits/gateway.ts';
 import type { Db } from '../ledger/db.ts';
-import type { Anchor, AuditRow, ChainState } from '../protocol/gateway.ts';
+import type { AuditRow } from '../protocol/gateway.ts';
 
 /** What groups asked for and what became of it, from the gateway's record, each request with the turn that made it. */
 export interface LoggedRequest extends AuditRow {
@@ -12,7 +11,6 @@ export interface LoggedRequest extends AuditRow {
 /** The gateway's side. */
 export interface AskEgress {
   log(group: string | null, since_ms: number, limit: number): Promise<AuditRow[]>;
-  check(anchors: readonly Anchor[]): Promise<ChainState>;
 }
 
 export interface LogQuery {
@@ -35,19 +33,4 @@ function turnAt(db: Db, session: number, at_ms: number): string | null {
     at_ms,
   );
   return turn === undefined ? null : showId('t', turn.id);
-}
-
-export interface AuditChecked extends ChainState {
-  /** How many heads of the chain the ledger had for the comparison. */
-  anchors: number;
-}
-
-/** Whether the gateway's record is whole and unchanged. Rejects with `OperatingError` when the gateway cannot be asked. */
-export async function checkAudit(db: Db, gateway: AskEgress): Promise<AuditChecked> {
-  const kept = db.all<{ data: string }>(
-    "SELECT data FROM events WHERE kind = 'egress.anchored' ORDER BY id DESC LIMIT ?",
-    AUDIT_ANCHORS_MAX,
-  );
-  const anchors = kept.map(({ data }) => JSON.parse(data) as Anchor);
-  return { ...(await gateway.check(anchors)), anchors: anchors.length };
 }

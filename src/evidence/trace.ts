@@ -2,11 +2,13 @@ import { OperatingError } from '../base/errors.ts';
 import { parseId, showId } from '../base/ids.ts';
 import { visible } from '../base/text.ts';
 import { passedOn } from '../ledger/agents.ts';
+import { cutOf } from '../ledger/cuts.ts';
 import type { Db } from '../ledger/db.ts';
 import type { EventRow } from '../ledger/events.ts';
 import { type InboundRow, inboundOf, latestMessageId, type MessageRow, messageById } from '../ledger/messages.ts';
 import { goneFilesOf } from '../ledger/retention.ts';
 import { textOfEntry } from '../ledger/transcript.ts';
+import { endOfDay } from '../protocol/chain.ts';
 import type { AuditRow } from '../protocol/gateway.ts';
 
 /** The whole path of one message on one time line, from the hops of the host and the requests that the gateway saw. */
@@ -27,6 +29,8 @@ export interface Trace {
   message: { id: string; from: string; text: string; chat: number; received_ms: number };
   /** Files of it and of what its turns sent whose bytes are not kept any more. */
   gone: { name: string; gone_ms: number; outbound: string | null }[];
+  /** Steps up to the end of this day were removed, as too old, and the message came before; null: none of it was. */
+  cut: string | null;
   handled: { session: string | null; state: string; reason: string; turn: string | null }[];
   steps: TraceStep[];
 }
@@ -59,6 +63,7 @@ function platformMessage(db: Db, platformId: string): number | undefined {
 export async function traceOf(db: Db, messageId: number, askAudit: AskAudit): Promise<Trace> {
   const message = messageById(db, messageId)!;
   const inbound = inboundOf(db, messageId);
+  const cut = cutOf(db);
   const paths = await Promise.all(family(db, messageId).map((member) => pathOf(db, member, messageId, askAudit)));
   const steps = paths.flat().sort((a, b) => a.at_us - b.at_us);
   return {
@@ -72,6 +77,7 @@ export async function traceOf(db: Db, messageId: number, askAudit: AskAudit): Pr
     gone: goneFilesOf(db, messageId).map(({ name, gone_ms, outbound_id }) => {
       return { name: visible(name), gone_ms, outbound: outbound_id === null ? null : showId('o', outbound_id) };
     }),
+    cut: cut !== null && message.received_ms < endOfDay(cut.day) ? cut.day : null,
     handled: inbound.map((row) => ({
       session: row.session_id === null ? null : showId('s', row.session_id),
       state: row.state,

@@ -23,6 +23,7 @@ export function whyText(trace: Trace): string {
   if (tools.length > 0)
     lines.push(`Tools, as the sandbox says: ${[...new Set(tools)].slice(0, NAMES_MAX).map(visible).join(', ')}.`);
   lines.push(deliveryLine(steps));
+  if (trace.cut !== null) lines.push(`Steps up to the end of ${trace.cut} were removed: they were too old.`);
   return `${lines.filter((line) => line !== '').join('\n')}\nMore: ./glass trace ${message.id}`;
 }
 

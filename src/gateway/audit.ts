@@ -4,11 +4,13 @@ import type { Clock } from '../base/clock.ts';
 import { type Faults, guarded } from '../base/faults.ts';
 import { AUDIT_OPEN_MS, AUDIT_PATH_CHARS_MAX, AUDIT_ROWS_MAX, AUDIT_WAL_PAGES } from '../base/limits/gateway.ts';
 import { redact } from '../base/log.ts';
-import type { AuditRow, UsageRow } from '../protocol/gateway.ts';
+import { type Cut, cutBytes, dayBefore } from '../protocol/chain.ts';
+import type { AuditRow, EventAnchor, UsageRow } from '../protocol/gateway.ts';
 import { openDatabase } from '../vault/schema.ts';
 import type { Used } from './budget.ts';
-import { begunLink, ChainCheck, type Chained, type Ended, endedLink, FIRST_LINK, type Link } from './chain.ts';
+import { begunLink, type Ended, endedLink, FIRST_LINK, headLink, type Link } from './chain.ts';
 import type { Amount } from './prices.ts';
+import { addHead, cutAt, cutBefore, eventKnownAt, RECORD_TABLES } from './record.ts';
 import { NO_USAGE, type Usage } from './usage.ts';
 
 /**
@@ -52,14 +54,13 @@ const MIGRATIONS = [
    ALTER TABLE requests ADD COLUMN begun_hash TEXT;
    ALTER TABLE requests ADD COLUMN ended_seq INTEGER;
    ALTER TABLE requests ADD COLUMN ended_hash TEXT;`,
+  RECORD_TABLES,
 ];
 
 /** Ids to a millisecond. */
 const IDS_PER_MS = 1000;
 /** How far a clock that was set back may be behind the ids. */
 const CLOCK_BACK_MS = 60 * 60 * 1000;
-/** Rows that are checked before others get their turn. */
-const CHECKED_AT_ONCE = 500;
 
 const COLUMNS = `id, session, group_name AS "group", at_ms, ended_ms, method, host, path, decision, rule, status, secret,
   service, model, request_bytes, response_bytes, input_tokens, output_tokens, cost_micros`;
@@ -127,7 +128,8 @@ export class Audit {
          ended_seq = ?, ended_hash = ? WHERE id = ?`,
     );
     this.#db.exec(`PRAGMA wal_autocheckpoint = ${AUDIT_WAL_PAGES}`);
-    const last = this.#db.prepare('SELECT coalesce(max(id), 0) AS id FROM requests').get() as { id: number };
+    const newest = 'SELECT coalesce((SELECT max(id) FROM requests), (SELECT through FROM cut), 0) AS id';
+    const last = this.#db.prepare(newest).get() as { id: number };
     this.#lastId = last.id;
     this.#head = this.#lastLink();
     guarded(faults, 'audit.recover', () => this.#closeOrphans());
@@ -175,25 +177,32 @@ export class Audit {
     return rows.reverse();
   }
 
-  /** Whether all rows are those that were written, and agree with `anchors`. Others get their turn between portions. */
-  async check(anchors: readonly Link[]): Promise<{ links: number; broken: string | null }> {
-    const until = this.#lastId;
-    const statement = this.#db.prepare(
-      `SELECT id, session, group_name AS "group", at_ms, method, host, path, service, secret, ended_ms, decision, rule, status,
-         model, request_bytes, response_bytes, input_tokens, output_tokens, redacted, cost_micros, tokens,
-         begun_seq, begun_hash, ended_seq, ended_hash
-       FROM requests WHERE id > ? AND id <= ? ORDER BY id LIMIT ${CHECKED_AT_ONCE}`,
-    );
-    const check = new ChainCheck(anchors);
-    for (let after = -1; ; ) {
-      const rows = statement.all(after, until) as unknown as Chained[];
-      for (const row of rows) check.push(row);
-      if (rows.length < CHECKED_AT_ONCE) break;
-      after = rows.at(-1)!.id;
+  /** Writes down a head of the host's events, or what `cut` (a day) of them was signed. Throws when the disk refuses. */
+  hostHead({ event, hash }: EventAnchor, cut: string | null = null): Link {
+    const head = { at_ms: this.#clock.now(), event, event_hash: hash, cut };
+    const link = headLink(this.#head, head);
+    guarded(this.#faults, 'audit.head', () => addHead(this.#db, { ...head, ...link }));
+    this.#head = link;
+    return link;
+  }
+
+  /** The newest event that the host had told of by then. */
+  eventKnownAt(at_ms: number): number {
+    return eventKnownAt(this.#db, at_ms);
+  }
+
+  /** Removes the requests before a time, the beginning of a day, up to the last moment before it at which none ran. */
+  async cut(before_ms: number, sign: (bytes: Buffer) => string): Promise<void> {
+    const next = (): Cut | null => cutBefore(this.#db, dayBefore(before_ms), before_ms * IDS_PER_MS);
+    for (let cut = next(); cut !== null; cut = next()) {
+      cutAt(this.#db, { ...cut, signature: sign(cutBytes('requests', cut)) });
       await setImmediate();
     }
-    check.end();
-    return { links: check.links, broken: check.broken };
+  }
+
+  /** For who reads all of it, as it is now: up to a row's key, and a link's number. */
+  read<T>(act: (db: DatabaseSync, now: { until: number; last: number }) => T): T {
+    return act(this.#db, { until: this.#lastId, last: this.#head.seq });
   }
 
   /** What a group's requests that left have used, and what is reserved for those that run. Throws when the disk refuses. */
@@ -290,6 +299,8 @@ export class Audit {
     const last = this.#db.prepare(
       `SELECT begun_seq AS seq, begun_hash AS hash FROM requests WHERE id >= ?1 AND begun_seq IS NOT NULL
        UNION ALL SELECT ended_seq, ended_hash FROM requests WHERE id >= ?1 AND ended_seq IS NOT NULL
+       UNION ALL SELECT seq, hash FROM heads WHERE seq = (SELECT max(seq) FROM heads)
+       UNION ALL SELECT seq, hash FROM cut WHERE seq > 0
        ORDER BY seq DESC LIMIT 1`,
     );
     return (last.get(this.#oldestOpen()) as Link | undefined) ?? FIRST_LINK;

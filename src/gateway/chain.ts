@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto';
+import { linkHash } from '../protocol/chain.ts';
 
 /**
  * The chain of `audit.db`: the hash of each transaction covers the one before it, so that a row which is changed, removed
@@ -43,6 +43,23 @@ export interface Ended {
   tokens: number;
 }
 
+/** A head of the host's events that was written down here, so that the host alone cannot make them anew. */
+export interface HostHead {
+  at_ms: number;
+  /** Key of the event, and its hash. */
+  event: number;
+  event_hash: string;
+  /** The day of the cut that was signed there; null: no cut. */
+  cut: string | null;
+}
+
+/** With its place in the chain. */
+export interface ChainedHead extends HostHead, Link {}
+
+export function headLink(head: Link, { at_ms, event, event_hash, cut }: HostHead): Link {
+  return after(head, ['head', at_ms, event, event_hash, cut]);
+}
+
 export function begunLink(head: Link, row: Begun): Link {
   const { id, session, group, at_ms, method, host, path, service, secret } = row;
   return after(head, ['begun', id, session, group, at_ms, method, host, path, service, secret]);
@@ -55,9 +72,8 @@ export function endedLink(head: Link, row: Ended): Link {
   return after(head, ['ended', id, ended_ms, decision, rule, status, model, ...amounts]);
 }
 
-/** JSON, because it cannot be read in two ways. */
 function after({ seq, hash: before }: Link, what: readonly (string | number | null)[]): Link {
-  return { seq: seq + 1, hash: hash('sha256', JSON.stringify([before, seq + 1, ...what])) };
+  return { seq: seq + 1, hash: linkHash(before, seq + 1, what) };
 }
 
 /** A row with its two places in the chain; without the second while its request runs. */
@@ -68,72 +84,4 @@ export interface Chained extends Begun, Omit<Ended, 'ended_ms'> {
   begun_hash: string | null;
   ended_seq: number | null;
   ended_hash: string | null;
-}
-
-/**
- * Checks rows in the order of their ids, which is the order in which they began, and which may come in portions. The ends
- * of those that ran side by side wait for their turn.
- */
-export class ChainCheck {
-  readonly #anchors: Map<number, string>;
-  readonly #waiting = new Map<number, Chained>();
-  #head = FIRST_LINK;
-  /** Rows from before there was a chain come first, and only there. */
-  #begun = false;
-  /** Why the chain is broken, in one sentence; null so far. */
-  broken: string | null = null;
-
-  constructor(anchors: readonly Link[]) {
-    this.#anchors = new Map(anchors.map(({ seq, hash: value }) => [seq, value]));
-  }
-
-  get links(): number {
-    return this.#head.seq;
-  }
-
-  push(row: Chained): void {
-    const { begun_seq, ended_seq } = row;
-    if (begun_seq !== null) this.#begun = true;
-    const unlinked = this.#begun && (begun_seq === null || (ended_seq === null && row.ended_ms !== null));
-    if (unlinked) this.#break(`row ${row.id} is not in the chain: it was put in`);
-    for (const seq of [begun_seq, ended_seq]) if (seq !== null) this.#wait(seq, row);
-    for (let next = this.#take(); next !== undefined && this.broken === null; next = this.#take()) this.#follow(next);
-  }
-
-  /** After the last row. */
-  end(): void {
-    if (this.#waiting.size > 0) this.#break(`link ${this.links + 1} is missing: a row was removed`);
-    else if (this.#anchors.size > 0) this.#break(`the chain ends at link ${this.links}: its end was cut off`);
-  }
-
-  #wait(seq: number, row: Chained): void {
-    if (seq <= this.links || this.#waiting.has(seq)) this.#break(`link ${seq} stands twice: row ${row.id} was put in`);
-    this.#waiting.set(seq, row);
-  }
-
-  /** The first break is the one to look at. */
-  #break(why: string): void {
-    this.broken ??= why;
-  }
-
-  #take(): Chained | undefined {
-    const seq = this.links + 1;
-    const row = this.#waiting.get(seq);
-    this.#waiting.delete(seq);
-    return row;
-  }
-
-  #follow(row: Chained): void {
-    const begins = row.begun_seq === this.links + 1;
-    const link = begins
-      ? begunLink(this.#head, row)
-      : endedLink(this.#head, { ...row, ended_ms: row.ended_ms ?? Number.NaN });
-    if (link.hash !== (begins ? row.begun_hash : row.ended_hash))
-      return this.#break(`link ${link.seq} (row ${row.id}) does not fit: it or one before it was changed`);
-    const anchor = this.#anchors.get(link.seq);
-    this.#anchors.delete(link.seq);
-    if (anchor !== undefined && anchor !== link.hash)
-      return this.#break(`link ${link.seq} is not the one that the ledger knows: the chain was made anew`);
-    this.#head = link;
-  }
 }

@@ -1,6 +1,16 @@
+import type { Clock } from '../base/clock.ts';
 import { OperatingError, unreachable } from '../base/errors.ts';
-import type { Log } from '../base/log.ts';
-import { type GatewayAnswers, type GatewayEvent, type GatewayRequest, gatewayRequest } from '../protocol/gateway.ts';
+import { anchorLog, type Log } from '../base/log.ts';
+import { type Cut, cutBytes, DAY_MS, endOfDay, startOfKept } from '../protocol/chain.ts';
+import {
+  type Anchor,
+  type ChainState,
+  type EventAnchor,
+  type GatewayAnswers,
+  type GatewayEvent,
+  type GatewayRequest,
+  gatewayRequest,
+} from '../protocol/gateway.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { Audit } from './audit.ts';
 import type { Budgets } from './budget.ts';
@@ -8,6 +18,13 @@ import type { Holds } from './holds.ts';
 import type { EgressContext } from './session.ts';
 import type { EgressSessions } from './sessions.ts';
 import type { LineService, Peer } from './sockets.ts';
+
+export interface Evidence {
+  /** How long events and requests are kept. */
+  keep_ms: number;
+  /** Whether the audit holds; the key is that of its cut. */
+  check(audit: Audit, signer: string, asked: { anchors: Anchor[]; cut: EventAnchor | null }): Promise<ChainState>;
+}
 
 /**
  * What the host can ask on `gateway.sock`. One host at a time: a new connection replaces the old one. The open
@@ -23,16 +40,27 @@ export class HostService implements LineService<GatewayRequest> {
   readonly #budgets: Budgets;
   readonly #holds: Holds;
   readonly #vault: Vault;
+  readonly #clock: Clock;
+  readonly #evidence: Evidence;
+  readonly #logAnchors: (events: string, egress: string) => void;
   #host: Peer | null = null;
   /** Of the last link that a host was given. */
   #anchored = 0;
 
-  constructor(sessions: EgressSessions, { audit, budgets, holds, log }: EgressContext, vault: Vault) {
+  constructor(
+    sessions: EgressSessions,
+    { audit, budgets, holds, log, clock }: EgressContext,
+    vault: Vault,
+    evidence: Evidence,
+  ) {
     this.#sessions = sessions;
     this.#audit = audit;
     this.#budgets = budgets;
     this.#holds = holds;
     this.#vault = vault;
+    this.#clock = clock;
+    this.#evidence = evidence;
+    this.#logAnchors = anchorLog(log, clock);
     this.log = log;
   }
 
@@ -58,6 +86,8 @@ export class HostService implements LineService<GatewayRequest> {
     }
     this.#host = peer;
     this.tell({ event: 'secrets', names: this.#vault.names() });
+    this.#anchored = 0;
+    this.anchor();
   };
 
   readonly disconnected = (peer: Peer): void => {
@@ -90,7 +120,13 @@ export class HostService implements LineService<GatewayRequest> {
       case 'log':
         return { rows: this.#audit.log(request.group, request.since_ms, request.limit) };
       case 'check':
-        return this.#audit.check(request.anchors);
+        return this.#evidence.check(this.#audit, this.#vault.signer(), request);
+      case 'head':
+        return { audit: this.#head(request) };
+      case 'signer':
+        return { key: this.#vault.signer() };
+      case 'cut':
+        return { signature: await this.#cut(request.cut) };
       case 'decide':
         return { refused: this.#holds.decide(request) };
       case 'usage':
@@ -103,6 +139,29 @@ export class HostService implements LineService<GatewayRequest> {
       default:
         return unreachable(request);
     }
+  }
+
+  #head({ event, hash }: EventAnchor): Anchor {
+    const before = this.#audit.head.seq;
+    const head = this.#audit.hostHead({ event, hash });
+    // Else the two would go on telling each other of what they have told each other.
+    if (this.#anchored === before) this.#anchored = head.seq;
+    this.#logAnchors(`${event}:${hash}`, `${head.seq}:${head.hash}`);
+    return { seq: head.seq, hash: head.hash };
+  }
+
+  /**
+   * A host that was taken over must not have its traces cut off: a day goes when it is over for as long as `glass.yaml` says, with the
+   * events that were known by the end of the next one. Rejects with `OperatingError('refused')`.
+   */
+  async #cut(cut: Cut): Promise<string> {
+    const before_ms = startOfKept(this.#clock.now(), this.#evidence.keep_ms);
+    if (endOfDay(cut.day) > before_ms || cut.through > this.#audit.eventKnownAt(before_ms + DAY_MS))
+      throw new OperatingError('refused', `events up to ${cut.through} are not old enough to be removed`);
+    const signature = this.#vault.sign(cutBytes('events', cut));
+    this.#audit.hostHead({ event: cut.through, hash: cut.hash }, cut.day);
+    await this.#audit.cut(before_ms, (bytes) => this.#vault.sign(bytes));
+    return signature;
   }
 
   /** The only way by which a value leaves this process. Throws `OperatingError`: `not_found`, `refused`. */

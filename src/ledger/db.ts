@@ -3,6 +3,11 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 /** A thin, typed view of one SQLite connection: statements are prepared once and kept. SQL stays visible where it runs. */
 export class Db {
   readonly raw: DatabaseSync;
+  /**
+   * The newest hop (`events.ts`), which the next one covers; null: it is to be read, which after a write takes eight microseconds. It is the
+   * newest one because every hop is written there, and whatever rolls back (`ledger.ts`) forgets it.
+   */
+  head: { id: number; hash: string } | null = null;
   readonly #statements = new Map<string, StatementSync>();
 
   constructor(raw: DatabaseSync) {

@@ -1,4 +1,6 @@
 import type { Clock } from '../base/clock.ts';
+import { EVENTS_AT_ONCE } from '../base/limits/messages.ts';
+import { linkHash } from '../protocol/chain.ts';
 import type { Db } from './db.ts';
 import type { FileFacts } from './files.ts';
 
@@ -90,6 +92,10 @@ export interface EventData {
   'alert.raised': { kind: string; subject: string };
   'alert.cleared': { kind: string; subject: string };
   'egress.anchored': { seq: number; hash: string };
+  /** A key of the gateway's, which signs cuts, was seen for the first time. */
+  'signer.seen': { key: string };
+  /** Hops up to this one were removed, as too old; `count`: over all cuts. */
+  'events.cut': { day: string; through: number; count: number };
   'task.due': { task: string; late_ms: number };
   'task.paused': { task: string; reason: string };
   'task.changed': { task: string; what: string; by: string };
@@ -123,6 +129,28 @@ export interface EventRow {
   data: string;
 }
 
+/** The newest hop, or what it was before there was any. */
+export interface EventHead {
+  id: number;
+  /** SHA-256, hex; '' where there is no hop. */
+  hash: string;
+}
+
+const COLUMNS = 'id, at_us, kind, message_id, session_id, turn_id, outbound_id, data';
+/** As bytes it takes half the room, and to read bytes takes twice the time. */
+const HASH = "nullif(lower(hex(hash)), '') AS hash";
+
+/** Hash of a hop, which covers all of its columns and the hash of the hop before it. */
+export function eventHash(before: string, row: EventRow): string {
+  const { id, at_us, kind, message_id, session_id, turn_id, outbound_id, data } = row;
+  return linkHash(before, id, [at_us, kind, message_id, session_id, turn_id, outbound_id, data]);
+}
+
+/** What stands before the first hop of the chain: those from before there was one, `last` of them, by their own hashes in turn. */
+export function beforeChain(last: number, hash: string): string {
+  return linkHash(hash, last, ['before the chain']);
+}
+
 /** Appends a hop, inside the caller's transaction. `at_us` is given when it happened before that. */
 export function recordEvent<K extends EventKind>(
   db: Db,
@@ -132,21 +160,66 @@ export function recordEvent<K extends EventKind>(
   data: EventData[K],
   at_us = clock.micros(),
 ): void {
-  db.run(
-    'INSERT INTO events (at_us, kind, message_id, session_id, turn_id, outbound_id, data) VALUES (?, ?, ?, ?, ?, ?, ?)',
+  const head = db.head ?? eventHead(db);
+  const row: EventRow = {
+    id: head.id + 1,
     at_us,
     kind,
-    links.message ?? null,
-    links.session ?? null,
-    links.turn ?? null,
-    links.outbound ?? null,
-    JSON.stringify(data),
+    message_id: links.message ?? null,
+    session_id: links.session ?? null,
+    turn_id: links.turn ?? null,
+    outbound_id: links.outbound ?? null,
+    data: JSON.stringify(data),
+  };
+  const hash = eventHash(head.hash, row);
+  db.run(
+    `INSERT INTO events (${COLUMNS}, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, unhex(?))`,
+    ...[row.id, at_us, kind, row.message_id, row.session_id, row.turn_id, row.outbound_id, row.data],
+    hash,
   );
+  db.head = { id: row.id, hash };
+}
+
+/** What the next hop follows, as the database says. */
+export function eventHead(db: Db): EventHead {
+  const last = db.get<HashedRow>(`SELECT id, ${HASH} FROM events ORDER BY id DESC LIMIT 1`);
+  return last === undefined ? { id: 0, hash: beforeChain(0, '') } : headOf(db, last);
+}
+
+/** As it was when that hop was the newest one; undefined: there is none of that key. */
+export function eventHeadAt(db: Db, id: number): EventHead | undefined {
+  const row = db.get<HashedRow>(`SELECT id, ${HASH} FROM events WHERE id = ?`, id);
+  return row === undefined ? undefined : headOf(db, row);
+}
+
+type HashedRow = { id: number; hash: string | null };
+
+function headOf(db: Db, { id, hash }: HashedRow): EventHead {
+  return { id, hash: hash ?? unchained(db, id) };
+}
+
+/** Once in the life of a ledger that is older than its chain: some four microseconds for each of its hops. */
+function unchained(db: Db, last: number): string {
+  let head: EventHead = { id: 0, hash: '' };
+  while (head.id < last)
+    for (const row of chainedAfter(db, head.id, Math.min(EVENTS_AT_ONCE, last - head.id)))
+      head = { id: row.id, hash: eventHash(head.hash, row) };
+  return beforeChain(last, head.hash);
+}
+
+export interface ChainedEvent extends EventRow {
+  /** SHA-256, hex. Null: from before there was a chain. */
+  hash: string | null;
+}
+
+/** As `eventsAfter`, with the links of the chain. */
+export function chainedAfter(db: Db, cursor: number, limit: number): ChainedEvent[] {
+  return db.all<ChainedEvent>(`SELECT ${COLUMNS}, ${HASH} FROM events WHERE id > ? ORDER BY id LIMIT ?`, cursor, limit);
 }
 
 /** Hops after a cursor, oldest first. */
 export function eventsAfter(db: Db, cursor: number, limit: number): EventRow[] {
-  return db.all<EventRow>('SELECT * FROM events WHERE id > ? ORDER BY id LIMIT ?', cursor, limit);
+  return db.all<EventRow>(`SELECT ${COLUMNS} FROM events WHERE id > ? ORDER BY id LIMIT ?`, cursor, limit);
 }
 
 export function lastEventId(db: Db): number {

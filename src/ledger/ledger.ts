@@ -161,12 +161,14 @@ export class Ledger {
       return { ok: true, value };
     } catch (error) {
       if (isStorageError(error) || !this.db.raw.isTransaction) throw error;
+      this.db.head = null;
       this.db.raw.exec('ROLLBACK TO job; RELEASE job');
       return { ok: false, error };
     }
   }
 
   #rollBack(): void {
+    this.db.head = null;
     try {
       if (this.db.raw.isTransaction) this.db.raw.exec('ROLLBACK');
     } catch {

@@ -5,9 +5,10 @@ import type { Clock } from '../base/clock.ts';
 import type { InstallConfig } from '../base/config.ts';
 import { messageOf } from '../base/errors.ts';
 import { parseId } from '../base/ids.ts';
-import { FILE_YOUNG_MS, PRUNE_EVERY_MS, PRUNE_FILES_MAX } from '../base/limits/messages.ts';
+import { EVENTS_CUT_AT_ONCE, FILE_YOUNG_MS, PRUNE_EVERY_MS, PRUNE_FILES_MAX } from '../base/limits/messages.ts';
 import type { Log } from '../base/log.ts';
 import type { Paths } from '../base/paths.ts';
+import { cutBefore, cutEvents, cutOf } from '../ledger/cuts.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import {
@@ -19,10 +20,12 @@ import {
   markGone,
   sessionFacts,
 } from '../ledger/retention.ts';
+import { type Cut, startOfKept } from '../protocol/chain.ts';
 import { removeTree } from '../runtimes/image_tools.ts';
+import type { Egress } from '../sessions/egress.ts';
 
 /**
- * What is not kept for ever: the bytes of files, and what conversations that are over leave on the disk. Rows stay.
+ * What is not kept for ever: the bytes of files, what conversations that are over leave on the disk, and old events. Other rows stay.
  *
  *   one transaction: rows that are too old, or beyond the room, say that their bytes are gone
  *   then: bytes go that no row counts on, unless they were stored within a day
@@ -30,6 +33,8 @@ import { removeTree } from '../runtimes/image_tools.ts';
  * The second step looks at nothing but what is there, so a death between the two leaves work for the next time. Whoever
  * stores bytes that lie there already makes them new (`ledger/blobs.ts`), and their removal is judged and done in one go:
  * so a message that is about to name them always finds them.
+ *
+ * Events go by whole days, from their beginning, each portion with a cut that the gateway has signed (`ledger/cuts.ts`).
  */
 export interface RetentionParts {
   paths: Paths;
@@ -37,6 +42,8 @@ export interface RetentionParts {
   clock: Clock;
   log: Log;
   files: InstallConfig['files'];
+  events: InstallConfig['events'];
+  egress: Pick<Egress, 'cut'>;
   /** Sessions that have a sandbox, by their shown ids. */
   live(): { session: string }[];
 }
@@ -48,6 +55,7 @@ export interface Pruned {
   bytes: number;
   /** Copies of messages' files, and states, of sessions. */
   folders: number;
+  events: number;
 }
 
 /** Which files go, of a list with the oldest first. */
@@ -103,8 +111,9 @@ export class Retention {
       await this.#mark(before_ms);
       const blobs = await this.#removeBlobs();
       const folders = await this.#removeFolders(before_ms);
+      const events = await this.#cut();
       if (this.#stopped) return null;
-      this.#last = { at_ms: this.#parts.clock.now(), ...blobs, folders };
+      this.#last = { at_ms: this.#parts.clock.now(), ...blobs, folders, events };
       this.#parts.log.info('files.pruned', { ...this.#last });
       return this.#last;
     } catch (error) {
@@ -125,6 +134,23 @@ export class Retention {
       markGone(db, now, hashes);
       recordEvent(db, clock, 'files.pruned', {}, { files: gone.length, bytes });
     });
+  }
+
+  /** A gateway that is gone or refuses costs nothing but a day: it is tried again. Returns how many events were removed. */
+  async #cut(): Promise<number> {
+    const { ledger, clock, egress, log, events } = this.#parts;
+    const before_ms = startOfKept(clock.now(), events.keep);
+    const next = (): Cut | null => (this.#stopped ? null : cutBefore(ledger.db, before_ms, EVENTS_CUT_AT_ONCE));
+    const before = cutOf(ledger.db)?.count ?? 0;
+    try {
+      for (let cut = next(); cut !== null; cut = next()) {
+        const signed = await egress.cut(cut);
+        await ledger.write('prune', (db) => cutEvents(db, clock, signed));
+      }
+    } catch (error) {
+      if (!this.#stopped) log.warn('events.not_cut', { reason: messageOf(error) });
+    }
+    return (cutOf(ledger.db)?.count ?? 0) - before;
   }
 
   async #removeBlobs(): Promise<{ files: number; bytes: number }> {

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { nameSchema } from '../base/config.ts';
 import { APPROVAL_PREVIEW_BYTES_MAX, AUDIT_ANCHORS_MAX, AUDIT_ROWS_MAX } from '../base/limits/gateway.ts';
+import { cutSchema, hashSchema } from './chain.ts';
 import { formSchema, termsSchema } from './secrets.ts';
 
 /**
@@ -10,7 +11,7 @@ import { formSchema, termsSchema } from './secrets.ts';
  */
 
 const session = z.string().regex(/^s\d{1,15}$/);
-const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+const sha256 = hashSchema;
 
 /** What a person decided about a held request, with what they were shown and what is in force now. */
 const decision = {
@@ -25,8 +26,12 @@ const decision = {
 export type Decision = z.infer<z.ZodObject<typeof decision>>;
 
 /** A head of the audit's chain: number and SHA-256 (hex) of its newest link. */
-const anchor = z.strictObject({ seq: z.int(), hash: z.string().regex(/^[0-9a-f]{64}$/) });
-export type Anchor = z.infer<typeof anchor>;
+export const anchorSchema = z.strictObject({ seq: z.int(), hash: hashSchema });
+export type Anchor = z.infer<typeof anchorSchema>;
+
+/** A head of the host's chain of events: key and SHA-256 (hex) of its newest one. */
+const eventAnchor = z.strictObject({ event: z.int().min(1), hash: hashSchema });
+export type EventAnchor = z.infer<typeof eventAnchor>;
 
 /** The host asks. `open` resolves when the session's egress socket listens; until then it has no egress. */
 export const gatewayRequest = z.discriminatedUnion('op', [
@@ -53,8 +58,17 @@ export const gatewayRequest = z.discriminatedUnion('op', [
     since_ms: z.int().min(0),
     limit: z.int().min(1).max(AUDIT_ROWS_MAX),
   }),
-  /** Whether the audit's chain holds, and agrees with what the ledger has of it. */
-  z.strictObject({ id: z.int(), op: z.literal('check'), anchors: z.array(anchor).max(AUDIT_ANCHORS_MAX) }),
+  /** Whether the audit's chain holds, and agrees with what the ledger has of it. `cut`: of the events, where there is one. */
+  z.strictObject({
+    ...{ id: z.int(), op: z.literal('check'), anchors: z.array(anchorSchema).max(AUDIT_ANCHORS_MAX) },
+    cut: eventAnchor.nullable().default(null),
+  }),
+  /** The head of the host's events, to be written down where the host cannot write. */
+  z.strictObject({ id: z.int(), op: z.literal('head'), ...eventAnchor.shape }),
+  /** The public key of what signs cuts. */
+  z.strictObject({ id: z.int(), op: z.literal('signer') }),
+  /** Signs a cut of the events, of days that are over for as long as `glass.yaml` says, and cuts the audit likewise. */
+  z.strictObject({ id: z.int(), op: z.literal('cut'), cut: cutSchema }),
   /** At most once does anything. `refused`: why nothing has left although it was allowed. */
   z.strictObject({ id: z.int(), op: z.literal('decide'), ...decision }),
   /** Use of models per group since a time; for status. */
@@ -103,7 +117,16 @@ export const usageRow = z.strictObject({
 export type UsageRow = z.infer<typeof usageRow>;
 
 /** How long the audit's chain is, and why it does not hold; null: it does. */
-export const chainState = z.object({ links: z.int(), broken: z.string().nullable() });
+export const chainState = z.object({
+  links: z.int(),
+  broken: z.string().nullable(),
+  /** The day up to which old requests were removed. */
+  cut: z.string().nullable(),
+  /** The newest heads of the host's events that the audit has; of those only, whether the chain that has them holds. */
+  heads: z.array(eventAnchor),
+  /** Whether the audit has the cut that was asked about. */
+  cut_known: z.boolean(),
+});
 export type ChainState = z.infer<typeof chainState>;
 
 /** Answers by operation. */
@@ -114,6 +137,10 @@ export interface GatewayAnswers {
   audit: { rows: AuditRow[] };
   log: { rows: AuditRow[] };
   check: ChainState;
+  /** `audit`: the audit's own head with it. */
+  head: { audit: Anchor };
+  signer: { key: string };
+  cut: { signature: string };
   usage: { rows: UsageRow[] };
   decide: { refused: string | null };
   spoken: Record<string, never>;
@@ -155,7 +182,7 @@ export const gatewayEvent = z.discriminatedUnion('event', [
   /** The set of secrets changed: `auto` harnesses may change with it. */
   z.strictObject({ event: z.literal('secrets'), names: z.array(z.string()) }),
   /** To be written down where the gateway cannot write. */
-  z.strictObject({ event: z.literal('anchor'), ...anchor.shape }),
+  z.strictObject({ event: z.literal('anchor'), ...anchorSchema.shape }),
   holdEvent,
   /** Nobody decides it any more: it is refused. */
   z.strictObject({ event: z.literal('hold_ended'), hold: z.string(), reason: z.string() }),

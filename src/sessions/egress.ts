@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { messageOf, OperatingError, unreachable } from '../base/errors.ts';
 import { GATEWAY_READY_MS } from '../base/limits/gateway.ts';
 import type { Log } from '../base/log.ts';
+import type { Cut, SignedCut } from '../protocol/chain.ts';
 import {
   type Anchor,
   type AuditRow,
@@ -9,6 +10,7 @@ import {
   type ChainState,
   chainState,
   type Decision,
+  type EventAnchor,
   type GatewayAnswers,
   gatewayEvent,
   type HoldEvent,
@@ -24,6 +26,8 @@ import { Spoken } from './spoken.ts';
  */
 export interface EgressHandlers {
   alert(kind: string, subject: string, text: string): void;
+  /** There is a connection to the gateway, perhaps to another one than before. */
+  connected(): void;
   /** A head of the audit's chain, to be written down. */
   anchor(head: Anchor): void;
   /** A request waits for a person. */
@@ -133,9 +137,29 @@ export class Egress {
     return rows.map((row) => auditRow.parse(row));
   }
 
-  /** Whether the audit's chain holds, and agrees with heads that were written down. Rejects with `OperatingError`. */
-  async check(anchors: readonly Anchor[]): Promise<ChainState> {
-    return chainState.parse(await this.#ask('check', { anchors }, CHECK_MS));
+  /**
+   * Whether the audit's chain holds, and agrees with heads that were written down; `cut`: of the events, whether the gateway has
+   * signed it. Rejects with `OperatingError`.
+   */
+  async check(anchors: readonly Anchor[], cut: EventAnchor | null): Promise<ChainState> {
+    if (this.#client === null) await this.#whenConnected(REQUEST_MS);
+    return chainState.parse(await this.#ask('check', { anchors, cut }, CHECK_MS));
+  }
+
+  /** Has a head of the events written down; returns the audit's own. Rejects with `OperatingError`. */
+  async head(head: EventAnchor): Promise<Anchor> {
+    return (await this.#ask('head', { ...head }, REQUEST_MS)).audit;
+  }
+
+  /** The public key that cuts are signed with. Rejects with `OperatingError`. */
+  async signer(): Promise<string> {
+    return (await this.#ask('signer', {}, REQUEST_MS)).key;
+  }
+
+  /** Has a cut of the events signed; the gateway cuts its own record likewise. Rejects with `OperatingError`. */
+  async cut(cut: Cut): Promise<SignedCut> {
+    if (this.#client === null) await this.#whenConnected(REQUEST_MS);
+    return { ...cut, signature: (await this.#ask('cut', { cut }, CHECK_MS)).signature };
   }
 
   /** Returns why nothing has left. Rejects with `OperatingError`: then it is unknown whether it has. */
@@ -203,6 +227,7 @@ export class Egress {
     this.#spoken.again();
     for (const session of this.#open.values()) void this.#reopen(client, session);
     for (const resume of this.#waiting.splice(0)) resume();
+    this.#handlers.connected();
   }
 
   async #reopen(client: LineClient, session: EgressSession): Promise<void> {

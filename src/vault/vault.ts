@@ -1,3 +1,4 @@
+import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Clock } from '../base/clock.ts';
 import { OperatingError } from '../base/errors.ts';
@@ -50,6 +51,10 @@ export interface Rotated extends Rewrapped {
   left: string | null;
 }
 
+/** Not a name that anybody can ask for, set or inject: those begin with a letter. */
+const SIGNER = '.signer';
+const IS_SECRET = `name <> '${SIGNER}'`;
+
 interface Row {
   owner: string;
   terms: string;
@@ -65,6 +70,7 @@ export class Vault {
   readonly #get: StatementSync;
   readonly #put: StatementSync;
   #keks: Keks;
+  #signer: KeyObject | null = null;
   #rotating: Promise<Rotated> | null = null;
   #generation = 0;
 
@@ -173,14 +179,16 @@ export class Vault {
 
   list(): SecretInfo[] {
     const rows = this.#db
-      .prepare('SELECT name, terms, next IS NOT NULL AS has_next, created_ms, updated_ms FROM secrets ORDER BY name')
+      .prepare(
+        `SELECT name, terms, next IS NOT NULL AS has_next, created_ms, updated_ms FROM secrets WHERE ${IS_SECRET} ORDER BY name`,
+      )
       .all() as unknown as (Omit<SecretInfo, 'form' | 'hosts' | 'next'> & { terms: string; has_next: number })[];
     return rows.map(({ terms, has_next, ...row }) => ({ ...row, ...termsOf(row.name, terms), next: has_next === 1 }));
   }
 
   names(): string[] {
     return this.#db
-      .prepare('SELECT name FROM secrets ORDER BY name')
+      .prepare(`SELECT name FROM secrets WHERE ${IS_SECRET} ORDER BY name`)
       .all()
       .map((row) => row['name'] as string);
   }
@@ -202,8 +210,28 @@ export class Vault {
     return this.#rotating;
   }
 
+  /** Ed25519, in base64, by a key of the install's own that never leaves the vault. */
+  sign(bytes: Buffer): string {
+    return sign(null, bytes, this.#signing()).toString('base64');
+  }
+
+  /** The public half: DER (SPKI) in base64. */
+  signer(): string {
+    return createPublicKey(this.#signing()).export({ format: 'der', type: 'spki' }).toString('base64');
+  }
+
   close(): void {
     this.#db.close();
+  }
+
+  /** Made when it is first needed. */
+  #signing(): KeyObject {
+    if (this.#signer !== null) return this.#signer;
+    const kept = this.read(SIGNER);
+    const key = kept === null ? generateKeyPairSync('ed25519').privateKey : createPrivateKey(kept.value);
+    if (kept === null) this.set(SIGNER, Buffer.from(key.export({ format: 'pem', type: 'pkcs8' })));
+    this.#signer = key;
+    return key;
   }
 
   async #rotate(): Promise<Rotated> {

@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
 import type { Expectation } from './scenario.ts';
-import type { World } from './world.ts';
+import { eventually, type World } from './world.ts';
 
 /** What went wrong in a run, from the platform's journal and the ledger's own rows. Empty lists: nothing did. */
 export interface Verdict {
@@ -58,7 +58,21 @@ export async function judge(world: World, expected: Expectation[]): Promise<Verd
     ...rows(NOWHERE).map((id) => `m${id} is in no state`),
   );
   db.close();
+  const broken = await evidence(world);
+  if (broken !== null) verdict.laws.push(`evidence: ${broken}`);
   return verdict;
+}
+
+/** Whatever was killed: both chains hold, with the heads that each has of the other, and no row lacks its events. */
+function evidence(world: World): Promise<string | null> {
+  return eventually('the evidence is checked', async () => {
+    let broken: string | null | undefined;
+    await world.control.stream('events_verify', {}, (row) => {
+      if (row['t'] === 'verified') broken = row['broken'] as string | null;
+    });
+    if (broken === undefined) throw new Error('the gateway is not there');
+    return broken;
+  });
 }
 
 /** How often a text answers a token. The list of earlier sends that a later attempt prints is not an answer. */

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import { after, afterEach, before, test } from 'node:test';
-import type { AuditChecked, LoggedRequest } from '../../src/evidence/egress_log.ts';
+import type { LoggedRequest } from '../../src/evidence/egress_log.ts';
+import type { Verified } from '../../src/evidence/verify.ts';
 import type { Anchor } from '../../src/protocol/gateway.ts';
 import { ask as askGateway, GatewayProcess } from '../fakes/gateway_process.ts';
 import { until } from '../fakes/install.ts';
@@ -31,8 +32,8 @@ function glass<T>(...words: string[]): { status: number | null; found: T; err: s
 async function endSession(): Promise<void> {
   await made.install.change('assistant', made.yaml(LIMITS));
   await until('an anchor', async () => {
-    const { found } = glass<AuditChecked>('egress', 'verify');
-    assert.equal(found.anchors, 1);
+    const { found } = glass<Verified>('events', 'verify');
+    assert.ok(found.anchors >= 1);
   });
 }
 
@@ -76,16 +77,20 @@ test('each request is shown with the turn that made it, of all groups or of one'
 
 test('the record is whole, and a change of it is found', async () => {
   await endSession();
-  const whole = glass<AuditChecked>('egress', 'verify');
-  assert.deepEqual([whole.status, whole.found.broken, whole.found.links], [0, null, 4]);
-  assert.match(made.install.glass('egress', 'verify').stdout, /^whole: 4 links, 1 of them as the ledger has them\n$/);
+  const whole = glass<Verified>('events', 'verify');
+  assert.deepEqual([whole.status, whole.found.broken], [0, null]);
+  assert.ok(whole.found.links >= 4 && whole.found.heads >= 1, JSON.stringify(whole.found));
+  assert.match(
+    made.install.glass('events', 'verify').stdout,
+    /^holds: \d+ events, \d+ links of requests\n\d+ heads of requests are/,
+  );
 
   await behindItsBack("UPDATE requests SET path = '/v1/harmless' WHERE id = (SELECT min(id) FROM requests)");
-  const changed = glass<AuditChecked>('egress', 'verify');
-  assert.equal(changed.status, 7);
-  assert.match(changed.found.broken!, /^link 1 \(row \d+\) does not fit/);
-  await behindItsBack('DELETE FROM requests');
-  assert.match(glass<AuditChecked>('egress', 'verify').found.broken!, /its end was cut off/);
+  const changed = glass<Verified>('events', 'verify');
+  assert.equal(changed.status, 1);
+  assert.match(changed.found.broken!, /^requests of the gateway: link \d+ \(row \d+\) does not fit/);
+  await behindItsBack('DELETE FROM requests; DELETE FROM heads');
+  assert.match(glass<Verified>('events', 'verify').found.broken!, /its end was cut off|two links/);
 });
 
 test('what an edited file would change of egress is shown, and nothing else of it', () => {

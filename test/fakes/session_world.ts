@@ -135,7 +135,14 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
   const gateway = new GatewayLines(paths.gatewaySocket);
   await gateway.listen();
   const egress = new Egress(gateway.path, silentLog, {
-    ...{ alert: () => {}, anchor: () => {}, secrets: () => {}, secretSet: () => {}, refused: () => {} },
+    ...{
+      alert: () => {},
+      connected: () => {},
+      anchor: () => {},
+      secrets: () => {},
+      secretSet: () => {},
+      refused: () => {},
+    },
     ...{ held: () => {}, heldEnded: () => {}, lost: () => {} },
   });
   egress.start();

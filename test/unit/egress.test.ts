@@ -21,6 +21,7 @@ function world(context: TestContext): World {
   const losses: number[] = [];
   const egress = new Egress(gateway.path, silentLog, {
     alert: (kind, subject, text) => heard.push(`alert ${kind} ${subject} ${text}`),
+    connected: () => {},
     anchor: ({ seq }) => heard.push(`anchor ${seq}`),
     secrets: (names) => heard.push(`secrets ${[...names].join(' ')}`),
     secretSet: () => {},

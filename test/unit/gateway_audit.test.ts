@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, beforeEach, test } from 'node:test';
 import { noFaults } from '../../src/base/faults.ts';
+import { checkAudit } from '../../src/evidence/request_chain.ts';
 import { Audit, type Outcome } from '../../src/gateway/audit.ts';
 import type { Link } from '../../src/gateway/chain.ts';
 import { NO_USAGE } from '../../src/gateway/usage.ts';
@@ -52,6 +53,11 @@ function someRequests(): void {
   audit.end(second, DONE, NOTHING);
 }
 
+async function checked(anchors: readonly Link[]): Promise<{ links: number; broken: string | null }> {
+  const { links, broken } = await checkAudit(audit, 'no key', { anchors, cut: null });
+  return { links, broken };
+}
+
 /** What somebody does to the file behind the gateway's back. */
 async function afterChange(sql: string, anchors: readonly Link[] = []): Promise<string | null> {
   audit.close();
@@ -59,7 +65,7 @@ async function afterChange(sql: string, anchors: readonly Link[] = []): Promise<
   db.exec(sql);
   db.close();
   audit = opened();
-  return (await audit.check(anchors)).broken;
+  return (await checked(anchors)).broken;
 }
 
 /** SQL that adds a row like the refused one, after it. */
@@ -71,7 +77,7 @@ function putIn(begun: string, ended: string): string {
 
 test('every transaction is a link, also of requests that run side by side, and the chain holds', async () => {
   someRequests();
-  assert.deepEqual(await audit.check([]), { links: 9, broken: null });
+  assert.deepEqual(await checked([]), { links: 9, broken: null });
   assert.equal(audit.head.seq, 9);
 });
 
@@ -83,7 +89,7 @@ test('the chain goes on after a restart, which closes what was running', async (
   audit = opened();
   assert.equal(audit.head.seq, 10);
   audit.refused(asked(), 403);
-  assert.deepEqual(await audit.check([before]), { links: 12, broken: null });
+  assert.deepEqual(await checked([before]), { links: 12, broken: null });
   const running = audit.rows('s1', START_MS, now_ms).find((row) => row.path === '/running');
   assert.equal(running?.decision, 'error');
 });
@@ -110,7 +116,7 @@ test('an end that is cut off is shown by an anchor, and by nothing else', async 
   const cut =
     'DELETE FROM requests WHERE id > (SELECT min(id) FROM requests); UPDATE requests SET ended_ms = NULL, ended_seq = NULL, ended_hash = NULL';
   assert.equal(await afterChange(cut), null);
-  assert.match((await audit.check([anchor])).broken!, /its end was cut off/);
+  assert.match((await checked([anchor])).broken!, /its end was cut off/);
 });
 
 test('a chain that was made anew, whole in itself, is shown by an anchor', async () => {
@@ -119,8 +125,8 @@ test('a chain that was made anew, whole in itself, is shown by an anchor', async
   path = join(folder, `${++files}.db`);
   audit = opened();
   for (let i = 0; i < 10; i += 1) audit.refused(asked('s1', `/another-${i}`), 403);
-  assert.equal((await audit.check([])).broken, null);
-  assert.match((await audit.check([anchor])).broken!, /not the one that the ledger knows/);
+  assert.equal((await checked([])).broken, null);
+  assert.match((await checked([anchor])).broken!, /not the one that the ledger knows/);
 });
 
 test('rows of a file from before there was a chain are left as they are, and those that follow are linked', async () => {
@@ -129,15 +135,16 @@ test('rows of a file from before there was a chain are left as they are, and tho
   const db = new DatabaseSync(path);
   db.exec('UPDATE requests SET begun_seq = NULL, begun_hash = NULL, ended_seq = NULL, ended_hash = NULL');
   db.exec("UPDATE requests SET ended_ms = NULL WHERE path = '/running'");
+  db.exec('UPDATE unchained SET through = (SELECT max(id) FROM requests)');
   db.close();
   audit = opened();
   audit.refused(asked(), 403);
-  assert.deepEqual(await audit.check([]), { links: 3, broken: null });
+  assert.deepEqual(await checked([]), { links: 3, broken: null });
 });
 
 test('more rows than one portion are checked', async () => {
   for (let i = 0; i < 1203; i += 1) audit.refused(asked('s1', `/${i}`), 403);
-  assert.deepEqual(await audit.check([audit.head]), { links: 2406, broken: null });
+  assert.deepEqual(await checked([audit.head]), { links: 2406, broken: null });
 });
 
 test('a window of time is found by the ids, also when the clock was set back', () => {
@@ -168,6 +175,6 @@ test('a copy that is made while it runs can be opened, and holds', async () => {
   const original = audit;
   path = copy;
   audit = opened();
-  assert.deepEqual((await audit.check([original.head])).broken, null);
+  assert.deepEqual((await checked([original.head])).broken, null);
   original.close();
 });

@@ -31,8 +31,9 @@ async function world(context: TestContext, room = 1000 * MIB, live: { session: s
   prepareHome(paths);
   const { db } = ledger;
   const session = seedChat(db);
-  const files = { keep: KEEP_MS, room };
-  const retention = new Retention({ paths, ledger, clock: systemClock, log: LOG, files, live: () => live });
+  const parts = { paths, ledger, clock: systemClock, log: LOG, files: { keep: KEEP_MS, room }, live: () => live };
+  const egress = { cut: () => assert.fail('nothing is old') };
+  const retention = new Retention({ ...parts, events: { keep: KEEP_MS }, egress });
 
   /** Bytes that were stored so many days ago. */
   const blob = (text: string, days: number) => {

@@ -183,6 +183,19 @@ export const PRUNE_FILES_MAX = 10_000;
 export const FILES_KEEP_DAYS = 90;
 /** Bytes of all files kept, unless `glass.yaml` says otherwise: a few months of photos, on the disk of a small server. */
 export const FILES_ROOM_BYTES = 10 * 1024 * MIB;
+/**
+ * How long hops and requests are kept, unless `glass.yaml` says otherwise: a year, and the month in which somebody reviews it. At a
+ * thousand messages a day that is about a gigabyte.
+ */
+export const EVENTS_KEEP_DAYS = 400;
+/** The least: budgets, rates and requests that still run look back a day, and whoever is to look into something needs some. */
+export const EVENTS_KEEP_DAYS_MIN = 7;
+/** Hops that are checked, or requests that are checked or removed, before others get their turn: some milliseconds. */
+export const EVENTS_AT_ONCE = 500;
+/** Hops that are removed in one transaction: some twenty milliseconds of it. */
+export const EVENTS_CUT_AT_ONCE = 2000;
+/** A log gets a head of the two chains this often at most: some three hundred kilobytes a day. */
+export const ANCHOR_LOGGED_MS = MINUTE_MS;
 
 // --- Conversations put into summaries ---------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { nameSchema } from '../../base/config.ts';
 import { APPROVAL_REASON_CHARS_MAX, AUDIT_ROWS_MAX } from '../../base/limits/gateway.ts';
-import { checkAudit, egressLog } from '../../evidence/egress_log.ts';
+import { egressLog } from '../../evidence/egress_log.ts';
 import { NOTHING, type Operation, value } from './operation.ts';
 
 const INPUTS = {
@@ -40,12 +40,6 @@ export const EGRESS: readonly Operation[] = [
     input: INPUTS.egress_log,
     handle: async ({ ledger, egress }, input: z.infer<typeof INPUTS.egress_log>) =>
       value({ rows: await egressLog(ledger.db, egress, input) }),
-  },
-  {
-    name: 'egress_verify',
-    summary: 'whether the record of requests is whole and unchanged',
-    input: NOTHING,
-    handle: async ({ ledger, egress }) => value(await checkAudit(ledger.db, egress)),
   },
   {
     name: 'approvals',

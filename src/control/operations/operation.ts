@@ -6,6 +6,7 @@ import type { LocalChannel } from '../../channels/local/local.ts';
 import type { AskEgress } from '../../evidence/egress_log.ts';
 import type { Status } from '../../evidence/status.ts';
 import type { AskAudit } from '../../evidence/trace.ts';
+import type { CheckEgress } from '../../evidence/verify.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { Channels } from '../../operations/channels.ts';
 import type { Groups } from '../../operations/groups.ts';
@@ -39,7 +40,7 @@ export interface ControlServices {
   blobs: string;
   status(): Promise<Status>;
   /** The gateway's evidence. */
-  egress: { audit: AskAudit } & AskEgress;
+  egress: { audit: AskAudit } & AskEgress & CheckEgress;
   /** A message typed by the operator. Rejects with `OperatingError` when nothing of it was kept. */
   say(chat: string, text: string, files: IncomingFile[], key: string): Promise<Accepted>;
   /** Returns how many alerts stood. */

@@ -1,0 +1,52 @@
+import type { Clock } from '../base/clock.ts';
+import { assert } from '../base/errors.ts';
+import { type Cut, dayBefore, type SignedCut } from '../protocol/chain.ts';
+import type { Db } from './db.ts';
+import { eventHeadAt, recordEvent } from './events.ts';
+
+/**
+ * Old hops go from the beginning only, together with the commit of the cut that stands for them: at any moment the hops begin with what
+ * it says.
+ */
+
+/** Null: the hops begin with the first one. */
+export function cutOf(db: Db): SignedCut | null {
+  return db.get<SignedCut>('SELECT day, through, seq, hash, count, signature FROM cut') ?? null;
+}
+
+/** What can go next of the hops before a time (the beginning of a day), at most `limit`; null: nothing. */
+export function cutBefore(db: Db, before_ms: number, limit: number): Cut | null {
+  const old = cutOf(db);
+  const begin = old?.through ?? 0;
+  const first = (where: string, ...values: number[]): number | undefined =>
+    db.get<{ id: number }>(`SELECT id FROM events WHERE id > ? AND ${where} ORDER BY id LIMIT 1`, begin, ...values)?.id;
+  const kept = first('at_us >= ?', before_ms * 1000);
+  const chained = first('hash IS NOT NULL');
+  if (kept === undefined || chained === undefined) return null;
+  // Those from before the chain have one hash for all of them, and go at once.
+  const through = Math.max(Math.min(kept - 1, begin + limit), chained - 1);
+  if (through >= kept || through === begin) return null;
+  const { hash } = eventHeadAt(db, through)!;
+  return { day: dayBefore(before_ms), through, seq: through, hash, count: (old?.count ?? 0) + through - begin };
+}
+
+/** Removes what the cut stands for. Throws, and so rolls back, when it does not go on from the one before. */
+export function cutEvents(db: Db, clock: Clock, { day, through, seq, hash, count, signature }: SignedCut): void {
+  assert((cutOf(db)?.through ?? 0) < through, 'a cut goes on from the one before');
+  db.run(
+    'INSERT OR REPLACE INTO cut (one, day, through, seq, hash, count, signature) VALUES (1, ?, ?, ?, ?, ?, ?)',
+    ...[day, through, seq, hash, count, signature],
+  );
+  db.run('DELETE FROM events WHERE id <= ?', through);
+  recordEvent(db, clock, 'events.cut', {}, { day, through, count });
+}
+
+/** Writes a key down if it is new. */
+export function signerSeen(db: Db, clock: Clock, key: string): void {
+  if (db.run('INSERT OR IGNORE INTO signers (key, seen_ms) VALUES (?, ?)', key, clock.now()) === 1)
+    recordEvent(db, clock, 'signer.seen', {}, { key });
+}
+
+export function signersOf(db: Db): string[] {
+  return db.all<{ key: string }>('SELECT key FROM signers ORDER BY seen_ms, key').map(({ key }) => key);
+}
