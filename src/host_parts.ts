@@ -19,6 +19,7 @@ import { imagesOfUse } from './ledger/authorities.ts';
 import { chatById } from './ledger/chats.ts';
 import { Ledger } from './ledger/ledger.ts';
 import type { OutboundRow } from './ledger/outbound.ts';
+import { isStopped } from './ledger/stops.ts';
 import { Channels } from './operations/channels.ts';
 import { boundaryCodeHash } from './operations/code_hash.ts';
 import { gatewayNews } from './operations/gateway_news.ts';
@@ -58,6 +59,7 @@ export async function openBase(options: HostOptions, paths: Paths) {
   const install = readInstall(paths.config);
   const log = openLog('host', join(paths.logs, 'host.log'), true);
   const faults = faultsFrom(options.env, paths.run);
+  const safe = options.env['GLASS_SAFE'] === '1';
   const ledger = await Ledger.open(paths.ledger, faults);
   const groups = groupNames(paths);
   const operatorChat = await ledger.write('start', (db) => {
@@ -71,7 +73,7 @@ export async function openBase(options: HostOptions, paths: Paths) {
   const runtimes = makeRuntimes(paths, options.env, install.image);
   const runtime = runtimes.get(install.runtime)!;
   return {
-    ...{ env: options.env, paths, clock, started, install, log, faults, ledger, operatorChat },
+    ...{ env: options.env, paths, clock, started, install, log, faults, ledger, operatorChat, safe },
     ...{ local, channels, runtimes, runtime, kinds: options.kinds ?? KINDS },
   };
 }
@@ -94,6 +96,7 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
   // One after the other: each looks first whether the one before it has done the work.
   let warming = Promise.resolve();
   const warm = (): void => {
+    if (base.safe) return;
     warming = warming.then(() => warmUpAll(base, planner));
   };
   const late = { sessions: () => sessions, approvals: () => approvals, drivers: () => drivers, warm };
@@ -119,7 +122,7 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
   const proofs = new Proofs({
     ...{ paths, ledger, clock, log, planner, workspaces, alert, clear },
     code: boundaryCodeHash(paths.root),
-    groups: () => groups.names(),
+    groups: () => groups.names().filter((name) => !isStopped(ledger.db, name)),
   });
   const wake = (session: number): void => sessions.wake(session);
   const nudge = (session: number): void => sessions.nudge(session);

@@ -5,6 +5,7 @@ import { GROUPS } from './operations/groups.ts';
 import { INSTALL } from './operations/install.ts';
 import type { Operation } from './operations/operation.ts';
 import { PEOPLE } from './operations/people.ts';
+import { STOPS } from './operations/stops.ts';
 import { TASKS } from './operations/tasks.ts';
 import { WIRINGS } from './operations/wirings.ts';
 
@@ -14,6 +15,7 @@ import { WIRINGS } from './operations/wirings.ts';
  */
 export const OPERATIONS: readonly Operation[] = [
   ...INSTALL,
+  ...STOPS,
   ...CHANNELS,
   ...CONVERSATION,
   ...GROUPS,

@@ -2,6 +2,7 @@ import type { Approvals } from '../approvals/approvals.ts';
 import type { Clock } from '../base/clock.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { isStopped } from '../ledger/stops.ts';
 import type { EgressHandlers } from '../sessions/egress.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { Channels } from './channels.ts';
@@ -23,6 +24,7 @@ export function gatewayNews(
       // A disk that refuses it has alerts of its own; the next one vouches for this one's part too.
       ledger.write('anchor', (db) => recordEvent(db, clock, 'egress.anchored', {}, head)).catch(() => {});
     },
+    stopped: (group) => isStopped(ledger.db, group),
     refused: (session, reason) => parts.sessions().end(session, `no egress: ${reason}`),
     held: (event) => parts.approvals().held(event),
     heldEnded: (hold, reason) => parts.approvals().ended(hold, reason),
