@@ -196,7 +196,7 @@ export class Emergency {
     const sent = lastSentOf(ledger.db, group);
     const since = clock.now() - DAY_MS;
     const asked = requests(group || null, since, REQUESTS_LOOKED_AT).catch(() => []);
-    const row = ((await within(STOP_EVIDENCE_MS, asked)) ?? []).find(({ decision }) => decision === 'allow');
+    const row = ((await within(STOP_EVIDENCE_MS, asked)) ?? []).findLast(({ decision }) => decision !== 'deny');
     return {
       last_message: sent === null ? null : { message: showId('o', sent.outbound), to: sent.to, at_ms: sent.at_ms },
       last_request:

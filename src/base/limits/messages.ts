@@ -158,7 +158,7 @@ export const GROUP_COMMIT_MAX = 256;
 /** Killed sandboxes are gone within a tenth of this; what is not is told of as uncertain. */
 export const STOP_WAIT_MS = 5 * SECOND_MS;
 /** Evidence that the gateway gives later is left out of the receipt: it stays in the audit. */
-export const STOP_EVIDENCE_MS = SECOND_MS;
+export const STOP_EVIDENCE_MS = 3 * SECOND_MS;
 
 // --- Control ----------------------------------------------------------------------------------------------------
 
