@@ -3,7 +3,7 @@ import type { Db } from './db.ts';
 
 /**
  * Groups that are stopped as a whole. A stop is an open row: whatever begins a turn, a task or a way out asks for it here, and two triggers
- * hold whatever a session of the group wants to send (migration 0017). Only `endStops` ends it: no restart does.
+ * hold whatever a session of the group wants to send (`migrations/0016_stops.sql`). Only `endStops` ends it: no restart does.
  */
 export interface StopRow {
   id: number;

@@ -175,7 +175,6 @@ export class Session {
       await this.#services.slot();
       const session = this.#row();
       const plan = await this.#services.plan(session);
-      if (this.#stopped) return this.#cold();
       this.#plan = plan;
       this.#hop('sandbox.starting', { runtime: plan.runtime.name, harness: plan.harness });
       const { paths, egress, workspaces, faults, drafts } = this.#services;
