@@ -19,7 +19,6 @@ import { imagesOfUse } from './ledger/authorities.ts';
 import { chatById } from './ledger/chats.ts';
 import { Ledger } from './ledger/ledger.ts';
 import type { OutboundRow } from './ledger/outbound.ts';
-import { isStopped } from './ledger/stops.ts';
 import { Channels } from './operations/channels.ts';
 import { boundaryCodeHash } from './operations/code_hash.ts';
 import { gatewayNews } from './operations/gateway_news.ts';
@@ -122,7 +121,7 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
   const proofs = new Proofs({
     ...{ paths, ledger, clock, log, planner, workspaces, alert, clear },
     code: boundaryCodeHash(paths.root),
-    groups: () => groups.names().filter((name) => !isStopped(ledger.db, name)),
+    groups: () => groups.names(),
   });
   const wake = (session: number): void => sessions.wake(session);
   const nudge = (session: number): void => sessions.nudge(session);
