@@ -13,7 +13,7 @@ import { Install } from './install.ts';
 import { coldLatency, latencyAt, sustainedRate, warmLatency } from './messages.ts';
 import { idleMemory, modelFigures, recoveryTimes, sessionMemory } from './resources.ts';
 import { serviceFigures } from './services.ts';
-import { slowestStop } from './stops.ts';
+import { groupStop, STOP_LOAD, slowestStop } from './stops.ts';
 import { latestTask } from './tasks.ts';
 
 /**
@@ -156,9 +156,13 @@ async function channelRows(): Promise<void> {
 /** A promise about the worst case: the slowest of all. */
 async function stopRows(): Promise<void> {
   progress('/stop in the middle of a command');
-  for (const harness of ['probe', 'native', 'claude'] as const)
-    if (isInstalled(ROOT, harness))
-      add(`/stop → nothing left of it, ${harness}, slowest`, await slowestStop(harness), 'ms', 1000);
+  for (const harness of ['probe', 'native', 'claude'] as const) {
+    if (!isInstalled(ROOT, harness)) continue;
+    add(`/stop → nothing left of it, ${harness}, slowest`, await slowestStop(harness), 'ms', 1000);
+    add(`emergency stop → nothing can leave, ${harness}, p99`, await groupStop(harness, 0), 'ms', 1000);
+    const loaded = await groupStop(harness, STOP_LOAD);
+    add(`  … with ${STOP_LOAD} messages a second into another group, p99`, loaded, 'ms', 1000);
+  }
 }
 
 const began = performance.now();

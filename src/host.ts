@@ -32,10 +32,10 @@ export async function startHost(options: HostOptions): Promise<Host> {
   prepareInstall(paths);
   const parts = await makeParts(options, paths);
   // Before anybody can ask: an install that has just been made is whole when it first answers.
-  await applyFirst(parts);
+  if (!parts.safe) await applyFirst(parts);
   await parts.control.listen();
   writeFileSync(join(paths.run, 'host.pid'), `${process.pid}\n`);
-  await startParts(parts);
+  await (parts.safe ? startSafe(parts) : startParts(parts));
   let stopping: Promise<void> | null = null;
   const stop = (reason: string): Promise<void> => {
     stopping ??= stopParts(parts, reason).then(options.onStopped);
@@ -72,6 +72,19 @@ async function startParts(parts: Parts): Promise<void> {
   for (const part of [desk, wishes, asks, scheduler, proofs, retention, anchors]) part.start();
   parts.warm();
   dropStartGarbage();
+}
+
+/** To look at it: the ledger is read, the gateway has its link, the operator's terminal its end. What does anything by itself is not begun. */
+async function startSafe(parts: Parts): Promise<void> {
+  const { log, ledger, clock, paths, runtimes, install, local, intake } = parts;
+  parts.sweep.stop();
+  await Promise.all([parts.sessions.drain(), parts.delivery.stop(0)]);
+  for (const runtime of runtimes.values()) await reap(runtime, paths.install, log);
+  parts.egress.start();
+  await local.start(intake.sinkOf(local.name));
+  const data = { version: VERSION, runtime: install.runtime, safe: true as const };
+  await ledger.write('started', (db) => recordEvent(db, clock, 'host.started', {}, data)).catch(() => {});
+  log.info('host.ready', { safe: true, home: paths.home });
 }
 
 /** An install that has just been made answers without another command. */

@@ -60,6 +60,7 @@ export async function openBase(options: HostOptions, paths: Paths) {
   const aloud = (event: string): boolean => paths.isService && event === ANCHORED;
   const log = openLog('host', join(paths.logs, 'host.log'), true, aloud);
   const faults = faultsFrom(options.env, paths.run);
+  const safe = options.env['GLASS_SAFE'] === '1';
   const ledger = await Ledger.open(paths.ledger, faults);
   const groups = groupNames(paths);
   const operatorChat = await ledger.write('start', (db) => {
@@ -73,7 +74,7 @@ export async function openBase(options: HostOptions, paths: Paths) {
   const runtimes = makeRuntimes(paths, options.env, install.image);
   const runtime = runtimes.get(install.runtime)!;
   return {
-    ...{ env: options.env, paths, clock, started, install, log, faults, ledger, operatorChat },
+    ...{ env: options.env, paths, clock, started, install, log, faults, ledger, operatorChat, safe },
     ...{ local, channels, runtimes, runtime, kinds: options.kinds ?? KINDS },
   };
 }
@@ -96,11 +97,12 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
   // One after the other: each looks first whether the one before it has done the work.
   let warming = Promise.resolve();
   const warm = (): void => {
+    if (base.safe) return;
     warming = warming.then(() => warmUpAll(base, planner));
   };
   const anchors = new Anchors({ ledger, clock, log, egress: () => egress });
   const late = { sessions: () => sessions, approvals: () => approvals, drivers: () => drivers, warm };
-  const egress = new Egress(paths.gatewaySocket, log, gatewayNews(anchors, alert, late));
+  const egress = new Egress(paths.gatewaySocket, log, gatewayNews(ledger, anchors, alert, late));
   const drivers = new Channels({ ...base, deliver, alert, clear, release: egress.release.bind(egress) });
   const approvals = new Approvals({
     ...{ ledger, clock, log, channels, operatorChat: base.operatorChat, alert, deliver, trouble },

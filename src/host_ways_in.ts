@@ -5,6 +5,7 @@ import type { Base, Flow } from './host_parts.ts';
 import { clearAllAlerts } from './ledger/alerts.ts';
 import { authorityInForce } from './ledger/authorities.ts';
 import { ChatCommands } from './operations/chat_commands.ts';
+import { Emergency } from './operations/emergency.ts';
 import { accountName, Operator } from './operations/operator.ts';
 import { People } from './operations/people.ts';
 import { Retention } from './operations/retention.ts';
@@ -25,8 +26,19 @@ export function makeIntake(base: Base, flow: Flow) {
     nudge,
     groups: () => groups.names().filter((name) => authorityInForce(ledger.db, name) !== undefined),
   };
+  const emergency = new Emergency({
+    ...{ ledger, clock, log, wake, deliver },
+    groups: () => groups.names(),
+    untaken: sessions.untaken.bind(sessions),
+    halt: sessions.halt.bind(sessions),
+    requests: egress.log.bind(egress),
+    goOn: () => {
+      flow.scheduler.look();
+      if (!base.safe) wishes.start();
+    },
+  });
   const commands = new ChatCommands({
-    ...{ ledger, clock, deliver },
+    ...{ ledger, clock, deliver, emergency },
     audit: egress.audit.bind(egress),
     usage: egress.usage.bind(egress),
     describe: planner.describe.bind(planner),
@@ -44,14 +56,14 @@ export function makeIntake(base: Base, flow: Flow) {
   const sweep = new Sweep([sessions, delivery], log);
   const kept = { paths, ledger, clock, log, egress, files: install.files, events: install.events };
   const retention = new Retention({ ...kept, live: sessions.live.bind(sessions) });
-  return { admission, desk, intake, sweep, retention };
+  return { admission, desk, intake, sweep, retention, emergency };
 }
 
 /** What the operator's clients can ask. */
 export function makeControl(base: Base, flow: Flow & ReturnType<typeof makeIntake>) {
   const { paths, clock, started, install, log, ledger, local, channels, runtime } = base;
   const { groups, tasks, planner, proofs, sessions, egress, approvals, admission, desk, workspaces } = flow;
-  const { intake, sweep, retention } = flow;
+  const { intake, sweep, retention, emergency } = flow;
   const operator = new Operator(ledger, clock, install.default_group, intake.sinkOf(local.name));
   const known = { ledger, clock, channels, groups: admission.groups, defaultGroup: install.default_group };
   const people = new People({ ...known, by: accountName(), operator: () => operator.person });
@@ -62,6 +74,7 @@ export function makeControl(base: Base, flow: Flow & ReturnType<typeof makeIntak
     local,
     groups,
     approvals,
+    ...{ emergency, safe: base.safe },
     channels: flow.drivers,
     ...{ questions: desk, people, wirings },
     decide: (id: string, choice: string, reason: string) =>
@@ -80,7 +93,8 @@ export function makeControl(base: Base, flow: Flow & ReturnType<typeof makeIntak
     blobs: paths.blobs,
     status: () =>
       statusOf({
-        ...{ clock, started, runtime },
+        ...{ clock, started, runtime, safe: base.safe },
+        stops: () => emergency.list(),
         home: paths.home,
         folderLimits: () => workspaces.limits(),
         db: ledger.db,

@@ -24,10 +24,11 @@ import type { Db } from '../ledger/db.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { approversOf, nameOfPerson } from '../ledger/people.ts';
 import { sessionById } from '../ledger/sessions.ts';
+import { isStopped } from '../ledger/stops.ts';
 import type { HoldEvent, Decision as ToGateway } from '../protocol/gateway.ts';
 import type { Decided } from '../router/router.ts';
 import { yesOrNo } from './card.ts';
-import { type DecidedQuestion, type Decision, refuse, tellCard } from './decide.ts';
+import { type DecidedQuestion, type Decision, refuse, stoppedAnswer, tellCard } from './decide.ts';
 import { chatOfPlace, placeOf, putCard, type Reach, takesCard } from './places.ts';
 import { requestCard } from './request_card.ts';
 
@@ -137,6 +138,9 @@ export class Approvals {
     if (choice !== 'approve' && choice !== 'deny')
       return refuse(db, { clock }, decision, shown, 'usage', `${shown} has no such choice: its card names them.`);
     const allow = choice === 'approve';
+    const { group } = JSON.parse(row.object) as HoldEvent;
+    if (allow && isStopped(db, group))
+      return refuse(db, { clock }, decision, shown, 'conflict', stoppedAnswer(shown, group));
     decideApproval(db, clock, row, { ...decision, person, allow });
     const done = allow ? 'approved' : 'denied';
     const chats = tellCard(db, { clock }, row, decision, person, done);
@@ -166,7 +170,10 @@ export class Approvals {
   /** With the rules that are in force now: those that it was held under may be others. */
   async #carryOut(row: ApprovalRow, allow: boolean, reason: string): Promise<string | null> {
     const event = JSON.parse(row.object) as HoldEvent;
-    const policy = authorityInForce(this.#input.ledger.db, event.group)?.hash ?? event.policy;
+    const { db } = this.#input.ledger;
+    // It may have been stopped in the commit of the decision.
+    if (allow && isStopped(db, event.group)) return `${event.group} is stopped`;
+    const policy = authorityInForce(db, event.group)?.hash ?? event.policy;
     try {
       return await this.#input.decide(decisionOf(event, policy, allow, reason));
     } catch (error) {

@@ -16,6 +16,7 @@ import {
   type Question,
   type QuestionEnd,
 } from '../ledger/questions.ts';
+import { isStopped } from '../ledger/stops.ts';
 import { addEntry } from '../ledger/transcript.ts';
 import { isCancelled } from '../ledger/turns.ts';
 import { type AdmissionServices, type Admitted, actionOf, admitMessage, type Said } from '../router/admission.ts';
@@ -70,6 +71,8 @@ export function decideQuestion(
   const chosen = chosenOf(action, choice);
   if (chosen === null)
     return refuse(db, services, decision, shown, 'usage', `${shown} has no such choice: its card names them.`);
+  if ((action.kind === 'authority' || action.kind === 'message') && isStopped(db, action.group))
+    return refuse(db, services, decision, shown, 'conflict', stoppedAnswer(shown, action.group));
   const changed = whatChanged(db, services, question, action, chosen);
   if (changed !== null) {
     close(db, services, question, { state: 'expired', person, reason: changed });
@@ -105,6 +108,11 @@ export function expireQuestion(db: Db, services: AdmissionServices, question: Qu
     `${showId('h', question.id)} has expired: ${reason}.`,
   );
   return [question.card_chat];
+}
+
+/** To who would let something out of a group that is stopped; to deny it is free. */
+export function stoppedAnswer(shown: string, group: string): string {
+  return `Nothing was done about ${shown}: ${group} is stopped. It can be approved when ${group} goes on.`;
 }
 
 /** Refused, and recorded where the one who tried can be found. */

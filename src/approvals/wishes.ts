@@ -27,6 +27,7 @@ import {
   waitingLike,
 } from '../ledger/questions.ts';
 import { sessionById } from '../ledger/sessions.ts';
+import { isStopped } from '../ledger/stops.ts';
 import { countTry, triesOf } from '../ledger/tries.ts';
 import type { Asker } from '../sessions/tool_call.ts';
 
@@ -67,7 +68,7 @@ export class Wishes {
     this.#input = input;
   }
 
-  /** Goes on with what an earlier host had begun to put in force. */
+  /** Goes on with what an earlier host had begun to put in force, or what had to wait. */
   start(): void {
     for (const { id } of approvedQuestions(this.#input.ledger.db)) this.approved(id);
   }
@@ -144,7 +145,10 @@ export class Wishes {
     const { ledger, trouble, wake, deliver } = this.#input;
     const question = questionById(ledger.db, id);
     if (question?.state !== 'approved') return;
-    const failure = await this.#grant(question, JSON.parse(question.object) as AuthorityAction);
+    const action = JSON.parse(question.object) as AuthorityAction;
+    // Put in force when its group goes on.
+    if (isStopped(ledger.db, action.group)) return;
+    const failure = await this.#grant(question, action);
     const session = await ledger.insist('granted', (db) => this.#finish(db, question, failure), trouble);
     if (session !== null) wake(session);
     if (question.card_chat !== null) deliver(question.card_chat);

@@ -19,9 +19,9 @@ interface Verb {
 const VERBS: readonly Verb[] = [
   {
     name: 'up',
-    usage: 'up [--detach]',
-    summary: 'start GlassClaw',
-    flags: ['--detach'],
+    usage: 'up [--detach] [--safe]',
+    summary: 'start GlassClaw; --safe: to look at it, nothing runs and nothing leaves',
+    flags: ['--detach', '--safe'],
     words: 0,
     load: async () => (await import('./up.ts')).up,
   },
@@ -32,6 +32,22 @@ const VERBS: readonly Verb[] = [
     flags: [],
     words: 0,
     load: async () => (await import('./down.ts')).down,
+  },
+  {
+    name: 'stop',
+    usage: 'stop [<group> | --all]',
+    summary: 'emergency stop: of a group, or of everything, at once',
+    flags: ['--all'],
+    words: 1,
+    load: async () => (await import('./stop.ts')).stop,
+  },
+  {
+    name: 'resume',
+    usage: 'resume <group> | --all [--drop-held]',
+    summary: 'let a stopped group go on',
+    flags: ['--all', '--drop-held'],
+    words: 1,
+    load: async () => (await import('./stop.ts')).resume,
   },
   {
     name: 'status',

@@ -21,6 +21,7 @@ export async function status(args: string[], paths: Paths, io: Io): Promise<numb
 function renderStatus(status: Status, io: Io): string {
   const { conservation } = status;
   const rows: [string, string][] = [
+    ...stoppedRows(status, io),
     ['home', status.home],
     ['up', `${Math.round(status.up_ms / 1000)} s, node ${status.node}, sweeps needed ${status.sweeps_needed}`],
     [
@@ -74,6 +75,19 @@ function renderStatus(status: Status, io: Io): string {
       ? bold(io, `GlassClaw ${status.version}: ok`)
       : bold(io, `GlassClaw ${status.version}: needs attention`);
   return [head, ...rows.map(([name, text]) => `  ${name.padEnd(8)} ${text}`)].join('\n');
+}
+
+/** What somebody who is woken by it must see first. */
+function stoppedRows({ safe, stopped }: Status, io: Io): [string, string][] {
+  const mode: [string, string][] = safe
+    ? [['safe', red(io, 'safe mode, nothing runs or leaves: ./glass down, then ./glass up')]]
+    : [];
+  const groups = stopped.map(({ group, by, since_ms, held, waiting }): [string, string] => {
+    const since = new Date(since_ms).toISOString().slice(0, 16).replace('T', ' ');
+    const facts = `since ${since} UTC by ${printable(by)}, ${held} texts held, ${waiting} messages waiting`;
+    return ['stopped', red(io, `${group ?? 'every group'} ${facts}: ./glass resume ${group ?? '--all'}`)];
+  });
+  return [...mode, ...groups];
 }
 
 function boundary({ name, proof }: Status['groups'][number], io: Io): string {

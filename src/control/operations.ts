@@ -6,6 +6,7 @@ import { GROUPS } from './operations/groups.ts';
 import { INSTALL } from './operations/install.ts';
 import type { Operation } from './operations/operation.ts';
 import { PEOPLE } from './operations/people.ts';
+import { STOPS } from './operations/stops.ts';
 import { TASKS } from './operations/tasks.ts';
 import { WIRINGS } from './operations/wirings.ts';
 
@@ -15,6 +16,7 @@ import { WIRINGS } from './operations/wirings.ts';
  */
 export const OPERATIONS: readonly Operation[] = [
   ...INSTALL,
+  ...STOPS,
   ...CHANNELS,
   ...CONVERSATION,
   ...GROUPS,

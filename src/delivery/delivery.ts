@@ -35,6 +35,7 @@ import { Drafts } from './drafts.ts';
 import {
   INTERRUPTED,
   isRetried,
+  keptBack,
   links,
   type Refusal,
   recordEdit,
@@ -218,7 +219,7 @@ export class Delivery {
     const result = await this.#deliver(channel, row, chat, lane);
     if (!result.ok) this.#tell(row, chat, result);
     // A row that is to be tried again is looked at once more, which sets the timer for it.
-    return result.ok || result.class !== 'waiting';
+    return result.ok || result.class !== 'waiting' || headOfChat(this.#ledger.db, chatId)?.id !== row.id;
   }
 
   /** Hands a row over that bears its mark, and commits the outcome. */
@@ -315,6 +316,8 @@ export class Delivery {
 
   /** `draft`: what the row takes the place of. */
   async #act(channel: Channel, row: OutboundRow, chat: ChatRow, draft: DraftRow | null): Promise<SendResult> {
+    const kept = keptBack(this.#ledger.db, row);
+    if (kept !== null) return kept;
     switch (row.act) {
       case 'send': {
         const operation = this.#operation(channel, row, chat);

@@ -8,6 +8,7 @@ import type { Db } from '../ledger/db.ts';
 import { type DraftRow, markDraft } from '../ledger/drafts.ts';
 import { type EventLinks, recordEvent } from '../ledger/events.ts';
 import { finishSending, type OutboundRow } from '../ledger/outbound.ts';
+import { isSessionStopped } from '../ledger/stops.ts';
 import { addEntry } from '../ledger/transcript.ts';
 
 /** What a send's outcome does to its row: one transition out of `sending`, with its hop, in the caller's transaction. */
@@ -56,6 +57,12 @@ export function recordReconciled(db: Db, clock: Clock, row: OutboundRow, known: 
     default:
       return unreachable(known);
   }
+}
+
+/** Of a row that bears its mark already when its group is stopped: the last moment in which it is not sent. Null: it may go. */
+export function keptBack(db: Db, { session_id }: OutboundRow): Refusal | null {
+  if (session_id === null || !isSessionStopped(db, session_id)) return null;
+  return { ok: false, class: 'waiting', reason: 'its group is stopped' };
 }
 
 /** Whether another attempt follows. */

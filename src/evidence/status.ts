@@ -19,6 +19,10 @@ export interface Status {
   version: string;
   node: string;
   home: string;
+  /** Nothing runs and nothing leaves: it was started to be looked at. */
+  safe: boolean;
+  /** Groups that are stopped; null: all. */
+  stopped: { group: string | null; by: string; since_ms: number; held: number; waiting: number }[];
   up_ms: number;
   /** Times that the backstop sweep found a lost wake-up since the start; it should be 0. */
   sweeps_needed: number;
@@ -67,6 +71,8 @@ export interface GroupStatus {
 function needsAttention(status: Omit<Status, 'state'>): boolean {
   const { overdue, unheard, violations } = status.conservation;
   return (
+    status.safe ||
+    status.stopped.length > 0 ||
     status.gateway !== 'connected' ||
     status.runtime.problems.length > 0 ||
     status.alerts.length + status.approvals > 0 ||
@@ -85,6 +91,8 @@ export interface StatusSources {
   /** Monotonic milliseconds of the start. */
   started: number;
   runtime: Runtime;
+  safe: boolean;
+  stops(): Status['stopped'];
   folderLimits(): Promise<LimitState[]>;
   channels: Iterable<Channel>;
   sweepsNeeded(): number;
@@ -112,6 +120,8 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
     version: VERSION,
     node: process.version,
     home: sources.home,
+    safe: sources.safe,
+    stopped: sources.stops().map(({ group, by, since_ms, held, waiting }) => ({ group, by, since_ms, held, waiting })),
     up_ms: Math.round(clock.monotonic() - sources.started),
     sweeps_needed: sources.sweepsNeeded(),
     gateway: sources.gatewayConnected() ? ('connected' as const) : ('lost' as const),

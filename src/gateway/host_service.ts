@@ -109,10 +109,11 @@ export class HostService implements LineService<GatewayRequest> {
         await this.#sessions.open(request.session, request.group, request.policy, request.socket);
         this.anchor();
         return {};
-      case 'close':
-        this.#sessions.end(request.session);
+      case 'close': {
+        const cut = this.#sessions.end(request.session);
         this.anchor();
-        return {};
+        return { cut };
+      }
       case 'names':
         return { names: this.#vault.names() };
       case 'audit':

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Faults } from '../base/faults.ts';
 import { ServerResponse as Answer } from '../base/http.ts';
 import { SESSION_REQUESTS_MAX } from '../base/limits/gateway.ts';
+import type { CutCall } from '../protocol/gateway.ts';
 import { type Admission, bodyTooLarge, Gate, isFree, nameOf } from './admission.ts';
 import { type Asked, NOTHING, type Outcome, type Running } from './audit.ts';
 import { BodyTooLargeError, hasBody, isSmall, wholeBody } from './body.ts';
@@ -60,6 +61,8 @@ export class EgressSession implements Answering {
   readonly #tunnels = new Set<Duplex>();
   /** Requests that wait for a person; they do not run. */
   readonly #held = new Set<string>();
+  /** What is under way to an endpoint. */
+  readonly #calls = new Set<Asked>();
   #running = 0;
   #closed = false;
 
@@ -70,6 +73,11 @@ export class EgressSession implements Answering {
     this.#policy = policy;
     this.#refusals = new Refusals(context, session);
     this.#gate = new Gate(policy, context, pools, (error) => this.#refusals.storageFailed(error));
+  }
+
+  /** Calls that have begun to leave, and have not ended. */
+  get running(): CutCall[] {
+    return [...this.#calls].map(({ method, host, path }) => ({ method, host, path }));
   }
 
   /** Answers everything that can arrive at `server`. */
@@ -239,11 +247,15 @@ export class EgressSession implements Answering {
     }
     if (request.headers.expect !== undefined && body === null) response.writeContinue();
     this.#running += 1;
+    this.#calls.add(asked);
     forward({
       ...admitted,
       ...{ request, response, body, deadlines, faults },
       count: () => this.#count(admitted),
-      ended: (outcome) => this.#ended({ row, reservation: reservation! }, admitted, outcome),
+      ended: (outcome) => {
+        this.#calls.delete(asked);
+        this.#ended({ row, reservation: reservation! }, admitted, outcome);
+      },
     });
     return null;
   }

@@ -4,6 +4,7 @@ import type { SecureContext } from 'node:tls';
 import { OperatingError } from '../base/errors.ts';
 import { guarded } from '../base/faults.ts';
 import type { Paths } from '../base/paths.ts';
+import type { CutCall } from '../protocol/gateway.ts';
 import { type Listener, listenEgress } from './listen.ts';
 import type { OneCli } from './onecli.ts';
 import { readPolicy } from './policy.ts';
@@ -51,21 +52,24 @@ export class EgressSessions {
     }
   }
 
-  /** Does nothing when the session is not open. */
-  close(session: string): void {
+  /** Returns the calls that it has cut; does nothing when the session is not open. */
+  close(session: string): CutCall[] {
     const found = this.#open.get(session);
-    if (found === undefined) return;
+    if (found === undefined) return [];
     this.#open.delete(session);
+    const cut = found.egress.running;
     guarded(this.#context.faults, 'egress.close', () => found.listener.close());
     found.egress.close();
     this.#upstreams.release(found.group);
+    return cut;
   }
 
   /** Closes it, and its sandbox is gone: so is our folder for it. */
-  end(session: string): void {
+  end(session: string): CutCall[] {
     const socket = this.#open.get(session)?.socket;
-    this.close(session);
+    const cut = this.close(session);
     if (this.#paths.isService && socket !== undefined) rmSync(dirname(socket), { recursive: true, force: true });
+    return cut;
   }
 
   closeAll(): void {

@@ -1,6 +1,7 @@
 import { OVERDUE_MS } from '../base/limits/messages.ts';
 import type { Db } from './db.ts';
 import { IS_OPEN } from './messages.ts';
+import { stoppedSql } from './stops.ts';
 
 /**
  * The two conservation laws, as queries. What comes in is in exactly one state, what goes out is in exactly one state,
@@ -65,16 +66,17 @@ const LAWS: Law[] = [
 /** Of the last day: what a person has had the time to see is not said for ever. */
 const UNHEARD_MS = 24 * 3_600_000;
 const UNHEARD = `SELECT count(*) AS n FROM turns t WHERE t.state = 'settled' AND t.ended_ms > ?
-  AND EXISTS (SELECT 1 FROM outbound o WHERE o.turn_id = t.id AND o.ordinal >= 0 AND o.state = 'rejected')
+  AND EXISTS (SELECT 1 FROM outbound o WHERE o.turn_id = t.id AND o.ordinal >= 0 AND o.state = 'rejected' AND o.stopped = 0)
   AND NOT EXISTS (SELECT 1 FROM outbound o WHERE o.turn_id = t.id AND o.ordinal >= 0 AND o.state <> 'rejected')`;
 
 /** A queued row with a reason waits for somebody to be there (a terminal, say): it is where it should be, however long. */
 const OVERDUE_OUTBOUND = `SELECT count(*) AS n FROM outbound
   WHERE state IN ('queued', 'sending', 'retry') AND updated_ms < ? AND NOT (state = 'queued' AND error IS NOT NULL)`;
 
-/** What waits behind a question of its session waits for a person, who may take their time. */
+/** What waits behind a question of its session, or for its group to go on, waits for a person, who may take their time. */
 const OVERDUE_INBOUND = `SELECT count(*) AS n FROM inbound i INDEXED BY inbound_open WHERE ${IS_OPEN} AND updated_ms < ?
-  AND NOT EXISTS (SELECT 1 FROM asks a INDEXED BY asks_waiting WHERE a.session_id = i.session_id AND a.state = 'pending')`;
+  AND NOT EXISTS (SELECT 1 FROM asks a INDEXED BY asks_waiting WHERE a.session_id = i.session_id AND a.state = 'pending')
+  AND NOT ${stoppedSql('(SELECT group_name FROM sessions s WHERE s.id = i.session_id)')}`;
 
 export function conservation(db: Db, now: number): Conservation {
   const late = now - OVERDUE_MS;

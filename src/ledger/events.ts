@@ -28,6 +28,13 @@ export interface EventData {
   /** It came when an agent had the message already, or it had been answered. */
   'message.change_late': { change: string };
   'message.change_refused': { change: string; rule: string };
+  /** `group`: '' is every one. `turns` were stopped by it, `held` and `sending` are texts, `waiting` messages. */
+  'group.stopped': { group: string; by: string; turns: number; held: number; sending: number; waiting: number };
+  /** What came of it: nothing could leave any more after `ms`. */
+  'group.stop_receipt': { group: string; ms: number; sandboxes: number; cut: number; egress: string };
+  'group.resumed': { group: string; by: string; released: number; dropped: number; waiting: number };
+  /** Nothing was changed by it. */
+  'stop.refused': { group: string; person: string; what: string };
   'session.closed': { by: string };
   /** `entry`: of the transcript, the summary. */
   'session.compacted': { before: number; after: number; unit: string; summary_bytes: number; entry: number };
@@ -103,7 +110,7 @@ export interface EventData {
   'files.pruned': { files: number; bytes: number };
   'channel.added': { channel: string; kind: string; file: string };
   'channel.removed': { channel: string };
-  'host.started': { version: string; runtime: string };
+  'host.started': { version: string; runtime: string; safe?: true };
   'host.stopped': { reason: string };
 }
 export type EventKind = keyof EventData;

@@ -108,6 +108,11 @@ export function removeRole(db: Db, person: number, role: Role, group: string): b
   return db.run('DELETE FROM roles WHERE person_id = ? AND role = ? AND group_name = ?', person, role, group) === 1;
 }
 
+export function isOwner(db: Db, person: number): boolean {
+  const sql = "SELECT 1 AS yes FROM roles WHERE person_id = ? AND role = 'owner' AND group_name = ''";
+  return db.get(sql, person) !== undefined;
+}
+
 /** Whether nobody else is everybody's owner. */
 export function isLastOwner(db: Db, person: number): boolean {
   const owners = db.all<{ person_id: number }>(

@@ -2,6 +2,7 @@ import { showId } from '../base/ids.ts';
 import { type WiringRow, wiringsOf } from './chats.ts';
 import type { Db } from './db.ts';
 import { IS_OPEN } from './messages.ts';
+import { stoppedSql } from './stops.ts';
 
 export interface SessionRow {
   id: number;
@@ -51,14 +52,24 @@ export function sessionById(db: Db, id: number): SessionRow | undefined {
   return db.get<SessionRow>(`SELECT ${COLUMNS} FROM sessions WHERE id = ?`, id);
 }
 
-/** Sessions in which something waits: who must be woken after a start, or was forgotten. */
+/** Sessions in which something waits that may be done: who must be woken after a start, or was forgotten. */
 export function sessionsWithWork(db: Db): number[] {
   return db
     .all<{ session_id: number }>(
       `SELECT DISTINCT session_id FROM inbound INDEXED BY inbound_open
-        WHERE ${IS_OPEN} AND session_id IS NOT NULL ORDER BY session_id`,
+        WHERE ${IS_OPEN} AND session_id IS NOT NULL
+          AND NOT ${stoppedSql('(SELECT group_name FROM sessions s WHERE s.id = session_id)')} ORDER BY session_id`,
     )
     .map((row) => row.session_id);
+}
+
+/** Sessions of the group (`''`: of any) whose turn runs, or waits for its next attempt. */
+export function sessionsInTurn(db: Db, group: string): SessionRow[] {
+  return db.all<SessionRow>(
+    `SELECT ${COLUMNS} FROM sessions WHERE ?1 IN ('', group_name) AND id IN (
+       SELECT session_id FROM turns INDEXED BY turns_open WHERE state IN ('running', 'waiting')) ORDER BY id`,
+    group,
+  );
 }
 
 /** Finds or opens the session that a task has for itself. */

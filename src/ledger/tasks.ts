@@ -1,4 +1,5 @@
 import type { Db } from './db.ts';
+import { stoppedSql } from './stops.ts';
 
 /** Scheduled work, and the log of its runs. A run is a message like any other: what becomes of it stands in `inbound`. */
 
@@ -77,11 +78,11 @@ export function tasksOf(db: Db, groups: string[] | null): TaskRow[] {
   );
 }
 
-/** Active tasks whose time has come, oldest first; those that make up for each time, one by one, only between two runs. */
+/** Active tasks whose time has come, of groups that are not stopped, oldest first; those that make up for each time, one by one, only between two runs. */
 export function dueTasks(db: Db, now: number): TaskRow[] {
   return db.all<TaskRow>(
     `SELECT * FROM tasks t WHERE state = 'active' AND next_ms <= ? AND NOT (catch_up = 'all' AND EXISTS (
-       SELECT 1 FROM task_runs r WHERE r.task_id = t.id AND r.state = 'running')) ORDER BY next_ms, id`,
+       SELECT 1 FROM task_runs r WHERE r.task_id = t.id AND r.state = 'running')) AND NOT ${stoppedSql('t.group_name')} ORDER BY next_ms, id`,
     now,
   );
 }
@@ -102,9 +103,10 @@ export function endTask(db: Db, now: number, id: number): void {
   db.run('UPDATE sessions SET closed_ms = ? WHERE task_id = ? AND closed_ms IS NULL', now, id);
 }
 
-/** The next time of all; null: no task is active. */
+/** The next time of all that may run; null: there is none. */
 export function nextDue(db: Db): number | null {
-  return db.get<{ at: number | null }>("SELECT min(next_ms) AS at FROM tasks WHERE state = 'active'")?.at ?? null;
+  const sql = `SELECT min(next_ms) AS at FROM tasks t WHERE state = 'active' AND NOT ${stoppedSql('t.group_name')}`;
+  return db.get<{ at: number | null }>(sql)?.at ?? null;
 }
 
 /** `reason`: why, for a person. Only an active task has a next time. */

@@ -10,6 +10,7 @@ import type { Db } from './db.ts';
 import { replaceDraft } from './drafts.ts';
 import { IS_OPEN, queuedIn } from './messages.ts';
 import { SAID } from './outbound.ts';
+import { isSessionStopped } from './stops.ts';
 
 /**
  * The turn's three transitions, each to be called inside one transaction:
@@ -63,8 +64,9 @@ const OF_TURN = `SELECT ${COLUMNS} FROM inbound i JOIN messages m ON m.id = i.me
 const NEXT = `SELECT ${COLUMNS} FROM inbound i INDEXED BY inbound_open JOIN messages m ON m.id = i.message_id
   WHERE i.session_id = ? AND i.${IS_OPEN} AND i.state = 'queued' ORDER BY i.id LIMIT ${TURN_MESSAGES_MAX}`;
 
-/** Begins the next attempt of a session: of the turn that waits for one, else of a new turn. Undefined: nothing waits. */
+/** Begins the next attempt of a session: of the turn that waits for one, else of a new turn. Undefined: nothing waits, or its group is stopped. */
 export function beginTurn(db: Db, now: number, sessionId: number, harness: string): OpenTurn | undefined {
+  if (isSessionStopped(db, sessionId)) return undefined;
   const open = db.get<{ id: number; attempt: number; state: string }>(
     "SELECT id, attempt, state FROM turns INDEXED BY turns_open WHERE session_id = ? AND state IN ('running', 'waiting')",
     sessionId,

@@ -29,11 +29,13 @@ import {
   type CommandAnswer,
   type CommandPlace,
   type CommandService,
+  groupMeant,
   type Parsed,
 } from '../router/commands.ts';
 import type { TaskShown } from '../scheduler/tasks.ts';
 import type { LiveSession } from '../sessions/sessions.ts';
 import { type Stopped, stopSession } from '../sessions/turn_book.ts';
+import { type Emergency, stoppedHere } from './emergency.ts';
 
 /** What commands are carried out with: the host's parts as the composition root passes them. */
 export interface ChatCommandParts {
@@ -53,6 +55,8 @@ export interface ChatCommandParts {
   /** Ends an idle sandbox. */
   rest(session: number, reason: string): void;
   deliver(chat: number): void;
+  /** Of whole groups. */
+  emergency: Pick<Emergency, 'command'>;
 }
 
 type Prepare = (message: IncomingMessage, words: string[], chat: number | null) => Promise<CommandAct>;
@@ -81,6 +85,8 @@ export class ChatCommands implements CommandService {
       const text = `There is no command /${command.word}; /help lists them. For the agent, put something before the "/".`;
       return () => ({ text });
     }
+    const group = groupMeant(command);
+    if (group !== null) return this.#parts.emergency.command(command.name === 'stop' ? 'stop' : 'resume', group);
     const kind = COMMANDS.find(({ name }) => name === command.name)!;
     const chat = chatByPlatformId(this.#parts.ledger.db, channel, message.chat.platform_id)?.id ?? null;
     const act = await this.#prepare[command.name](message, command.words, chat);
@@ -167,6 +173,8 @@ export class ChatCommands implements CommandService {
   }
 
   #resume(db: Db, { chat, thread, groups }: CommandPlace): CommandAnswer {
+    const stopped = stoppedHere(db, groups);
+    if (stopped !== null) return { text: stopped };
     const sessions = openSessions(db, chat, thread, groups).map(({ id }) => id);
     const released = releaseUnsent(db, this.#parts.clock.now(), chat, sessions, groups);
     if (released.length === 0) return { text: 'Nothing is held back here.' };

@@ -1,4 +1,6 @@
 import type { Approvals } from '../approvals/approvals.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { isStopped } from '../ledger/stops.ts';
 import type { EgressHandlers } from '../sessions/egress.ts';
 import type { Sessions } from '../sessions/sessions.ts';
 import type { Anchors } from './anchors.ts';
@@ -6,6 +8,7 @@ import type { Channels } from './channels.ts';
 
 /** What is done about the gateway's news. The parts are asked for when there is some: they are made after the link to it. */
 export function gatewayNews(
+  ledger: Ledger,
   anchors: Anchors,
   alert: EgressHandlers['alert'],
   parts: { sessions(): Sessions; approvals(): Approvals; drivers(): Channels; warm(): void },
@@ -19,6 +22,7 @@ export function gatewayNews(
     secretSet: () => parts.drivers().secretsChanged(),
     connected: () => anchors.connected(),
     anchor: (head) => anchors.heard(head),
+    stopped: (group) => isStopped(ledger.db, group),
     refused: (session, reason) => parts.sessions().end(session, `no egress: ${reason}`),
     held: (event) => parts.approvals().held(event),
     heldEnded: (hold, reason) => parts.approvals().ended(hold, reason),

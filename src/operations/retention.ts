@@ -144,7 +144,7 @@ export class Retention {
     const before = cutOf(ledger.db)?.count ?? 0;
     try {
       for (let cut = next(); cut !== null; cut = next()) {
-        const signed = await egress.cut(cut);
+        const signed = await egress.signCut(cut);
         await ledger.write('prune', (db) => cutEvents(db, clock, signed));
       }
     } catch (error) {

@@ -45,6 +45,7 @@ export const gatewayRequest = z.discriminatedUnion('op', [
     /** Absolute path of the egress socket to listen on; below the run folder. */
     socket: z.string().max(107),
   }),
+  /** Ends its egress at once, with every call that is under way. */
   z.strictObject({ id: z.int(), op: z.literal('close'), session }),
   /** Names (never values) of the secrets that exist. */
   z.strictObject({ id: z.int(), op: z.literal('names') }),
@@ -116,6 +117,11 @@ export const usageRow = z.strictObject({
 });
 export type UsageRow = z.infer<typeof usageRow>;
 
+/** A call that had begun to leave and was ended with its session: whether it did anything there, nobody here knows. */
+const cutCall = z.strictObject({ method: z.string(), host: z.string(), path: z.string() });
+export type CutCall = z.infer<typeof cutCall>;
+export const closeAnswer = z.object({ cut: z.array(cutCall) });
+
 /** How long the audit's chain is, and why it does not hold; null: it does. */
 export const chainState = z.object({
   links: z.int(),
@@ -132,7 +138,7 @@ export type ChainState = z.infer<typeof chainState>;
 /** Answers by operation. */
 export interface GatewayAnswers {
   open: Record<string, never>;
-  close: Record<string, never>;
+  close: z.infer<typeof closeAnswer>;
   names: { names: string[] };
   audit: { rows: AuditRow[] };
   log: { rows: AuditRow[] };

@@ -13,6 +13,7 @@ import { insertNotice } from '../ledger/outbound.ts';
 import { administers, identityOf, mayUse } from '../ledger/people.ts';
 import { type Action, askedBefore, countQuestions, insertQuestion } from '../ledger/questions.ts';
 import { ensureSession } from '../ledger/sessions.ts';
+import { stoppedText, tellOfStop } from '../ledger/stops.ts';
 import { countTry, triesOf } from '../ledger/tries.ts';
 import { keepContext, stick, sticks } from '../ledger/wirings.ts';
 import { type Admission, type AdmitFacts, type Asked, admit } from './admit.ts';
@@ -184,7 +185,9 @@ function delivered(
     if (wiring.engage === 'mention-sticky' && said.addressed) stick(db, now, wiring.id, said.thread);
   }
   const sessions = wirings.flatMap((wiring) => queue(db, services, said, wiring));
-  return { ignored: null, sessions, notices: sessions.length < wirings.length, asked: [] };
+  const told = wirings.filter(({ group_name }) => tellOfStop(db, group_name, said.chat.id));
+  for (const { group_name } of told) insertNotice(db, now, said.chat.id, said.thread, message, stoppedText(group_name));
+  return { ignored: null, sessions, notices: told.length > 0 || sessions.length < wirings.length, asked: [] };
 }
 
 /** Queues the message in one session; a full queue refuses it, and says so. */

@@ -20,10 +20,10 @@ export const COMMANDS = [
   {
     name: 'stop',
     who: 'member',
-    usage: '/stop [keep]',
-    summary: 'stop the agent now; waiting messages are dropped, or kept',
+    usage: '/stop [keep | group <name> | all]',
+    summary: 'stop the agent now; waiting messages are dropped, or kept; or a whole group, or all',
   },
-  { name: 'resume', who: 'member', usage: '/resume', summary: 'send what /stop held back' },
+  { name: 'resume', who: 'member', usage: '/resume [group <name> | all]', summary: 'send what /stop held back' },
   {
     name: 'why',
     who: 'member',
@@ -67,6 +67,14 @@ export function parseCommand(text: string): Parsed | null {
       .split(/\s+/)
       .filter((each) => each !== ''),
   };
+}
+
+/** `/stop all`, `/resume group helper`: the group that is meant wherever it is said, `''` for every one. Null: none, but this chat. */
+export function groupMeant(command: Parsed | null): string | null {
+  if (command?.name !== 'stop' && command?.name !== 'resume') return null;
+  const [which, group] = command.words;
+  if (which === 'all') return '';
+  return which === 'group' && group !== undefined ? group : null;
 }
 
 /** Whether it is ours to answer: one that names a bot, or that we do not know, may be another's in the same chat. */

@@ -15,7 +15,7 @@ import { unstick } from '../ledger/wirings.ts';
 import { type AdmissionServices, admitMessage, groupsFor, mayCommand, type Said } from './admission.ts';
 import type { Answers, Heard } from './answers.ts';
 import { applyChange, type Change } from './changes.ts';
-import { type CommandAct, type CommandService, isForUs, type Parsed, parseCommand } from './commands.ts';
+import { type CommandAct, type CommandService, groupMeant, isForUs, type Parsed, parseCommand } from './commands.ts';
 import { pair } from './pairing.ts';
 import { isPairingCode, type Words, wordsOf } from './words.ts';
 
@@ -103,7 +103,7 @@ export class Router {
 
   /** For somebody without a role nothing is gathered: their command is refused where it is judged. */
   async #prepared(command: Parsed, channel: string, incoming: IncomingMessage): Promise<CommandAct> {
-    if (!mayCommand(this.#ledger.db, channel, incoming)) return () => ({ text: '' });
+    if (groupMeant(command) === null && !mayCommand(this.#ledger.db, channel, incoming)) return () => ({ text: '' });
     return this.#commands.prepare(command, channel, incoming);
   }
 
@@ -132,9 +132,10 @@ export class Router {
     const words = wordsOf(incoming.text);
     const answered = words === null ? null : this.#answer(db, said, words);
     if (answered !== null) return answered;
-    const heard = parseCommand(said.text) === null ? this.#answers.byMessage(db, said, incoming.reply_to) : null;
+    const command = parseCommand(said.text);
+    const heard = command === null ? this.#answers.byMessage(db, said, incoming.reply_to) : null;
     if (heard !== null) return this.#heard(db, said, heard, said.message);
-    if (act !== null) return this.#command(db, said, act);
+    if (act !== null) return this.#command(db, said, act, groupMeant(command) !== null);
     return {
       message: said.message,
       repeated: false,
@@ -219,10 +220,10 @@ export class Router {
     }
   }
 
-  /** Done and answered in this transaction, without any agent. */
-  #command(db: Db, said: Said, act: CommandAct): Routed {
+  /** Done and answered in this transaction, without any agent. `anywhere`: also where no group answers the sender. */
+  #command(db: Db, said: Said, act: CommandAct, anywhere: boolean): Routed {
     const groups = groupsFor(db, said);
-    if (said.by !== 'person' || said.person === null || groups.length === 0)
+    if (said.by !== 'person' || said.person === null || (groups.length === 0 && !anywhere))
       return this.#end(db, said, 'ignored', 'a command of a sender without a role', null);
     const { message, chat, thread, person, name } = said;
     const { text, after } = act(db, { message, chat: chat.id, thread, person, sender: name, groups });

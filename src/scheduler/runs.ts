@@ -68,7 +68,7 @@ export function taskDue(db: Db, services: RunServices, task: TaskRow, effects: R
     if (eachInTurn) return; // the end of that run looks again
     skip(db, now, task, due, 'the run before it was not over');
   } else if (task.catch_up === 'skip' && now - due > TASK_LATE_MS) {
-    skip(db, now, task, due, 'the host was not running');
+    skip(db, now, task, due, 'the host was not running, or its group was stopped');
   } else {
     startRun(db, services, task, due, effects);
   }

@@ -7,6 +7,7 @@ import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { mayUse, nameOfPerson } from '../ledger/people.ts';
+import { isStopped } from '../ledger/stops.ts';
 import {
   type CatchUp,
   endTask,
@@ -167,6 +168,8 @@ export class Tasks {
     const effects = noEffects();
     const message = await ledger.write('task', (db) => {
       const task = this.#find(db, shown);
+      if (isStopped(db, task.group_name))
+        throw new OperatingError('refused', `${task.group_name} is stopped`, `./glass resume ${task.group_name}`);
       const refusal = refusalOf(db, task);
       if (refusal !== null) throw new OperatingError('refused', `task ${shown} may not run: ${refusal}`);
       const running = openRunOf(db, task.id) !== undefined;

@@ -1,5 +1,6 @@
 import { guard } from '../authority/guard.ts';
 import type { Clock } from '../base/clock.ts';
+import { OperatingError } from '../base/errors.ts';
 import { parseId, showId } from '../base/ids.ts';
 import {
   AGENT_HOPS_MAX,
@@ -20,6 +21,7 @@ import { insertInbound, insertMessage, queuedIn } from '../ledger/messages.ts';
 import { fileOfOutbound, holdForApproval, type OutboundRow, rejectTexts } from '../ledger/outbound.ts';
 import { type Action, countOfGroup, countQuestions, insertQuestion } from '../ledger/questions.ts';
 import { ensureSession, type SessionRow, sessionById } from '../ledger/sessions.ts';
+import { isStopped } from '../ledger/stops.ts';
 import { countTry, triesOf } from '../ledger/tries.ts';
 import { isCancelled, peopleOfTurn } from '../ledger/turns.ts';
 import { agentsOf } from './destinations.ts';
@@ -65,6 +67,8 @@ function passOn(db: Db, clock: Clock, row: OutboundRow): { message: string; sess
   const { session, chat_id, thread } = address;
   if (before !== undefined) return { message: showId('m', before), session };
   const sender = sessionById(db, row.session_id!)!.group_name;
+  // Nothing of it is kept then: the text waits like any other of its group.
+  if (isStopped(db, sender)) throw new OperatingError('refused', `${sender} is stopped`);
   const hops = (row.turn_id === null ? 0 : hopsOfTurn(db, row.turn_id)) + 1;
   if (hops > AGENT_HOPS_MAX) return { refused: `it has come through ${AGENT_HOPS_MAX} agents already` };
   const message = insertMessage(db, {

@@ -8,7 +8,9 @@ import {
   type AuditRow,
   auditRow,
   type ChainState,
+  type CutCall,
   chainState,
+  closeAnswer,
   type Decision,
   type EventAnchor,
   type GatewayAnswers,
@@ -40,6 +42,8 @@ export interface EgressHandlers {
   secrets(names: ReadonlySet<string>): void;
   /** A value may be another one than before. */
   secretSet(): void;
+  /** Whether a group is stopped: nothing opens for it then. */
+  stopped(group: string): boolean;
   /** A live session could not be opened again: it has no egress, and must start anew. */
   refused(session: string, reason: string): void;
 }
@@ -56,6 +60,8 @@ export interface EgressSession {
 const RECONNECT_FIRST_MS = 50;
 const RECONNECT_MAX_MS = 1000;
 const REQUEST_MS = 10_000;
+/** A gateway that has not said so by then is told of: whether anything leaves is no longer known. */
+const CUT_MS = 3000;
 /** A million rows take some ten seconds. */
 const CHECK_MS = 10 * 60_000;
 
@@ -97,15 +103,16 @@ export class Egress {
 
   /**
    * Resolves when the session's egress socket listens. A gateway that dies meanwhile is waited for: its restart is no
-   * fault of the session. Rejects with `OperatingError`.
+   * fault of the session. Rejects with `OperatingError`: `refused` for a group that is stopped, before or meanwhile.
    */
   async open(session: EgressSession): Promise<void> {
+    this.#refuseStopped(session);
     this.#open.set(session.session, session);
     const until = performance.now() + GATEWAY_READY_MS;
     for (;;) {
       try {
         await this.#ask('open', { ...session }, GATEWAY_READY_MS);
-        return;
+        break;
       } catch (error) {
         const lost = error instanceof OperatingError && error.code === 'unavailable' && this.#client === null;
         if (lost && performance.now() < until) continue;
@@ -113,12 +120,32 @@ export class Egress {
         throw error;
       }
     }
+    if (this.#open.get(session.session) === session) return;
+    // It was closed while it was opened: perhaps before the gateway had it.
+    void this.cut(session.session);
+    this.#refuseStopped(session);
+    throw new OperatingError('unavailable', 'its egress was closed meanwhile');
+  }
+
+  #refuseStopped({ group }: EgressSession): void {
+    if (this.#handlers.stopped(group)) throw new OperatingError('refused', `${group} is stopped`);
   }
 
   /** Returns at once; a gateway that is gone has closed it already. */
   close(session: string): void {
     if (!this.#open.delete(session) || this.#client === null) return;
     void this.#ask('close', { session }, REQUEST_MS).catch(() => {});
+  }
+
+  /** Closes it now. Resolves with the calls that were cut by that; null: the gateway has not said so. */
+  async cut(session: string): Promise<CutCall[] | null> {
+    this.#open.delete(session);
+    if (this.#client === null) return null;
+    try {
+      return closeAnswer.parse(await this.#ask('close', { session }, CUT_MS)).cut;
+    } catch {
+      return null;
+    }
   }
 
   /** Somebody spoke to a group. Returns at once. */
@@ -157,7 +184,7 @@ export class Egress {
   }
 
   /** Has a cut of the events signed; the gateway cuts its own record likewise. Rejects with `OperatingError`. */
-  async cut(cut: Cut): Promise<SignedCut> {
+  async signCut(cut: Cut): Promise<SignedCut> {
     if (this.#client === null) await this.#whenConnected(REQUEST_MS);
     return { ...cut, signature: (await this.#ask('cut', { cut }, CHECK_MS)).signature };
   }
@@ -231,6 +258,7 @@ export class Egress {
   }
 
   async #reopen(client: LineClient, session: EgressSession): Promise<void> {
+    if (this.#handlers.stopped(session.group)) return;
     try {
       await client.request({ op: 'open', ...session }, GATEWAY_READY_MS);
     } catch (error) {

@@ -48,6 +48,7 @@ export class LiveSandbox {
   #reason: string | null = null;
   #ready: NodeJS.Timeout | null = null;
   #leave: () => void = () => {};
+  readonly #over = Promise.withResolvers<void>();
 
   constructor(input: LiveSandboxInput, egress: Egress, workspaces: WorkspaceKeeper, handlers: LiveSandboxHandlers) {
     this.#input = input;
@@ -94,6 +95,11 @@ export class LiveSandbox {
   /** It is on its way out: nothing should be given to it any more. */
   get ending(): boolean {
     return this.#reason !== null;
+  }
+
+  /** Resolves when nothing of it is left, also of one that did not start. */
+  get gone(): Promise<void> {
+    return this.#over.promise;
   }
 
   send(frame: HostFrame): void {
@@ -143,6 +149,7 @@ export class LiveSandbox {
     this.#output.close();
     rmSync(pidFile(paths, session), { force: true });
     rmSync(paths.session(session).run, { recursive: true, force: true });
+    this.#over.resolve();
   }
 }
 

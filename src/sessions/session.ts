@@ -6,6 +6,7 @@ import { MINUTE_MS } from '../base/limits/units.ts';
 import type { Db } from '../ledger/db.ts';
 import { queuedIn } from '../ledger/messages.ts';
 import { type SessionRow, sessionById } from '../ledger/sessions.ts';
+import { isSessionStopped } from '../ledger/stops.ts';
 import type { FailedAttempt } from '../ledger/turns.ts';
 import type { RunnerFrame } from '../protocol/frames.ts';
 import { setStateAside } from './folders.ts';
@@ -34,6 +35,7 @@ type State = 'cold' | 'starting' | 'idle' | 'ending' | 'running' | 'settling';
 /** Waits between starts that failed: at once, then slower. In memory only: a new host may try again at once. */
 const START_WAITS_MS = [0, 500, 2000];
 const STOPPING = 'the host is stopping';
+const STOPPED = 'its group is stopped';
 
 export class Session {
   readonly id: number;
@@ -88,7 +90,7 @@ export class Session {
 
   /** Something waits in the queue. Returns at once. */
   wake(): void {
-    if (this.#draining) return;
+    if (this.#draining || this.#stopped) return;
     switch (this.#state) {
       case 'cold':
         void this.#start();
@@ -131,9 +133,15 @@ export class Session {
 
   /** A person has cancelled this turn in the ledger: nothing of it counts, its sandbox ends with all that it started. */
   stop(turn: number, reason: string): void {
-    if (this.#run?.id !== turn) return;
-    this.#run.interrupted = 'stop';
-    this.#live?.end(reason);
+    if (this.#run?.id === turn) void this.halt(reason);
+  }
+
+  /** Its group is stopped, on disk: nothing of it counts, its sandbox ends whatever it does. Resolves when that is gone. */
+  halt(reason: string): Promise<void> {
+    if (this.#run !== null) this.#run.interrupted = 'stop';
+    const gone = this.#live?.gone ?? Promise.resolve();
+    this.end(reason);
+    return gone;
   }
 
   /** No new turn from here on. Interrupts the running one when `interruptNow`, or when it waits for a person: the next host asks on. */
@@ -171,8 +179,7 @@ export class Session {
       this.#hop('sandbox.starting', { runtime: plan.runtime.name, harness: plan.harness });
       const { paths, egress, workspaces, faults, drafts } = this.#services;
       const shows = drafts?.wanted(session.shared === 1 ? null : session.chat_id) ?? false;
-      const welcome = welcomeFrame(session, plan, paths, shows);
-      const input = { ...plan, paths, session: this.#shown(), welcome };
+      const input = { ...plan, paths, session: this.#shown(), welcome: welcomeFrame(session, plan, paths, shows) };
       this.#live = new LiveSandbox(input, egress, workspaces, {
         onFrame: (frame) => this.#frame(frame, began),
         onRefused: (reason) => this.#hop('hatch.refused', { reason }),
@@ -202,7 +209,7 @@ export class Session {
     const { clock, log } = this.#services;
     this.#live = null;
     log.error('sandbox.start_failed', { session: this.#shown(), reason });
-    if (!this.#draining) {
+    if (!this.#draining && !this.#stopped) {
       this.#services.alert('sandbox.start', this.#shown(), `A sandbox could not start: ${reason}`);
       const place = this.#place();
       const harness = this.#plan?.harness ?? 'none';
@@ -216,7 +223,7 @@ export class Session {
 
   async #begin(): Promise<void> {
     if (this.#state !== 'idle') return;
-    if (this.#draining) return this.rest(STOPPING);
+    if (this.#draining || this.#stopped) return this.rest(this.#draining ? STOPPING : STOPPED);
     if (this.#renewal !== null) return this.rest(this.#renewal);
     if (this.#live?.ending) {
       this.#state = 'ending';
@@ -286,9 +293,8 @@ export class Session {
     resume: string | null,
   ): Promise<void> {
     const { clock } = this.#services;
-    const place = this.#place();
     const harness = this.#plan!.harness;
-    const end = { ...run.end(outcome, text, clock.micros()), ...place, turn: run.opened, harness, resume };
+    const end = { ...run.end(outcome, text, clock.micros()), ...this.#place(), turn: run.opened, harness, resume };
     const { chat_id: chat } = run.place;
     const claimed = await this.#insist('settle', (db) => {
       return closeTurn(db, clock, end).length > 0 ? this.#services.claim(db, chat) : null;
@@ -369,6 +375,10 @@ export class Session {
     this.#state = 'cold';
     this.#services.released();
     if (!this.#draining && queuedIn(this.#services.ledger.db, this.id) > 0) this.wake();
+  }
+
+  get #stopped(): boolean {
+    return isSessionStopped(this.#services.ledger.db, this.id);
   }
 
   #place(): Place {

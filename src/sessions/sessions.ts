@@ -3,6 +3,7 @@ import { DRAIN_MS, INTERRUPT_GRACE_MS, SANDBOXES_MAX } from '../base/limits/mess
 import { authorityInForce } from '../ledger/authorities.ts';
 import { type SessionRow, sessionById, sessionsWithWork } from '../ledger/sessions.ts';
 import { runningTurns } from '../ledger/turns.ts';
+import type { CutCall } from '../protocol/gateway.ts';
 import type { Planner } from './planner.ts';
 import type { SessionServices, StartPlan } from './services.ts';
 import { Session } from './session.ts';
@@ -25,6 +26,14 @@ export interface LiveSession {
   image: string | null;
   /** Whether it runs under what is in force, or under what was when it started. */
   authority: 'in force' | 'until its next start';
+}
+
+/** A sandbox that is being ended with its group. */
+export interface Halted {
+  session: string;
+  /** What it had under way; null: the gateway has not said. */
+  cut: Promise<CutCall[] | null>;
+  gone: Promise<void>;
 }
 
 export class Sessions {
@@ -154,6 +163,18 @@ export class Sessions {
   stop(session: number, turn: number, reason: string): void {
     this.#awake.get(session)?.stop(turn, reason);
     this.wake(session);
+  }
+
+  /** A group (`''`: every one) is stopped in the ledger: each way out of its sandboxes closes, and they end. */
+  halt(group: string, reason: string): Halted[] {
+    const { egress, ledger } = this.#services;
+    const of = (id: number): string => sessionById(ledger.db, id)!.group_name;
+    return [...this.#awake.values()]
+      .filter(({ id, state }) => state !== 'cold' && (group === '' || of(id) === group))
+      .map((session) => {
+        const shown = showId('s', session.id);
+        return { session: shown, cut: egress.cut(shown), gone: session.halt(reason) };
+      });
   }
 
   /** Ends a session's sandbox if it is idle. */

@@ -9,7 +9,7 @@ import { eventually, FLAKY_YAML, type Journal, type World } from './world.ts';
 /**
  * What happens in every run: people write in seven chats of the fake platform, the operator in a local one; an agent
  * sends in mid-turn, a sandbox crashes by itself, the platform refuses a text, a group's file is broken for a moment, a
- * credential comes and goes, a request waits for the operator, an agent asks a person, a long answer is shown while it is written, a stranger is let in, an agent gets more authority, a task is run, an agent writes to another one, a second channel comes and goes, and, when asked for, the host is restarted on
+ * credential comes and goes, a request waits for the operator, an agent asks a person, a long answer is shown while it is written, a stranger is let in, a group is stopped and resumed, an agent gets more authority, a task is run, an agent writes to another one, a second channel comes and goes, and, when asked for, the host is restarted on
  * purpose while a turn runs.
  * Every message carries a token, so that the judge can count its answers.
  */
@@ -99,6 +99,7 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
     const state = rowOf(world, '<g2>')?.state ?? 'nowhere';
     if (state !== 'answered') throw new Error(state);
   });
+  await stopGroup(world, () => say('gamma', '<g3>'));
   await desk(world);
   // Its beginning is shown while it is written; whoever dies, the answer takes its place.
   await say('sigma', '<v1>', 'stream 8 ', 'answer', ` ${'and so on '.repeat(30)}`);
@@ -134,6 +135,17 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
   await say('beta', '<b6>');
   await quiet(world);
   return expected;
+}
+
+/** A group is stopped, and goes on. Whoever dies over it: said again, it is so, and what was said to it meanwhile is answered once. */
+async function stopGroup(world: World, meanwhile: () => Promise<number>): Promise<void> {
+  const stopped = async (): Promise<boolean> =>
+    (await world.control.call<{ stopped: object[] }>('status')).stopped.length > 0;
+  await eventually('a group is stopped', () => world.control.call('group_stop', { group: 'flaky' }));
+  await meanwhile();
+  await eventually('it goes on', async () => {
+    if (await stopped()) await world.control.call('group_resume', { group: 'flaky' });
+  });
 }
 
 /** The operator writes from a terminal, through restarts: the same key is the same message. */

@@ -8,7 +8,7 @@ import { GATEWAY_LINE_BYTES_MAX } from '../../src/base/limits/gateway.ts';
 import { ROOT } from '../../src/base/paths.ts';
 import type { LineClient } from '../../src/protocol/lines_client.ts';
 import { ask, GatewayProcess, raw } from '../fakes/gateway_process.ts';
-import { startModel } from '../fakes/model.ts';
+import { echoScript, startModel } from '../fakes/model.ts';
 
 /** Start, end, and whom the gateway's sockets belong to. */
 
@@ -64,6 +64,30 @@ test('a closed session has no socket and no connection; opening it again works',
   await gateway.open(host, 's1', 'assistant', policy);
   await gateway.open(host, 's1', 'assistant', policy);
   assert.equal((await ask(socket, MESSAGES)).status, 200);
+});
+
+test('a session that is closed tells which of its calls it has cut, and the endpoint sees them end', async () => {
+  const { gateway, policy } = await start();
+  const host = await gateway.host();
+  const socket = await gateway.open(host, 's1', 'assistant', policy);
+  const arrived = Promise.withResolvers<void>();
+  const ended = Promise.withResolvers<void>();
+  model.script = () => ({
+    raw: (response) => {
+      response.on('close', ended.resolve);
+      arrived.resolve();
+    },
+  });
+  const asked = ask(socket, MESSAGES).catch(() => null);
+  await arrived.promise;
+  const { cut } = await host.request<{ cut: object[] }>({ op: 'close', session: 's1' }, WAIT_MS);
+  model.script = echoScript;
+  await ended.promise;
+  assert.deepEqual(cut, [{ method: 'POST', host: `127.0.0.1:${model.port}`, path: '/v1/messages' }]);
+  await asked;
+  await gateway.open(host, 's1', 'assistant', policy);
+  assert.equal((await ask(socket, MESSAGES)).status, 200);
+  assert.deepEqual((await host.request<{ cut: object[] }>({ op: 'close', session: 's1' }, WAIT_MS)).cut, []);
 });
 
 test("when the host goes, every session's socket goes with it", async () => {

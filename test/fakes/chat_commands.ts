@@ -1,6 +1,8 @@
 import { systemClock } from '../../src/base/clock.ts';
+import { silentLog } from '../../src/base/log.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { ChatCommands } from '../../src/operations/chat_commands.ts';
+import { Emergency, type EmergencyInput } from '../../src/operations/emergency.ts';
 import type { AuditRow } from '../../src/protocol/gateway.ts';
 import type { TaskShown } from '../../src/scheduler/tasks.ts';
 
@@ -11,6 +13,7 @@ export function chatCommands(
   facts: { audit?: AuditRow[] | 'silent'; usage?: 'lost'; untaken?: number[]; tasks?: string[] } = {},
 ): ChatCommands {
   return new ChatCommands({
+    emergency: emergencyOf(ledger, done),
     ledger,
     clock: systemClock,
     audit: () => (facts.audit === 'silent' ? new Promise(() => {}) : Promise.resolve(facts.audit ?? [])),
@@ -25,6 +28,24 @@ export function chatCommands(
     stop: (session, turn, reason) => done.push(`stop ${session} ${turn}: ${reason}`),
     rest: (session, reason) => done.push(`rest ${session}: ${reason}`),
     deliver: (chat) => done.push(`deliver ${chat}`),
+  });
+}
+
+/** The emergency stop over a real ledger, whose groups are those of the ledger; what it ends is written to `done`. */
+export function emergencyOf(ledger: Ledger, done: string[], part: Partial<EmergencyInput> = {}): Emergency {
+  return new Emergency({
+    ...{ ledger, clock: systemClock, log: silentLog },
+    groups: () => ledger.db.all<{ name: string }>('SELECT name FROM groups ORDER BY name').map(({ name }) => name),
+    untaken: () => [],
+    halt: (group, reason) => {
+      done.push(`halt ${group || 'all'}: ${reason}`);
+      return [];
+    },
+    requests: async () => [],
+    wake: (session) => done.push(`wake ${session}`),
+    deliver: (chat) => done.push(`deliver ${chat}`),
+    goOn: () => done.push('go on'),
+    ...part,
   });
 }
 

@@ -14,7 +14,11 @@ export class GatewayLines {
   readonly path: string;
   readonly asked: Asked[] = [];
   /** Null: no answer. */
-  reply: (asked: Asked) => object | 'hang up' | null = (asked) => ({ id: asked.id, ok: true });
+  reply: (asked: Asked) => object | 'hang up' | null = ({ id, op }) => ({
+    id,
+    ok: true,
+    ...(op === 'close' && { cut: [] }),
+  });
   connections = 0;
   #server: Server | null = null;
   #sockets = new Set<Socket>();

@@ -10,6 +10,7 @@ import { silentLog } from '../../src/base/log.ts';
 import { pathsOf } from '../../src/base/paths.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import type { SessionRow } from '../../src/ledger/sessions.ts';
+import { isStopped } from '../../src/ledger/stops.ts';
 import { HATCH_VERSION, type HostFrame, parseHostFrame } from '../../src/protocol/frames.ts';
 import { encodeFrame, frameReader } from '../../src/protocol/framing.ts';
 import type { Runtime, Sandbox, SandboxExit } from '../../src/runtimes/runtime.ts';
@@ -115,6 +116,8 @@ export interface SessionWorld {
   row: SessionRow;
   session: Session;
   sandboxes: FakeSandbox[];
+  /** Kinds of what was raised. */
+  alerts: string[];
   /** Queues a message and wakes the session; its inbound key. */
   say(text: string): number;
   /** The next sandbox that is started, once it is. */
@@ -143,10 +146,11 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
       secretSet: () => {},
       refused: () => {},
     },
-    ...{ held: () => {}, heldEnded: () => {}, lost: () => {} },
+    ...{ held: () => {}, heldEnded: () => {}, lost: () => {}, stopped: (group) => isStopped(ledger.db, group) },
   });
   egress.start();
   const sandboxes: FakeSandbox[] = [];
+  const alerts: string[] = [];
   const runtime: Runtime = {
     name: 'bubblewrap',
     check: async () => [],
@@ -209,7 +213,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
     typing: { begin: () => {}, end: () => {} },
     drafts: null,
     deliver,
-    alert: () => {},
+    alert: (kind) => alerts.push(kind),
     clear: () => {},
     trouble: () => {},
   };
@@ -229,6 +233,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
     row,
     session,
     sandboxes,
+    alerts,
     say(text) {
       const id = queueMessage(ledger.db, row, text);
       session.wake();

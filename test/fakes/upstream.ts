@@ -51,6 +51,9 @@ export class Upstream {
   readonly received: Received[] = [];
   /** Connections so far. */
   connections = 0;
+  /** Requests whose body has begun to come, and those that ended in the middle of it. */
+  begun = 0;
+  takenBack = 0;
   handler: Handler = (_request, response) => void response.end('ok');
   /** Null: a request with an upgrade is one like any other. */
   upgrade: Upgrade | null = null;
@@ -106,8 +109,11 @@ export class Upstream {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const parts: Buffer[] = [];
     try {
-      for await (const part of request) parts.push(part as Buffer);
+      for await (const part of request) {
+        if (parts.push(part as Buffer) === 1) this.begun += 1;
+      }
     } catch {
+      this.takenBack += 1;
       return; // The gateway has taken it back.
     }
     const { method = '', url = '', rawHeaders } = request;

@@ -11,6 +11,7 @@ import { messageByKey } from '../../src/ledger/messages.ts';
 import { endHeld, holdForApproval, holdUnsent, insertOutbound, releaseUnsent } from '../../src/ledger/outbound.ts';
 import { endQuestion, insertQuestion } from '../../src/ledger/questions.ts';
 import { closeSession, ensureSession } from '../../src/ledger/sessions.ts';
+import { endStops, takeStop } from '../../src/ledger/stops.ts';
 import { agentPost } from '../../src/sessions/agent_post.ts';
 import { openTurn } from '../../src/sessions/turn_book.ts';
 import { freshLedger, queueMessage, seedChat } from '../fakes/ledger_kit.ts';
@@ -127,4 +128,12 @@ test('a text that waits for a person leaves by their yes alone; caught by a stop
   holdUnsent(db, now, front.id, 'stopped');
   assert.equal(state(), 'held');
   assert.deepEqual([resume(), state()], [1, 'queued']);
+});
+
+test('nothing of a stopped group is handed over, and nothing is lost: it can be tried again', async (context) => {
+  const { ledger, front, turn, say, db } = await world(context);
+  await ledger.write('test', (tx) => takeStop(tx, 1, 'front', 'olga'));
+  await assert.rejects(say(front.id, turn.id), /front is stopped/);
+  await ledger.write('test', (tx) => endStops(tx, 2, 'front', 'olga'));
+  assert.equal(said(db, await say(front.id, turn.id)).hops, 1);
 });

@@ -14,7 +14,7 @@ import { inboundStates, queueMessage, seedChat } from '../fakes/ledger_kit.ts';
 test('/help lists what a member may, and admins more', async (context) => {
   const { say, ledger } = await world(context);
   const [member] = await say('/help');
-  assert.match(member!, /Everything else goes to assistant\.\n\/help: [\s\S]*\/stop \[keep\]: /);
+  assert.match(member!, /Everything else goes to assistant\.\n\/help: [\s\S]*\/stop \[keep \| group <name> \| all\]: /);
   assert.doesNotMatch(member!, /\/usage/);
   await ledger.write('seed', (db) => ensurePerson(db, 0, 'local', 'root', 'Root', 'admin', 'assistant'));
   assert.match((await say('/help', { handle: 'root' }))[0]!, /\/usage: /);

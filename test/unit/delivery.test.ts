@@ -15,6 +15,7 @@ import { conservation } from '../../src/ledger/conservation.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { holdUnsent, markSending } from '../../src/ledger/outbound.ts';
 import type { SessionRow } from '../../src/ledger/sessions.ts';
+import { takeStop } from '../../src/ledger/stops.ts';
 import { unseenNotices } from '../../src/ledger/transcript.ts';
 import { freshLedger, queueOutbound, seedChat } from '../fakes/ledger_kit.ts';
 
@@ -398,3 +399,31 @@ test('a row that a person has held in the same commit is not sent, and the next 
   assert.deepEqual(states(ledger), ['held', 'sent']);
   assert.deepEqual(channel.bodies(), ['told']);
 });
+
+test('a row that bears its mark when its group is stopped is not sent, and the next one is', async (context) => {
+  const { ledger, channel, delivery, session } = await world(context);
+  const [own] = queueOutbound(ledger.db, session.chat_id, ['of the group'], { session: session.id, kind: 'send' });
+  const claimed = await ledger.write('test', (db) => {
+    const row = delivery.claim(db, session.chat_id);
+    takeStop(db, 1, 'assistant', 'olga');
+    queueOutbound(db, session.chat_id, ['of the host']);
+    return row;
+  });
+  assert.equal(claimed?.id, own);
+  delivery.wake(session.chat_id, claimed);
+  await delivered(ledger, 'of the host');
+  assert.deepEqual(channel.bodies(), ['of the host']);
+  const row = ledger.db.get<{ state: string; attempts: number }>(
+    'SELECT state, attempts FROM outbound WHERE id = ?',
+    own!,
+  )!;
+  assert.deepEqual({ ...row }, { state: 'held', attempts: 0 });
+});
+
+async function delivered(ledger: Ledger, body: string): Promise<void> {
+  for (let i = 0; i < 1000; i += 1) {
+    if (ledger.db.get("SELECT 1 AS yes FROM outbound WHERE body = ? AND state = 'sent'", body) !== undefined) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assert.fail(`"${body}" was not sent`);
+}

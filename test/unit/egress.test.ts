@@ -13,12 +13,15 @@ interface World {
   heard: string[];
   /** Connections that were lost. */
   losses: number[];
+  /** Groups that are stopped. */
+  stopped: Set<string>;
 }
 
 function world(context: TestContext): World {
   const gateway = new GatewayLines(join(temporaryFolder(context), 'gateway.sock'));
   const heard: string[] = [];
   const losses: number[] = [];
+  const stopped = new Set<string>();
   const egress = new Egress(gateway.path, silentLog, {
     alert: (kind, subject, text) => heard.push(`alert ${kind} ${subject} ${text}`),
     connected: () => {},
@@ -29,12 +32,13 @@ function world(context: TestContext): World {
     held: ({ hold, method, host, path }) => heard.push(`held ${hold} ${method} ${host}${path}`),
     heldEnded: (hold, reason) => heard.push(`ended ${hold} ${reason}`),
     lost: () => losses.push(gateway.connections),
+    stopped: (group) => stopped.has(group),
   });
   context.after(async () => {
     egress.stop();
     await gateway.die();
   });
-  return { gateway, egress, heard, losses };
+  return { gateway, egress, heard, losses, stopped };
 }
 
 function session(name: string): EgressSession {
@@ -260,3 +264,44 @@ test('a gateway that comes back is told who spoke before it opens a session', as
 function told({ asked }: GatewayLines): string[] {
   return asked.filter(({ op }) => op === 'spoken').map(({ group, at_ms }) => `${group} ${at_ms}`);
 }
+
+test('nothing opens for a group that is stopped, also not when the gateway comes back', async (context) => {
+  const { gateway, egress, stopped } = world(context);
+  await gateway.listen();
+  egress.start();
+  await until(() => egress.connected);
+  await egress.open(session('s1'));
+  stopped.add('assistant');
+  await assert.rejects(egress.open(session('s2')), /assistant is stopped/);
+  await gateway.die();
+  await gateway.listen();
+  await until(() => gateway.connections === 2);
+  await egress.usage(0).catch(() => {}); // behind whatever was asked first on that connection
+  assert.deepEqual(gateway.opened(), ['s1']);
+});
+
+test('a session that is cut while it is opened is closed behind it, and does not start', async (context) => {
+  const { gateway, egress, stopped } = world(context);
+  egress.start();
+  const opened = assert.rejects(egress.open(session('s1')), /assistant is stopped/);
+  await pause(50);
+  stopped.add('assistant');
+  assert.equal(await egress.cut('s1'), null);
+  await gateway.listen();
+  await opened;
+  await until(() => gateway.asked.some(({ op, session: of }) => op === 'close' && of === 's1'));
+  await pause(20);
+  assert.equal(gateway.asked.at(-1)!.op, 'close');
+});
+
+test('what was cut is told as the gateway tells it; no answer is no word', async (context) => {
+  const { gateway, egress } = world(context);
+  const cut = [{ method: 'POST', host: 'api.example.com', path: '/items' }];
+  gateway.reply = ({ id, op }) => ({ id, ok: true, ...(op === 'close' && { cut }) });
+  await gateway.listen();
+  egress.start();
+  await egress.open(session('s1'));
+  assert.deepEqual(await egress.cut('s1'), cut);
+  gateway.reply = ({ id }) => ({ id, ok: false, error: 'internal', message: 'no' });
+  assert.equal(await egress.cut('s1'), null);
+});

@@ -14,6 +14,7 @@ import {
 import { ensureGroup } from '../../src/ledger/chats.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
+import { endStops, takeStop } from '../../src/ledger/stops.ts';
 import { gateOf } from '../../src/ledger/tasks.ts';
 import { Scheduler } from '../../src/scheduler/scheduler.ts';
 import { type TaskAsked, Tasks } from '../../src/scheduler/tasks.ts';
@@ -380,4 +381,20 @@ test('an agent sees and removes the tasks of its own group only', async (context
   await assert.rejects(agents.cancel('other', 'k1'), /there is no task "k1"/);
   await agents.cancel('assistant', 'k1');
   assert.deepEqual(own.tasks.list(null), []);
+});
+
+test('no task of a stopped group runs, also not by hand; at the resume each does what it says about missed times', async (context) => {
+  const own = await world(context);
+  await add(own, 'every 1h');
+  await add(own, 'every 1h', { catch_up: 'skip' });
+  await own.ledger.write('test', (db) => takeStop(db, START, 'assistant', 'olga'));
+  await own.pass(5 * HOUR + 30 * MINUTE);
+  own.restart();
+  await own.pass(MINUTE);
+  await assert.rejects(own.tasks.run('k1'), { code: 'refused', message: /assistant is stopped/ });
+  assert.deepEqual(own.said(), []);
+  await own.ledger.write('test', (db) => endStops(db, START, 'assistant', 'olga'));
+  await own.pass(0);
+  assert.deepEqual(own.said(), ['01-15T13:00']);
+  assert.deepEqual(own.runs('k2'), [['skipped', 'the host was not running, or its group was stopped']]);
 });

@@ -153,6 +153,13 @@ export const OVERDUE_MS = 20 * MINUTE_MS;
 /** Jobs of one group commit, without those that they ask for: bounds the time that one transaction holds the event loop. */
 export const GROUP_COMMIT_MAX = 256;
 
+// --- Emergency stop ---------------------------------------------------------------------------------------------
+
+/** Killed sandboxes are gone within a tenth of this; what is not is told of as uncertain. */
+export const STOP_WAIT_MS = 5 * SECOND_MS;
+/** Evidence that the gateway gives later is left out of the receipt: it stays in the audit. */
+export const STOP_EVIDENCE_MS = 3 * SECOND_MS;
+
 // --- Control ----------------------------------------------------------------------------------------------------
 
 /** Unread bytes of a stream before its reader counts as gone. */

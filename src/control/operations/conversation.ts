@@ -18,6 +18,7 @@ import { outcomeOf } from '../../ledger/messages.ts';
 import { fileOfOutbound } from '../../ledger/outbound.ts';
 import { outboundFileGone } from '../../ledger/retention.ts';
 import { history } from '../history.ts';
+import { SAFE_MODE } from '../safe_mode.ts';
 import { type ControlServices, type Handled, type Operation, type Streaming, value } from './operation.ts';
 
 const chatName = z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'must be 1–40 of a–z, 0–9 and "-"');
@@ -140,6 +141,7 @@ async function openChat(services: ControlServices, input: z.infer<typeof INPUTS.
     kind: 'stream',
     run: async (write, gone, drained) => {
       for (const line of history(services.ledger, input.chat, input.history)) write(line);
+      if (services.safe) write({ t: 'history', from: null, body: SAFE_MODE, at_ms: Date.now() });
       write({ t: 'open', client: client.id });
       let behind = false;
       deliver = (line) => {

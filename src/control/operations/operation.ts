@@ -9,6 +9,7 @@ import type { AskAudit } from '../../evidence/trace.ts';
 import type { CheckEgress } from '../../evidence/verify.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { Channels } from '../../operations/channels.ts';
+import type { Emergency } from '../../operations/emergency.ts';
 import type { Groups } from '../../operations/groups.ts';
 import type { People } from '../../operations/people.ts';
 import type { Inspected } from '../../operations/proofs.ts';
@@ -23,6 +24,9 @@ export interface ControlServices {
   local: LocalChannel;
   channels: Channels;
   groups: Groups;
+  emergency: Pick<Emergency, 'stop' | 'resume'>;
+  /** Nothing may happen: only what reads is answered, and the emergency stop. */
+  safe: boolean;
   approvals: Pick<Approvals, 'list' | 'show'>;
   questions: Pick<Desk, 'list' | 'show'>;
   people: People;

@@ -1,0 +1,17 @@
+import { OperatingError } from '../base/errors.ts';
+
+/** What can be asked while nothing may happen: whatever only reads, the emergency stop, and the end of the host. */
+const ALLOWED: ReadonlySet<string> = new Set([
+  ...['status', 'trace', 'events', 'outcome', 'chat', 'shown', 'file'],
+  ...['channels', 'channel_show', 'groups', 'group_show', 'group_plan', 'templates', 'people', 'person_show'],
+  ...['wirings', 'wiring_test', 'tasks', 'task_log', 'approvals', 'approval_show'],
+  ...['egress_explain', 'egress_log', 'egress_verify'],
+  ...['group_stop', 'group_resume', 'stop'],
+]);
+
+export const SAFE_MODE = 'GlassClaw is in safe mode: nothing is changed, nothing runs and nothing is sent';
+
+/** Throws `OperatingError('refused')` for what is not in the list. */
+export function refuseInSafeMode(operation: string): void {
+  if (!ALLOWED.has(operation)) throw new OperatingError('refused', SAFE_MODE, './glass down, then ./glass up');
+}
