@@ -43,7 +43,7 @@ export interface RetentionParts {
   log: Log;
   files: InstallConfig['files'];
   events: InstallConfig['events'];
-  egress: Pick<Egress, 'cut'>;
+  egress: Pick<Egress, 'signCut'>;
   /** Sessions that have a sandbox, by their shown ids. */
   live(): { session: string }[];
 }

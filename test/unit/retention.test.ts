@@ -32,7 +32,7 @@ async function world(context: TestContext, room = 1000 * MIB, live: { session: s
   const { db } = ledger;
   const session = seedChat(db);
   const parts = { paths, ledger, clock: systemClock, log: LOG, files: { keep: KEEP_MS, room }, live: () => live };
-  const egress = { cut: () => assert.fail('nothing is old') };
+  const egress = { signCut: () => assert.fail('nothing is old') };
   const retention = new Retention({ ...parts, events: { keep: KEEP_MS }, egress });
 
   /** Bytes that were stored so many days ago. */
