@@ -63,7 +63,7 @@ async function startParts(parts: Parts): Promise<void> {
   await parts.drivers.start(parts.intake);
   await ledger
     .write('started', (db) =>
-      recordEvent(db, clock, 'host.started', {}, { version: VERSION, runtime: install.runtime }),
+      recordEvent(db, clock, 'host.started', {}, { version: VERSION, runtime: install.runtime, pid: process.pid }),
     )
     .catch(() => {});
   log.info('host.ready', { ms: Math.round(clock.monotonic() - parts.started), home: paths.home });

@@ -59,10 +59,10 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'trace',
-    usage: 'trace <message|latest>',
-    summary: 'what happened to a message, and why',
-    flags: [],
-    words: 1,
+    usage: 'trace [<message|link>|latest] [--find <words>] …',
+    summary: 'what happened to a message, and why: steps, sums, a page',
+    flags: ['--group', '--chat', '--find', '--since', '--follow', '--html', '--out'],
+    words: 6,
     load: async () => (await import('./trace.ts')).trace,
   },
   {

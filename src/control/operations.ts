@@ -6,6 +6,7 @@ import { INSTALL } from './operations/install.ts';
 import type { Operation } from './operations/operation.ts';
 import { PEOPLE } from './operations/people.ts';
 import { TASKS } from './operations/tasks.ts';
+import { TRACE } from './operations/trace.ts';
 import { WIRINGS } from './operations/wirings.ts';
 
 /**
@@ -16,6 +17,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...INSTALL,
   ...CHANNELS,
   ...CONVERSATION,
+  ...TRACE,
   ...GROUPS,
   ...EGRESS,
   ...TASKS,
