@@ -19,7 +19,7 @@ export function chartOf({ spans, steps, sums }: Trace): Html {
     own: spans.filter((span) => span.lane === lane),
   }));
   return html`<div class="lanes">
-<div class="lane axis"><span></span><svg height="18" aria-hidden="true">${scale.ticks.map(tickLabel)}</svg></div>
+<div class="lane axis"><span></span><svg height="18" aria-hidden="true">${scale.ticks.map(tickLabel)}${scale.cuts.map(cutLabel)}</svg></div>
 ${lanes
   .filter(({ own }) => own.length > 0)
   .map(({ lane, own }) =>
@@ -89,8 +89,14 @@ function niceStep(us: number): number {
 }
 
 function showTick(us: number): string {
+  if (us === 0) return '0';
   if (us < 1000) return `${us} µs`;
-  return us < 1_000_000 ? `${us / 1000} ms` : `${Number((us / 1_000_000).toFixed(3))} s`;
+  if (us < 1_000_000) return `${us / 1000} ms`;
+  const seconds = Number((us / 1_000_000).toFixed(3));
+  if (seconds < 120) return `${seconds} s`;
+  const two = (part: number): string => String(Math.floor(part)).padStart(2, '0');
+  const minutes = `${two((seconds / 60) % 60)}:${two(seconds % 60)}`;
+  return seconds < 3600 ? minutes : `${Math.floor(seconds / 3600)}:${minutes}`;
 }
 
 function tickLabel({ x, label }: Scale['ticks'][number]): Html {
@@ -98,7 +104,11 @@ function tickLabel({ x, label }: Scale['ticks'][number]): Html {
 }
 
 function cutOf({ x, width, label }: Scale['cuts'][number]): Html {
-  return html`<g class="cut"><rect x="${x}%" width="${width}%" y="0" height="22"/><text x="${x + width / 2}%" y="15">${label}</text><title>${label} in which nothing began or ended</title></g>`;
+  return html`<g class="cut"><rect x="${x}%" width="${width}%" y="0" height="22"/><title>${label} in which nothing began or ended</title></g>`;
+}
+
+function cutLabel({ x, width, label }: Scale['cuts'][number]): Html {
+  return html`<text class="cut" x="${x + width / 2}%" y="13">⋯ ${label} ⋯</text>`;
 }
 
 /** What overlaps stands in rows of its own. */
@@ -113,7 +123,7 @@ function rowsOf(spans: TraceSpan[]): TraceSpan[][] {
 }
 
 /** Percent of the width that a character takes on a common screen. */
-const CHAR_WIDTH = 0.85;
+const CHAR_WIDTH = 0.68;
 const BAR_MIN = 0.35;
 
 function barOf(span: TraceSpan, next: TraceSpan | undefined, scale: Scale, first: number): Html {

@@ -26,7 +26,7 @@ blockquote { margin: 0; padding: 10px 14px; max-height: 18em; overflow: auto; ba
 .lane svg { width: 100%; display: block; overflow: visible; font-size: 11px; font-variant-numeric: tabular-nums; }
 .lane svg text { fill: var(--ink); } .axis svg text { fill: var(--dim); } .axis .last { text-anchor: end; }
 .grid { stroke: var(--line); stroke-width: 1; }
-.cut rect { fill: var(--line); opacity: .7; } .cut text { text-anchor: middle; fill: var(--dim); font-style: italic; }
+.cut rect { fill: var(--line); opacity: .7; } .axis svg text.cut { text-anchor: middle; fill: var(--people); font-weight: 600; }
 .bar .in { fill: var(--inked); } .bar.turn .in { fill: var(--turnink); } .bar.other { opacity: .72; }
 .bar.queue rect { fill: var(--queue); } .bar.sandbox rect { fill: var(--sandbox); } .bar.turn rect { fill: var(--turn); } .bar.model rect { fill: var(--model); }
 .bar.service rect { fill: var(--service); } .bar.tool rect { fill: var(--tool); } .bar.people rect { fill: var(--people); } .bar.delivery rect { fill: var(--delivery); }
@@ -38,12 +38,12 @@ td:last-child { overflow-wrap: anywhere; width: 46%; } .kind { font-weight: 600;
 tr { break-inside: avoid; } .day th { background: var(--bg); color: var(--ink); }
 tr.sandbox td:nth-child(4) { color: var(--tool); } tr.gateway td:nth-child(4) { color: var(--service); }
 tr.bad { background: var(--badbg); } tr.bad .kind { color: var(--bad); }
-.fact { display: inline; } .fact i { color: var(--dim); font-style: normal; } .fact::after { content: " "; }
+.fact { margin-right: 10px; } .fact i { color: var(--dim); font-style: normal; font-size: 12px; }
 .id { color: var(--dim); border: 1px solid var(--line); border-radius: 4px; padding: 0 4px; font-size: 12px; }
 .list { margin: 0; padding-left: 18px; overflow-wrap: anywhere; } .list q { display: block; color: var(--dim); quotes: none; white-space: pre-wrap; }
 footer { margin-top: 28px; color: var(--dim); font-size: 12px; }
 @media (max-width: 760px) { body { padding: 16px 10px; } table, thead, tbody, tr, td { display: block; } thead { display: none; } tr { border-bottom: 1px solid var(--line); padding: 6px 0; }
-  td { border: 0; padding: 0 10px; display: inline-block; width: auto; } td:last-child { display: block; width: auto; } .lane { grid-template-columns: 84px 1fr; } }
+  td { border: 0; padding: 0 10px; display: inline-block; width: auto; } td:last-child { display: block; width: auto; } .lane { grid-template-columns: 84px 1fr; } .bar text { display: none; } }
 @media print { :root { --bg: #fff; --ink: #000; --dim: #444; --line: #bbb; --card: #fff; --bad: #8c1d18; --badbg: #f6e3e2; --turn: #c9d6ea; --turnink: #26374f; color-scheme: light; }
   body { max-width: none; padding: 0; font-size: 10pt; -webkit-print-color-adjust: exact; print-color-adjust: exact; } blockquote { max-height: none; }
   table { font-size: 8pt; } thead { display: table-header-group; } th, td { padding: 2px 6px; } @page { margin: 14mm; } }

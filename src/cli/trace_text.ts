@@ -42,7 +42,7 @@ export function stepLines(step: TraceStep, before: TraceStep | undefined, io: Io
   const kind = step.kind.padEnd(20);
   const start = `${time} ${gap} ${since}  ${step.where.padEnd(7)} ${words.isBad(step) ? red(io, kind) : kind}`;
   const facts = words.factsOf(step).map(([name, value]) => {
-    const shown = printable(words.shorten(value, VALUE_CHARS_MAX));
+    const shown = printable(words.shorten(io.columns === undefined ? value : shortHash(value), VALUE_CHARS_MAX));
     return name === '' ? shown : `${printable(name)}=${shown}`;
   });
   const says = [step.message, step.turn, step.outbound].filter((id) => id !== null);
@@ -74,6 +74,11 @@ export function endLines(trace: Trace, io: Io): string[] {
     ...list('Sandboxes', sandboxes.map(words.sandboxLine)),
     ...list('Secrets used', credentials.map(words.credentialLine)),
   ];
+}
+
+/** Of a hash its beginning says enough. */
+function shortHash(value: string): string {
+  return /^[0-9a-f]{64}$/.test(value) ? `${value.slice(0, 12)}…` : value;
 }
 
 /** Parts side by side as far as they fit, indented; one that is longer than a line is broken. */

@@ -44,7 +44,7 @@ export function outcomesOf({ handled, task, gone, message }: Trace): string[] {
     ...(task === null
       ? []
       : [
-          `a run of the task ${task.id} (${task.schedule}, ${task.zone}; set by ${task.by}, ${task.state}), due ${clockTime(task.due_ms * 1000)}, said ${showMs(message.received_ms - task.due_ms)} later`,
+          `a run of the task ${task.id} (${task.schedule}, ${task.zone}; set by ${task.by}, ${task.state}), due ${clockTime(task.due_ms * 1000).slice(0, 19)}, said ${showMs(message.received_ms - task.due_ms)} later`,
         ]),
     ...gone.map(({ name, gone_ms, outbound }) => {
       const of = outbound === null ? '' : ` (${outbound})`;
@@ -97,7 +97,7 @@ export function isBad({ kind, data }: TraceStep): boolean {
     kind,
   );
   return (
-    (bad && kind !== 'host.stopped') ||
+    (bad && kind !== 'host.stopped' && kind !== 'sandbox.ended') ||
     data['decision'] === 'deny' ||
     data['decision'] === 'error' ||
     data['ok'] === false

@@ -108,7 +108,11 @@ function pairs({ lane, begins, ends, key, what }: Rule, steps: TraceStep[], end_
     const of = key(step);
     if (ends.includes(step.kind)) {
       const span = open.get(of);
-      if (span !== undefined) Object.assign(span, { to_us: step.at_us, ended: true });
+      // A sandbox is made ready before it is started: its boundary is proven, say.
+      const began_us =
+        step.kind === 'sandbox.ready' ? step.at_us - Number(step.data['ms']) * 1000 : Number.POSITIVE_INFINITY;
+      if (span !== undefined)
+        Object.assign(span, { from_us: Math.min(span.from_us, began_us), to_us: step.at_us, ended: true });
       open.delete(of);
     }
     // After the last attempt nothing waits any more.
