@@ -187,10 +187,10 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'bench',
-    usage: 'bench',
+    usage: 'bench [trace]',
     summary: 'measure this machine against the promised numbers',
     flags: [],
-    words: 0,
+    words: 1,
     load: async () => (await import('./bench.ts')).bench,
   },
 ];

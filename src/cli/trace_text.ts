@@ -6,7 +6,7 @@ import * as words from './trace_words.ts';
 /** A trace on a terminal, or in a pipe: there a step is one line, however long. */
 
 /** Columns before what a step says. */
-const INDENT = 65;
+const INDENT = 69;
 /** Below so many there is no room beside them. */
 const WIDE_COLUMNS = 110;
 const NARROW_INDENT = 4;
@@ -27,7 +27,7 @@ export function headLines(trace: Pick<Trace, 'message' | 'handled' | 'task' | 'g
   const at = new Date(received_ms).toISOString().slice(0, 19).replace('T', ' ');
   const head = `${id} from ${from} in ${place}, ${at} UTC`;
   return [
-    bold(io, printable(head)),
+    ...wrapped([printable(head)], io, 0).map((line) => bold(io, line)),
     ...wrapped([printable(words.shorten(text, io.columns === undefined ? VALUE_CHARS_MAX : 300))], io, 2),
     ...words.outcomesOf(trace as Trace).flatMap((line) => wrapped([printable(line)], io, 2)),
   ];
@@ -39,14 +39,14 @@ export function stepLines(step: TraceStep, before: TraceStep | undefined, io: Io
   const isNew = before === undefined || words.clockTime(before.at_us).split(' ')[0] !== day;
   const gap = `+${words.showMs(step.after_us / 1000)}`.padStart(10);
   const since = words.showMs(step.since_us / 1000).padStart(9);
-  const kind = step.kind.padEnd(20);
+  const kind = step.kind.padEnd(22);
   const start = `${time} ${gap} ${since}  ${step.where.padEnd(7)} ${words.isBad(step) ? red(io, kind) : kind}`;
   const facts = words.factsOf(step).map(([name, value]) => {
     const shown = printable(words.shorten(io.columns === undefined ? value : shortHash(value), VALUE_CHARS_MAX));
     return name === '' ? shown : `${printable(name)}=${shown}`;
   });
   const says = [step.message, step.turn, step.outbound].filter((id) => id !== null);
-  const parts = [...(says.length === 0 ? [] : [says.join(' ')]), ...facts];
+  const parts = [...(says.length === 0 ? [] : [printable(says.join(' '))]), ...facts];
   const isWide = io.columns === undefined || io.columns >= WIDE_COLUMNS;
   const lines = wrapped(parts, io, isWide ? INDENT : NARROW_INDENT).map((line) => dim(io, line));
   const [first = '', ...rest] = lines;
