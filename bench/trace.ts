@@ -30,6 +30,7 @@ const SESSIONS = 500;
 /** A message every so many milliseconds, for some days. */
 const EVERY_MS = 4000;
 const TRACED = 40;
+const START_MS = Date.now() - MESSAGES * EVERY_MS;
 
 export async function traceFigures(): Promise<TraceFigures> {
   const folder = mkdtempSync(join(tmpdir(), 'gb-'));
@@ -89,17 +90,16 @@ async function filledAudit(file: string): Promise<Audit> {
   db.exec(`WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${MESSAGES})
     INSERT INTO requests (id, session, group_name, at_ms, ended_ms, method, host, path, decision, rule)
       SELECT at * 1000, 's' || (1 + i % ${SESSIONS}), 'bench', at, at + 400, 'POST', 'model.example.com', '/v1/messages', 'allow', 'model'
-      FROM (SELECT i, ${Date.now() - MESSAGES * EVERY_MS} + 100 + i * ${EVERY_MS} AS at FROM n)`);
+      FROM (SELECT i, ${START_MS} + 100 + i * ${EVERY_MS} AS at FROM n)`);
   db.close();
   return new Audit(file, systemClock, noFaults);
 }
 
 /** Rows as messages leave them, written by SQL alone: one message, one turn, one answer, ten hops. */
 function fill({ db }: Ledger): void {
-  const start_ms = Date.now() - MESSAGES * EVERY_MS;
   const n = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${MESSAGES})`;
   const chat = `1 + i % ${SESSIONS}`;
-  const at_ms = `${start_ms} + i * ${EVERY_MS}`;
+  const at_ms = `${START_MS} + i * ${EVERY_MS}`;
   const kinds = [
     'message.received',
     'message.admitted',
