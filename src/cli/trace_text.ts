@@ -89,7 +89,20 @@ function wrapped(parts: string[], io: Io, indent: number, between = '  '): strin
     const last = lines.at(-1);
     if (last !== undefined && last.length + between.length + part.length <= room)
       lines[lines.length - 1] = `${last}${between}${part}`;
-    else for (let rest = part; rest !== ''; rest = rest.slice(room)) lines.push(rest.slice(0, room));
+    else lines.push(...broken(part, room));
   }
   return lines.map((line) => `${' '.repeat(indent)}${line}`);
+}
+
+/** At a space, unless that leaves half of a line empty. */
+function broken(text: string, room: number): string[] {
+  const lines: string[] = [];
+  let rest = text;
+  while (rest.length > room) {
+    const space = rest.lastIndexOf(' ', room);
+    const end = space > room / 2 ? space : room;
+    lines.push(rest.slice(0, end));
+    rest = rest.slice(end === space ? end + 1 : end);
+  }
+  return [...lines, rest];
 }
