@@ -189,7 +189,7 @@ test('it is found by every id that it has', { skip }, async () => {
   assert.ok(Number(latest.message.id.slice(1)) >= Number(message.id.slice(1)));
   assert.equal((await traceOf('latest', { group: 'worker' })).handled[0]!.group, 'worker');
   const unknown = install.glass('trace', 'm999999');
-  assert.equal(unknown.status, 6);
+  assert.equal(unknown.status, 4);
   assert.match(unknown.stderr, /there is no message "m999999"/);
   assert.match(install.glass('trace', 'https://example.com/x').stderr, /names no message of a platform/);
 });
