@@ -42,8 +42,9 @@ export function stepLines(step: TraceStep, before: TraceStep | undefined, io: Io
   const kind = step.kind.padEnd(22);
   const start = `${time} ${gap} ${since}  ${step.where.padEnd(7)} ${words.isBad(step) ? red(io, kind) : kind}`;
   const facts = words.factsOf(step).map(([name, value]) => {
-    const shown = printable(words.shorten(io.columns === undefined ? value : shortHash(value), VALUE_CHARS_MAX));
-    return name === '' ? shown : `${printable(name)}=${shown}`;
+    if (name === '') return printable(value.replaceAll('\n', ' ')); // files, each by its name
+    const shown = words.shorten(io.columns === undefined ? value : shortHash(value), VALUE_CHARS_MAX);
+    return `${printable(name)}=${printable(shown)}`;
   });
   const says = [step.message, step.turn, step.outbound].filter((id) => id !== null);
   const parts = [...(says.length === 0 ? [] : [printable(says.join(' '))]), ...facts];
