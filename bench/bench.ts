@@ -15,6 +15,7 @@ import { idleMemory, modelFigures, recoveryTimes, sessionMemory } from './resour
 import { serviceFigures } from './services.ts';
 import { groupStop, STOP_LOAD, slowestStop } from './stops.ts';
 import { latestTask } from './tasks.ts';
+import { traceFigures } from './trace.ts';
 
 /**
  * `glass bench`: the numbers that this project promises, measured on this machine, in throw-away installs with real
@@ -165,6 +166,14 @@ async function stopRows(): Promise<void> {
   }
 }
 
+async function traceRows(): Promise<void> {
+  progress('traces in a ledger of a million hops');
+  const { traces, search_ms } = await traceFigures();
+  add('trace of a message among 100,000, by id, link or name, p50', traces.p50, 'ms', 100);
+  add('trace of a message among 100,000, by id, link or name, p99', traces.p99, 'ms', 100);
+  note('search for words that 100,000 messages do not hold', search_ms, 'ms');
+}
+
 const began = performance.now();
 await probeFigures();
 await dockerFigures();
@@ -190,6 +199,7 @@ add(
 );
 await serviceRows();
 await channelRows();
+await traceRows();
 const lines = countTrustedLines();
 add('trusted code, kernel', lines.kernel, 'lines', KERNEL_LINES_MAX);
 add('trusted code, all', lines.all, 'lines', TRUSTED_LINES_MAX);

@@ -64,7 +64,7 @@ async function startParts(parts: Parts): Promise<void> {
   await parts.drivers.start(parts.intake);
   await ledger
     .write('started', (db) =>
-      recordEvent(db, clock, 'host.started', {}, { version: VERSION, runtime: install.runtime }),
+      recordEvent(db, clock, 'host.started', {}, { version: VERSION, runtime: install.runtime, pid: process.pid }),
     )
     .catch(() => {});
   log.info('host.ready', { ms: Math.round(clock.monotonic() - parts.started), home: paths.home });
@@ -82,7 +82,7 @@ async function startSafe(parts: Parts): Promise<void> {
   for (const runtime of runtimes.values()) await reap(runtime, paths.install, log);
   parts.egress.start();
   await local.start(intake.sinkOf(local.name));
-  const data = { version: VERSION, runtime: install.runtime, safe: true as const };
+  const data = { version: VERSION, runtime: install.runtime, pid: process.pid, safe: true as const };
   await ledger.write('started', (db) => recordEvent(db, clock, 'host.started', {}, data)).catch(() => {});
   log.info('host.ready', { safe: true, home: paths.home });
 }

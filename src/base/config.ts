@@ -33,7 +33,7 @@ export const durationSchema = z
   .refine((ms) => ms >= 1000 && ms <= messageLimits.DURATION_MAX_MS, 'must be between 1s and 24 days');
 
 const DAYS = /^([1-9]\d{0,3})d$/;
-const daysSchema = z
+export const daysSchema = z
   .string()
   .regex(DAYS, 'must be a number of days such as "90d"')
   .transform((text) => Number(DAYS.exec(text)![1]) * 24 * UNIT_MS['h']!);

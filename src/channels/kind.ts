@@ -22,8 +22,17 @@ export interface ChannelKind {
   /** Without an address that the platform can reach it hears nothing (`always`), or hears by other means (`optional`). */
   webhook: 'never' | 'optional' | 'always';
   capabilities(settings: Record<string, unknown>): ChannelCapabilities;
+  /** What a link to a message of this platform says, of any account; null: it is no such link. Absent: the platform has none. */
+  messageOfLink?(url: URL): LinkedMessage | null;
   /** What a person does on the platform before the tokens are asked for: where to click, which scopes. One step each. */
   steps(channel: { name: string; settings: Record<string, unknown> }): string[];
+}
+
+export interface LinkedMessage {
+  /** As drivers name the message. */
+  platform_id: string;
+  /** The chat's platform id; null: the message's says enough, or the link does not say it as drivers do. */
+  chat: string | null;
 }
 
 export interface ChannelSecret {

@@ -13,6 +13,9 @@ import { whatsapp } from './whatsapp/kind.ts';
 /** The kinds of channels that exist, besides `local`. */
 export const KINDS: readonly ChannelKind[] = [telegram, slack, discord, github, teams, whatsapp];
 
+/** What each kind makes of a link; null: it is none of its platform. */
+export const LINKS = KINDS.flatMap(({ messageOfLink }) => messageOfLink ?? []);
+
 /** Null: it needs none. */
 export function driverPackages(root: string, { kind, title, packages_mb }: ChannelKind): PackageSet | null {
   if (packages_mb === 0) return null;

@@ -5,6 +5,8 @@ export interface Io {
   json: boolean;
   /** Whether standard output is a terminal that takes colours. */
   colour: boolean;
+  /** Columns of the terminal; absent: what is printed goes elsewhere, where lines have no end. */
+  columns?: number | undefined;
 }
 
 export function terminalIo(json: boolean): Io {
@@ -13,6 +15,7 @@ export function terminalIo(json: boolean): Io {
     err: (text) => void process.stderr.write(`${text}\n`),
     json,
     colour: process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined,
+    columns: process.stdout.isTTY === true ? process.stdout.columns : undefined,
   };
 }
 

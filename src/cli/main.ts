@@ -75,10 +75,10 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'trace',
-    usage: 'trace <message|latest>',
-    summary: 'what happened to a message, and why',
-    flags: [],
-    words: 1,
+    usage: 'trace [<message|link>|latest] [--find <words>] …',
+    summary: 'what happened to a message, and why: steps, sums, a page',
+    flags: ['--group', '--chat', '--find', '--since', '--follow', '--html', '--out'],
+    words: 6,
     load: async () => (await import('./trace.ts')).trace,
   },
   {
@@ -203,10 +203,10 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'bench',
-    usage: 'bench',
+    usage: 'bench [trace]',
     summary: 'measure this machine against the promised numbers',
     flags: [],
-    words: 0,
+    words: 1,
     load: async () => (await import('./bench.ts')).bench,
   },
 ];

@@ -8,6 +8,7 @@ import type { Operation } from './operations/operation.ts';
 import { PEOPLE } from './operations/people.ts';
 import { STOPS } from './operations/stops.ts';
 import { TASKS } from './operations/tasks.ts';
+import { TRACE } from './operations/trace.ts';
 import { WIRINGS } from './operations/wirings.ts';
 
 /**
@@ -19,6 +20,7 @@ export const OPERATIONS: readonly Operation[] = [
   ...STOPS,
   ...CHANNELS,
   ...CONVERSATION,
+  ...TRACE,
   ...GROUPS,
   ...EGRESS,
   ...EVIDENCE,

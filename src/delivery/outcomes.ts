@@ -87,6 +87,8 @@ export function isRetried(row: OutboundRow, result: Refusal): boolean {
 export function links(row: OutboundRow): EventLinks {
   return {
     outbound: row.id,
+    // What the host itself answers belongs to no turn.
+    ...(row.turn_id === null && row.reply_to !== null ? { message: row.reply_to } : {}),
     ...(row.turn_id === null ? {} : { turn: row.turn_id }),
     ...(row.session_id === null ? {} : { session: row.session_id }),
   };

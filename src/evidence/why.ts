@@ -1,5 +1,6 @@
 import { visible } from '../base/text.ts';
-import type { Trace, TraceStep } from './trace.ts';
+import type { Trace } from './trace.ts';
+import type { TraceStep } from './trace_steps.ts';
 
 /** A trace in a few lines for a chat: what came of a message, and why. Holds no text of anybody. */
 export function whyText(trace: Trace): string {

@@ -9,7 +9,7 @@ import { chatById, nameOfChat } from './chats.ts';
 import type { Db } from './db.ts';
 import { type EventLinks, recordEvent } from './events.ts';
 import { insertNotice } from './outbound.ts';
-import { administers, nameOfPerson } from './people.ts';
+import { administers, nameOfPerson, rolesToDecide } from './people.ts';
 import { freeCode } from './questions.ts';
 import { isCancelled } from './turns.ts';
 
@@ -129,7 +129,8 @@ export function decideApproval(db: Db, clock: Clock, row: ApprovalRow, decision:
   assert(decided === 1, 'a held request is decided once');
   clearAlert(db, clock, APPROVAL_ALERT, approval);
   const where = chat === null ? 'the command line' : nameOfChat(chatById(db, chat)!);
-  const data = { approval, allowed: allow, person: showId('p', person), by: nameOfPerson(db, person), reason, where };
+  const who = { person: showId('p', person), by: nameOfPerson(db, person), as: rolesToDecide(db, person) };
+  const data = { approval, allowed: allow, ...who, reason, where };
   recordEvent(db, clock, 'approval.decided', { ...linksOf(row), ...(message === null ? {} : { message }) }, data);
 }
 

@@ -42,8 +42,9 @@ export interface EventData {
   'message.routed': { group: string; new_session: boolean };
   'message.queued': { ahead: number };
   'message.failed': { reason: string };
-  'sandbox.starting': { runtime: string; harness: string };
-  'sandbox.ready': { ms: number; resumed: boolean };
+  /** `authority`: the hash that is in force for it. `image`: null: the host's own files. */
+  'sandbox.starting': { runtime: string; harness: string; authority: string; image: string | null };
+  'sandbox.ready': { ms: number; resumed: boolean; pid: number | null };
   'sandbox.ended': { reason: string };
   'hatch.refused': { reason: string };
   'turn.started': { attempt: number; messages: number; warm: boolean; harness: string };
@@ -77,6 +78,8 @@ export interface EventData {
     allowed: boolean;
     person: string;
     by: string;
+    /** The roles that let them: `owner`, `admin of assistant`. */
+    as: string;
     reason: string;
     /** Of a held request: the chat. */
     where?: string;
@@ -110,7 +113,7 @@ export interface EventData {
   'files.pruned': { files: number; bytes: number };
   'channel.added': { channel: string; kind: string; file: string };
   'channel.removed': { channel: string };
-  'host.started': { version: string; runtime: string; safe?: true };
+  'host.started': { version: string; runtime: string; pid: number; safe?: true };
   'host.stopped': { reason: string };
 }
 export type EventKind = keyof EventData;

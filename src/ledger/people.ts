@@ -44,6 +44,14 @@ export function administers(db: Db, personId: number, group: string): boolean {
   return db.get(sql, personId, group) !== undefined;
 }
 
+/** By which roles a person decides at all, in words: `owner, admin of assistant`. */
+export function rolesToDecide(db: Db, personId: number): string {
+  const sql =
+    "SELECT role, group_name FROM roles WHERE person_id = ? AND role IN ('owner', 'admin') ORDER BY group_name, role DESC";
+  const rows = db.all<{ role: Role; group_name: string }>(sql, personId);
+  return rows.map(({ role, group_name }) => (group_name === '' ? role : `${role} of ${group_name}`)).join(', ');
+}
+
 /** Who is asked about groups, in this order: those who administer all of them, then everybody's admins, then owners. */
 export function approversOf(db: Db, groups: string[]): number[] {
   const rows = db.all<{ person_id: number; role: Role; group_name: string }>(

@@ -8,7 +8,7 @@ import { ASKS_PENDING_MAX } from '../base/limits/talk.ts';
 import { chatById, nameOfChat } from './chats.ts';
 import type { Db } from './db.ts';
 import { type EventLinks, recordEvent } from './events.ts';
-import { nameOfPerson } from './people.ts';
+import { nameOfPerson, rolesToDecide } from './people.ts';
 
 /**
  * Approvals of privileged actions (every kind but `egress`): pending → done, denied or expired, each in the transaction that
@@ -262,7 +262,7 @@ function recordDecision(
   allowed: boolean,
   reason: string,
 ): void {
-  const who = { person: showId('p', person), by: nameOfPerson(db, person) };
+  const who = { person: showId('p', person), by: nameOfPerson(db, person), as: rolesToDecide(db, person) };
   const data = { approval: showId('h', question.id), allowed, ...who, reason };
   recordEvent(db, clock, 'approval.decided', linksOf(question), data);
 }

@@ -47,6 +47,8 @@ export class Channels {
   readonly webhooks: Webhooks;
   readonly #input: ChannelsInput;
   readonly #supervised = new Map<string, SupervisedChannel>();
+  /** By channel, the names of the secrets that its driver was given last. */
+  readonly #released = new Map<string, string[]>();
   #intake: Intake | null = null;
 
   /** Throws `OperatingError('config')` for a block that its kind refuses. */
@@ -78,6 +80,11 @@ export class Channels {
       const health = channel.health();
       return { name: channel.name, kind: health.seen?.kind ?? channel.name, ...health };
     });
+  }
+
+  /** Names of the secrets that the host's thread of a channel works with; none of one that needs none, or never began. */
+  secretsOf(name: string): string[] {
+    return this.#released.get(name) ?? [];
   }
 
   /** Throws `not_found`. */
@@ -180,6 +187,10 @@ export class Channels {
           throw new Error(`its secret is missing: ./glass secret set ${secret} --kind channel`);
       }
     }
+    this.#released.set(
+      name,
+      values.map(([part]) => `${name}-${part}`),
+    );
     return Object.fromEntries(values);
   }
 

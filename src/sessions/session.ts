@@ -176,7 +176,11 @@ export class Session {
       const session = this.#row();
       const plan = await this.#services.plan(session);
       this.#plan = plan;
-      this.#hop('sandbox.starting', { runtime: plan.runtime.name, harness: plan.harness });
+      const { userland } = plan.spec;
+      this.#hop('sandbox.starting', {
+        ...{ runtime: plan.runtime.name, harness: plan.harness, authority: plan.egress.policy },
+        image: userland.kind === 'image' ? userland.ref : null,
+      });
       const { paths, egress, workspaces, faults, drafts } = this.#services;
       const shows = drafts?.wanted(session.shared === 1 ? null : session.chat_id) ?? false;
       const input = { ...plan, paths, session: this.#shown(), welcome: welcomeFrame(session, plan, paths, shows) };
@@ -199,7 +203,7 @@ export class Session {
     this.#services.clear('sandbox.start', this.#shown());
     this.#state = 'idle';
     const ms = Math.round(this.#services.clock.monotonic() - began);
-    this.#hop('sandbox.ready', { ms, resumed: frame.resumed });
+    this.#hop('sandbox.ready', { ms, resumed: frame.resumed, pid: this.#live?.pid ?? null });
     void this.#begin();
     return null;
   }

@@ -61,7 +61,7 @@ export class EvidenceWorld {
       const session = seedChat(db);
       world.#places = { chat: session.chat_id, session: session.id };
       signerSeen(db, world.clock, world.signer.key);
-      recordEvent(db, world.clock, 'host.started', {}, { version: '0', runtime: 'bubblewrap' });
+      recordEvent(db, world.clock, 'host.started', {}, { version: '0', runtime: 'bubblewrap', pid: 1 });
     });
     return world;
   }

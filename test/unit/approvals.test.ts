@@ -109,7 +109,15 @@ test('an approval names who decided, what was shown, and the rules in force now;
   assert.deepEqual(hops().slice(1), [
     [
       'approval.decided',
-      { approval: 'h1', allowed: true, person: `p${owner}`, by: 'Olga', reason: '', where: 'the command line' },
+      {
+        approval: 'h1',
+        allowed: true,
+        person: `p${owner}`,
+        by: 'Olga',
+        as: 'owner',
+        reason: '',
+        where: 'the command line',
+      },
     ],
     ['approval.sent', { approval: 'h1' }],
   ]);

@@ -29,7 +29,7 @@ test('a press lets it leave, once, after the commit; the hop says who decided an
     world.gateway.asked.map(({ hold, allow, body_sha256 }) => [hold, allow, body_sha256]),
     [['x', true, 'b'.repeat(64)]],
   );
-  const by = { person: `p${world.people.alma}`, by: 'alma', where: 'platform:dm-alma' };
+  const by = { person: `p${world.people.alma}`, by: 'alma', as: 'admin of assistant', where: 'platform:dm-alma' };
   assert.deepEqual(world.events('approval.decided'), [{ approval: 'h1', allowed: true, reason: '', ...by }]);
   assert.equal(world.approvals.show('h1').state, 'done');
   for (const label of ['Approve', 'Deny'])

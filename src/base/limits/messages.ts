@@ -168,6 +168,14 @@ export const CONTROL_BACKLOG_BYTES_MAX = 16 * MIB;
 export const CONTROL_BODY_BYTES_MAX = 13 * MIB;
 /** Rows of one answer. */
 export const CONTROL_ROWS_MAX = 1000;
+/** Matches of a search among texts: what a person looks through. */
+export const TRACE_MATCHES_MAX = 20;
+/** Texts that a search reads before others get their turn: some milliseconds. */
+export const TRACE_PORTION = 1000;
+/** Texts that a search reads that is not told how far back: a second or two of a processor. */
+export const TRACE_SEARCHED_MAX = 200_000;
+/** Characters of a text that is shown to be recognised. */
+export const TRACE_TEXT_CHARS_MAX = 200;
 
 // --- Output kept ------------------------------------------------------------------------------------------------
 

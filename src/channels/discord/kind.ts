@@ -43,6 +43,12 @@ export const discord: ChannelKind = {
     reactions: true,
     typing: true,
   }),
+  // A link into a thread names the thread, of which the host's chat is a part: the message's id is enough.
+  messageOfLink: ({ hostname, pathname }) => {
+    const [, message] = /^\/channels\/(?:@me|\d{1,20})\/\d{1,20}\/(\d{1,20})\/?$/.exec(pathname) ?? [];
+    if (message === undefined || !/^((www|ptb|canary)\.)?discord(app)?\.com$/.test(hostname)) return null;
+    return { platform_id: message, chat: null };
+  },
   steps: () => [
     'Open https://discord.com/developers/applications and create an application ("New Application").',
     'Under "Bot" switch on "Message Content Intent", press "Reset Token" and copy the token.',

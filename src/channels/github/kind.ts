@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import type { ChannelKind } from '../kind.ts';
 import { POLL_S, POLL_S_MAX, REPOS_MAX, TEXT_CHARS_MAX } from './limits.ts';
+import { type MessageKind, showMessage } from './places.ts';
 
 const settings = z
   .strictObject({
@@ -37,6 +38,13 @@ function isSafe(address: string): boolean {
   const local = /^(127\.\d+\.\d+\.\d+|\[::1\]|localhost)$/.test(url.hostname);
   return url.protocol === 'https:' || (url.protocol === 'http:' && local);
 }
+
+/** What stands after the `#` of a link, before the id. */
+const FRAGMENTS = new Map<string, MessageKind>([
+  ['issuecomment-', 'comment'],
+  ['discussion_r', 'review_comment'],
+  ['pullrequestreview-', 'review'],
+]);
 
 export type GitHubSettings = z.infer<typeof settings>;
 
@@ -80,6 +88,13 @@ export const github: ChannelKind = {
     edit_every_ms: 10_000,
     reactions: true,
   }),
+  // Any host: a company may have a GitHub of its own. The link to an issue itself does not say the issue's id.
+  messageOfLink: ({ pathname, hash }) => {
+    const [, named = '', id] = /^#(\D+)(\d{1,16})$/.exec(hash) ?? [];
+    const kind = FRAGMENTS.get(named);
+    if (kind === undefined || !/^\/[\w.-]+\/[\w.-]+\/(issues|pull)\/\d{1,10}(\/|$)/.test(pathname)) return null;
+    return { platform_id: showMessage(kind, Number(id)), chat: null };
+  },
   steps: ({ settings: given }) => [
     ...(given['app_id'] === undefined
       ? [

@@ -52,6 +52,11 @@ export const slack: ChannelKind = {
     edits: true,
     reactions: true,
   }),
+  messageOfLink: ({ hostname, pathname }) => {
+    const [, chat, seconds, micros] = /^\/archives\/([A-Z0-9]{3,20})\/p(\d{10})(\d{6})\/?$/.exec(pathname) ?? [];
+    if (chat === undefined || !/\.slack(-gov)?\.com$/.test(hostname)) return null;
+    return { platform_id: `${seconds}.${micros}`, chat };
+  },
   steps: ({ settings }) => [
     'Open https://api.slack.com/apps, "Create New App", "From a manifest", choose the workspace, and paste src/channels/slack/manifest.yaml.',
     ...(settings['mode'] === 'events'

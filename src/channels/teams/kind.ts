@@ -46,6 +46,13 @@ export const teams: ChannelKind = {
     edits: true,
     typing: true,
   }),
+  // Between two people the link names their chat as Teams does, and not as a bot is told of it.
+  messageOfLink: ({ hostname, pathname }) => {
+    const [, named, message] = /^\/l\/message\/([^/]+)\/(\d{10,16})\/?$/.exec(pathname) ?? [];
+    if (named === undefined || !/^teams\.(microsoft\.com|live\.com|cloud\.microsoft)$/.test(hostname)) return null;
+    const chat = readable(named);
+    return { platform_id: message!, chat: chat === null || chat.endsWith('@unq.gbl.spaces') ? null : chat };
+  },
   steps: ({ name }) => [
     'In https://portal.azure.com create an "Azure Bot" of the type "Single Tenant"; copy its Microsoft App ID and its App Tenant ID into glass.yaml (app_id, tenant).',
     'Beside the App ID open "Manage Password", make a new client secret and copy its Value.',
@@ -54,3 +61,12 @@ export const teams: ChannelKind = {
     'Make the app package from src/channels/teams/manifest.json, as docs/channels/teams.md says, and upload it in Teams under "Apps", "Manage your apps".',
   ],
 };
+
+/** Null: what is no good percent-encoding. */
+function readable(part: string): string | null {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return null;
+  }
+}

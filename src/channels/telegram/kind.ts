@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { ChannelKind } from '../kind.ts';
+import { showMessage } from './chats.ts';
 import { TEXT_CHARS_MAX, UPLOAD_BYTES_MAX } from './limits.ts';
 
 /** `api`: a Bot API server of one's own, or of a test. Its calls carry the token, so plain HTTP stays on the machine. */
@@ -43,6 +44,12 @@ export const telegram: ChannelKind = {
     reactions: true,
     typing: true,
   }),
+  // A public link names its chat by a name that the ledger does not know.
+  messageOfLink: ({ hostname, pathname }) => {
+    const [, chat, message] = /^\/c\/(\d{1,13})(?:\/\d{1,15})?\/(\d{1,15})\/?$/.exec(pathname) ?? [];
+    if (message === undefined || !/^(www\.)?(t|telegram)\.me$/.test(hostname)) return null;
+    return { platform_id: showMessage(Number(`-100${chat}`), Number(message)), chat: null };
+  },
   steps: () => [
     'In Telegram, write /newbot to @BotFather, and choose a name and a username that ends with "bot".',
     'Copy the token that it answers with: whoever has it is the bot.',

@@ -12,7 +12,7 @@ import {
 import type { IncomingFile } from '../../channels/channel.ts';
 import { checkFiles, harmlessName } from '../../channels/files.ts';
 import type { LocalLine } from '../../channels/local/local.ts';
-import { findMessage, type Trace, traceOf } from '../../evidence/trace.ts';
+import { findMessage } from '../../evidence/trace_find.ts';
 import { type EventRow, eventsAfter, lastEventId } from '../../ledger/events.ts';
 import { outcomeOf } from '../../ledger/messages.ts';
 import { fileOfOutbound } from '../../ledger/outbound.ts';
@@ -40,7 +40,6 @@ const INPUTS = {
   shown: z.strictObject({ client: z.string().max(40), key: z.string().max(40) }),
   file: z.strictObject({ id: z.string().max(20) }),
   outcome: z.strictObject({ message: z.string().min(1).max(200) }),
-  trace: z.strictObject({ message: z.string().min(1).max(200).default('latest') }),
   events: z.strictObject({
     after: z.int().min(0).optional(),
     follow: z.boolean().default(false),
@@ -86,12 +85,6 @@ export const CONVERSATION: readonly Operation[] = [
       kind: 'stream',
       run: outcome(services, input.message),
     }),
-  },
-  {
-    name: 'trace',
-    summary: 'the whole path of a message',
-    input: INPUTS.trace,
-    handle: async (services, input: z.infer<typeof INPUTS.trace>) => value(await trace(services, input.message)),
   },
   {
     name: 'events',
@@ -182,11 +175,6 @@ function fileOut({ ledger, blobs }: ControlServices, id: string): Streaming {
     }
     write({ t: 'end' });
   };
-}
-
-function trace(services: ControlServices, what: string): Promise<Trace> {
-  const { db } = services.ledger;
-  return traceOf(db, findMessage(db, what), (...window) => services.egress.audit(...window));
 }
 
 function outcome(services: ControlServices, what: string): Streaming {

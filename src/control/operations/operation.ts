@@ -5,7 +5,7 @@ import type { Accepted, IncomingFile } from '../../channels/channel.ts';
 import type { LocalChannel } from '../../channels/local/local.ts';
 import type { AskEgress } from '../../evidence/egress_log.ts';
 import type { Status } from '../../evidence/status.ts';
-import type { AskAudit } from '../../evidence/trace.ts';
+import type { AskAudit } from '../../evidence/trace_steps.ts';
 import type { CheckEgress } from '../../evidence/verify.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { Channels } from '../../operations/channels.ts';
