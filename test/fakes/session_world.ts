@@ -9,6 +9,7 @@ import { HOST_FRAME_BYTES_MAX } from '../../src/base/limits/messages.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { pathsOf } from '../../src/base/paths.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
+import { hasMarks } from '../../src/ledger/marks.ts';
 import type { SessionRow } from '../../src/ledger/sessions.ts';
 import { HATCH_VERSION, type HostFrame, parseHostFrame } from '../../src/protocol/frames.ts';
 import { encodeFrame, frameReader } from '../../src/protocol/framing.ts';
@@ -136,7 +137,8 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
   await gateway.listen();
   const egress = new Egress(gateway.path, silentLog, {
     ...{ alert: () => {}, anchor: () => {}, secrets: () => {}, secretSet: () => {}, refused: () => {} },
-    ...{ held: () => {}, heldEnded: () => {}, lost: () => {} },
+    ...{ held: () => {}, heldEnded: () => {}, lost: () => {}, mark: () => {} },
+    marks: (session) => hasMarks(ledger.db, Number(session.slice(1))),
   });
   egress.start();
   const sandboxes: FakeSandbox[] = [];

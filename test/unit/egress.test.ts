@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { SPOKEN_TOLD_MS } from '../../src/base/limits/gateway.ts';
 import { silentLog } from '../../src/base/log.ts';
+import type { Mark } from '../../src/protocol/gateway.ts';
 import { Egress, type EgressSession } from '../../src/sessions/egress.ts';
 import { GatewayLines } from '../fakes/gateway_lines.ts';
 import { temporaryFolder } from '../fakes/ledger_kit.ts';
@@ -13,12 +14,15 @@ interface World {
   heard: string[];
   /** Connections that were lost. */
   losses: number[];
+  /** What is on record of every session. */
+  marks: Mark[];
 }
 
 function world(context: TestContext): World {
   const gateway = new GatewayLines(join(temporaryFolder(context), 'gateway.sock'));
   const heard: string[] = [];
   const losses: number[] = [];
+  const marks: Mark[] = [];
   const egress = new Egress(gateway.path, silentLog, {
     alert: (kind, subject, text) => heard.push(`alert ${kind} ${subject} ${text}`),
     anchor: ({ seq }) => heard.push(`anchor ${seq}`),
@@ -28,12 +32,14 @@ function world(context: TestContext): World {
     held: ({ hold, method, host, path }) => heard.push(`held ${hold} ${method} ${host}${path}`),
     heldEnded: (hold, reason) => heard.push(`ended ${hold} ${reason}`),
     lost: () => losses.push(gateway.connections),
+    mark: ({ session, cause }) => heard.push(`mark ${session} ${cause}`),
+    marks: () => marks,
   });
   context.after(async () => {
     egress.stop();
     await gateway.die();
   });
-  return { gateway, egress, heard, losses };
+  return { gateway, egress, heard, losses, marks };
 }
 
 function session(name: string): EgressSession {
