@@ -1,5 +1,5 @@
 import type { Authority } from '../authority/authority.ts';
-import { completes, TWO_DEFAULT, type TwoPolicy } from '../authority/rule_of_two.ts';
+import { completes, standingMarks, TWO_DEFAULT, type TwoPolicy, union } from '../authority/rule_of_two.ts';
 import type { Clock } from '../base/clock.ts';
 import { showId } from '../base/ids.ts';
 import type { Mark } from '../protocol/gateway.ts';
@@ -34,16 +34,22 @@ export function marksText(db: Db, session: number): string {
 }
 
 /** By what is in force now. */
-export function termsOf(db: Db, group: string): { policy: TwoPolicy; members: 'trusted' | 'untrusted' } {
+export function termsOf(
+  db: Db,
+  group: string,
+): { policy: TwoPolicy; members: 'trusted' | 'untrusted'; standing: Mark[] } {
   const row = authorityInForce(db, group);
-  const { rule_of_two, members } =
-    row === undefined ? ({} as Partial<Authority>) : (JSON.parse(row.object) as Authority);
-  return { policy: rule_of_two ?? TWO_DEFAULT, members: members ?? 'trusted' };
+  if (row === undefined) return { policy: TWO_DEFAULT, members: 'trusted', standing: [] };
+  const authority = JSON.parse(row.object) as Authority;
+  const { rule_of_two: policy = TWO_DEFAULT, members = 'trusted' } = authority;
+  return { policy, members, standing: union(...standingMarks(authority).map(([, marks]) => marks)) };
 }
 
-/** Whether these must wait for a person. */
+/** Whether these must wait for a person. What its sandbox will have counts before the first one starts. */
 export function mustHold(db: Db, { id, group_name }: Marked, adds: readonly Mark[]): boolean {
-  return completes(hasMarks(db, id), adds) && termsOf(db, group_name).policy === 'enforce';
+  if (adds.length === 0) return false;
+  const { policy, standing } = termsOf(db, group_name);
+  return policy === 'enforce' && completes(union(hasMarks(db, id), standing), adds);
 }
 
 /** Those that it has not yet. With the third one the operator is warned, if that is what the group wants: once, as no mark comes twice. */

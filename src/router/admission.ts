@@ -150,23 +150,23 @@ function ignored(
   { rule, tell, keep }: Extract<Admission, { kind: 'ignore' }>,
 ): Admitted {
   const { message } = said;
-  if (keep.length > 0) for (const wiring of keep) keepFor(db, services, said, wiring, `${rule}; kept`);
-  else insertInbound(db, services.clock.now(), message, null, 'ignored', rule);
+  const kept = keep.filter((wiring) => keepFor(db, services, said, wiring, `${rule}; kept`));
+  if (kept.length === 0) insertInbound(db, services.clock.now(), message, null, 'ignored', rule);
   recordEvent(db, services.clock, 'message.ignored', { message }, { rule });
   if (tell !== null) insertNotice(db, services.clock.now(), said.chat.id, said.thread, message, tell);
   return { ignored: rule, sessions: [], notices: tell !== null, asked: [] };
 }
 
-function keepFor(db: Db, { clock }: AdmissionServices, said: Said, wiring: WiringRow, reason: string): void {
+/** False: it is not kept. Nobody is asked about what was not said to an agent. */
+function keepFor(db: Db, { clock }: AdmissionServices, said: Said, wiring: WiringRow, reason: string): boolean {
   const session = ensureSession(db, clock.now(), wiring.group_name, said.chat.id, said.thread, wiring.cut);
   const marked = { id: session.id, group_name: wiring.group_name };
   const marks = marksFor(db, said, wiring.group_name);
-  // Nobody is asked about what was not said to an agent: it is not shown to it.
-  if (mustHold(db, marked, marks))
-    return void insertInbound(db, clock.now(), said.message, null, 'ignored', `${reason} not, by the rule of two`);
+  if (mustHold(db, marked, marks)) return false;
   addMarks(db, clock, marked, marks, showId('m', said.message), { message: said.message });
   keepContext(db, clock.now(), said.message, session.id, reason);
   recordEvent(db, clock, 'message.kept', { message: said.message, session: session.id }, { group: wiring.group_name });
+  return true;
 }
 
 /** What its writing makes of the conversation that it is for. */
@@ -179,26 +179,29 @@ export function marksFor(db: Db, { person, files, forwarded }: Said, group: stri
 
 /** A person is asked before a conversation that reads what is private, and acts, takes in what anybody may have written. Null: none is there. */
 function askedFirst(db: Db, services: AdmissionServices, said: Said, wirings: WiringRow[]): Admitted | null {
-  const { chat, channel, message } = said;
-  const groups = wirings.map(({ group_name }) => group_name);
-  const session = openSessions(db, chat.id, said.thread, groups).find((each) =>
-    mustHold(db, each, marksFor(db, said, each.group_name)),
-  );
-  if (session === undefined) return null;
-  const action: Action = {
-    kind: 'entry',
-    chat: chat.id,
-    channel,
-    group: session.group_name,
-    session: session.id,
-    message,
-  };
+  const { chat, channel, message, thread } = said;
+  const wiring = wirings.find(({ group_name }) => {
+    const [session] = openSessions(db, chat.id, thread, [group_name]);
+    return mustHold(db, { id: session?.id ?? 0, group_name }, marksFor(db, said, group_name));
+  });
+  if (wiring === undefined) return null;
+  const { group_name: group, cut } = wiring;
+  const session = ensureSession(db, services.clock.now(), group, chat.id, thread, cut).id;
+  const action: Action = { kind: 'entry', chat: chat.id, channel, group, session, message };
   const facts = { ...askedBefore(db, action), pending: countQuestions(db), now: services.clock.now() };
   const verdict = guard('entry', { ...facts, standing: 'ask', refusal: '' });
   if (verdict.verdict === 'hold') return held(db, services, said, action, verdict.expires_ms);
   const rule = verdict.verdict === 'deny' ? verdict.rule : 'rule of two';
-  return ignored(db, services, said, { kind: 'ignore', rule, tell: null, keep: [] });
+  return ignored(db, services, said, {
+    kind: 'ignore',
+    rule,
+    tell: said.person === null ? null : TAKES_NO_MORE,
+    keep: [],
+  });
 }
+
+const TAKES_NO_MORE =
+  'By its rule of two this conversation takes no more of that without a person who says so; /new begins another one.';
 
 function held(db: Db, { clock }: AdmissionServices, said: Said, action: Action, expires_ms: number): Admitted {
   const question = insertQuestion(db, clock.now(), action, said.message, expires_ms);
