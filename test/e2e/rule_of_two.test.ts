@@ -208,12 +208,12 @@ test('what one conversation has seen goes along with its words: to agents, tasks
   await one.say('tool send_message {"to":"agent:careful","text":"pass it on, wombat"}');
   const sql = `SELECT group_concat(k.mark, '') AS marks FROM marks k JOIN sessions s ON s.id = k.session_id JOIN chats c ON c.id = s.chat_id
     WHERE s.group_name = 'careful' AND c.channel = 'agents'`;
-  await until('the other has it', async () => assert.deepEqual(rows(install, sql), [{ marks: 'AB' }]));
+  await until('the other has it', async () => assert.equal(rows<{ marks: string }>(install, sql)[0]?.marks, 'AB'));
   await one.has('ABC');
   const task = `tool task_add {"when":"every 1h","text":"again"}`;
   await one.say(task);
   const tasks = `SELECT group_concat(k.mark, '') AS marks FROM marks k JOIN sessions s ON s.id = k.session_id WHERE s.task_id IS NOT NULL`;
-  await until('its task has it', async () => assert.deepEqual(rows(install, tasks), [{ marks: 'AB' }]));
+  await until('its task has it', async () => assert.equal(rows<{ marks: string }>(install, tasks)[0]?.marks, 'AB'));
   const two = await chat('assistant');
   await two.say('tool history_search {"words":"wombat"}');
   await two.has('AB');
@@ -314,7 +314,7 @@ test('a text for another chat waits as a whole, leaves after a yes, and never af
   }
   await two.hears(/^first text$/);
   const state = "SELECT state FROM outbound WHERE body = 'second text'";
-  assert.deepEqual(rows(install, state), [{ state: 'rejected' }]);
+  assert.equal(rows<{ state: string }>(install, state)[0]?.state, 'rejected');
   assert.ok(!JSON.stringify(await talk.sent(two.name)).includes('second text'));
   await one.say(`tool ask ${JSON.stringify({ to: `platform:${two.name}`, question: 'third text?' })}`);
   await one.hears(/asks where it was asked/);

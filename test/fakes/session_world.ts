@@ -111,6 +111,8 @@ export class FakeSandbox implements Sandbox {
 }
 
 export interface SessionWorld {
+  /** What the host says to the gateway, and what that answers. */
+  gateway: GatewayLines;
   asks: Asks;
   ledger: Ledger;
   row: SessionRow;
@@ -126,7 +128,7 @@ interface Cleaned {
   after(clean: () => unknown): void;
 }
 
-export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
+export async function sessionWorld(context: Cleaned, authority: Partial<Authority> = {}): Promise<SessionWorld> {
   const home = temporaryFolder(context);
   const paths = pathsOf(home, { XDG_RUNTIME_DIR: home });
   for (const folder of [paths.run, paths.blobs, `${paths.logs}/sessions`, dirname(paths.ledger)])
@@ -178,7 +180,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
       asked: () => {},
     },
     plan: async () => ({
-      authority: AUTHORITY,
+      authority: { ...AUTHORITY, ...authority },
       harness: 'probe',
       runtime,
       controls: [],
@@ -220,6 +222,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
   });
   return {
     asks,
+    gateway,
     ledger,
     row,
     session,
