@@ -29,6 +29,7 @@ import { prepareLedger } from './operations/operator.ts';
 import { Proofs } from './operations/proofs.ts';
 import { makeRuntimes } from './operations/runtimes.ts';
 import { codeCacheOf, warmUpAll } from './operations/warm_up.ts';
+import { deliverWarnings } from './operations/warnings.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 import { Tasks } from './scheduler/tasks.ts';
 import { agentPost } from './sessions/agent_post.ts';
@@ -91,6 +92,7 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
   const alerts = new Alerts(ledger, clock, log, base.operatorChat, deliver);
   const [alert, clear] = [alerts.alert.bind(alerts), alerts.clear.bind(alerts)];
   channels.set(AGENTS, new AgentsChannel(agentPost({ ledger, clock, wake: (session) => sessions.wake(session) })));
+  deliverWarnings({ ledger, deliver }, base.operatorChat);
   const asks = new Asks({ ledger, clock, deliver, trouble });
   const rejected = asks.undelivered.bind(asks);
   const delivery = new Delivery(ledger, paths.blobs, clock, channels, faults, { alert, trouble, rejected });
@@ -107,6 +109,7 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
   const approvals = new Approvals({
     ...{ ledger, clock, log, channels, operatorChat: base.operatorChat, alert, deliver, trouble },
     decide: (decision) => egress.decide(decision),
+    marked: (session) => egress.marked(session),
   });
   const workspaces = new Workspaces({ paths, alert, clear });
   const groups = makeGroups(base, workspaces, (group) => {

@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import { assert, messageOf, OperatingError } from '../base/errors.ts';
-import { showId } from '../base/ids.ts';
+import { parseId, showId } from '../base/ids.ts';
 import { APPROVAL_PLACE_CHARS_MAX, APPROVALS_SHOWN_MAX } from '../base/limits/gateway.ts';
 import type { Log } from '../base/log.ts';
 import {
@@ -22,10 +22,12 @@ import { authorityInForce } from '../ledger/authorities.ts';
 import { chatById } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { addMarks, marksText } from '../ledger/marks.ts';
 import { approversOf, nameOfPerson } from '../ledger/people.ts';
 import { sessionById } from '../ledger/sessions.ts';
 import { isStopped } from '../ledger/stops.ts';
-import type { HoldEvent, Decision as ToGateway } from '../protocol/gateway.ts';
+import { runningTurnOf } from '../ledger/turns.ts';
+import type { HoldEvent, MarkEvent, Decision as ToGateway } from '../protocol/gateway.ts';
 import type { Decided } from '../router/router.ts';
 import { yesOrNo } from './card.ts';
 import { type DecidedQuestion, type Decision, refuse, stoppedAnswer, tellCard } from './decide.ts';
@@ -45,6 +47,8 @@ export interface ApprovalsInput extends Reach {
   trouble(error: Error): void;
   /** Asks the gateway. Returns why nothing has left; null: it has, or was denied as asked. Rejects with `OperatingError`. */
   decide(decision: ToGateway): Promise<string | null>;
+  /** What is on record of a session is the gateway's to know. Rejects with `OperatingError`. */
+  marked(session: string): Promise<void>;
 }
 
 /** A held request as the operator sees it. */
@@ -75,6 +79,20 @@ export class Approvals {
         return this.#input.decide(decisionOf(event, event.policy, false, 'it could not be recorded'));
       })
       .catch((error) => log.warn('approval.undecided', { session: event.session, reason: messageOf(error) }));
+  }
+
+  /** A request waits until what it marks its session with is on record. Returns at once; what cannot be recorded is refused in time. */
+  mark({ session, marks, cause }: MarkEvent): void {
+    const { ledger, clock, log, marked } = this.#input;
+    const row = sessionById(ledger.db, parseId('s', session) ?? 0);
+    if (row === undefined) return;
+    ledger
+      .write('approval', (db) => {
+        const turn = runningTurnOf(db, row.id);
+        addMarks(db, clock, row, marks, cause, turn === undefined ? {} : { turn: turn.id });
+      })
+      .then(() => marked(session))
+      .catch((error) => log.error('mark.lost', { session, reason: messageOf(error) }));
   }
 
   /** The gateway has refused it by itself. */
@@ -200,7 +218,8 @@ export class Approvals {
     await this.#write((db) => {
       const chat = chatOfPlace(db, clock.now(), place);
       const textMax = channels.get(chatById(db, chat)!.channel)!.capabilities.text_max;
-      const cut = (max: number): string => requestCard(row.id, row.code!, event, max);
+      const why = event.rule_of_two === true ? marksText(db, row.session_id) : '';
+      const cut = (max: number): string => requestCard(row.id, row.code!, event, max, why);
       // Its characters count as the platform writes them.
       let max = textMax;
       while (max > 1 && !takesCard(db, this.#input, chat, cut(max))) max = Math.floor(max / 2);

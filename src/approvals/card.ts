@@ -31,6 +31,7 @@ export function choicesOf(action: Action, code: string): Choice[] {
     case 'sender':
     case 'authority':
     case 'message':
+    case 'entry':
       return [approve, deny];
     case 'chat': {
       const groups = action.choices.slice(0, CARD_CHOICES_MAX).map((group, i) => {
@@ -77,7 +78,9 @@ export function summaryOf(action: Action, name: string, chat: string): string {
     case 'authority':
       return `give the agent ${action.group}: ${action.changes.map(visible).join('; ')}`;
     case 'message':
-      return `let the agent ${action.group} write to the agent ${action.to}: ${named(action.text)}`;
+      return `let the agent ${action.group} write to ${toWords(action.to)}: ${named(action.text)}`;
+    case 'entry':
+      return `let ${action.group} read what ${named(name)} wrote in ${named(chat)}`;
     default:
       return unreachable(action);
   }
@@ -93,7 +96,9 @@ function headOf({ action, title, chat }: CardFacts): string {
     case 'authority':
       return `the agent ${action.group} asks for more, while it answers in ${where}.`;
     case 'message':
-      return `the agent ${action.group} wants to write to the agent ${action.to}, while it answers in ${where}.`;
+      return `the agent ${action.group} wants to write to ${toWords(action.to)}, while it answers in ${where}.`;
+    case 'entry':
+      return `what anybody may have written waits for ${action.group} in ${where}, by its rule of two.`;
     default:
       return unreachable(action);
   }
@@ -122,9 +127,16 @@ function askOf(action: Action): string {
         ...fileOf(action.file),
         'Pass it on?',
       ].join('\n');
+    case 'entry':
+      return 'That conversation has read what is private, and has acted. Let it read this too? Each of its acts waits for a person then.';
     default:
       return unreachable(action);
   }
+}
+
+/** Who a message is for. */
+export function toWords(to: string): string {
+  return to.includes(':') ? named(to) : `the agent ${to}`;
 }
 
 function fileOf(file: string): string[] {

@@ -1,10 +1,11 @@
 import { hashOf } from '../authority/authority.ts';
 import { assert, type ErrorCode, unreachable } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
-import { chatById, type KnownChat, wire, wiringsOf } from '../ledger/chats.ts';
+import { chatById, destinationsOf, type KnownChat, nameOfChat, wire, wiringsOf } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import { filesOf } from '../ledger/files.ts';
+import { addMarks } from '../ledger/marks.ts';
 import { insertInbound, messageById, releaseHeld } from '../ledger/messages.ts';
 import { endHeld, insertNotice } from '../ledger/outbound.ts';
 import { addPerson, addRole, administers, link, nameOfPerson, personOf } from '../ledger/people.ts';
@@ -13,15 +14,18 @@ import {
   approveQuestion,
   bytesOfAction,
   endQuestion,
+  linksOf,
   type Question,
   type QuestionEnd,
 } from '../ledger/questions.ts';
+import { sessionById } from '../ledger/sessions.ts';
 import { isStopped } from '../ledger/stops.ts';
 import { addEntry } from '../ledger/transcript.ts';
 import { isCancelled } from '../ledger/turns.ts';
 import { type AdmissionServices, type Admitted, actionOf, admitMessage, type Said } from '../router/admission.ts';
 import type { Decided, DecidedBy } from '../router/router.ts';
 import { agentsOf } from '../sessions/destinations.ts';
+import { toWords } from './card.ts';
 
 /**
  * A decision about a question, and what it does, in one transaction: who decides is checked now, what is done is what was
@@ -147,6 +151,7 @@ function mayDecide(db: Db, person: number, action: Action, choice: string): bool
       // To let something out of the sandbox is more than one group's business: the secret, the folder are the install's.
       return administers(db, person, action.outward ? '' : action.group);
     case 'message':
+    case 'entry':
       return administers(db, person, action.group);
     default:
       return unreachable(action);
@@ -159,6 +164,7 @@ function chosenOf(action: Action, choice: string): string | null {
     case 'sender':
     case 'authority':
     case 'message':
+    case 'entry':
       return choice === 'approve' ? '' : null;
     case 'chat':
       if (choice === 'approve' && action.choices.length === 1) return action.choices[0]!;
@@ -193,9 +199,15 @@ function whatChanged(
       return services.groups().includes(action.group) ? null : `there is no group ${action.group} any more`;
     case 'message':
       if (isCancelled(db, question.turn_id!)) return 'its turn was stopped';
+      if (action.to.includes(':'))
+        return destinationsOf(db, action.group).some((chat) => nameOfChat(chat) === action.to)
+          ? null
+          : `${action.group} does not answer in ${action.to} any more`;
       return agentsOf(db, action.group)[action.to] === undefined
         ? `${action.group} may not write to ${action.to} any more`
         : null;
+    case 'entry':
+      return null; // the message is judged again
     default:
       return unreachable(action);
   }
@@ -233,7 +245,11 @@ function perform(
       return { done: `${chosen} answers there now${engage === 'mention' ? ', when it is addressed' : ''}`, passed: [] };
     }
     case 'message':
-      return { done: `passed on to the agent ${action.to}`, passed: endHeld(db, clock.now(), question.id, null) };
+      addMarks(db, clock, sessionById(db, question.session_id!)!, ['C'], showId('h', question.id), linksOf(question));
+      return { done: `passed on to ${toWords(action.to)}`, passed: endHeld(db, clock.now(), question.id, null) };
+    case 'entry':
+      addMarks(db, clock, sessionById(db, action.session)!, ['A'], showId('h', question.id), linksOf(question));
+      return { done: `${action.group} reads it`, passed: [] };
     default:
       return unreachable(action);
   }
@@ -291,6 +307,7 @@ export function saidOf(db: Db, question: Question): Said {
   return {
     ...{ message: row.id, chat: known, channel: chat.channel, title: chat.title, thread: row.thread, text: row.text },
     ...{ files: filesOf(db, row.id).length, addressed: row.addressed === 1, by: 'person', name: row.sender },
+    forwarded: row.forwarded === 1,
     ...{ person: personOf(db, chat.channel, row.handle) ?? null, handle: row.handle },
   };
 }

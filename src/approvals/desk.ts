@@ -238,6 +238,7 @@ function groupsOf(action: Action): string[] {
     case 'authority':
       return action.outward ? [] : [action.group];
     case 'message':
+    case 'entry':
       return [action.group];
     default:
       return unreachable(action);

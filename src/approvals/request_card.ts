@@ -9,7 +9,7 @@ import { cut, untilOf, yesOrNo } from './card.ts';
  * A held request as an approver sees it in a chat: our fields and what to answer first, then what the agent wrote, each line
  * short and with our mark, so that neither a length nor a line of it can push ours away or look like them.
  */
-export function requestCard(id: number, code: string, event: HoldEvent, textMax: number): string {
+export function requestCard(id: number, code: string, event: HoldEvent, textMax: number, why = ''): string {
   const shown = showId('h', id);
   const { group, session, service, method, host, path, body_bytes, body_sha256, headers, preview } = event;
   const ours = [
@@ -17,6 +17,7 @@ export function requestCard(id: number, code: string, event: HoldEvent, textMax:
     ...[`method: ${method}`, `host: ${host}`, `path: ${path}`].map(field),
     ...[`service: ${service}`, `group: ${group}`, `session: ${session}`].map(field),
     `body: ${body_bytes} bytes, SHA-256 ${body_sha256}`,
+    ...(why === '' ? [] : [field(`rule of two: its conversation has ${why}`)]),
     'Let exactly this leave, once?',
     ...yesOrNo(code).map(({ words }) => `  ${words}`),
     `Nothing leaves without a decision until ${untilOf(event.expires_ms)} UTC.`,

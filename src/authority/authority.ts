@@ -33,6 +33,8 @@ export interface Authority {
   mcp?: GroupFile['mcp'];
   /** Groups whose agents it may write to. */
   agents?: GroupFile['agents'];
+  rule_of_two?: GroupFile['rule_of_two'];
+  members?: GroupFile['members'];
 }
 
 export const AUTHORITY_VERSION = 2;
@@ -96,6 +98,8 @@ function authorityOf(group: string, file: string, raw: GroupFile, install: Machi
     // Absent when there is none: what was applied before there could be any keeps its hash.
     ...(Object.keys(raw.mcp).length > 0 && { mcp: raw.mcp }),
     ...(Object.keys(raw.agents).length > 0 && { agents: raw.agents }),
+    ...(raw.rule_of_two !== undefined && { rule_of_two: raw.rule_of_two }),
+    ...(raw.members !== undefined && { members: raw.members }),
     budget: raw.budget,
     limits: raw.limits,
   };
@@ -137,7 +141,8 @@ function mountsOf(raw: GroupFile, places: MountPlaces, refuse: (what: string) =>
     const facts = lookAt(expandHome(mount.source));
     const reason = judgeMount(facts, mount.access, places);
     if (reason !== null) refuse(`mounts.${at}: ${mount.source} ${reason}`);
-    return { source: facts.real, target: mount.target ?? defaultTarget(facts.real), access: mount.access };
+    const { target = defaultTarget(facts.real), access, reads, acts } = mount;
+    return { source: facts.real, target, access, ...(reads && { reads }), ...(acts !== undefined && { acts }) };
   });
   const twice = mounts.find((mount, at) => mounts.findIndex(({ target }) => target === mount.target) !== at);
   if (twice !== undefined) refuse(`mounts: two of them are at ${twice.target}`);

@@ -1,6 +1,7 @@
 import { showSize } from '../base/text.ts';
 import type { Authority } from './authority.ts';
-import type { EgressService } from './egress.ts';
+import type { EgressService, Labels } from './egress.ts';
+import { TWO_DEFAULT, type TwoPolicy } from './rule_of_two.ts';
 import type { McpServer } from './schema.ts';
 
 /**
@@ -43,7 +44,9 @@ export function capabilitiesOf(authority: Authority): Capability[] {
     ...(Object.entries(authority.packages) as [string, string[]][]).flatMap(([kind, names]) =>
       names.map((name) => many('package', `${kind} package ${name}`)),
     ),
-    ...authority.mounts.map(({ access, source, target }) => many('mount', `${access} ${source} at ${target}`)),
+    ...authority.mounts.map((mount) =>
+      many('mount', [`${mount.access} ${mount.source} at ${mount.target}`, ...labelWords(mount)].join(', ')),
+    ),
     ...Object.entries(authority.egress).flatMap(([name, service]) =>
       egressWords(service).map((words) => many(`egress ${name}`, `egress ${words}`)),
     ),
@@ -53,6 +56,8 @@ export function capabilitiesOf(authority: Authority): Capability[] {
       one(`agent ${name}`, `messages to the agent ${name}${how === 'approve' ? ', each after approval' : ''}`),
     ),
     ...Object.entries(authority.mcp ?? {}).map(([name, server]) => many(`mcp ${name}`, mcpWords(name, server))),
+    one('rule of two', TWO_WORDS[authority.rule_of_two ?? TWO_DEFAULT]),
+    one('members', `what they write is ${authority.members ?? 'trusted'}`),
     ...Object.entries(authority.budget).map(([name, amount]) =>
       one(`budget ${name}`, `at most ${amount} ${name.replaceAll('_', ' ')}`),
     ),
@@ -61,9 +66,22 @@ export function capabilitiesOf(authority: Authority): Capability[] {
 }
 
 /** As it is started, each part as JSON: what it does with blanks and quotes is seen. */
-function mcpWords(name: string, { command, env }: McpServer): string {
+function mcpWords(name: string, server: McpServer): string {
+  const { command, env } = server;
   const set = Object.entries(env).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
-  return `MCP server ${name}: ${[...set, ...command.map((part) => JSON.stringify(part))].join(' ')}`;
+  const words = `MCP server ${name}: ${[...set, ...command.map((part) => JSON.stringify(part))].join(' ')}`;
+  return [words, ...labelWords(server)].join(', ');
+}
+
+const TWO_WORDS: Record<TwoPolicy, string> = {
+  off: 'nothing is said or held',
+  warn: 'the operator is told when a conversation has all three',
+  enforce: 'the third, and each act after it, waits for a person',
+};
+
+function labelWords({ reads, acts }: Labels): string[] {
+  const use = acts === true ? ['each use is an act'] : ['no use is an act'];
+  return [...(reads === undefined ? [] : [`reads ${reads}`]), ...(acts === undefined ? [] : use)];
 }
 
 function limitWords(limits: Authority['limits']): [string, string][] {
@@ -92,6 +110,7 @@ function egressWords(service: EgressService): string[] {
     service.rate === undefined ? '' : `at most ${service.rate}`,
     service.private.length === 0 ? '' : `private addresses ${service.private.join(' ')}`,
     service.ws ? 'WebSocket too' : '',
+    ...labelWords(service),
   ].filter((part) => part !== '');
   const words = (rule: string, ...more: string[]): string => {
     const [method, path] = rule.split(' ') as [string, string];

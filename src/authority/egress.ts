@@ -49,6 +49,14 @@ const jsonRuleSchema = z
 const cidrSchema = z.union([z.cidrv4(), z.cidrv6()]);
 const rules = z.array(ruleSchema).max(200).default([]);
 
+/** What comes from it, and whether to use it is to act: for the rule of two. Absent: as `rule_of_two.ts` says. */
+export const labels = {
+  reads: z.enum(['untrusted', 'private', 'both', 'none']).optional(),
+  acts: z.boolean().optional(),
+};
+const labelsSchema = z.strictObject(labels);
+export type Labels = z.infer<typeof labelsSchema>;
+
 const serviceSchema = z
   .strictObject({
     host: hostSchema,
@@ -70,6 +78,7 @@ const serviceSchema = z
     /** The only way to a private address; metadata addresses never. */
     private: z.array(cidrSchema).max(20).default([]),
     ws: z.boolean().default(false),
+    ...labels,
     /** Examples that must come out as said, or the policy does not become active. */
     expect: z.strictObject({ allow: rules, approve: rules, deny: rules }).prefault({}),
   })

@@ -22,6 +22,8 @@ export const GUARDED = {
   authority: { noun: 'a request', waits_ms: ASK_MS, refused_ms: WISH_AGAIN_MS },
   /** An agent writes to another one that its authority names with `approve`. */
   message: { noun: 'a message', waits_ms: ASK_MS, refused_ms: WISH_AGAIN_MS },
+  /** What anybody may have written is for a conversation that reads what is private, and acts. */
+  entry: { noun: 'a message', waits_ms: ASK_MS, refused_ms: WISH_AGAIN_MS },
 } as const satisfies Record<string, GuardedKind>;
 
 export type Guarded = keyof typeof GUARDED;

@@ -3,12 +3,13 @@ import { homedir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { OperatingError, systemCodeOf } from '../base/errors.ts';
 import { MOUNT_ENTRIES_MAX } from '../base/limits/sandbox.ts';
+import type { Labels } from './egress.ts';
 
 /**
  * What of the operator's files a group may be given. A source is resolved once, when an authority is applied, and looked
  * at again at every start: what leads somewhere else by then, or has become dangerous, is refused.
  */
-export interface Mount {
+export interface Mount extends Labels {
   /** Absolute, without links: what is bound. */
   source: string;
   target: string;

@@ -9,7 +9,7 @@ import {
 } from '../base/config.ts';
 import * as messageLimits from '../base/limits/messages.ts';
 import * as limits from '../base/limits/sandbox.ts';
-import { egressSchema } from './egress.ts';
+import { egressSchema, type Labels, labels } from './egress.ts';
 import { PACKAGE_NAMES, type Packages } from './packages.ts';
 
 /**
@@ -79,7 +79,7 @@ export const mcpServerSchema = z.strictObject({
     .record(z.string().regex(/^[A-Z_][A-Z0-9_]{0,60}$/, 'must be a name such as LOG_LEVEL'), z.string().max(1000))
     .default({}),
 });
-export type McpServer = z.infer<typeof mcpServerSchema>;
+export type McpServer = z.infer<typeof mcpServerSchema> & Labels;
 
 const budgetSchema = z.strictObject({
   usd_per_day: z.number().min(0).max(100_000).optional(),
@@ -122,7 +122,7 @@ export const groupSchema = z.strictObject({
   /** Where programs come from: the host's own `/usr`, or an image. Absent: the host's for bubblewrap. */
   userland: z.enum(['host', 'image']).optional(),
   packages: packagesSchema.prefault({}),
-  mounts: z.array(mountSchema).max(limits.MOUNTS_MAX).default([]),
+  mounts: z.array(mountSchema.extend(labels)).max(limits.MOUNTS_MAX).default([]),
   egress: egressSchema.default({}),
   /** Names of the secrets that `egress` may use; the model's own need not be here. */
   secrets: z.array(nameSchema).max(100).default([]),
@@ -130,10 +130,14 @@ export const groupSchema = z.strictObject({
   /** Other groups that its agent may write to: at once, or each time after a person has approved it. */
   agents: z.record(nameSchema, z.enum(['allow', 'approve'])).default({}),
   mcp: z
-    .record(nameSchema, mcpServerSchema)
+    .record(nameSchema, mcpServerSchema.extend(labels))
     .refine((servers) => Object.keys(servers).length <= limits.MCP_SERVERS_MAX, `at most ${limits.MCP_SERVERS_MAX}`)
     .refine((servers) => !('glass' in servers), 'the name glass is that of the platform’s own tools')
     .default({}),
+  /** What becomes of a conversation that would read what anybody wrote, read what is private, and act. Absent: it is told. */
+  rule_of_two: z.enum(['off', 'warn', 'enforce']).optional(),
+  /** Whether what a member writes, who administers nothing, counts as anybody's. Absent: it does not. */
+  members: z.enum(['trusted', 'untrusted']).optional(),
   budget: budgetSchema.prefault({}),
   limits: limitsSchema.prefault({}),
 });

@@ -29,6 +29,8 @@ export interface IncomingMessage {
   platform_id: string;
   /** Platform id of the message that this one answers: a person's, or one of ours, by its receipt. */
   reply_to?: string;
+  /** It passes on what others wrote, as far as the platform says. */
+  forwarded?: boolean;
   /** May be empty when there are files. */
   text: string;
   /** Within `checkFiles` (`files.ts`), or `accept` rejects: what is beyond it a driver leaves out, and says so in the text. */

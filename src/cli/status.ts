@@ -45,7 +45,7 @@ function renderStatus(status: Status, io: Io): string {
     ...status.groups.map((group): [string, string] => ['boundary', boundary(group, io)]),
     ...status.sessions.map((session): [string, string] => [
       'session',
-      `${session.session} of ${session.group}: ${session.state}, ${session.harness ?? '–'}, pid ${session.pid ?? '–'}${session.authority === 'in force' ? '' : `, an older authority ${session.authority}`}`,
+      `${session.session} of ${session.group}: ${session.state}, ${session.harness ?? '–'}, pid ${session.pid ?? '–'}${session.authority === 'in force' ? '' : `, an older authority ${session.authority}`}${session.marks === '' ? '' : `; rule of two (${session.rule_of_two}): ${printable(session.marks)}`}`,
     ]),
     ...status.usage.map((usage): [string, string] => [
       'today',

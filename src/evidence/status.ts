@@ -38,6 +38,9 @@ export interface Status {
     pid: number | null;
     image: string | null;
     authority: string;
+    /** For the rule of two: what it has seen and done, with the causes, and what becomes of the third. */
+    marks: string;
+    rule_of_two: string;
   }[];
   conservation: Conservation;
   /** By rule, what was ignored in the last day; the most frequent first. */

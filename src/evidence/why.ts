@@ -17,6 +17,10 @@ export function whyText(trace: Trace): string {
   for (const step of of(steps, 'ask.asked')) lines.push(askLine(step, steps));
   for (const { data } of of(steps, 'ask.refused'))
     lines.push(`It answered nothing: ${visible(String(data['reason']))}`);
+  for (const { data } of of(steps, 'session.marked'))
+    lines.push(`${MARKS[String(data['mark'])]}: ${visible(String(data['cause']))}.`);
+  for (const { data } of of(steps, 'session.rule_of_two'))
+    lines.push(`With that it has all of the rule of two (${data['policy']}).`);
   const asked = of(steps, 'model.request');
   if (asked.length > 0) lines.push(modelLine(asked));
   for (const line of outsideLines(steps)) lines.push(line);
@@ -28,6 +32,11 @@ export function whyText(trace: Trace): string {
   return `${lines.filter((line) => line !== '').join('\n')}\nMore: ./glass trace ${message.id}`;
 }
 
+const MARKS: Record<string, string> = {
+  A: 'From here on it has seen what anybody may have written',
+  B: 'From here on it has read what is private',
+  C: 'From here on it has acted outside',
+};
 const NAMES_MAX = 10;
 const REQUESTS_MAX = 5;
 

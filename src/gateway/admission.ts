@@ -8,10 +8,12 @@ import {
   ESTIMATED_OUTPUT_TOKENS,
   MODEL_BODY_BYTES_MAX,
 } from '../base/limits/gateway.ts';
+import type { Mark } from '../protocol/gateway.ts';
 import { NOTHING } from './audit.ts';
 import { isHandshake } from './handshake.ts';
 import { headerProblem } from './headers.ts';
 import type { Destination, Injection, Injector, Prepared } from './inject.ts';
+import type { Meter } from './meter.ts';
 import type { SessionPolicy } from './policy.ts';
 import type { Amount, Prices } from './prices.ts';
 import type { Limit } from './rates.ts';
@@ -52,6 +54,9 @@ export interface Admission {
   limits: readonly Limit[];
   /** It becomes a WebSocket. */
   ws: boolean;
+  /** What its session is marked with, and whether a person is asked for that. */
+  marks: readonly Mark[];
+  two: boolean;
   /** What it may use; nothing where it is no model's, or free. */
   estimate: Amount;
 }
@@ -67,11 +72,18 @@ export class Gate {
   readonly #injector: Injector;
   readonly #prices: Prices;
   readonly #pools: Pools;
+  readonly #meter: Meter;
   readonly #failed: (error: unknown) => void;
 
   /** `failed`: the vault could not be read. */
-  constructor(policy: SessionPolicy, { injector, prices }: Sources, pools: Pools, failed: (error: unknown) => void) {
+  constructor(
+    { policy, meter }: { policy: SessionPolicy; meter: Meter },
+    { injector, prices }: Sources,
+    pools: Pools,
+    failed: (error: unknown) => void,
+  ) {
     this.#policy = policy;
+    this.#meter = meter;
     this.#injector = injector;
     this.#prices = prices;
     this.#pools = pools;
@@ -105,6 +117,7 @@ export class Gate {
         denyJson: [],
         limits: [],
         ws: false,
+        ...{ marks: [], two: false },
         estimate: this.#estimate(request, routed.rest),
       },
     };
@@ -122,7 +135,13 @@ export class Gate {
     const asked = { method: request.method ?? '', target: request.url ?? '', raw: request.rawHeaders, handshake };
     const judged = judgeRequest(place, asked, this.#policy.egress);
     if (!judged.allow) return judged;
-    const { rule, service, approve, denyJson, limits, ws } = judged;
+    const { service, denyJson, limits, ws, marks } = judged;
+    const two = this.#meter.holds(marks);
+    // Nobody could see what they allow.
+    const hidden = two ? ((ws ? UNSEEN : null) ?? headerProblem(request.rawHeaders)) : null;
+    if (hidden !== null) return hidden;
+    const approve = judged.approve || two;
+    const rule = two ? `${judged.rule}, rule of two` : judged.rule;
     const unheld = denyJson.length === 0 ? EGRESS_BODY_BYTES_MAX : EGRESS_JSON_BYTES_MAX;
     const bodyBytesMax = approve ? APPROVAL_BODY_BYTES_MAX : unheld;
     const problem = busy ?? tooLarge(request, { bodyBytesMax, approve });
@@ -134,7 +153,7 @@ export class Gate {
     return {
       ...{ allow: true, kind: 'service', rule, service, origin: `https://${host}`, host, path: asked.target, ...way },
       ...{ vault: way.secret === null ? null : generation },
-      ...{ bodyBytesMax, approve, denyJson, limits, ws, estimate: NOTHING },
+      ...{ bodyBytesMax, approve, denyJson, limits, ws, marks, two, estimate: NOTHING },
     };
   }
 
@@ -184,6 +203,12 @@ export class Gate {
 
 type Way = Pick<Admission, 'secret' | 'injection' | 'fetch' | 'agent'>;
 
+const UNSEEN = refusal(
+  403,
+  'rule of two',
+  'after what this conversation has seen, nobody can look into a WebSocket',
+  'ask your operator',
+);
 const NO_ONECLI = refusal(503, 'onecli', 'the gateway knows no OneCLI', 'tell your operator: onecli in glass.yaml');
 const NO_TOKEN = refusal(503, 'onecli', 'the token for OneCLI is not of the kind basic', 'tell your operator');
 const TOKEN_PLACE = refusal(403, 'token host', 'tokens are got there, by the gateway alone', 'ask the service itself');

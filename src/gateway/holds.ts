@@ -7,10 +7,11 @@ import {
   APPROVAL_PREVIEW_BYTES_MAX,
   APPROVALS_PENDING_MAX,
   APPROVALS_PER_HOUR_MAX,
+  MARK_CAUSE_CHARS_MAX,
 } from '../base/limits/gateway.ts';
 import { redact } from '../base/log.ts';
 import { cutBytes, visible } from '../base/text.ts';
-import type { Decision, GatewayEvent, HoldEvent } from '../protocol/gateway.ts';
+import type { Decision, GatewayEvent, HoldEvent, Mark } from '../protocol/gateway.ts';
 import type { Asked } from './audit.ts';
 import { refusal } from './refuse.ts';
 import type { Refusal } from './route.ts';
@@ -28,6 +29,9 @@ export interface ToHold extends Asked {
   /** Of the agent, as they are sent: names and values in turn. */
   headers: readonly string[];
   body: Buffer | null;
+  /** What its session is marked with if it leaves, and whether it waits for that. */
+  marks: readonly Mark[];
+  rule_of_two: boolean;
 }
 
 /** Sends it (null) or refuses it; returns why nothing has left. */
@@ -84,6 +88,11 @@ export class Holds {
     return hold;
   }
 
+  /** A request waits until the host has these on record. */
+  mark(session: string, marks: Mark[], cause: string): void {
+    this.#tell({ event: 'mark', session, marks, cause: visible(redact(cause)).slice(0, MARK_CAUSE_CHARS_MAX) });
+  }
+
   /** Nobody decides it any more. Does nothing when it has ended. */
   end(hold: string, why: keyof typeof ENDS): void {
     const found = this.#take(hold);
@@ -136,6 +145,8 @@ function eventOf(hold: string, asked: ToHold, expires_ms: number): HoldEvent {
     body_bytes: body.length,
     headers: shownHeaders(asked.headers),
     preview: previewOf(body),
+    marks: [...asked.marks],
+    ...(asked.rule_of_two && { rule_of_two: true as const }),
   };
 }
 

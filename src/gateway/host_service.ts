@@ -106,8 +106,11 @@ export class HostService implements LineService<GatewayRequest> {
   async #answer(request: GatewayRequest): Promise<GatewayAnswers[GatewayRequest['op']]> {
     switch (request.op) {
       case 'open':
-        await this.#sessions.open(request.session, request.group, request.policy, request.socket);
+        await this.#sessions.open(request.session, request.group, request.policy, request.socket, request.marks);
         this.anchor();
+        return {};
+      case 'marks':
+        this.#sessions.know(request.session, request.marks);
         return {};
       case 'close': {
         const cut = this.#sessions.end(request.session);

@@ -1,4 +1,6 @@
 import { JSON_DEPTH_MAX } from '../base/limits/gateway.ts';
+import { refusal } from './refuse.ts';
+import type { Refusal } from './route.ts';
 
 /**
  * `deny_json`: what must not stand in a JSON body. Pure. A body is read strictly first, because two readers that disagree
@@ -9,6 +11,16 @@ import { JSON_DEPTH_MAX } from '../base/limits/gateway.ts';
  *   **.source.type=url          at any depth
  */
 export type JsonVerdict = { kind: 'fine' } | { kind: 'malformed'; reason: string } | { kind: 'denied'; rule: string };
+
+/** As a refusal; null: it may go. */
+export function bodyProblem(body: Buffer | null, denyJson: readonly string[]): Refusal | null {
+  if (body === null) return null;
+  const verdict = judgeJson(body, denyJson);
+  if (verdict.kind === 'fine') return null;
+  if (verdict.kind === 'malformed') return refusal(400, 'malformed request', verdict.reason, 'send plain JSON');
+  const { rule } = verdict;
+  return refusal(403, `deny_json ${rule}`, `the body has what this group may not send: ${rule}`, 'leave it out');
+}
 
 export function judgeJson(body: Buffer, rules: readonly string[]): JsonVerdict {
   if (rules.length === 0) return { kind: 'fine' }; // It need not be JSON then.

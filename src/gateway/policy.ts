@@ -1,9 +1,11 @@
 import type { Authority } from '../authority/authority.ts';
 import type { EgressService } from '../authority/egress.ts';
+import { standingMarks, TWO_DEFAULT, type TwoPolicy, union } from '../authority/rule_of_two.ts';
 import { keptAuthority } from '../authority/store.ts';
 import type { Provider } from '../base/config.ts';
 import { OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
+import type { Mark } from '../protocol/gateway.ts';
 import { isMetadata } from './addresses.ts';
 
 /** What a session may reach, read from its group's applied authority when the session opens and unchanged until it closes. */
@@ -14,6 +16,9 @@ export interface SessionPolicy {
   readonly model: ModelPolicy;
   /** By name; nothing else is ever let out of a tunnel. */
   readonly egress: Record<string, EgressService>;
+  readonly two: TwoPolicy;
+  /** What its sandbox has from its beginning on. */
+  readonly standing: readonly Mark[];
 }
 
 /** The endpoint behind `/model/default`. */
@@ -49,5 +54,7 @@ export function readPolicy(paths: Paths, group: string, hash: string): SessionPo
     prefix: url.pathname.replace(/\/+$/, ''),
     secret: authority.model.secret,
   };
-  return { hash, budget: authority.budget, model, egress: authority.egress };
+  const standing = union(...standingMarks(authority).map(([, marks]) => marks));
+  const two = authority.rule_of_two ?? TWO_DEFAULT;
+  return { hash, budget: authority.budget, model, egress: authority.egress, two, standing };
 }

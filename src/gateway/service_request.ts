@@ -1,6 +1,8 @@
 import { decide, type EgressRequest, servicesAt, servicesFor, wayOf } from '../authority/decide.ts';
 import type { EgressService } from '../authority/egress.ts';
+import { requestMarks } from '../authority/rule_of_two.ts';
 import { EGRESS_TARGET_BYTES_MAX } from '../base/limits/gateway.ts';
+import type { Mark } from '../protocol/gateway.ts';
 import { isMetadata } from './addresses.ts';
 import { headerProblem } from './headers.ts';
 import type { Limit } from './rates.ts';
@@ -37,6 +39,8 @@ export interface ServiceAllowed {
   limits: readonly Limit[];
   /** It asks for a WebSocket. */
   ws: boolean;
+  /** What its session is marked with. */
+  marks: Mark[];
 }
 
 type Egress = Record<string, EgressService>;
@@ -123,6 +127,11 @@ export function judgeRequest(
       denyJson,
       limits: services.flatMap(([name, { rate }]) => (rate === undefined ? [] : [{ service: name, rate }])),
       ws,
+      marks: requestMarks(
+        services.map(([, one]) => one),
+        method,
+        ws,
+      ),
     }
   );
 }

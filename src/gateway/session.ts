@@ -14,8 +14,9 @@ import { type Deadlines, forward } from './forward.ts';
 import { requestHeaders } from './headers.ts';
 import { type Holds, withheld } from './holds.ts';
 import type { Injector } from './inject.ts';
-import { judgeJson } from './json_rules.ts';
+import { bodyProblem } from './json_rules.ts';
 import type { Answering } from './listen.ts';
+import type { Meter } from './meter.ts';
 import type { SessionPolicy } from './policy.ts';
 import type { Amount, Prices } from './prices.ts';
 import type { Rates } from './rates.ts';
@@ -50,6 +51,7 @@ export class EgressSession implements Answering {
   readonly #session: string;
   readonly #group: string;
   readonly #policy: SessionPolicy;
+  readonly meter: Meter;
   readonly #gate: Gate;
   readonly #refusals: Refusals;
   readonly #answering = new WeakMap<Duplex, ServerResponse>();
@@ -66,13 +68,20 @@ export class EgressSession implements Answering {
   #running = 0;
   #closed = false;
 
-  constructor(context: EgressContext, session: string, group: string, policy: SessionPolicy, pools: Pools) {
+  constructor(
+    context: EgressContext,
+    session: string,
+    group: string,
+    { policy, meter }: { policy: SessionPolicy; meter: Meter },
+    pools: Pools,
+  ) {
     this.#context = context;
     this.#session = session;
     this.#group = group;
     this.#policy = policy;
+    this.meter = meter;
     this.#refusals = new Refusals(context, session);
-    this.#gate = new Gate(policy, context, pools, (error) => this.#refusals.storageFailed(error));
+    this.#gate = new Gate({ policy, meter }, context, pools, (error) => this.#refusals.storageFailed(error));
   }
 
   /** Calls that have begun to leave, and have not ended. */
@@ -187,7 +196,7 @@ export class EgressSession implements Answering {
     const { request } = exchange;
     const reads = admitted.approve || (hasBody(request) && (admitted.denyJson.length > 0 || isSmall(request)));
     if (reads) void this.#readThenSend(exchange, admitted);
-    else this.#send(exchange, admitted, null);
+    else void this.#markThenSend(exchange, admitted, null);
   }
 
   /** The body is read before anything leaves: it decides too, or is small. Never rejects. */
@@ -200,17 +209,29 @@ export class EgressSession implements Answering {
     const problem = body === 'too large' ? bodyTooLarge(admitted) : bodyProblem(body, admitted.denyJson);
     if (body === 'too large' || problem !== null) this.#refuse(exchange, problem!);
     else if (admitted.approve) this.#hold(exchange, admitted, body);
-    else this.#send(exchange, admitted, body);
+    else await this.#markThenSend(exchange, admitted, body);
+  }
+
+  /** What its session is marked with is on record before it leaves; what has become known meanwhile may ask for a person. Never rejects. */
+  async #markThenSend(exchange: Exchange, admitted: Admission, body: Buffer | null): Promise<void> {
+    const { method, host, path } = exchange.asked;
+    this.#running += 1;
+    const why = await this.meter.admit(admitted.marks, `${method} ${host}${path}`);
+    this.#running -= 1;
+    if (this.#closed || exchange.response.destroyed) return;
+    if (why === null) this.#send(exchange, admitted, body);
+    else this.#refuse(exchange, why);
   }
 
   /** Waits for a person. What leaves then is what they were shown, under the rules and secrets that it was held under. */
   #hold(exchange: Exchange, admitted: Admission, body: Buffer | null): void {
     const { holds, injector } = this.#context;
-    const { rule, vault } = admitted;
+    const { rule, vault, marks, two } = admitted;
     const { rawHeaders, headers } = exchange.request;
     const asked = {
       ...{ ...exchange.asked, service: admitted.service!, policy: this.#policy.hash, body },
       headers: requestHeaders(rawHeaders, headers.connection, admitted.injection !== null),
+      ...{ marks: this.meter.missing(marks), rule_of_two: two },
     };
     const hold = holds.hold(asked, (why) => {
       this.#held.delete(hold as string);
@@ -218,6 +239,7 @@ export class EgressSession implements Answering {
       if (this.#running >= SESSION_REQUESTS_MAX) return this.#refuse(exchange, BUSY);
       if (vault !== null && vault !== injector.generation)
         return this.#refuse(exchange, withheld(rule, 'secrets changed', 'the secrets changed'));
+      this.meter.know(marks); // recorded with the decision
       return this.#send(exchange, admitted, body);
     });
     if (typeof hold !== 'string') return void this.#refuse(exchange, hold);
@@ -246,6 +268,8 @@ export class EgressSession implements Answering {
       return NO_RECORD;
     }
     if (request.headers.expect !== undefined && body === null) response.writeContinue();
+    if (admitted.marks.includes('C') && (admitted.ws || (body === null && hasBody(request))))
+      this.meter.acting(request, admitted.ws);
     this.#running += 1;
     this.#calls.add(asked);
     forward({
@@ -362,15 +386,6 @@ async function readBody({ request, response }: Exchange, bytesMax: number): Prom
   } catch (error) {
     return error instanceof BodyTooLargeError ? 'too large' : 'gone';
   }
-}
-
-function bodyProblem(body: Buffer | null, denyJson: readonly string[]): Refusal | null {
-  if (body === null) return null;
-  const verdict = judgeJson(body, denyJson);
-  if (verdict.kind === 'fine') return null;
-  if (verdict.kind === 'malformed') return refusal(400, 'malformed request', verdict.reason, 'send plain JSON');
-  const { rule } = verdict;
-  return refusal(403, `deny_json ${rule}`, `the body has what this group may not send: ${rule}`, 'leave it out');
 }
 
 function tooOften({ limit, wait_s }: NonNullable<ReturnType<Rates['take']>>): Refusal {

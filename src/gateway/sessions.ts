@@ -4,8 +4,9 @@ import type { SecureContext } from 'node:tls';
 import { OperatingError } from '../base/errors.ts';
 import { guarded } from '../base/faults.ts';
 import type { Paths } from '../base/paths.ts';
-import type { CutCall } from '../protocol/gateway.ts';
+import type { CutCall, Mark } from '../protocol/gateway.ts';
 import { type Listener, listenEgress } from './listen.ts';
+import { Meter } from './meter.ts';
 import type { OneCli } from './onecli.ts';
 import { readPolicy } from './policy.ts';
 import { type EgressContext, EgressSession } from './session.ts';
@@ -33,14 +34,22 @@ export class EgressSessions {
    * Resolves when the session's socket listens. A session that is open already is closed first: the host opens again
    * after a change of policy. Throws `OperatingError` (`conflict`: the policy differs; `usage`: the socket's path).
    */
-  async open(session: string, group: string, policySha256: string, socket: string): Promise<void> {
+  async open(
+    session: string,
+    group: string,
+    policySha256: string,
+    socket: string,
+    marks: readonly Mark[],
+  ): Promise<void> {
     const { gatewayRun, isService } = this.#paths;
     if (normalize(socket) !== socket || dirname(dirname(socket)) !== gatewayRun)
       throw new OperatingError('usage', `${socket} is not in a session's folder below ${gatewayRun}`);
     const policy = readPolicy(this.#paths, group, policySha256);
     this.close(session);
     if (isService) makeFolder(dirname(socket));
-    const egress = new EgressSession(this.#context, session, group, policy, this.#upstreams.acquire(group));
+    const meter = new Meter(policy, marks, (more, cause) => this.#context.holds.mark(session, more, cause));
+    const pools = this.#upstreams.acquire(group);
+    const egress = new EgressSession(this.#context, session, group, { policy, meter }, pools);
     const { faults } = this.#context;
     const listener = guarded(faults, 'egress.listen', () => listenEgress(socket, egress));
     this.#open.set(session, { group, egress, listener, socket });
@@ -50,6 +59,11 @@ export class EgressSessions {
       this.close(session);
       throw error;
     }
+  }
+
+  /** What an open session has seen and done is on the host's record. */
+  know(session: string, marks: readonly Mark[]): void {
+    this.#open.get(session)?.egress.meter.know(marks);
   }
 
   /** Returns the calls that it has cut; does nothing when the session is not open. */

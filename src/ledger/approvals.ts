@@ -8,6 +8,7 @@ import { clearAlert } from './alerts.ts';
 import { chatById, nameOfChat } from './chats.ts';
 import type { Db } from './db.ts';
 import { type EventLinks, recordEvent } from './events.ts';
+import { addMarks } from './marks.ts';
 import { insertNotice } from './outbound.ts';
 import { administers, nameOfPerson, rolesToDecide } from './people.ts';
 import { freeCode } from './questions.ts';
@@ -127,6 +128,8 @@ export function decideApproval(db: Db, clock: Clock, row: ApprovalRow, decision:
     ...[allow ? 'approved' : 'denied', reason, person, clock.now(), row.id],
   );
   assert(decided === 1, 'a held request is decided once');
+  const { group: group_name, marks = [] } = JSON.parse(row.object) as HoldEvent;
+  if (allow) addMarks(db, clock, { id: row.session_id, group_name }, marks, approval, linksOf(row));
   clearAlert(db, clock, APPROVAL_ALERT, approval);
   const where = chat === null ? 'the command line' : nameOfChat(chatById(db, chat)!);
   const who = { person: showId('p', person), by: nameOfPerson(db, person), as: rolesToDecide(db, person) };

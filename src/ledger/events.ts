@@ -38,6 +38,9 @@ export interface EventData {
   'session.closed': { by: string };
   /** `entry`: of the transcript, the summary. */
   'session.compacted': { before: number; after: number; unit: string; summary_bytes: number; entry: number };
+  /** Causes are ours: an id, a place, a name of `group.yaml`. */
+  'session.marked': { mark: string; cause: string };
+  'session.rule_of_two': { policy: string; marks: string };
   'turn.stopped': { by: string; cancelled: number };
   'message.routed': { group: string; new_session: boolean };
   'message.queued': { ahead: number };

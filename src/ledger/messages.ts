@@ -22,16 +22,19 @@ export interface NewMessage {
   /** The text of another group's agent that it comes from, and how many agents it has come through. */
   outbound_id?: number;
   hops?: number;
+  /** 1: it passes on what others wrote. */
+  forwarded?: number;
 }
 
 export type Origin = 'platform' | 'task' | 'approval' | 'agent';
 
-export interface MessageRow extends Omit<NewMessage, 'task_id' | 'origin' | 'outbound_id' | 'hops'> {
+export interface MessageRow extends Omit<NewMessage, 'task_id' | 'origin' | 'outbound_id' | 'hops' | 'forwarded'> {
   id: number;
   origin: Origin;
   task_id: number | null;
   outbound_id: number | null;
   hops: number;
+  forwarded: number;
   /** The platform's time of the edit that the text is; 0: as it came. */
   edited_ms: number;
 }
@@ -53,8 +56,8 @@ export function insertMessage(db: Db, message: NewMessage): number | undefined {
   if (messageByKey(db, message.dedupe_key) !== undefined) return undefined;
   return db.insert(
     `INSERT INTO messages (dedupe_key, chat_id, thread, person_id, sender, handle, addressed, platform_id, text, sent_ms, received_ms, task_id, origin,
-       outbound_id, hops)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       outbound_id, hops, forwarded)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     message.dedupe_key,
     message.chat_id,
     message.thread,
@@ -70,6 +73,7 @@ export function insertMessage(db: Db, message: NewMessage): number | undefined {
     message.origin ?? 'platform',
     message.outbound_id ?? null,
     message.hops ?? 0,
+    message.forwarded ?? 0,
   );
 }
 

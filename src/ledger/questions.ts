@@ -45,14 +45,15 @@ export type Action =
       chat: number;
       channel: string;
       group: string;
-      /** The group of the agent that it is for. */
+      /** The group of the agent that it is for; with a colon: a chat, by its name. */
       to: string;
       text: string;
       /** JSON of its `FileFacts`; '': none. */
       file: string;
       /** The first of its texts. */
       outbound: number;
-    };
+    }
+  | { kind: 'entry'; chat: number; channel: string; group: string; session: number; message: number };
 
 export interface Question {
   id: number;
@@ -92,6 +93,8 @@ export function subjectOf(action: Action): string {
       return `${action.group}:${hashOf(Buffer.from(action.changes.join('\n')))}`;
     case 'message':
       return `${action.group}:o${action.outbound}`;
+    case 'entry':
+      return `${action.group}:s${action.session}`;
     default:
       return action satisfies never;
   }

@@ -81,7 +81,12 @@ export function recentEntries(db: Db, sessionId: number): TranscriptEntry[] {
 }
 
 /** Full-text search over everything a group has said and heard. The words are matched literally. Writes to the index. */
-export function searchGroup(db: Db, group: string, words: string, limit: number): TranscriptEntry[] {
+export function searchGroup(
+  db: Db,
+  group: string,
+  words: string,
+  limit: number,
+): (TranscriptEntry & { session_id: number })[] {
   const query = words
     .split(/[\s\0]+/)
     .filter((word) => word !== '')
@@ -89,8 +94,8 @@ export function searchGroup(db: Db, group: string, words: string, limit: number)
     .join(' ');
   if (query === '') return [];
   indexWords(db);
-  return db.all<TranscriptEntry>(
-    `SELECT t.id, t.role, t.author, t.text, t.at_ms FROM transcript_text x
+  return db.all<TranscriptEntry & { session_id: number }>(
+    `SELECT t.id, t.session_id, t.role, t.author, t.text, t.at_ms FROM transcript_text x
        JOIN transcript t ON t.id = x.rowid JOIN sessions s ON s.id = t.session_id
       WHERE transcript_text MATCH ? AND s.group_name = ? ORDER BY t.id DESC LIMIT ?`,
     query,

@@ -1,5 +1,7 @@
 import type { Approvals } from '../approvals/approvals.ts';
+import { parseId } from '../base/ids.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { hasMarks } from '../ledger/marks.ts';
 import { isStopped } from '../ledger/stops.ts';
 import type { EgressHandlers } from '../sessions/egress.ts';
 import type { Sessions } from '../sessions/sessions.ts';
@@ -25,6 +27,8 @@ export function gatewayNews(
     stopped: (group) => isStopped(ledger.db, group),
     refused: (session, reason) => parts.sessions().end(session, `no egress: ${reason}`),
     held: (event) => parts.approvals().held(event),
+    mark: (event) => parts.approvals().mark(event),
+    marks: (session) => hasMarks(ledger.db, parseId('s', session) ?? 0),
     heldEnded: (hold, reason) => parts.approvals().ended(hold, reason),
     lost: () => parts.approvals().lost(),
   };

@@ -168,7 +168,7 @@ export class Wirings {
       throw new OperatingError('not_found', `there is no person "${as}"`, 'glass people list shows them');
     const known = chatByPlatformId(db, place.channel, place.platform_id);
     const said: Said = {
-      ...{ message: 0, channel: place.channel, title: known?.title ?? '', thread, text, files: 0 },
+      ...{ message: 0, channel: place.channel, title: known?.title ?? '', thread, text, files: 0, forwarded: false },
       chat: known ?? { id: 0, policy: 'strict', direct: 0 },
       ...{ addressed: addressed || known?.direct === 1, by: 'person', person, handle: '', name: '' },
     };

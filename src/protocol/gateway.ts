@@ -13,6 +13,11 @@ import { formSchema, termsSchema } from './secrets.ts';
 const session = z.string().regex(/^s\d{1,15}$/);
 const sha256 = hashSchema;
 
+/** What a session has seen or done: what anybody may have written (A), what is private (B), an act outside (C). */
+const mark = z.enum(['A', 'B', 'C']);
+export type Mark = z.infer<typeof mark>;
+const marks = z.array(mark).max(3);
+
 /** What a person decided about a held request, with what they were shown and what is in force now. */
 const decision = {
   hold: z.string().max(100),
@@ -44,7 +49,11 @@ export const gatewayRequest = z.discriminatedUnion('op', [
     policy: sha256,
     /** Absolute path of the egress socket to listen on; below the run folder. */
     socket: z.string().max(107),
+    /** What the session has seen and done so far. */
+    marks,
   }),
+  /** What an open session has seen and done is on record; told before its sandbox is shown what it was marked for. */
+  z.strictObject({ id: z.int(), op: z.literal('marks'), session, marks }),
   /** Ends its egress at once, with every call that is under way. */
   z.strictObject({ id: z.int(), op: z.literal('close'), session }),
   /** Names (never values) of the secrets that exist. */
@@ -138,6 +147,7 @@ export type ChainState = z.infer<typeof chainState>;
 /** Answers by operation. */
 export interface GatewayAnswers {
   open: Record<string, never>;
+  marks: Record<string, never>;
   close: z.infer<typeof closeAnswer>;
   names: { names: string[] };
   audit: { rows: AuditRow[] };
@@ -173,6 +183,10 @@ const holdEvent = z.strictObject({
   /** The beginning of the body, harmless to show. */
   preview: z.string(),
   expires_ms: z.int(),
+  /** What its session is marked with by a yes. */
+  marks: marks.optional(),
+  /** It waits because of what its session has seen and done; absent: because a rule says so. */
+  rule_of_two: z.literal(true).optional(),
 });
 export type HoldEvent = z.infer<typeof holdEvent>;
 
@@ -184,6 +198,10 @@ export function showsWhole({ body_bytes, preview }: Pick<HoldEvent, 'body_bytes'
 /** UTF-8 bytes of a character: a cut leaves out a whole one. */
 const CHARACTER_BYTES = 4;
 
+/** A request waits until the host has these on record, and says so by `marks`. */
+const markEvent = z.strictObject({ event: z.literal('mark'), session, marks, cause: z.string() });
+export type MarkEvent = z.infer<typeof markEvent>;
+
 export const gatewayEvent = z.discriminatedUnion('event', [
   /** The set of secrets changed: `auto` harnesses may change with it. */
   z.strictObject({ event: z.literal('secrets'), names: z.array(z.string()) }),
@@ -192,6 +210,7 @@ export const gatewayEvent = z.discriminatedUnion('event', [
   holdEvent,
   /** Nobody decides it any more: it is refused. */
   z.strictObject({ event: z.literal('hold_ended'), hold: z.string(), reason: z.string() }),
+  markEvent,
   z.strictObject({ event: z.literal('alert'), kind: z.string(), subject: z.string(), text: z.string() }),
 ]);
 export type GatewayEvent = z.infer<typeof gatewayEvent>;

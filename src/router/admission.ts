@@ -1,4 +1,5 @@
 import { guard, type Verdict } from '../authority/guard.ts';
+import { messageMarks } from '../authority/rule_of_two.ts';
 import type { Clock } from '../base/clock.ts';
 import { unreachable } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
@@ -8,14 +9,16 @@ import type { IncomingMessage } from '../channels/channel.ts';
 import { chatByPlatformId, type KnownChat, type WiringRow, wiringsOf } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
+import { addMarks, mustHold, termsOf } from '../ledger/marks.ts';
 import { insertInbound, queuedIn } from '../ledger/messages.ts';
 import { insertNotice } from '../ledger/outbound.ts';
 import { administers, identityOf, mayUse } from '../ledger/people.ts';
 import { type Action, askedBefore, countQuestions, insertQuestion } from '../ledger/questions.ts';
-import { ensureSession } from '../ledger/sessions.ts';
+import { ensureSession, openSessions } from '../ledger/sessions.ts';
 import { stoppedText, tellOfStop } from '../ledger/stops.ts';
 import { countTry, triesOf } from '../ledger/tries.ts';
 import { keepContext, stick, sticks } from '../ledger/wirings.ts';
+import type { Mark } from '../protocol/gateway.ts';
 import { type Admission, type AdmitFacts, type Asked, admit } from './admit.ts';
 
 /**
@@ -42,6 +45,8 @@ export interface Said {
   thread: string;
   text: string;
   files: number;
+  /** It passes on what others wrote. */
+  forwarded: boolean;
   addressed: boolean;
   by: AdmitFacts['by'];
   person: number | null;
@@ -131,9 +136,9 @@ export function admitMessage(db: Db, services: AdmissionServices, said: Said): A
     case 'ignore':
       return ignored(db, services, said, admission);
     case 'hold':
-      return held(db, services, said, admission.what, admission.expires_ms);
+      return held(db, services, said, actionOf(db, services, said, admission.what), admission.expires_ms);
     case 'deliver':
-      return delivered(db, services, said, admission);
+      return askedFirst(db, services, said, admission.wirings) ?? delivered(db, services, said, admission);
     default:
       return unreachable(admission);
   }
@@ -146,26 +151,64 @@ function ignored(
   { rule, tell, keep }: Extract<Admission, { kind: 'ignore' }>,
 ): Admitted {
   const { message } = said;
-  if (keep.length > 0) for (const wiring of keep) keepFor(db, services, said, wiring, `${rule}; kept`);
-  else insertInbound(db, services.clock.now(), message, null, 'ignored', rule);
+  const kept = keep.filter((wiring) => keepFor(db, services, said, wiring, `${rule}; kept`));
+  if (kept.length === 0) insertInbound(db, services.clock.now(), message, null, 'ignored', rule);
   recordEvent(db, services.clock, 'message.ignored', { message }, { rule });
   if (tell !== null) insertNotice(db, services.clock.now(), said.chat.id, said.thread, message, tell);
   return { ignored: rule, sessions: [], notices: tell !== null, asked: [] };
 }
 
-function keepFor(db: Db, { clock }: AdmissionServices, said: Said, wiring: WiringRow, reason: string): void {
+/** False: it is not kept. Nobody is asked about what was not said to an agent. */
+function keepFor(db: Db, { clock }: AdmissionServices, said: Said, wiring: WiringRow, reason: string): boolean {
   const session = ensureSession(db, clock.now(), wiring.group_name, said.chat.id, said.thread, wiring.cut);
+  const marked = { id: session.id, group_name: wiring.group_name };
+  const marks = marksFor(db, said, wiring.group_name);
+  if (mustHold(db, marked, marks)) return false;
+  addMarks(db, clock, marked, marks, showId('m', said.message), { message: said.message });
   keepContext(db, clock.now(), said.message, session.id, reason);
   recordEvent(db, clock, 'message.kept', { message: said.message, session: session.id }, { group: wiring.group_name });
+  return true;
 }
 
-function held(db: Db, services: AdmissionServices, said: Said, kind: Asked, expires_ms: number): Admitted {
-  const { clock } = services;
-  const action = actionOf(db, services, said, kind);
+/** What its writing makes of the conversation that it is for. */
+export function marksFor(db: Db, { person, files, forwarded }: Said, group: string): Mark[] {
+  const role = person !== null && mayUse(db, person, group) ? 'member' : 'stranger';
+  const sender = person !== null && administers(db, person, group) ? 'admin' : role;
+  const { members } = sender === 'member' ? termsOf(db, group) : { members: 'trusted' as const };
+  return messageMarks({ sender, members, foreign: files > 0 || forwarded });
+}
+
+/** A person is asked before a conversation that reads what is private, and acts, takes in what anybody may have written. Null: none is there. */
+function askedFirst(db: Db, services: AdmissionServices, said: Said, wirings: WiringRow[]): Admitted | null {
+  const { chat, channel, message, thread } = said;
+  const wiring = wirings.find(({ group_name }) => {
+    const [session] = openSessions(db, chat.id, thread, [group_name]);
+    return mustHold(db, { id: session?.id ?? 0, group_name }, marksFor(db, said, group_name));
+  });
+  if (wiring === undefined) return null;
+  const { group_name: group, cut } = wiring;
+  const session = ensureSession(db, services.clock.now(), group, chat.id, thread, cut).id;
+  const action: Action = { kind: 'entry', chat: chat.id, channel, group, session, message };
+  const facts = { ...askedBefore(db, action), pending: countQuestions(db), now: services.clock.now() };
+  const verdict = guard('entry', { ...facts, standing: 'ask', refusal: '' });
+  if (verdict.verdict === 'hold') return held(db, services, said, action, verdict.expires_ms);
+  const rule = verdict.verdict === 'deny' ? verdict.rule : 'rule of two';
+  return ignored(db, services, said, {
+    kind: 'ignore',
+    rule,
+    tell: said.person === null ? null : TAKES_NO_MORE,
+    keep: [],
+  });
+}
+
+const TAKES_NO_MORE =
+  'By its rule of two this conversation takes no more of that without a person who says so; /new begins another one.';
+
+function held(db: Db, { clock }: AdmissionServices, said: Said, action: Action, expires_ms: number): Admitted {
   const question = insertQuestion(db, clock.now(), action, said.message, expires_ms);
   const approval = showId('h', question.id);
   insertInbound(db, clock.now(), said.message, null, 'held', approval);
-  recordEvent(db, clock, 'message.held', { message: said.message }, { approval, kind });
+  recordEvent(db, clock, 'message.held', { message: said.message }, { approval, kind: action.kind });
   return { ignored: null, sessions: [], notices: false, asked: [question.id] };
 }
 
@@ -206,6 +249,8 @@ function queue(db: Db, { clock, nudge }: AdmissionServices, said: Said, wiring: 
     insertNotice(db, now, chat.id, thread, message, text);
     return [];
   }
+  const marked = { id: session.id, group_name: wiring.group_name };
+  addMarks(db, clock, marked, marksFor(db, said, wiring.group_name), showId('m', message), links);
   insertInbound(db, now, message, session.id, 'queued', '');
   recordEvent(db, clock, 'message.queued', links, { ahead });
   nudge(session.id);

@@ -15,8 +15,9 @@ import {
 } from '../ledger/asks.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
+import { addMarks, mustHold } from '../ledger/marks.ts';
 import { mayUse, nameOfPerson } from '../ledger/people.ts';
-import { type AdmissionServices, factsOf, type Said } from './admission.ts';
+import { type AdmissionServices, factsOf, marksFor, type Said } from './admission.ts';
 import { judgeWiring } from './admit.ts';
 import { choiceOf, mayAnswer } from './answer.ts';
 
@@ -99,6 +100,11 @@ export class Answers {
     const choice = Buffer.byteLength(text) > ASK_ANSWER_BYTES_MAX ? null : choiceOf(options, text);
     if (choice === null) return this.#refuse(db, said, ask, `${shown} takes ${takes(options)}.`);
     const { person, message } = said;
+    const asker = { id: ask.session_id, group_name: ask.group_name };
+    const marks = marksFor(db, said, ask.group_name);
+    if (mustHold(db, asker, marks))
+      return this.#refuse(db, said, ask, `By its rule of two ${shown} takes no answer of yours.`);
+    addMarks(db, clock, asker, marks, shown, { message });
     const who = person === null ? visible(said.name) : nameOfPerson(db, person);
     assert(answerAsk(db, clock, ask, { ...choice, who, person, message, how }), 'a question is answered once');
     this.#services.spoken(ask.group_name);

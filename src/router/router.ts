@@ -168,6 +168,7 @@ export class Router {
       addressed: addressed ? 1 : 0,
       platform_id: incoming.platform_id,
       text: keptText(incoming.text),
+      forwarded: incoming.forwarded === true ? 1 : 0,
       sent_ms: incoming.sent_ms,
       received_ms: now,
     })!;
@@ -188,6 +189,7 @@ export class Router {
       thread,
       text: incoming.text,
       files: files.length,
+      forwarded: incoming.forwarded === true,
       addressed,
       by: incoming.sender.kind ?? 'person',
       person,

@@ -1,3 +1,4 @@
+import type { Clock } from '../base/clock.ts';
 import { OperatingError } from '../base/errors.ts';
 import { parseId, showId } from '../base/ids.ts';
 import { TASK_TEXT_BYTES_MAX, TASKS_MAX } from '../base/limits/messages.ts';
@@ -6,7 +7,9 @@ import { type ChatRow, chatById, destinationsOf, nameOfChat } from '../ledger/ch
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { addMarks, hasMarks, mustHold } from '../ledger/marks.ts';
 import { mayUse, nameOfPerson } from '../ledger/people.ts';
+import { ensureTaskSession, type SessionRow } from '../ledger/sessions.ts';
 import { isStopped } from '../ledger/stops.ts';
 import {
   type CatchUp,
@@ -92,7 +95,7 @@ export class Tasks {
   }
 
   /** Rejects with `OperatingError('usage')` and one sentence for what cannot be kept. */
-  async add(asked: TaskAsked, by: SetBy): Promise<TaskShown> {
+  async add(asked: TaskAsked & { session?: SessionRow; acts?: boolean }, by: SetBy): Promise<TaskShown> {
     const { ledger, clock } = this.#input;
     const now = clock.now();
     const zone = asked.zone ?? this.#input.zone();
@@ -108,6 +111,7 @@ export class Tasks {
         next_ms: nextTime(schedule, zone, now, now)!,
       });
       this.#record(db, id, 'set', by.by);
+      if (asked.session !== undefined) carryMarks(db, clock, taskById(db, id)!, asked.session, asked.acts === true);
       return id;
     });
     this.#input.scheduler.look();
@@ -206,6 +210,19 @@ export class Tasks {
   #record(db: Db, id: number, what: string, by: string): void {
     recordEvent(db, this.#input.clock, 'task.changed', {}, { task: showId('k', id), what, by });
   }
+}
+
+const HELD_BY_TWO = 'by the rule of two this conversation sets no task in another chat';
+
+/** What the conversation that sets a task has seen and read, the task's own one begins with. */
+function carryMarks(db: Db, clock: Clock, task: TaskRow, session: SessionRow, acts: boolean): void {
+  const shown = showId('k', task.id);
+  if (acts && mustHold(db, session, ['C'])) throw new OperatingError('refused', HELD_BY_TWO);
+  const marks = hasMarks(db, session.id).filter((mark) => mark !== 'C');
+  if (acts) addMarks(db, clock, session, ['C'], `task ${shown} in another chat`);
+  if (task.own === 0 || marks.length === 0) return;
+  const { id } = ensureTaskSession(db, clock.now(), task);
+  addMarks(db, clock, { id, group_name: task.group_name }, marks, `${shown}, set in ${showId('s', session.id)}`);
 }
 
 function checkText(text: string): void {

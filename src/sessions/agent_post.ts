@@ -17,6 +17,7 @@ import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import { type FileFacts, insertFiles } from '../ledger/files.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { addMarks, hasMarks, mustHold } from '../ledger/marks.ts';
 import { insertInbound, insertMessage, queuedIn } from '../ledger/messages.ts';
 import { fileOfOutbound, holdForApproval, type OutboundRow, rejectTexts } from '../ledger/outbound.ts';
 import { type Action, countOfGroup, countQuestions, insertQuestion } from '../ledger/questions.ts';
@@ -69,6 +70,11 @@ function passOn(db: Db, clock: Clock, row: OutboundRow): { message: string; sess
   const sender = sessionById(db, row.session_id!)!.group_name;
   // Nothing of it is kept then: the text waits like any other of its group.
   if (isStopped(db, sender)) throw new OperatingError('refused', `${sender} is stopped`);
+  // What the other one has seen and read comes along.
+  const marks = hasMarks(db, row.session_id!).filter((mark) => mark !== 'C');
+  const receiver = sessionById(db, session)!;
+  if (mustHold(db, receiver, marks))
+    return { refused: `the rule of two of ${receiver.group_name}: a person must begin a new conversation there` };
   const hops = (row.turn_id === null ? 0 : hopsOfTurn(db, row.turn_id)) + 1;
   if (hops > AGENT_HOPS_MAX) return { refused: `it has come through ${AGENT_HOPS_MAX} agents already` };
   const message = insertMessage(db, {
@@ -79,6 +85,7 @@ function passOn(db: Db, clock: Clock, row: OutboundRow): { message: string; sess
   const file = fileOfOutbound(db, row.id);
   if (file !== undefined) insertFiles(db, message, [file]);
   const links = { message, session };
+  addMarks(db, clock, receiver, marks, `${showId('m', message)} of the agent ${sender}`, links);
   recordEvent(db, clock, 'agent.said', links, { from: sender, hops, outbound: showId('o', row.id) });
   recordEvent(db, clock, 'message.queued', links, { ahead: queuedIn(db, session) });
   insertInbound(db, now, message, session, 'queued', '');

@@ -35,6 +35,7 @@ import { type ChatRow, nameOfChat } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { addMarks, mustHold } from '../ledger/marks.ts';
 import { insertOutbound, setButtons } from '../ledger/outbound.ts';
 import { makeTokens } from '../ledger/questions.ts';
 import type { SessionRow } from '../ledger/sessions.ts';
@@ -63,6 +64,8 @@ export interface AskContext {
   asked: Set<number>;
   chat: ChatRow;
   thread: string;
+  /** It is another chat than where the turn was asked. */
+  acts?: boolean;
   /** What the chat takes. */
   takes: Takes;
   /** Aborted when nobody waits for the receipt any more. */
@@ -198,6 +201,8 @@ function commitAsk(db: Db, clock: Clock, context: AskContext, input: AskInput): 
     });
     return same.id;
   }
+  if (context.acts && mustHold(db, session, ['C']))
+    return 'by the rule of two this conversation asks where it was asked';
   supersede(db, clock, context);
   if (asksWaitingIn(db, chat.id).length >= CHAT_ASKS_MAX)
     return `${CHAT_ASKS_MAX} questions wait in ${nameOfChat(chat)} already; ask again later`;
@@ -208,6 +213,7 @@ function commitAsk(db: Db, clock: Clock, context: AskContext, input: AskInput): 
     ...{ created_ms: now, expires_ms: Math.round(now + minutes * MINUTE_MS) },
   });
   asked.add(ask.id);
+  if (context.acts) addMarks(db, clock, session, ['C'], showId('q', ask.id), linksOf(ask));
   showAsk(db, now, ask, input.options);
   const data = { ask: showId('q', ask.id), chat: nameOfChat(chat), options: input.options.length, minutes };
   recordEvent(db, clock, 'ask.asked', linksOf(ask), data);

@@ -16,6 +16,8 @@ import {
   type GatewayAnswers,
   gatewayEvent,
   type HoldEvent,
+  type Mark,
+  type MarkEvent,
   type UsageRow,
   usageRow,
 } from '../protocol/gateway.ts';
@@ -34,6 +36,10 @@ export interface EgressHandlers {
   anchor(head: Anchor): void;
   /** A request waits for a person. */
   held(event: HoldEvent): void;
+  /** A request waits until what it marks its session with is on record: then `marked` says so. */
+  mark(event: MarkEvent): void;
+  /** What a session has seen and done so far, as it is on record. */
+  marks(session: string): Mark[];
   /** The gateway has refused it by itself. */
   heldEnded(hold: string, reason: string): void;
   /** The connection is gone, and with it what was held. */
@@ -70,6 +76,8 @@ export class Egress {
   readonly #log: Log;
   readonly #handlers: EgressHandlers;
   readonly #open = new Map<string, EgressSession>();
+  /** By session, the marks that the gateway was told last. */
+  readonly #told = new Map<string, string>();
   readonly #spoken = new Spoken((group, at_ms) => this.#tellSpoken(group, at_ms));
   #client: LineClient | null = null;
   #waiting: (() => void)[] = [];
@@ -111,7 +119,7 @@ export class Egress {
     const until = performance.now() + GATEWAY_READY_MS;
     for (;;) {
       try {
-        await this.#ask('open', { ...session }, GATEWAY_READY_MS);
+        await this.#ask('open', { ...this.#withMarks(session) }, GATEWAY_READY_MS);
         break;
       } catch (error) {
         const lost = error instanceof OperatingError && error.code === 'unavailable' && this.#client === null;
@@ -129,6 +137,30 @@ export class Egress {
 
   #refuseStopped({ group }: EgressSession): void {
     if (this.#handlers.stopped(group)) throw new OperatingError('refused', `${group} is stopped`);
+  }
+
+  /**
+   * Resolves when the gateway knows what a session is marked with: before that, its sandbox must not be shown what it was marked for. A
+   * gateway that is lost has closed the session, and is told when it is opened anew. Rejects with `OperatingError`.
+   */
+  async marked(session: string): Promise<void> {
+    const client = this.#client;
+    if (client === null || !this.#open.has(session)) return;
+    const marks = this.#handlers.marks(session);
+    if (this.#told.get(session) === marks.join('')) return;
+    try {
+      await client.request({ op: 'marks', session, marks }, REQUEST_MS);
+      this.#told.set(session, marks.join(''));
+    } catch (error) {
+      if (!client.closed) throw error;
+    }
+  }
+
+  /** Requests are carried out in their order: what it is told later counts. */
+  #withMarks(session: EgressSession): EgressSession & { marks: Mark[] } {
+    const marks = this.#handlers.marks(session.session);
+    this.#told.set(session.session, marks.join(''));
+    return { ...session, marks };
   }
 
   /** Returns at once; a gateway that is gone has closed it already. */
@@ -260,7 +292,7 @@ export class Egress {
   async #reopen(client: LineClient, session: EgressSession): Promise<void> {
     if (this.#handlers.stopped(session.group)) return;
     try {
-      await client.request({ op: 'open', ...session }, GATEWAY_READY_MS);
+      await client.request({ op: 'open', ...this.#withMarks(session) }, GATEWAY_READY_MS);
     } catch (error) {
       // A gateway that is being killed still takes connections for a moment: losing it is no refusal, the next one asks.
       if (client.closed) return;
@@ -291,6 +323,8 @@ export class Egress {
         return this.#handlers.alert(event.kind, event.subject, event.text);
       case 'anchor':
         return this.#handlers.anchor({ seq: event.seq, hash: event.hash });
+      case 'mark':
+        return this.#handlers.mark(event);
       case 'hold':
         return this.#handlers.held(event);
       case 'hold_ended':

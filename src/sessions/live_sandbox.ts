@@ -106,6 +106,17 @@ export class LiveSandbox {
     this.#hatch.send(frame);
   }
 
+  /** Before it is shown anything, the gateway knows what that makes of its session. False: it does not, and this ends. */
+  async marked(): Promise<boolean> {
+    try {
+      await this.#egress.marked(this.#input.session);
+      return true;
+    } catch (error) {
+      this.end(`the gateway does not know what it has seen: ${messageOf(error)}`);
+      return false;
+    }
+  }
+
   /** Ends it, now. The first reason counts. */
   end(reason: string): void {
     if (this.#reason !== null) return;

@@ -8,6 +8,7 @@ import { piecesOf } from '../channels/dialects/outgoing.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { FileFacts } from '../ledger/files.ts';
+import { addMarks, mustHold } from '../ledger/marks.ts';
 import { messageById } from '../ledger/messages.ts';
 import { type Chunk, insertOutbound, outboundById, sendsAt, sendsBeforeSplit } from '../ledger/outbound.ts';
 import { isCancelled } from '../ledger/turns.ts';
@@ -108,6 +109,9 @@ function commitSend(
   if (same !== undefined) return { id: showId('o', same), chat, repeated: true };
   const refusal = to.agent === null ? null : countPost(db, clock.now(), context, to.agent);
   if (refusal !== null) return refusal;
+  const acts = to.agent !== null || chat !== context.place.chat_id;
+  const asks = to.approve || (acts && mustHold(db, session, ['C']));
+  if (acts && !asks) addMarks(db, clock, session, ['C'], `message to ${to.name}`, { turn: turn.id });
   const out = {
     chat_id: chat,
     thread,
@@ -125,8 +129,8 @@ function commitSend(
   const ids = insertOutbound(db, clock.now(), out, chunks);
   recordEvent(db, clock, 'send.committed', links, { ordinal, chunks: ids.length, ...(file && { file }) });
   const sent = { id: showId('o', ids[0]!), chat };
-  if (!to.approve) return sent;
-  const asked = askForPost(db, clock, context, to.agent!, { text, file }, ids);
+  if (!asks) return sent;
+  const asked = askForPost(db, clock, context, to.agent ?? to.name, { text, file }, ids);
   return typeof asked === 'string' ? asked : { ...sent, asked };
 }
 

@@ -238,7 +238,8 @@ export class Session {
     this.#idle.stop();
     const live = this.#live;
     const start = { session: this.#row(), harness: this.#plan!.harness, warm: this.#warm, reseed: this.#reseed };
-    const turn = await this.#insist('turn', (db) => openTurn(db, this.#services.clock, start));
+    const { authority } = this.#plan!;
+    const turn = await this.#insist('turn', (db) => openTurn(db, this.#services.clock, { ...start, authority }));
     if (turn === undefined) {
       this.#services.deliver(start.session.chat_id); // of a turn that nobody waits for any more, what was shown is taken back
       return this.#next();
@@ -246,25 +247,28 @@ export class Session {
     const run = new Run(turn);
     this.#run = run;
     if (live === null || this.#live !== live) return this.#died(run, this.#endReason);
+    if (!(await live.marked()) || !run.running || run.interrupted !== null) return; // its end takes the turn along
     this.#warm = true;
     const { turn: ms } = this.#plan!.authority.limits;
     run.deadline = new TurnClock(ms, ASK_MINUTES_MAX * MINUTE_MS, () => this.#interrupt('deadline'));
     live.send(turnFrame(run, this.#inbox));
     this.#services.typing.begin(run.place);
     run.shown = true;
-    if (this.#draining) this.#interrupt('drain');
+    if (this.#draining) return this.#interrupt('drain');
+    void this.#join();
   }
 
   /** Hands waiting messages to the running turn, where the harness can report what it takes. */
   async #join(): Promise<void> {
     const run = this.#run;
     const { clock, ledger } = this.#services;
-    if (!this.#steerable || this.#joining || !run?.open || queuedIn(ledger.db, this.id) === 0) return;
+    if (!this.#steerable || this.#joining || !run?.shown || !run.open || queuedIn(ledger.db, this.id) === 0) return;
     this.#joining = true;
     const joined = await this.#insist('join', (db) => (run.running ? joinTurn(db, clock, this.id, run.id) : []));
     this.#joining = false;
     if (joined.length === 0) return;
     run.join(joined);
+    if (!(await this.#live?.marked())) return;
     const messages = joined.map((message) => frameMessage(message, this.#inbox));
     if (run.running) this.#live?.send({ t: 'steer', turn: run.id, messages });
     void this.#join();

@@ -1,6 +1,8 @@
+import type { TwoPolicy } from '../authority/rule_of_two.ts';
 import { parseId, showId } from '../base/ids.ts';
 import { DRAIN_MS, INTERRUPT_GRACE_MS, SANDBOXES_MAX } from '../base/limits/messages.ts';
 import { authorityInForce } from '../ledger/authorities.ts';
+import { marksText, termsOf } from '../ledger/marks.ts';
 import { type SessionRow, sessionById, sessionsWithWork } from '../ledger/sessions.ts';
 import { runningTurns } from '../ledger/turns.ts';
 import type { CutCall } from '../protocol/gateway.ts';
@@ -26,6 +28,9 @@ export interface LiveSession {
   image: string | null;
   /** Whether it runs under what is in force, or under what was when it started. */
   authority: 'in force' | 'until its next start';
+  /** What it has seen and done, and why: `A (m12), C (POST api.example.com/items)`. */
+  marks: string;
+  rule_of_two: TwoPolicy;
 }
 
 /** A sandbox that is being ended with its group. */
@@ -115,6 +120,8 @@ export class Sessions {
       pid: session.pid,
       image: plan?.spec.userland.kind === 'image' ? plan.spec.userland.ref : null,
       authority: current ? 'in force' : 'until its next start',
+      marks: marksText(db, session.id),
+      rule_of_two: termsOf(db, group).policy,
     };
   }
 

@@ -57,8 +57,11 @@ export interface Asker {
 }
 
 export interface AgentTasks {
-  /** `person`: whose word it is; the task needs their role. */
-  add(asked: AskedTask & { group: string; to: string; thread: string }, person: number): Promise<object>;
+  /** `person`: whose word it is; the task needs their role. `session`: whose marks its own one begins with; `acts`: it speaks elsewhere. */
+  add(
+    asked: AskedTask & { group: string; to: string; thread: string; session: SessionRow; acts: boolean },
+    person: number,
+  ): Promise<object>;
   list(group: string): object[];
   cancel(group: string, task: string): Promise<object>;
 }

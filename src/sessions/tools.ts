@@ -1,11 +1,13 @@
 import { z } from 'zod';
+import { union } from '../authority/rule_of_two.ts';
+import type { Clock } from '../base/clock.ts';
 import { describeError, messageOf, OperatingError } from '../base/errors.ts';
 import { CALL_INPUT_BYTES_MAX } from '../base/limits/messages.ts';
 import { AGENTS } from '../channels/agents/agents.ts';
 import { chatById } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
+import { addMarks, hasMarks, mustHold } from '../ledger/marks.ts';
 import { mayUse } from '../ledger/people.ts';
-import type { SessionRow } from '../ledger/sessions.ts';
 import { searchGroup, withinBytes } from '../ledger/transcript.ts';
 import { isCancelled, peopleOfTurn } from '../ledger/turns.ts';
 import { ASK_INPUT, type AskInput } from './asks.ts';
@@ -19,6 +21,9 @@ import { type AskedTask, refused, type ToolContext, type ToolReceipt, type ToolS
  * here returns a value; a receipt with `ok` means that the effect is committed.
  */
 const HISTORY_ROWS_MAX = 20;
+
+/** Nobody is asked about what only the host would show. */
+const RULE_OF_TWO = 'by the rule of two this conversation reads no other one: a person must begin a new one for that';
 
 /** As platforms take it: one, of whatever parts. */
 const EMOJI = /^(?:\p{RGI_Emoji}|\p{Extended_Pictographic})$/v;
@@ -114,10 +119,10 @@ async function runTool(
         value: shownDestinations(services.ledger.db, context),
       }));
     case 'history_search':
-      return withInput(INPUTS.history_search, input, async (args) => ({
-        ok: true,
-        value: await services.ledger.write('search', (db) => history(db, context.session, args.words)),
-      }));
+      return withInput(INPUTS.history_search, input, async (args) => {
+        const found = await services.ledger.write('search', (db) => history(db, services.clock, context, args.words));
+        return typeof found === 'string' ? refused(found) : { ok: true, value: found };
+      });
     default:
       return refused(`there is no tool "${tool.slice(0, 60)}"`);
   }
@@ -143,7 +148,8 @@ async function ask(services: ToolServices, context: ToolContext, args: AskInput)
   if (to.channel === AGENTS) return refused('no person reads here; say to the agent what you need to know');
   const { chat_id, thread } = to.open(db, services.clock.now());
   const takes = services.capabilities(to.channel);
-  return services.asks.ask({ ...context, chat: chatById(db, chat_id)!, thread, takes }, args);
+  const acts = chat_id !== context.place.chat_id;
+  return services.asks.ask({ ...context, chat: chatById(db, chat_id)!, thread, takes, acts }, args);
 }
 
 /** A task is the word of the person whose message is answered, or of the one that this task runs for. */
@@ -159,8 +165,9 @@ async function addTask(
   const chat = destinationOf(db, context, to);
   if (chat === undefined || chat.agent !== null)
     return refused(`"${to}" is not a chat of this group; see list_destinations`);
-  const { thread } = chat.open(db, services.clock.now());
-  const place = { group: group_name, to: chat.name, thread };
+  const { thread, chat_id } = chat.open(db, services.clock.now());
+  const acts = chat_id !== context.place.chat_id;
+  const place = { group: group_name, to: chat.name, thread, session: context.session, acts };
   return orRefused(services.tasks.add({ ...asked, ...place }, speaker.person));
 }
 
@@ -203,8 +210,19 @@ function shownDestinations(db: Db, context: ToolContext): { to: string; title: s
 }
 
 /** Newest first, as much as one receipt holds. */
-function history(db: Db, session: SessionRow, words: string): { at: string; who: string; text: string }[] {
-  const found = searchGroup(db, session.group_name, words, HISTORY_ROWS_MAX).map((entry) => ({
+function history(
+  db: Db,
+  clock: Clock,
+  { session, turn }: ToolContext,
+  words: string,
+): { at: string; who: string; text: string }[] | string {
+  const entries = searchGroup(db, session.group_name, words, HISTORY_ROWS_MAX);
+  // What another conversation has seen and read comes along.
+  const others = new Set(entries.map(({ session_id }) => session_id));
+  const marks = union(...[...others].map((id) => hasMarks(db, id))).filter((mark) => mark !== 'C');
+  if (mustHold(db, session, marks)) return RULE_OF_TWO;
+  addMarks(db, clock, session, marks, 'history_search', { turn: turn.id });
+  const found = entries.map((entry) => ({
     at: new Date(entry.at_ms).toISOString(),
     who: entry.role === 'person' ? entry.author : entry.role,
     text: entry.text.slice(0, 4000),

@@ -1,3 +1,5 @@
+import type { Authority } from '../authority/authority.ts';
+import { standingMarks } from '../authority/rule_of_two.ts';
 import type { Clock } from '../base/clock.ts';
 import { PRIOR_TEXT_BYTES_MAX, RESEED_ENTRIES_MAX } from '../base/limits/messages.ts';
 import { cutBytes, fileLine } from '../base/text.ts';
@@ -7,6 +9,7 @@ import type { Db } from '../ledger/db.ts';
 import { replaceDraft } from '../ledger/drafts.ts';
 import { recordEvent } from '../ledger/events.ts';
 import { filesOf } from '../ledger/files.ts';
+import { addMarks } from '../ledger/marks.ts';
 import { holdUnsent, insertOutbound, leftTheHouse, type OutboundKind, sendsOf } from '../ledger/outbound.ts';
 import { askCompact, compactAsked, type SessionRow, setResume } from '../ledger/sessions.ts';
 import { gateOf } from '../ledger/tasks.ts';
@@ -56,6 +59,8 @@ export interface TurnStart {
   warm: boolean;
   /** The harness has no memory of this session: give it the conversation. */
   reseed: boolean;
+  /** What its sandbox has; absent: there is none. */
+  authority?: Authority;
 }
 
 /** What stands in the place of an answer that was begun and that there is not. */
@@ -75,6 +80,8 @@ export function openTurn(db: Db, clock: Clock, start: TurnStart): OpenedTurn | u
     warm: start.warm,
     harness: start.harness,
   });
+  for (const [cause, marks] of start.authority === undefined ? [] : standingMarks(start.authority))
+    addMarks(db, clock, start.session, marks, cause, links);
   const context = contextOf(db, start.session.id);
   if (context.length > 0) recordEvent(db, clock, 'turn.context', links, { messages: context.length });
   const before = start.reseed ? recentEntries(db, start.session.id).slice(-(RESEED_ENTRIES_MAX - context.length)) : [];

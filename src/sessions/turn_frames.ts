@@ -1,10 +1,12 @@
 import { unreachable } from '../base/errors.ts';
+import { showId } from '../base/ids.ts';
 import { type SessionRow, sessionById } from '../ledger/sessions.ts';
 import type { HostFrame, RunnerFrame } from '../protocol/frames.ts';
 import { type ChunkResult, FileReceiver, fileReceipt } from './files.ts';
 import type { HopRecorder } from './hops.ts';
 import type { Run, TurnFrame } from './run.ts';
 import type { SessionServices } from './services.ts';
+import { refused, type ToolReceipt } from './tool_call.ts';
 import { callTool } from './tools.ts';
 
 /** What a sandbox says in the middle of a turn: messages taken, calls of tools, files. Its end is the session's to judge. */
@@ -74,9 +76,15 @@ export class TurnFrames {
       received: (sha256: string) => run.received(sha256),
       ...{ asked: run.asked, over: run.over.signal, hold: () => run.hold() },
     };
-    void callTool(this.#services.tools, context, frame.tool, frame.input).then((receipt) => {
-      run.receipt(receipt);
-      this.#send({ t: 'receipt', call: frame.call, ok: receipt.ok, value: receipt.value });
+    const { egress } = this.#services;
+    void callTool(this.#services.tools, context, frame.tool, frame.input).then(async (receipt) => {
+      // It may hold what its session is marked for.
+      const known = await egress.marked(showId('s', this.#session)).then(
+        () => receipt,
+        (): ToolReceipt => UNMARKED,
+      );
+      run.receipt(known);
+      this.#send({ t: 'receipt', call: frame.call, ok: known.ok, value: known.value });
     });
     return null;
   }
@@ -96,6 +104,8 @@ export class TurnFrames {
     return sessionById(this.#services.ledger.db, this.#session)!;
   }
 }
+
+const UNMARKED = refused('the gateway does not answer; try again later');
 
 function placeOf(run: Run): { chat_id: number; thread: string } {
   const { chat_id, thread } = run.place;

@@ -137,7 +137,10 @@ test('a session is not opened on another policy, another folder, or a folder tha
   const open = (change: object): Promise<unknown> => {
     const socket = gateway.paths.session('s1').egress;
     mkdirSync(dirname(socket), { recursive: true });
-    return host.request({ op: 'open', session: 's1', group: 'assistant', policy, socket, ...change }, WAIT_MS);
+    return host.request(
+      { op: 'open', session: 's1', group: 'assistant', policy, socket, marks: [], ...change },
+      WAIT_MS,
+    );
   };
   await assert.rejects(open({ policy: '0'.repeat(64) }), { code: 'config', message: /cannot be read/ });
   await assert.rejects(open({ group: 'nobody' }), { code: 'conflict', message: /not one of the group nobody/ });

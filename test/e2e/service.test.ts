@@ -156,7 +156,7 @@ test('whoever speaks as the host makes the gateway listen nowhere but in a sessi
   await two.end('host', 'SIGTERM'); // it would take its place back
   const client = await LineClient.connect(paths.gatewaySocket, 10_000, { peer: 'the gateway' });
   const open = (socket: string): Promise<unknown> =>
-    client.request({ op: 'open', session: 's99', group: 'assistant', policy, socket }, 10_000);
+    client.request({ op: 'open', session: 's99', group: 'assistant', policy, socket, marks: [] }, 10_000);
   for (const socket of [
     paths.gatewaySocket,
     paths.vaultSocket,

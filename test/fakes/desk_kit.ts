@@ -126,7 +126,7 @@ function approvalsOf(ledger: Ledger, clock: Clock, channels: ReadonlyMap<string,
   const alerts = new Alerts(ledger, clock, silentLog, operatorChat, () => {});
   const approvals = new Approvals({
     ...{ ledger, clock, log: silentLog, channels, operatorChat, alert: alerts.alert.bind(alerts) },
-    ...{ deliver: () => {}, trouble: () => {} },
+    ...{ deliver: () => {}, trouble: () => {}, marked: async () => {} },
     decide: async (decision) => {
       gateway.asked.push(decision);
       return gateway.answer();

@@ -161,7 +161,7 @@ export class EvidenceWorld {
        VALUES ('egress', '', '{}', 'done', 'assistant', 1, ?, ?)`,
       ...[now, now],
     );
-    const who = { person: 'p1', by: 'Alice', reason: '' };
+    const who = { person: 'p1', by: 'Alice', as: 'owner', reason: '' };
     recordEvent(db, clock, 'approval.decided', links, { approval: `h${approval}`, allowed: true, ...who });
   }
 }

@@ -96,11 +96,17 @@ export class GatewayProcess {
     operator.close();
   }
 
-  /** Opens a session and returns its egress socket. */
-  async open(host: LineClient, session: string, group: string, policy: string): Promise<string> {
+  /** Opens a session and returns its egress socket. With all marks, no request has to wait for a host that records them. */
+  async open(
+    host: LineClient,
+    session: string,
+    group: string,
+    policy: string,
+    marks: readonly string[] = ['A', 'B', 'C'],
+  ): Promise<string> {
     const socket = this.paths.session(session).egress;
     mkdirSync(dirname(socket), { recursive: true });
-    await host.request({ op: 'open', session, group, policy, socket }, WAIT_MS);
+    await host.request({ op: 'open', session, group, policy, socket, marks }, WAIT_MS);
     return socket;
   }
 

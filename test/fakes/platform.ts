@@ -32,6 +32,8 @@ export interface Update {
   /** False: nobody is addressed. */
   mention?: boolean;
   kind?: 'person' | 'bot' | 'self';
+  /** It passes on what somebody else wrote. */
+  forwarded?: boolean;
   /** The id of one of the bot's messages that it answers. */
   reply_to?: number;
   /** A button's; then there is no text. */

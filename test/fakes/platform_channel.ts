@@ -162,6 +162,14 @@ async function take(sink: Sink, update: Update): Promise<void> {
   else await sink.accept({ ...common, ...more(update), text: update.text, files: [] });
 }
 
-function more({ mention, reply_to }: Update): { addressed: boolean; reply_to?: string } {
-  return { addressed: mention !== false, ...(reply_to === undefined ? {} : { reply_to: `platform ${reply_to}` }) };
+function more({ mention, reply_to, forwarded }: Update): {
+  addressed: boolean;
+  reply_to?: string;
+  forwarded?: boolean;
+} {
+  return {
+    ...(forwarded === true && { forwarded }),
+    addressed: mention !== false,
+    ...(reply_to === undefined ? {} : { reply_to: `platform ${reply_to}` }),
+  };
 }

@@ -9,6 +9,7 @@ import { HOST_FRAME_BYTES_MAX } from '../../src/base/limits/messages.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { pathsOf } from '../../src/base/paths.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
+import { hasMarks } from '../../src/ledger/marks.ts';
 import type { SessionRow } from '../../src/ledger/sessions.ts';
 import { isStopped } from '../../src/ledger/stops.ts';
 import { HATCH_VERSION, type HostFrame, parseHostFrame } from '../../src/protocol/frames.ts';
@@ -111,6 +112,8 @@ export class FakeSandbox implements Sandbox {
 }
 
 export interface SessionWorld {
+  /** What the host says to the gateway, and what that answers. */
+  gateway: GatewayLines;
   asks: Asks;
   ledger: Ledger;
   row: SessionRow;
@@ -128,7 +131,7 @@ interface Cleaned {
   after(clean: () => unknown): void;
 }
 
-export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
+export async function sessionWorld(context: Cleaned, authority: Partial<Authority> = {}): Promise<SessionWorld> {
   const home = temporaryFolder(context);
   const paths = pathsOf(home, { XDG_RUNTIME_DIR: home });
   for (const folder of [paths.run, paths.blobs, `${paths.logs}/sessions`, dirname(paths.ledger)])
@@ -138,15 +141,10 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
   const gateway = new GatewayLines(paths.gatewaySocket);
   await gateway.listen();
   const egress = new Egress(gateway.path, silentLog, {
-    ...{
-      alert: () => {},
-      connected: () => {},
-      anchor: () => {},
-      secrets: () => {},
-      secretSet: () => {},
-      refused: () => {},
-    },
-    ...{ held: () => {}, heldEnded: () => {}, lost: () => {}, stopped: (group) => isStopped(ledger.db, group) },
+    ...{ alert: () => {}, connected: () => {}, anchor: () => {}, secrets: () => {}, secretSet: () => {} },
+    ...{ refused: () => {}, held: () => {}, heldEnded: () => {}, lost: () => {}, mark: () => {} },
+    marks: (session) => hasMarks(ledger.db, Number(session.slice(1))),
+    stopped: (group) => isStopped(ledger.db, group),
   });
   egress.start();
   const sandboxes: FakeSandbox[] = [];
@@ -187,7 +185,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
       asked: () => {},
     },
     plan: async () => ({
-      authority: AUTHORITY,
+      authority: { ...AUTHORITY, ...authority },
       harness: 'probe',
       runtime,
       controls: [],
@@ -229,6 +227,7 @@ export async function sessionWorld(context: Cleaned): Promise<SessionWorld> {
   });
   return {
     asks,
+    gateway,
     ledger,
     row,
     session,

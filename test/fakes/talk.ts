@@ -27,6 +27,7 @@ interface More {
   mention?: boolean;
   kind?: 'bot' | 'self';
   reply_to?: number;
+  forwarded?: boolean;
 }
 
 export class Talk {

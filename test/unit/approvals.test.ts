@@ -55,7 +55,7 @@ async function world(context: TestContext, clock: Clock = systemClock): Promise<
   const alerts = new Alerts(ledger, clock, silentLog, session.chat_id, () => {});
   const approvals = new Approvals({
     ...{ ledger, clock, log: silentLog, alert: alerts.alert.bind(alerts), trouble: () => {} },
-    ...{ channels: new Map(), operatorChat: session.chat_id, deliver: () => {} },
+    ...{ channels: new Map(), operatorChat: session.chat_id, deliver: () => {}, marked: async () => {} },
     decide: async (decision) => {
       asked.push(decision);
       return gateway.answer();

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { SPOKEN_TOLD_MS } from '../../src/base/limits/gateway.ts';
 import { silentLog } from '../../src/base/log.ts';
+import type { Mark } from '../../src/protocol/gateway.ts';
 import { Egress, type EgressSession } from '../../src/sessions/egress.ts';
 import { GatewayLines } from '../fakes/gateway_lines.ts';
 import { temporaryFolder } from '../fakes/ledger_kit.ts';
@@ -15,6 +16,8 @@ interface World {
   losses: number[];
   /** Groups that are stopped. */
   stopped: Set<string>;
+  /** What is on record of every session. */
+  marks: Mark[];
 }
 
 function world(context: TestContext): World {
@@ -22,6 +25,7 @@ function world(context: TestContext): World {
   const heard: string[] = [];
   const losses: number[] = [];
   const stopped = new Set<string>();
+  const marks: Mark[] = [];
   const egress = new Egress(gateway.path, silentLog, {
     alert: (kind, subject, text) => heard.push(`alert ${kind} ${subject} ${text}`),
     connected: () => {},
@@ -33,12 +37,14 @@ function world(context: TestContext): World {
     heldEnded: (hold, reason) => heard.push(`ended ${hold} ${reason}`),
     lost: () => losses.push(gateway.connections),
     stopped: (group) => stopped.has(group),
+    mark: ({ session, cause }) => heard.push(`mark ${session} ${cause}`),
+    marks: () => marks,
   });
   context.after(async () => {
     egress.stop();
     await gateway.die();
   });
-  return { gateway, egress, heard, losses, stopped };
+  return { gateway, egress, heard, losses, stopped, marks };
 }
 
 function session(name: string): EgressSession {

@@ -14,6 +14,7 @@ const POLICY = 'f'.repeat(64);
 const ASKED: ToHold = {
   ...{ session: 's1', group: 'assistant', service: 'api', method: 'POST', host: 'api.example.com', path: '/a' },
   ...{ rule: 'api: POST /a', policy: POLICY, headers: [], body: Buffer.from('body') },
+  ...{ marks: [], rule_of_two: false },
 };
 
 /** What still waits, with its timer. */

@@ -95,7 +95,7 @@ async function open(more = '', rest = ''): Promise<string> {
   const yaml = `model: {upstream: "${model.origin}"${more}}\n${rest}`;
   const socket = join(paths.run, `${opened}`, 'egress.sock');
   mkdirSync(dirname(socket), { recursive: true });
-  await sessions.open('s1', 'assistant', keptGroup(paths, 'assistant', yaml), socket);
+  await sessions.open('s1', 'assistant', keptGroup(paths, 'assistant', yaml), socket, ['A', 'B', 'C']);
   return socket;
 }
 
@@ -173,7 +173,7 @@ egress: {api: {host: api.example.com, use: token, rate: 9/min, allow: [GET /**],
 async function openService(): Promise<string> {
   const socket = join(paths.run, `${opened}`, 'egress.sock');
   mkdirSync(dirname(socket), { recursive: true });
-  await sessions.open('s1', 'assistant', keptGroup(paths, 'assistant', SERVICE), socket);
+  await sessions.open('s1', 'assistant', keptGroup(paths, 'assistant', SERVICE), socket, ['A', 'B', 'C']);
   return socket;
 }
 
@@ -220,7 +220,7 @@ test('a connection that waits for an answer does not become a tunnel', async () 
   const socket = join(paths.run, `${opened}`, 'egress.sock');
   mkdirSync(dirname(socket), { recursive: true });
   const yaml = `model: {upstream: "${model.origin}"}\n${SERVICE}`;
-  await sessions.open('s1', 'assistant', keptGroup(paths, 'assistant', yaml), socket);
+  await sessions.open('s1', 'assistant', keptGroup(paths, 'assistant', yaml), socket, ['A', 'B', 'C']);
   const post = `POST ${MESSAGES} HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}`;
   assert.equal(await raw(socket, `${post}CONNECT api.example.com:443 HTTP/1.1\r\n\r\n`), '');
   assert.deepEqual(rows().sort(), [

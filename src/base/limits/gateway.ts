@@ -109,6 +109,10 @@ export const APPROVAL_BODY_BYTES_MAX = MIB;
 export const APPROVALS_PENDING_MAX = 3;
 /** Questions to a person of one group in an hour: one who asks and takes back in a loop must not flood the chat. */
 export const APPROVALS_PER_HOUR_MAX = 30;
+/** Characters of what has marked a session: method, host and the beginning of a path. */
+export const MARK_CAUSE_CHARS_MAX = 200;
+/** From a request that marks its session to the host's word that this is on record: a commit, on a disk in trouble. */
+export const MARK_RECORD_MS = 10 * SECOND_MS;
 /** From asking to the refusal: a person with a phone at hand; below the longest turn, which would end it anyway. */
 export const APPROVAL_MS = 10 * MINUTE_MS;
 /** Characters of one header of a held request that are shown: the longest of those that name an operation. */

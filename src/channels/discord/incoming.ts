@@ -96,6 +96,7 @@ export class Reader {
       dedupe_key: keyOf(id),
       ...whereOf(spot),
       sender,
+      ...(forwarded.length > 0 && { forwarded: true }),
       addressed: spot.direct || mentioned || referenced_message?.author.id === self,
       platform_id: id,
       ...(answers === undefined ? {} : { reply_to: answers }),

@@ -61,6 +61,7 @@ export class Incoming {
       sender,
       addressed: isAddressed(message, this.#me),
       ...(reply === undefined ? {} : { reply_to: showMessage(message.chat.id, reply.message_id) }),
+      ...(message.forward_origin !== undefined && { forwarded: true }),
       text: [said, ...left].filter((line) => line !== '').join('\n'),
       files,
       sent_ms: message.date * 1000,

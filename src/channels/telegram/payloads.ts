@@ -44,6 +44,7 @@ export const message = z.object({
   message_thread_id: z.int().optional(),
   is_topic_message: z.boolean().optional(),
   reply_to_message: z.object({ message_id: z.int(), from: user.optional() }).optional(),
+  forward_origin: z.unknown().optional(),
   text: z.string().optional(),
   caption: z.string().optional(),
   entities: z.array(entity).optional(),
