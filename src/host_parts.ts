@@ -14,6 +14,7 @@ import { LocalChannel } from './channels/local/local.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { Typing } from './delivery/typing.ts';
 import { Alerts } from './evidence/alerts.ts';
+import { configHash } from './evidence/status_facts.ts';
 import { endLeftOver } from './ledger/approvals.ts';
 import { imagesOfUse } from './ledger/authorities.ts';
 import { chatById } from './ledger/chats.ts';
@@ -27,6 +28,7 @@ import { imageOf, pruneImages } from './operations/images.ts';
 import { prepareLedger } from './operations/operator.ts';
 import { Proofs } from './operations/proofs.ts';
 import { makeRuntimes } from './operations/runtimes.ts';
+import { versionsHere } from './operations/versions.ts';
 import { codeCacheOf, warmUpAll } from './operations/warm_up.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
 import { Tasks } from './scheduler/tasks.ts';
@@ -55,6 +57,7 @@ export type Flow = ReturnType<typeof makeFlow>;
 export async function openBase(options: HostOptions, paths: Paths) {
   const clock = systemClock;
   const started = clock.monotonic();
+  const hash = configHash(paths.config);
   const install = readInstall(paths.config);
   const log = openLog('host', join(paths.logs, 'host.log'), true);
   const faults = faultsFrom(options.env, paths.run);
@@ -73,6 +76,7 @@ export async function openBase(options: HostOptions, paths: Paths) {
   return {
     ...{ env: options.env, paths, clock, started, install, log, faults, ledger, operatorChat },
     ...{ local, channels, runtimes, runtime, kinds: options.kinds ?? KINDS },
+    ...{ configHash: hash, versions: versionsHere(paths.root, install.runtime) },
   };
 }
 

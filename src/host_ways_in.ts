@@ -81,12 +81,12 @@ export function makeControl(base: Base, flow: Flow & ReturnType<typeof makeIntak
     status: () =>
       statusOf({
         ...{ clock, started, runtime },
-        home: paths.home,
+        ...{ paths, configHash: base.configHash, versions: base.versions },
         folderLimits: () => workspaces.limits(),
         db: ledger.db,
         channels: channels.values(),
         sweepsNeeded: () => sweep.needed,
-        gatewayConnected: () => egress.connected,
+        gateway: egress,
         groups: () =>
           groups
             .names()

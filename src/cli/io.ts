@@ -5,6 +5,8 @@ export interface Io {
   json: boolean;
   /** Whether standard output is a terminal that takes colours. */
   colour: boolean;
+  /** Of the terminal that standard output is; absent: it is none. */
+  columns?: number;
 }
 
 export function terminalIo(json: boolean): Io {
@@ -13,6 +15,7 @@ export function terminalIo(json: boolean): Io {
     err: (text) => void process.stderr.write(`${text}\n`),
     json,
     colour: process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined,
+    ...(process.stdout.isTTY === true ? { columns: process.stdout.columns } : {}),
   };
 }
 

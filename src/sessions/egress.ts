@@ -62,6 +62,7 @@ export class Egress {
   readonly #open = new Map<string, EgressSession>();
   readonly #spoken = new Spoken((group, at_ms) => this.#tellSpoken(group, at_ms));
   #client: LineClient | null = null;
+  #since_ms = Date.now();
   #waiting: (() => void)[] = [];
   #stopped = false;
   #names: ReadonlySet<string> = new Set();
@@ -84,6 +85,16 @@ export class Egress {
 
   get connected(): boolean {
     return this.#client !== null;
+  }
+
+  /** Since when it is connected, or is not. */
+  get sinceMs(): number {
+    return this.#since_ms;
+  }
+
+  /** When somebody last spoke to a group, as far as this host has heard; 0: never. */
+  lastSpoken(group: string): number {
+    return this.#spoken.last(group);
   }
 
   /** Names of the secrets that exist, as last heard. */
@@ -199,6 +210,7 @@ export class Egress {
 
   #connected(client: LineClient): void {
     this.#client = client;
+    this.#since_ms = Date.now();
     this.#log.info('gateway.connected', { sessions: this.#open.size });
     this.#spoken.again();
     for (const session of this.#open.values()) void this.#reopen(client, session);
@@ -223,6 +235,7 @@ export class Egress {
 
   #lost(): void {
     this.#client = null;
+    this.#since_ms = Date.now();
     if (this.#stopped) return;
     this.#log.warn('gateway.lost');
     this.#handlers.lost();
