@@ -120,7 +120,11 @@ function groupRow({ name, harness, model, problem, edited }: Status['groups'][nu
 
 function boundaryRow({ name, proof, controls }: Status['groups'][number]): StatusRow {
   if (proof === null) return { name: 'boundary', text: `${name}: proven at its first start` };
-  if (proof.ok) return { name: 'boundary', text: `${name}: held at ${utc(proof.at_ms)} (${proof.depth}, ${Object.keys(controls).length} controls proven)` };
+  if (proof.ok)
+    return {
+      name: 'boundary',
+      text: `${name}: held at ${utc(proof.at_ms)} (${proof.depth}, ${Object.keys(controls).length} controls proven)`,
+    };
   return wrong('boundary', `${name}: failed at ${utc(proof.at_ms)} (${proof.depth})`, `./glass inspect ${name}`);
 }
 

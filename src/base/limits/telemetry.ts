@@ -42,6 +42,8 @@ export const BUNDLE_STRING_CHARS_MAX = 300;
 
 /** One question to a program about its version. */
 export const VERSION_ASK_MS = 5 * SECOND_MS;
+/** A command that mends: new units wait for a drain. */
+export const MEND_COMMAND_MS = 2 * MINUTE_MS;
 /** Files that the doctor looks at below the home: what lies in workspaces and states is the sandboxes'. */
 export const DOCTOR_FILES_MAX = 20_000;
 /** A time stamp that is farther ahead: the clock was set back since. */
