@@ -156,7 +156,7 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
     takes: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name),
   });
   return {
-    ...{ alert, trouble, warm, wake, nudge, deliver, drivers },
+    ...{ alert, clear, trouble, warm, wake, nudge, deliver, drivers },
     ...{ delivery, egress, approvals, wishes, asks, groups, workspaces, planner, proofs, sessions, scheduler, tasks },
   };
 }

@@ -6,14 +6,13 @@ import { DISK_FREE_BYTES_MIN } from '../base/limits/messages.ts';
 import { isComplete } from '../base/packages.ts';
 import type { Paths } from '../base/paths.ts';
 import { showBytes } from '../base/text.ts';
-import { driverPackages, KINDS } from '../channels/kinds.ts';
-import { telemetryPackages } from '../evidence/telemetry/packages.ts';
 import type { LimitState, Runtime } from '../runtimes/runtime.ts';
 import { entriesOf, filesFindings } from './doctor_home.ts';
 import { findLeft, hostRuns, leftoverFindings } from './doctor_leftovers.ts';
 import { portFindings, readSurroundings, surroundingFindings, unitFindings } from './doctor_machine.ts';
 import { type Finding, well } from './finding.ts';
 import { APPARMOR_PROFILE, type Machine, OWN_BWRAP } from './machine.ts';
+import { packagesNamed } from './package_sets.ts';
 
 /** The findings, in the order in which they should be mended. Never rejects. */
 export async function examine(
@@ -48,13 +47,9 @@ function filesOfHome(paths: Paths, { home }: Machine): Finding[] {
   return home === null ? [] : filesFindings(paths, entriesOf(paths), home);
 }
 
-/** Of channels and exporters that the configuration names: without its packages one of them stays silent. */
 export function packageFindings(root: string, install: InstallConfig): Finding[] {
-  const kinds = new Set(Object.values(install.channels).map(({ kind }) => kind));
-  const channels = KINDS.filter(({ kind }) => kinds.has(kind)).map((kind) => driverPackages(root, kind));
-  const exporters = install.metrics === undefined && install.otlp === undefined ? [] : [telemetryPackages(root)];
-  return [...channels, ...exporters].flatMap((set): Finding[] => {
-    if (set === null || isComplete(set.folder)) return [];
+  return packagesNamed(root, install).flatMap((set): Finding[] => {
+    if (isComplete(set.folder)) return [];
     const says = `those of ${set.title} are not installed (${set.size_mb} MB)`;
     return [{ what: 'packages', state: 'problem', says, fix: set.command, mend: { do: 'packages', root, set } }];
   });
