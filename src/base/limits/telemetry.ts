@@ -22,6 +22,8 @@ export const EXPORT_BACKOFF_MAX_MS = 10 * MINUTE_MS;
 export const EXPORT_STOP_MS = 2 * SECOND_MS;
 /** Messages whose trace has left, remembered so that none leaves twice. */
 export const EXPORT_REMEMBERED_MAX = 10_000;
+/** Messages whose trace is to be read yet: a gateway that is slow to answer must not fill the memory. */
+export const EXPORT_UNREAD_MAX = 1000;
 /** Events read in one look: the loop is the host's. */
 export const EXPORT_EVENTS_MAX = 500;
 /** Between two counts of all messages for the metrics: a count reads every row. */

@@ -34,7 +34,9 @@ export function openOtlp(
   const counts: ExportCounts = { exported: 0, failed: 0, dropped: 0 };
   let waiting = 0;
   const url = `${endpoint.replace(/\/+$/, '')}/v1/traces`;
-  const inner = new OTLPTraceExporter({ url, headers, timeoutMillis: EXPORT_REQUEST_MS });
+  // At the end all that waits leaves at once.
+  const concurrencyLimit = Math.ceil(EXPORT_SPANS_MAX / EXPORT_BATCH_SPANS) + 1;
+  const inner = new OTLPTraceExporter({ url, headers, timeoutMillis: EXPORT_REQUEST_MS, concurrencyLimit });
   const exporter: SpanExporter = {
     export: (spans, done) =>
       inner.export(spans, (result) => {

@@ -179,7 +179,9 @@ function toolSpan({ at_us, data }: TraceStep): SpanFact {
 /** `to` is `GET host/path`; a path may hold what an agent writes, and stays here. */
 function placeOf(data: TraceStep['data']): { method: string; host: string } {
   const [method = '', place = ''] = (text(data['to']) ?? '').split(' ');
-  return { method: word(method) ?? 'other', host: word(place.split('/')[0]) ?? 'other' };
+  const host = place.split('/')[0]!;
+  const isName = /^(?:localhost|[\w-]*[.:][\w.:[\]-]+)$/.test(host);
+  return { method: /^[A-Z]{1,20}$/.test(method) ? method : 'other', host: isName ? host : 'other' };
 }
 
 function httpOf(method: string, host: string, data: TraceStep['data']): Record<string, string | number> {

@@ -13,6 +13,7 @@ import {
   EXPORT_HEAP_MB,
   EXPORT_REMEMBERED_MAX,
   EXPORT_STOP_MS,
+  EXPORT_UNREAD_MAX,
   METRICS_COUNT_MS,
 } from '../../base/limits/telemetry.ts';
 import type { Log } from '../../base/log.ts';
@@ -66,6 +67,7 @@ export class Telemetry {
   #lives: Promise<void> = Promise.resolve();
   /** One trace is read at a time: each is a few queries and one question to the gateway. */
   #reading = Promise.resolve();
+  #unread = 0;
   #counts: ExportCounts = { exported: 0, failed: 0, dropped: 0 };
   /** Of threads that have ended. */
   #before: ExportCounts = { exported: 0, failed: 0, dropped: 0 };
@@ -142,6 +144,7 @@ export class Telemetry {
     this.#calls = calls;
     this.#input.clear(ALERT, 'exporters');
     began();
+    this.#look();
     return ended;
   }
 
@@ -227,11 +230,19 @@ export class Telemetry {
     this.#done.add(message);
     if (this.#done.size > EXPORT_REMEMBERED_MAX) this.#done.delete(this.#done.values().next().value!);
     const { ledger, audit, log } = this.#input;
+    if (this.#unread >= EXPORT_UNREAD_MAX) {
+      this.#before.dropped += 1;
+      return;
+    }
+    this.#unread += 1;
     this.#reading = this.#reading
       .then(async () => {
         const spans = spansOf(await traceOf(ledger.db, message, audit));
         if (spans.length > 0) void this.#tell('trace', [{ id: showId('m', message), spans }]);
       })
-      .catch((error) => log.warn('telemetry.trace', { message: showId('m', message), reason: messageOf(error) }));
+      .catch((error) => log.warn('telemetry.trace', { message: showId('m', message), reason: messageOf(error) }))
+      .then(() => {
+        this.#unread -= 1;
+      });
   }
 }
