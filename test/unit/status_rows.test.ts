@@ -221,7 +221,9 @@ test('queues are those of the ledger: the oldest first, by group, and nothing th
   const first = queueMessage(db, session, 'one');
   queueMessage(db, session, 'two');
   queueMessage(db, session, 'over');
+  queueMessage(db, session, 'running');
   db.run("UPDATE inbound SET state = 'answered' WHERE id = ?", first + 2);
+  db.run("UPDATE inbound SET state = 'running' WHERE id = ?", first + 3);
   db.run('UPDATE messages SET received_ms = 5 WHERE id = 1');
   queueOutbound(db, session.chat_id, ['out'], { session: session.id });
   const [sent] = queueOutbound(db, session.chat_id, ['of the host']);

@@ -106,8 +106,11 @@ test('a request to a model says so in the words of the GenAI conventions', () =>
 });
 
 test('no text, person, chat, reason or path is in a span, not even as the name of a tool or a model', () => {
-  const lying = step(200, 'model.request', { to: `${CANARY} ${CANARY}`, decision: 'allow', ms: 1, model: CANARY }, T3);
-  assert.doesNotMatch(JSON.stringify(spansOf(traceWith([...WHOLE, lying]))), /canary/);
+  const said = { decision: 'allow', ms: 1, model: CANARY };
+  const lying = ['canary canary', 'GET canary/x', 'canary api.example.com/x'].map((to) =>
+    step(200, 'model.request', { to, ...said }, T3),
+  );
+  assert.doesNotMatch(JSON.stringify(spansOf(traceWith([...WHOLE, ...lying]))), /canary/);
 });
 
 test('what has no end yet is no span, and a message without steps is no trace', () => {
