@@ -15,6 +15,8 @@ import { requireHarness } from '../kits/harness_bench.ts';
 
 /** Metrics and traces reach the tools of others: a collector that speaks OTLP, and a reader of Prometheus' format. */
 
+/** The first answer of a group comes after its self-check. */
+const PATIENCE_MS = 120_000;
 const TOKEN = 'fake-collector-token-0123456789';
 const collector = new Collector();
 const install = new Install();
@@ -62,7 +64,7 @@ function sampleOf(families: Map<string, ReadFamily>, name: string, labels: Recor
 test('a handled message is one trace, with its request to the model and its delivery, and no word of it', async () => {
   const chat = await Terminal.open(install.control, 'main');
   const message = await chat.say('canary-text-of-ann tool list_destinations {}');
-  await chat.hears(/tool said|echo/);
+  await chat.hears(/tool said|echo/, PATIENCE_MS);
   const spans = await until('the trace has come', async () => {
     const found = collector.of(message);
     assert.ok(found.some(({ name }) => name === 'delivery'));
@@ -112,7 +114,7 @@ test('a collector that refuses is counted, holds nothing up, and says no token',
   collector.status = 400;
   const chat = await Terminal.open(install.control, 'second');
   await chat.say('again');
-  await chat.hears(/echo: .*again/s);
+  await chat.hears(/echo: .*again/s, PATIENCE_MS);
   await until('the failure is counted', async () => {
     assert.ok(sampleOf(await scraped(), 'glass_traces_total', { outcome: 'failed' }) >= 1);
   });
