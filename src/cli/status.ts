@@ -31,12 +31,13 @@ function renderStatus(found: Status, io: Io): string {
 const INDENT = 11;
 
 function show({ name, text, fix, wrong }: StatusRow, io: Io): string {
-  const lines = wrap(text, (io.columns ?? Number.POSITIVE_INFINITY) - INDENT);
-  const shown = lines.map((line, at) => {
+  const width = (io.columns ?? Number.POSITIVE_INFINITY) - INDENT;
+  const lines = wrap(text, width).map((line, at) => {
     const said = wrong === true ? red(io, line) : line;
     return `${at === 0 ? `  ${name.padEnd(INDENT - 2)}` : ' '.repeat(INDENT)}${said}`;
   });
-  return [...shown, ...(fix === undefined ? [] : [`${' '.repeat(INDENT)}→ ${fix}`])].join('\n');
+  const todo = fix === undefined ? [] : wrap(fix, width - 2);
+  return [...lines, ...todo.map((line, at) => `${' '.repeat(INDENT)}${at === 0 ? '→' : ' '} ${line}`)].join('\n');
 }
 
 /** Cut at blanks; a word that is longer than a line stays whole, so that it can be copied. */

@@ -64,12 +64,12 @@ function modeFinding(paths: Paths, { path, mode, kind }: Entry): Finding[] {
 /** Keys and databases: whoever reads one has everything. */
 const SECRET = /^(?:vault\.key(?:\.azure|\.next)?|ca\.key|(?:vault|audit|ledger)\.db(?:-wal|-shm|\.before-\d+)?)$/;
 /** Others may read these, were the home open: what is in them is no secret, or is mounted read-only into sandboxes. */
-const READABLE = /^(?:glass\.yaml|prices\.json|ca\.pem|cache(?:\/|$)|groups\/)/;
+const READABLE = /^(?:glass\.yaml|prices\.json|ca\.pem|groups\/(?!.*\/workspace\.img$))/;
 /** The gateway's account reads these where it has one of its own. */
 const OF_GROUP = /^authorities\//;
 
 function refusedBits(name: string, kind: Entry['kind']): number {
-  if (READABLE.test(name) && name !== 'cache') return 0o022;
+  if (READABLE.test(name)) return 0o022;
   if (OF_GROUP.test(name)) return 0o027;
   return kind === 'folder' || kind === 'file' ? 0o077 : 0;
 }

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { parseInstall } from '../../src/base/config.ts';
 import { CLOCK_AHEAD_MS } from '../../src/base/limits/telemetry.ts';
@@ -20,7 +22,10 @@ import {
 } from '../../src/operations/doctor_machine.ts';
 import type { Finding, Mend } from '../../src/operations/finding.ts';
 import { type Mended, mendAll } from '../../src/operations/mend.ts';
+import { makeRuntimes } from '../../src/operations/runtimes.ts';
 import { serviceFiles, writeFiles } from '../../src/operations/service.ts';
+import { LABEL_VARIABLE } from '../../src/runtimes/bubblewrap_argv.ts';
+import { until } from '../fakes/install.ts';
 import { temporaryFolder } from '../fakes/ledger_kit.ts';
 
 /** What the doctor finds besides sandboxes, and what it does about it, on real files. */
@@ -108,12 +113,14 @@ const MODES: [path: string, mode: number, state: string, right: number][] = [
   ['logs/host.log', 0o644, 'weak', 0o600],
   ['authorities/x.json', 0o644, 'weak', 0o640],
   ['blobs/aa', 0o644, 'weak', 0o600],
+  ['groups/a/workspace.img', 0o644, 'weak', 0o600],
 ];
 
 for (const [path, mode, state, right] of MODES)
   test(`${path} with mode ${mode.toString(8)} is found, and gets ${right.toString(8)}`, async (context) => {
     const { paths, bad } = home(context);
     const file = join(paths.home, path);
+    mkdirSync(dirname(file), { recursive: true });
     writeFileSync(file, 'kept');
     chmodSync(file, mode);
     assert.deepEqual(
@@ -231,6 +238,61 @@ test('half-written files go, and what only looks a little like one stays', async
   await mendOf(found);
   assert.ok(!existsSync(draft) && !existsSync(migrating));
   for (const path of mine) assert.ok(existsSync(path), path);
+});
+
+const NO_ENGINE = { DOCKER_HOST: 'tcp://none', CONTAINER_HOST: 'tcp://none' };
+
+test('a sandbox that outlived its host is found by its label, and ended', async (context) => {
+  const { paths } = home(context);
+  const label = `${paths.install}/s1`;
+  const words = ['-e', 'setInterval(() => {}, 1000)', '--', '--setenv', LABEL_VARIABLE, label];
+  const child = spawn(process.execPath, words, { stdio: 'ignore' });
+  context.after(() => child.kill('SIGKILL'));
+  const died = new Promise((resolve) => child.once('exit', (_code, signal) => resolve(signal)));
+  const find = (): Promise<string[]> => findLeft(paths, NO_ENGINE).then(({ sandboxes }) => sandboxes.bubblewrap);
+  await until('it is found', async () => assert.deepEqual(await find(), [label]));
+  const runtimes = makeRuntimes(paths, NO_ENGINE, undefined);
+  const found = leftoverFindings(await findLeft(paths, NO_ENGINE), runtimes, paths.install);
+  assert.deepEqual(
+    found.map(({ what, mend }) => [what, mend?.do]),
+    [['sandboxes', 'reap']],
+  );
+  const [mended] = await mendOf(found);
+  assert.match(mended!.says, /ended 1 sandboxes/);
+  assert.equal(await died, 'SIGKILL');
+});
+
+test('containers of this home are found at the engine, by its label', async (context) => {
+  const { paths } = home(context);
+  const asked: string[] = [];
+  const engine = createHttpServer((request, response) => {
+    asked.push(decodeURIComponent(request.url!));
+    response.end('[{"Id":"0123456789abcdef"}]');
+  });
+  const socket = join(paths.run, 'engine');
+  await new Promise<void>((resolve) => engine.listen(socket, resolve));
+  context.after(() => engine.close());
+  const { sandboxes } = await findLeft(paths, { ...NO_ENGINE, DOCKER_HOST: `unix://${socket}` });
+  assert.deepEqual(sandboxes.docker, ['0123456789ab']);
+  assert.deepEqual(sandboxes.podman, []);
+  assert.ok(asked[0]!.includes(`"glassclaw.install=${paths.install}"`));
+});
+
+const noRoot = process.getuid!() !== 0 && 'only root can mount';
+test('a workspace that is still mounted is unmounted', { skip: noRoot }, async (context) => {
+  const { paths } = home(context);
+  const target = paths.group('a').workspace;
+  mkdirSync(target, { recursive: true });
+  execFileSync('mount', ['-t', 'tmpfs', 'none', target]);
+  const find = async (): Promise<Finding[]> =>
+    leftoverFindings(await findLeft(paths, NO_ENGINE), new Map(), paths.install);
+  const found = await find();
+  assert.deepEqual(
+    found.map(({ what }) => what),
+    ['mount'],
+  );
+  await mendOf(found);
+  assert.deepEqual(await find(), []);
 });
 
 test('whatever a finding says, a file of somebody is never removed', async (context) => {
