@@ -5,10 +5,11 @@ import { EXPORT_ALERT_MS } from '../../src/base/limits/telemetry.ts';
 import { silentLog } from '../../src/base/log.ts';
 import { ROOT } from '../../src/base/paths.ts';
 import { Telemetry } from '../../src/evidence/telemetry/telemetry.ts';
+import type { Db } from '../../src/ledger/db.ts';
 import { recordEvent } from '../../src/ledger/events.ts';
 import { Collector } from '../fakes/collector.ts';
 import { until } from '../fakes/install.ts';
-import { freshLedger, queueMessage, seedChat, temporaryFolder } from '../fakes/ledger_kit.ts';
+import { freshLedger, queueMessage, queueOutbound, seedChat, temporaryFolder } from '../fakes/ledger_kit.ts';
 
 /** The host's side of the exporters, with a real ledger, a real thread and a collector on loopback. */
 
@@ -35,7 +36,7 @@ async function world(context: TestContext, root = ROOT) {
     await collector.server.close();
   });
   /** A message that comes, and is answered by a command: all of its life. */
-  const handled = (text: string): Promise<string> =>
+  const handled = (text: string, also: (db: Db, message: number) => void = () => {}): Promise<string> =>
     ledger.write('test', (db) => {
       const { message_id } = db.get<{ message_id: number }>(
         'SELECT message_id FROM inbound WHERE id = ?',
@@ -43,6 +44,7 @@ async function world(context: TestContext, root = ROOT) {
       )!;
       const links = { message: message_id };
       recordEvent(db, systemClock, 'message.received', links, { channel: 'local', chat: text, sender: text, bytes: 1 });
+      also(db, message_id);
       db.run("UPDATE inbound SET state = 'answered' WHERE message_id = ?", message_id);
       recordEvent(db, systemClock, 'message.answered', links, { reason: text });
       return `m${message_id}`;
@@ -52,7 +54,7 @@ async function world(context: TestContext, root = ROOT) {
     ledger.write('test', (db) =>
       recordEvent(db, systemClock, 'message.answered', { message: Number(message.slice(1)) }, { reason: '' }),
     );
-  return { collector, alerts, handled, again, forward: (ms: number) => (ahead_ms += ms) };
+  return { ledger, session, collector, alerts, handled, again, forward: (ms: number) => (ahead_ms += ms) };
 }
 
 test('a message that is over leaves as one trace, once, with the secret header and no word of it', async (context) => {
@@ -65,6 +67,17 @@ test('a message that is over leaves as one trace, once, with the secret header a
   assert.equal(collector.of(first).length, 1);
   assert.equal(collector.headers[0]!['x-token'], 'value of collector');
   assert.doesNotMatch(collector.bodies.join(), /canary/);
+});
+
+test('a message that the host answers by itself is over when its answer has been delivered', async (context) => {
+  const { ledger, session, collector, handled } = await world(context);
+  const [outbound] = await ledger.write('test', (db) => queueOutbound(db, session.chat_id, ['the answer']));
+  const message = await handled('canary', (db, id) => db.run('UPDATE outbound SET reply_to = ?', id));
+  await ledger.write('test', (db) => {
+    db.run("UPDATE outbound SET state = 'sent', receipt = 'r'");
+    recordEvent(db, systemClock, 'delivery.sent', { outbound: outbound! }, { receipt: 'r' });
+  });
+  await until('it has come', async () => assert.ok(collector.of(message).length > 0));
 });
 
 test('a collector that is away for long is told of, and cleared when it is back', async (context) => {

@@ -38,7 +38,10 @@ export function observationsOf(db: Db, event: EventRow): Observation[] {
 export function overAfter(db: Db, event: EventRow): number[] {
   if (!/^(?:turn\.(?:settled|stopped|attempt_failed)|delivery\.|message\.(?:failed|answered))/.test(event.kind))
     return [];
-  const messages = event.message_id === null ? messagesOf(db, event.turn_id) : [event.message_id];
+  const messages =
+    event.message_id === null
+      ? [...messagesOf(db, event.turn_id), ...repliedTo(db, event.outbound_id)]
+      : [event.message_id];
   return messages.filter((message) => outcomeOf(db, message) !== undefined);
 }
 
@@ -49,6 +52,13 @@ function messagesOf(db: Db, turn: number | null): number[] {
       'SELECT DISTINCT i.message_id AS id FROM turn_inbound x JOIN inbound i ON i.id = x.inbound_id WHERE x.turn_id = ?',
       turn,
     )
+    .map(({ id }) => id);
+}
+
+/** A text of the host itself belongs to no turn: it answers a command, or says why there is no answer. */
+function repliedTo(db: Db, outbound: number | null): number[] {
+  return db
+    .all<{ id: number }>('SELECT reply_to AS id FROM outbound WHERE id = ? AND reply_to IS NOT NULL', outbound)
     .map(({ id }) => id);
 }
 
