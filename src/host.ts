@@ -9,6 +9,7 @@ import { feedWatchdog } from './base/watchdog.ts';
 import { type HostOptions, makeFlow, openBase } from './host_parts.ts';
 import { makeControl, makeIntake } from './host_ways_in.ts';
 import { recordEvent } from './ledger/events.ts';
+import { type Exporters, startExporters } from './operations/exporters.ts';
 import { prepareInstall } from './operations/first_run.ts';
 import { reap } from './operations/runtimes.ts';
 
@@ -36,9 +37,10 @@ export async function startHost(options: HostOptions): Promise<Host> {
   await parts.control.listen();
   writeFileSync(join(paths.run, 'host.pid'), `${process.pid}\n`);
   await (parts.safe ? startSafe(parts) : startParts(parts));
+  const exporters = await exportersOf(parts);
   let stopping: Promise<void> | null = null;
   const stop = (reason: string): Promise<void> => {
-    stopping ??= stopParts(parts, reason).then(options.onStopped);
+    stopping ??= stopParts(parts, exporters, reason).then(options.onStopped);
     return stopping;
   };
   parts.stopAsked.then(() => stop('asked to stop'));
@@ -94,7 +96,16 @@ async function applyFirst({ groups, install, log }: Parts): Promise<void> {
   });
 }
 
-async function stopParts(parts: Parts, reason: string): Promise<void> {
+function exportersOf(parts: Parts): Promise<Exporters> {
+  const { paths, ledger, clock, log, status, egress, alert, clear } = parts;
+  return startExporters(parts.install, parts.safe, () => ({
+    ...{ root: paths.root, install: paths.install, ledger, clock, log, status, alert, clear },
+    audit: egress.audit.bind(egress),
+    release: egress.release.bind(egress),
+  }));
+}
+
+async function stopParts(parts: Parts, exporters: Exporters, reason: string): Promise<void> {
   const { log, clock, ledger, paths } = parts;
   log.info('host.stopping', { reason });
   for (const part of [parts.sweep, parts.scheduler, parts.proofs, parts.desk, parts.asks]) part.stop();
@@ -103,6 +114,7 @@ async function stopParts(parts: Parts, reason: string): Promise<void> {
   await parts.workspaces.close();
   await parts.delivery.stop(DELIVERY_GRACE_MS);
   await parts.drivers.stop();
+  await exporters.stop();
   await ledger.write('stopped', (db) => recordEvent(db, clock, 'host.stopped', {}, { reason })).catch(() => {});
   await parts.anchors.stop();
   parts.egress.stop();

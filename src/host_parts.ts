@@ -14,6 +14,7 @@ import { LocalChannel } from './channels/local/local.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { Typing } from './delivery/typing.ts';
 import { Alerts } from './evidence/alerts.ts';
+import { configHash } from './evidence/status_facts.ts';
 import { endLeftOver } from './ledger/approvals.ts';
 import { imagesOfUse } from './ledger/authorities.ts';
 import { chatById } from './ledger/chats.ts';
@@ -28,6 +29,7 @@ import { imageOf, pruneImages } from './operations/images.ts';
 import { prepareLedger } from './operations/operator.ts';
 import { Proofs } from './operations/proofs.ts';
 import { makeRuntimes } from './operations/runtimes.ts';
+import { versionsHere } from './operations/versions.ts';
 import { codeCacheOf, warmUpAll } from './operations/warm_up.ts';
 import { deliverWarnings } from './operations/warnings.ts';
 import { Scheduler } from './scheduler/scheduler.ts';
@@ -57,6 +59,7 @@ export type Flow = ReturnType<typeof makeFlow>;
 export async function openBase(options: HostOptions, paths: Paths) {
   const clock = systemClock;
   const started = clock.monotonic();
+  const hash = configHash(paths.config);
   const install = readInstall(paths.config);
   const aloud = (event: string): boolean => paths.isService && event === ANCHORED;
   const log = openLog('host', join(paths.logs, 'host.log'), true, aloud);
@@ -77,6 +80,7 @@ export async function openBase(options: HostOptions, paths: Paths) {
   return {
     ...{ env: options.env, paths, clock, started, install, log, faults, ledger, operatorChat, safe },
     ...{ local, channels, runtimes, runtime, kinds: options.kinds ?? KINDS },
+    ...{ configHash: hash, versions: versionsHere(paths.root, install.runtime) },
   };
 }
 
@@ -160,7 +164,7 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
     takes: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name),
   });
   return {
-    ...{ alert, trouble, warm, wake, nudge, deliver, drivers, anchors },
+    ...{ alert, clear, trouble, warm, wake, nudge, deliver, drivers, anchors },
     ...{ delivery, egress, approvals, wishes, asks, groups, workspaces, planner, proofs, sessions, scheduler, tasks },
   };
 }

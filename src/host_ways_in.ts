@@ -69,6 +69,24 @@ export function makeControl(base: Base, flow: Flow & ReturnType<typeof makeIntak
   const people = new People({ ...known, by: accountName(), operator: () => operator.person });
   const wirings = new Wirings({ ...known, by: accountName(), admission });
   const stopAsked = Promise.withResolvers<void>();
+  const status = () =>
+    statusOf({
+      ...{ clock, started, runtime, safe: base.safe },
+      stops: () => emergency.list(),
+      ...{ paths, configHash: base.configHash, versions: base.versions },
+      folderLimits: () => workspaces.limits(),
+      db: ledger.db,
+      channels: channels.values(),
+      sweepsNeeded: () => sweep.needed,
+      gateway: egress,
+      groups: () =>
+        groups
+          .names()
+          .map((name) => ({ ...planner.describe(name), edited: groups.edited(name), proof: proofs.last(name) })),
+      sessions: () => sessions.live(),
+      usage: egress.usage.bind(egress),
+      pruned: () => retention.last,
+    });
   const services = {
     ledger,
     local,
@@ -91,27 +109,10 @@ export function makeControl(base: Base, flow: Flow & ReturnType<typeof makeIntak
     onEvents: ledger.onCommit.bind(ledger),
     clearAlerts: () => ledger.write('alerts_seen', (db) => clearAllAlerts(db, clock)),
     blobs: paths.blobs,
-    status: () =>
-      statusOf({
-        ...{ clock, started, runtime, safe: base.safe },
-        stops: () => emergency.list(),
-        home: paths.home,
-        folderLimits: () => workspaces.limits(),
-        db: ledger.db,
-        channels: channels.values(),
-        sweepsNeeded: () => sweep.needed,
-        gatewayConnected: () => egress.connected,
-        groups: () =>
-          groups
-            .names()
-            .map((name) => ({ ...planner.describe(name), edited: groups.edited(name), proof: proofs.last(name) })),
-        sessions: () => sessions.live(),
-        usage: egress.usage.bind(egress),
-        pruned: () => retention.last,
-      }),
+    status,
   };
   return {
     control: new ControlServer(paths.controlSocket, paths.socketMode, services, log),
-    stopAsked: stopAsked.promise,
+    ...{ stopAsked: stopAsked.promise, status },
   };
 }

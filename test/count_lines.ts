@@ -22,8 +22,13 @@ const KERNEL = [
   'gateway',
 ];
 
-/** The third is the program of a driver's thread, which the host starts by its address. */
-const ROOTS = ['src/host.ts', 'src/gateway.ts', 'src/channels/driver_worker.ts'];
+/** Besides the two, programs of threads, which the host starts by their address. */
+const ROOTS = [
+  'src/host.ts',
+  'src/gateway.ts',
+  'src/channels/driver_worker.ts',
+  'src/evidence/telemetry/telemetry_worker.ts',
+];
 
 export interface TrustedLines {
   kernel: number;

@@ -96,16 +96,42 @@ export type OneCliConfig = z.infer<typeof oneCliSchema>;
 
 const LISTEN = /^(\[[0-9a-f:]+\]|[a-z0-9.-]+):([1-9]\d{0,4})$/;
 
+const listenSchema = z
+  .string()
+  .regex(LISTEN, 'must be an address and a port such as 127.0.0.1:8787')
+  .transform((text) => {
+    const [, host, port] = LISTEN.exec(text)!;
+    return { host: host!.replace(/^\[|\]$/g, ''), port: Number(port) };
+  });
+
 /** Where what comes in over HTTP is listened for. Loopback, unless somebody says otherwise: what stands there ends TLS. */
-const webhooksSchema = z.strictObject({
-  listen: z
+const webhooksSchema = z.strictObject({ listen: listenSchema.prefault('127.0.0.1:8787') });
+
+const LOOPBACK = ['127.0.0.1', '::1', 'localhost'];
+
+/** Numbers for a Prometheus that asks. They name groups and channels, and there is no password. */
+const metricsSchema = z
+  .strictObject({
+    prometheus: listenSchema.prefault('127.0.0.1:9464'),
+    /** Other machines may ask too. */
+    public: z.boolean().default(false),
+  })
+  .refine(({ prometheus, public: open }) => open || LOOPBACK.includes(prometheus.host), {
+    message: 'is not an address of this machine alone; say public: true if other machines are to read it',
+    path: ['prometheus'],
+  });
+
+/** Where traces of messages go, without a word of their texts. */
+const otlpSchema = z.strictObject({
+  /** Of a collector of OpenTelemetry; `/v1/traces` is put behind it. */
+  endpoint: z
     .string()
-    .regex(LISTEN, 'must be an address and a port such as 127.0.0.1:8787')
-    .default('127.0.0.1:8787')
-    .transform((text) => {
-      const [, host, port] = LISTEN.exec(text)!;
-      return { host: host!.replace(/^\[|\]$/g, ''), port: Number(port) };
-    }),
+    .regex(
+      /^(?:https:\/\/[a-z0-9.-]+|http:\/\/(?:127\.0\.0\.1|localhost|\[::1\]))(?::[1-9]\d{0,4})?(?:\/[\w./-]*)?$/i,
+      'must be "https://collector.example.com:4318", or http on this machine',
+    ),
+  /** By header, the name of the secret of kind `channel` that is its value. */
+  headers: z.record(z.string().regex(/^[A-Za-z0-9-]{1,60}$/, 'must be the name of a header'), nameSchema).default({}),
 });
 
 /** What more a channel's block says is for its kind to check. */
@@ -135,6 +161,9 @@ const installSchema = z.strictObject({
   /** Accounts on platforms, by the name that they have here. */
   channels: channelsSchema.default({}),
   webhooks: webhooksSchema.prefault({}),
+  /** Absent: nothing of either is loaded. */
+  metrics: metricsSchema.optional(),
+  otlp: otlpSchema.optional(),
   vault: vaultSchema.default({ key: 'file' }),
   onecli: oneCliSchema.optional(),
   mounts: z

@@ -7,6 +7,7 @@ import type { Paths } from '../base/paths.ts';
 import { driverPackages, KINDS } from '../channels/kinds.ts';
 import type { ChannelShown } from '../operations/channels.ts';
 import { installPackages } from '../operations/package_install.ts';
+import { packagesNamed } from '../operations/package_sets.ts';
 import { addChannel, wantedOf } from './channel_add.ts';
 import { runTest } from './channel_test.ts';
 import { healthWords } from './channel_words.ts';
@@ -100,16 +101,14 @@ async function remove(client: ControlClient, name: string, yes: boolean, io: Io)
   return 0;
 }
 
-/** Before a start: the packages of the channels in `glass.yaml`. A registry that is away keeps nothing else from running. */
-export async function installChannelsForStart(paths: Paths, io: Io): Promise<void> {
+/** Before a start: the packages that `glass.yaml` needs. A registry that is away keeps nothing else from running. */
+export async function installPackagesForStart(paths: Paths, io: Io): Promise<void> {
   if (!existsSync(paths.config)) return;
-  const used = new Set(Object.values(readInstall(paths.config).channels).map((block) => block.kind));
-  for (const kind of KINDS.filter(({ kind }) => used.has(kind))) {
-    const packages = driverPackages(paths.root, kind);
+  for (const set of packagesNamed(paths.root, readInstall(paths.config))) {
     try {
-      if (packages !== null) await installPackages(paths.root, packages, io.err);
+      await installPackages(paths.root, set, io.err);
     } catch (error) {
-      io.err(`Channels of the kind ${kind.kind} cannot begin yet: ${describeError(error)}`);
+      io.err(`Without their packages ${set.title} cannot begin: ${describeError(error)}`);
     }
   }
 }

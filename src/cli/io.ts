@@ -15,7 +15,7 @@ export function terminalIo(json: boolean): Io {
     err: (text) => void process.stderr.write(`${text}\n`),
     json,
     colour: process.stdout.isTTY === true && process.env['NO_COLOR'] === undefined,
-    columns: process.stdout.isTTY === true ? process.stdout.columns : undefined,
+    ...(process.stdout.isTTY === true ? { columns: process.stdout.columns } : {}),
   };
 }
 

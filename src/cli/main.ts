@@ -179,10 +179,10 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'doctor',
-    usage: 'doctor',
-    summary: 'what is wrong on this machine, and how to mend it',
-    flags: [],
-    words: 0,
+    usage: 'doctor [--fix [--yes]] | doctor --bundle [-o <file>] [--names]',
+    summary: 'what is wrong on this machine, and how to mend it; a bundle for who helps',
+    flags: ['--fix', '--yes', '--bundle', '--names'],
+    words: 2,
     load: async () => (await import('./doctor.ts')).doctor,
   },
   {

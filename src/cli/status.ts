@@ -1,9 +1,8 @@
 import type { Paths } from '../base/paths.ts';
-import { showBytes } from '../base/text.ts';
 import type { Status } from '../evidence/status.ts';
-import { healthWords } from './channel_words.ts';
 import { ControlClient } from './control_client.ts';
-import { bold, type Io, printable, red } from './io.ts';
+import { bold, type Io, red } from './io.ts';
+import { groupRows, machineRows, messageRows, type StatusRow, setRows, waitingRows } from './status_rows.ts';
 
 /** `glass status`: one screen. Exit code 0 when all is well, 1 when a person should look, 6 when it does not run. */
 export async function status(args: string[], paths: Paths, io: Io): Promise<number> {
@@ -18,130 +17,36 @@ export async function status(args: string[], paths: Paths, io: Io): Promise<numb
   }
 }
 
-function renderStatus(status: Status, io: Io): string {
-  const { conservation } = status;
-  const rows: [string, string][] = [
-    ...stoppedRows(status, io),
-    ['home', status.home],
-    ['up', `${Math.round(status.up_ms / 1000)} s, node ${status.node}, sweeps needed ${status.sweeps_needed}`],
-    [
-      'gateway',
-      status.gateway === 'connected' ? 'connected' : red(io, 'lost: sandboxes cannot start or reach a model'),
-    ],
-    [
-      'runtime',
-      status.runtime.problems.length === 0
-        ? `${status.runtime.name}, ready`
-        : red(io, `${status.runtime.name}: ${status.runtime.problems.join('; ')}`),
-    ],
-    ['limits', limits(status)],
-    ...status.channels.map((channel): [string, string] => ['channel', `${channel.name}: ${healthWords(channel, io)}`]),
-    ...status.groups.map((group): [string, string] => [
-      'group',
-      group.problem === null
-        ? `${group.name}: ${group.harness}, ${group.model}${group.edited === null ? '' : ` (${group.edited}: ./glass group plan ${group.name})`}`
-        : red(io, `${group.name}: ${group.problem}`),
-    ]),
-    ...status.groups.map((group): [string, string] => ['boundary', boundary(group, io)]),
-    ...status.sessions.map((session): [string, string] => [
-      'session',
-      `${session.session} of ${session.group}: ${session.state}, ${session.harness ?? '–'}, pid ${session.pid ?? '–'}${session.authority === 'in force' ? '' : `, an older authority ${session.authority}`}${session.marks === '' ? '' : `; rule of two (${session.rule_of_two}): ${printable(session.marks)}`}`,
-    ]),
-    ...status.usage.map((usage): [string, string] => [
-      'today',
-      `${usage.group}: ${usage.requests} model requests, ${usage.input_tokens} tokens in, ${usage.output_tokens} out, ${(usage.cost_micros / 1e6).toFixed(2)} US dollars`,
-    ]),
-    [
-      'in',
-      sum(conservation.inbound, `${conservation.messages} ${conservation.messages === 1 ? 'message' : 'messages'}`),
-    ],
-    ...status.ignored.map(({ rule, count }): [string, string] => ['ignored', `${count} in a day: ${printable(rule)}`]),
-    ['out', sum(conservation.outbound, null)],
-    ['laws', laws(status, io)],
-    [
-      'approval',
-      status.approvals === 0 ? 'nothing waits' : red(io, `${status.approvals} waiting: ./glass approval list`),
-    ],
-    ...asksRow(status),
-    ['files', filesText(status)],
-    ...tasksRow(status),
-    ...status.alerts.map((alert): [string, string] => [
-      'alert',
-      red(io, `${alert.id} ${alert.kind} ${printable(alert.subject)} ×${alert.count}: ${printable(alert.text)}`),
-    ]),
-  ];
-  const head =
-    status.state === 'ok'
-      ? bold(io, `GlassClaw ${status.version}: ok`)
-      : bold(io, `GlassClaw ${status.version}: needs attention`);
-  return [head, ...rows.map(([name, text]) => `  ${name.padEnd(8)} ${text}`)].join('\n');
+/** What is wrong comes first, with what to do; what is well is a line each. */
+function renderStatus(found: Status, io: Io): string {
+  const rows = [machineRows, groupRows, messageRows, waitingRows, setRows].flatMap((section) => section(found));
+  const wrong = rows.filter((row) => row.wrong === true);
+  const well = rows.filter((row) => row.wrong !== true);
+  const words = found.state === 'ok' ? 'ok' : 'needs attention';
+  const head = bold(io, `GlassClaw ${found.version}: ${words}`);
+  const parted = wrong.length === 0 ? [] : [''];
+  return [head, ...wrong.map((row) => show(row, io)), ...parted, ...well.map((row) => show(row, io))].join('\n');
 }
 
-/** What somebody who is woken by it must see first. */
-function stoppedRows({ safe, stopped }: Status, io: Io): [string, string][] {
-  const mode: [string, string][] = safe
-    ? [['safe', red(io, 'safe mode, nothing runs or leaves: ./glass down, then ./glass up')]]
-    : [];
-  const groups = stopped.map(({ group, by, since_ms, held, waiting }): [string, string] => {
-    const since = new Date(since_ms).toISOString().slice(0, 16).replace('T', ' ');
-    const facts = `since ${since} UTC by ${printable(by)}, ${held} texts held, ${waiting} messages waiting`;
-    return ['stopped', red(io, `${group ?? 'every group'} ${facts}: ./glass resume ${group ?? '--all'}`)];
+const INDENT = 11;
+
+function show({ name, text, fix, wrong }: StatusRow, io: Io): string {
+  const width = (io.columns ?? Number.POSITIVE_INFINITY) - INDENT;
+  const lines = wrap(text, width).map((line, at) => {
+    const said = wrong === true ? red(io, line) : line;
+    return `${at === 0 ? `  ${name.padEnd(INDENT - 2)}` : ' '.repeat(INDENT)}${said}`;
   });
-  return [...mode, ...groups];
+  const todo = fix === undefined ? [] : wrap(fix, width - 2);
+  return [...lines, ...todo.map((line, at) => `${' '.repeat(INDENT)}${at === 0 ? '→' : ' '} ${line}`)].join('\n');
 }
 
-function boundary({ name, proof }: Status['groups'][number], io: Io): string {
-  if (proof === null) return `${name}: proven at its first start`;
-  const when = new Date(proof.at_ms).toISOString().slice(0, 16).replace('T', ' ');
-  return proof.ok
-    ? `${name}: held at ${when} (${proof.depth})`
-    : red(io, `${name}: failed at ${when}: ./glass inspect ${name}`);
-}
-
-function limits(status: Status): string {
-  const absent = status.runtime.limits.filter((limit) => limit.state === 'absent');
-  if (absent.length > 0) return `absent here: ${absent.map(({ name, reason }) => `${name} (${reason})`).join('; ')}`;
-  const named = (state: string): string[] => {
-    const names = status.runtime.limits.filter((limit) => limit.state === state).map(({ name }) => name);
-    return names.length === 0 ? [] : [`${state}: ${names.join(', ')}`];
-  };
-  return [...named('enforced'), ...named('watched')].join('; ');
-}
-
-function sum(counts: Record<string, number>, total: string | null): string {
-  const parts = Object.entries(counts).map(([state, n]) => `${n} ${state}`);
-  const text = parts.length === 0 ? 'nothing yet' : parts.join(', ');
-  return total === null ? text : `${total}: ${text}`;
-}
-
-function laws(status: Status, io: Io): string {
-  const { overdue, unheard, violations } = status.conservation;
-  const late = overdue.inbound + overdue.outbound;
-  if (violations.length === 0 && late === 0 && unheard === 0)
-    return 'hold: everything is in exactly one state, nothing is overdue';
-  return red(
-    io,
-    [...violations, ...(late > 0 ? [`${late} overdue`] : []), ...(unheard > 0 ? [`${unheard} unheard`] : [])].join(
-      '; ',
-    ),
-  );
-}
-
-function asksRow({ asks: { waiting, oldest_ms } }: Status): [string, string][] {
-  if (oldest_ms === null) return [];
-  const since = new Date(oldest_ms).toISOString().slice(0, 16).replace('T', ' ');
-  return [['asked', `${waiting} ${waiting === 1 ? 'question' : 'questions'} of agents waiting, since ${since} UTC`]];
-}
-
-function filesText({ files: { count, bytes, pruned } }: Status): string {
-  const kept = `${count} kept, ${showBytes(bytes)}`;
-  if (pruned === null) return `${kept}; not pruned since the start`;
-  const when = new Date(pruned.at_ms).toISOString().slice(0, 16).replace('T', ' ');
-  return `${kept}; pruned ${when} UTC: ${pruned.files} removed, ${showBytes(pruned.bytes)}`;
-}
-
-function tasksRow({ tasks }: Status): [string, string][] {
-  const { active, paused, failing, next } = tasks;
-  if (active + paused === 0) return [];
-  return [['tasks', `${active} active${next === null ? '' : `, next ${next}`}, ${paused} paused, ${failing} failing`]];
+/** Cut at blanks; a word that is longer than a line stays whole, so that it can be copied. */
+function wrap(text: string, width: number): string[] {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1)!;
+    if (line !== '' && line.length + word.length + 1 > width) lines.push(word);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  return lines;
 }

@@ -5,6 +5,7 @@ import { harnessSchema } from '../base/config.ts';
 import { OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
 import { driverPackages, KINDS } from '../channels/kinds.ts';
+import { telemetryPackages } from '../evidence/telemetry/packages.ts';
 import { installPackages } from '../operations/package_install.ts';
 import { packagesOf } from '../sessions/harnesses.ts';
 import type { Io } from './io.ts';
@@ -94,6 +95,7 @@ async function installWhatTestsNeed(paths: Paths, io: Io): Promise<void> {
   const sets = [
     ...harnessSchema.options.map((name) => packagesOf(paths.root, name)),
     ...KINDS.map((kind) => driverPackages(paths.root, kind)),
+    telemetryPackages(paths.root),
   ];
   for (const set of sets) if (set !== null) await installPackages(paths.root, set, io.err);
 }

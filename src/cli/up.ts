@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { describeError, OperatingError } from '../base/errors.ts';
 import { type Paths, prepareHome } from '../base/paths.ts';
 import type { Status } from '../evidence/status.ts';
-import { installChannelsForStart } from './channel.ts';
+import { installPackagesForStart } from './channel.ts';
 import { ControlClient } from './control_client.ts';
 import { installForStart } from './harness.ts';
 import type { Io } from './io.ts';
@@ -33,7 +33,7 @@ export async function up(args: string[], paths: Paths, io: Io): Promise<number> 
   const safe = args.includes('--safe');
   if (!safe) {
     await installForStart(paths, io);
-    await installChannelsForStart(paths, io);
+    await installPackagesForStart(paths, io);
   }
   if (args.includes('--detach')) return detach(paths, io, safe);
   return supervise(paths, io, safe);

@@ -1,5 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { showId } from '../base/ids.ts';
+import { DISK_FREE_BYTES_MIN } from '../base/limits/messages.ts';
+import type { Paths } from '../base/paths.ts';
 import { VERSION } from '../base/version.ts';
 import type { Channel, ChannelHealth } from '../channels/channel.ts';
 import { openAlerts } from '../ledger/alerts.ts';
@@ -7,15 +9,28 @@ import { countPending } from '../ledger/approvals.ts';
 import { asksStatus } from '../ledger/asks.ts';
 import { type Conservation, conservation } from '../ledger/conservation.ts';
 import type { Db } from '../ledger/db.ts';
+import { guardsSeen } from '../ledger/proofs.ts';
 import { filesKept } from '../ledger/retention.ts';
 import { nextDue, tasksOf } from '../ledger/tasks.ts';
 import type { UsageRow } from '../protocol/gateway.ts';
 import type { LimitState, Runtime } from '../runtimes/runtime.ts';
+import {
+  type BudgetStatus,
+  budgetsOf,
+  configHash,
+  type DiskStatus,
+  diskOf,
+  oldestApproval,
+  type QueueStatus,
+  queuesOf,
+} from './status_facts.ts';
 
 /** One screen: what is going on, what is wrong, what cannot be promised on this machine. */
 export interface Status {
   /** `ok`, or `attention` when something below needs a person. */
   state: 'ok' | 'attention';
+  /** When it was read. */
+  at_ms: number;
   version: string;
   node: string;
   home: string;
@@ -24,9 +39,15 @@ export interface Status {
   /** Groups that are stopped; null: all. */
   stopped: { group: string | null; by: string; since_ms: number; held: number; waiting: number }[];
   up_ms: number;
+  /** Resident, of the host. */
+  memory_bytes: number;
+  versions: Versions;
+  /** Of `glass.yaml` as it is in force; `changed`: the file is another one by now. */
+  config: { sha256: string; changed: boolean };
   /** Times that the backstop sweep found a lost wake-up since the start; it should be 0. */
   sweeps_needed: number;
   gateway: 'connected' | 'lost';
+  gateway_since_ms: number;
   runtime: { name: string; problems: string[]; limits: { name: string; state: string; reason: string }[] };
   channels: ({ name: string } & ChannelHealth)[];
   groups: GroupStatus[];
@@ -47,15 +68,34 @@ export interface Status {
   ignored: { rule: string; count: number }[];
   /** Since midnight, by group. */
   usage: UsageRow[];
-  /** Requests, people and chats that wait for a decision. */
+  budgets: BudgetStatus[];
+  queues: QueueStatus[];
+  /** Requests, people and chats that wait for a decision, and since when the oldest one does. */
   approvals: number;
+  approvals_oldest_ms: number | null;
   /** What agents ask people: how many questions wait, and since when the oldest one does. */
   asks: { waiting: number; oldest_ms: number | null };
   /** Whose bytes are kept, and what the newest prune since the start has removed. */
   files: { count: number; bytes: number; pruned: { at_ms: number; files: number; bytes: number } | null };
+  disk: DiskStatus;
+  /** Of the newest backup; null: there never was one. */
+  last_backup_ms: number | null;
   /** Scheduled work; `failing`: the last run failed. */
   tasks: { active: number; paused: number; failing: number; next: string | null };
   alerts: { id: string; kind: string; subject: string; text: string; count: number; since_ms: number }[];
+}
+
+export interface Versions {
+  glassclaw: string;
+  node: string;
+  sqlite: string | null;
+  kernel: string;
+  /** Of the program that makes the sandboxes; null: it is not there. */
+  runtime: string | null;
+  /** Number of the newest migration of the ledger. */
+  schema: number;
+  /** By harness, its packages as they are pinned. */
+  harnesses: Record<string, Record<string, string>>;
 }
 
 export interface GroupStatus {
@@ -68,6 +108,8 @@ export interface GroupStatus {
   edited: string | null;
   /** The newest self-check of its boundary. */
   proof: { at_ms: number; depth: string; ms: number; ok: boolean } | null;
+  /** By control, when it was last proven to hold. */
+  controls: Record<string, number>;
 }
 
 /** Whether a person should look. */
@@ -81,6 +123,7 @@ function needsAttention(status: Omit<Status, 'state'>): boolean {
     status.alerts.length + status.approvals > 0 ||
     violations.length > 0 ||
     overdue.inbound + overdue.outbound + unheard > 0 ||
+    status.disk.free_bytes < DISK_FREE_BYTES_MIN ||
     status.groups.some((group) => group.problem !== null || group.proof?.ok === false) ||
     status.channels.some((channel) => channel.state === 'failed')
   );
@@ -88,7 +131,10 @@ function needsAttention(status: Omit<Status, 'state'>): boolean {
 
 /** What the status is read from. */
 export interface StatusSources {
-  home: string;
+  paths: Paths;
+  /** Of `glass.yaml` when it was read. */
+  configHash: string;
+  versions: Promise<Omit<Versions, 'schema'>>;
   db: Db;
   clock: Clock;
   /** Monotonic milliseconds of the start. */
@@ -99,14 +145,15 @@ export interface StatusSources {
   folderLimits(): Promise<LimitState[]>;
   channels: Iterable<Channel>;
   sweepsNeeded(): number;
-  gatewayConnected(): boolean;
-  groups(): Status['groups'];
+  gateway: { readonly connected: boolean; readonly sinceMs: number; lastSpoken(group: string): number };
+  groups(): Omit<GroupStatus, 'controls'>[];
   pruned(): Status['files']['pruned'];
   sessions(): Status['sessions'];
   usage(since_ms: number): Promise<UsageRow[]>;
 }
 
-const DAY_MS = 24 * 3_600_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 function ignoredSince(db: Db, from_ms: number): Status['ignored'] {
   return db.all(
@@ -119,31 +166,50 @@ function ignoredSince(db: Db, from_ms: number): Status['ignored'] {
 export async function statusOf(sources: StatusSources): Promise<Status> {
   const { clock, runtime } = sources;
   const midnight = new Date(clock.now()).setHours(0, 0, 0, 0);
+  const { db, gateway, paths } = sources;
+  const groups = sources.groups().map((group) => ({ ...group, controls: guardsSeen(db, group.name) }));
+  const usage = await sources.usage(midnight);
+  const idle = (group: string) => sources.usage(Math.max(gateway.lastSpoken(group), clock.now() - HOUR_MS));
   const found = {
+    at_ms: clock.now(),
     version: VERSION,
     node: process.version,
-    home: sources.home,
+    home: paths.home,
     safe: sources.safe,
     stopped: sources.stops().map(({ group, by, since_ms, held, waiting }) => ({ group, by, since_ms, held, waiting })),
+    memory_bytes: process.memoryUsage.rss(),
+    versions: { ...(await sources.versions), schema: schemaOf(db) },
+    config: { sha256: sources.configHash, changed: configHash(paths.config) !== sources.configHash },
     up_ms: Math.round(clock.monotonic() - sources.started),
     sweeps_needed: sources.sweepsNeeded(),
-    gateway: sources.gatewayConnected() ? ('connected' as const) : ('lost' as const),
+    gateway: gateway.connected ? ('connected' as const) : ('lost' as const),
+    gateway_since_ms: gateway.sinceMs,
     runtime: {
       name: runtime.name,
       problems: await runtime.check(),
       limits: [...(await runtime.limits()), ...(await sources.folderLimits())],
     },
     channels: [...sources.channels].map((channel) => ({ name: channel.name, ...channel.health() })),
-    groups: sources.groups(),
+    groups,
     sessions: sources.sessions(),
-    usage: await sources.usage(midnight),
-    conservation: conservation(sources.db, clock.now()),
-    ignored: ignoredSince(sources.db, clock.now() - DAY_MS),
-    approvals: countPending(sources.db),
-    asks: asksStatus(sources.db),
-    files: { ...filesKept(sources.db), pruned: sources.pruned() },
-    tasks: tasksStatus(sources.db),
-    alerts: openAlerts(sources.db).map((row) => ({
+    usage,
+    budgets: await budgetsOf(
+      db,
+      groups.map(({ name }) => name),
+      usage,
+      idle,
+    ),
+    queues: queuesOf(db),
+    conservation: conservation(db, clock.now()),
+    ignored: ignoredSince(db, clock.now() - DAY_MS),
+    approvals: countPending(db),
+    approvals_oldest_ms: oldestApproval(db),
+    asks: asksStatus(db),
+    files: { ...filesKept(db), pruned: sources.pruned() },
+    disk: diskOf(paths),
+    last_backup_ms: null,
+    tasks: tasksStatus(db),
+    alerts: openAlerts(db).map((row) => ({
       id: showId('a', row.id),
       kind: row.kind,
       subject: row.subject,
@@ -153,6 +219,10 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
     })),
   };
   return { state: needsAttention(found) ? 'attention' : 'ok', ...found };
+}
+
+function schemaOf(db: Db): number {
+  return db.get<{ user_version: number }>('PRAGMA user_version')!.user_version;
 }
 
 function tasksStatus(db: Db): Status['tasks'] {

@@ -1,47 +1,58 @@
-import { type InstallConfig, type OneCliConfig, readInstall } from '../base/config.ts';
+import { type InstallConfig, type OneCliConfig, type RuntimeName, readInstall } from '../base/config.ts';
 import { messageOf } from '../base/errors.ts';
 import { request } from '../base/http.ts';
 import { MODEL_CONNECT_MS } from '../base/limits/gateway.ts';
 import { DISK_FREE_BYTES_MIN } from '../base/limits/messages.ts';
+import { isComplete } from '../base/packages.ts';
 import type { Paths } from '../base/paths.ts';
 import { showBytes } from '../base/text.ts';
 import type { LimitState, Runtime } from '../runtimes/runtime.ts';
+import { entriesOf, filesFindings } from './doctor_home.ts';
+import { findLeft, hostRuns, leftoverFindings } from './doctor_leftovers.ts';
+import { portFindings, readSurroundings, surroundingFindings, unitFindings } from './doctor_machine.ts';
+import { type Finding, well } from './finding.ts';
 import { APPARMOR_PROFILE, type Machine, OWN_BWRAP } from './machine.ts';
-
-/**
- * What keeps GlassClaw from working, or from keeping a promise, on this machine: each finding with the exact fix. Nothing
- * is mended. It asks neither host nor gateway, so that it helps when they do not start.
- */
-export interface Finding {
-  /** What was looked at. */
-  what: string;
-  /** `problem`: it cannot work so. `weak`: it works, and a promise does not hold. */
-  state: 'well' | 'weak' | 'problem';
-  says: string;
-  /** Commands or words that mend it; null when it is well. */
-  fix: string | null;
-}
+import { packagesNamed } from './package_sets.ts';
 
 /** The findings, in the order in which they should be mended. Never rejects. */
 export async function examine(
   paths: Paths,
   machine: Machine,
-  runtimes: ReadonlyMap<string, Runtime>,
+  runtimes: ReadonlyMap<RuntimeName, Runtime>,
 ): Promise<Finding[]> {
   const { install, finding } = configuration(paths, machine);
   const runtime = runtimes.get(install?.runtime ?? 'bubblewrap');
   const problems = (await runtime?.check()) ?? [];
   const limits = problems.length > 0 ? [] : ((await runtime?.limits()) ?? []);
+  const lives = await hostRuns(paths);
   return [
+    ...surroundingFindings(await readSurroundings(paths)),
     finding,
     // A service's folders have the modes that it was installed with.
     ...(paths.isService ? [] : homeFindings(paths.home, machine)),
+    ...(paths.isService ? [] : filesOfHome(paths, machine)),
+    ...(lives ? [] : leftoverFindings(await findLeft(paths, process.env), runtimes, paths.install)),
+    ...(lives || install === null ? [] : await portFindings(install)),
+    ...(install === null ? [] : packageFindings(paths.root, install)),
     runtimeFinding(runtime?.name ?? 'bubblewrap', problems, machine),
     ...limits.map((limit) => limitFinding(limit, machine)),
     workspaceFinding(machine),
     ...(install?.onecli === undefined ? [] : [await oneCliFinding(install.onecli)]),
     ...podmanFindings(runtime?.name ?? '', machine),
+    ...unitFindings(paths.root, '/'),
   ];
+}
+
+function filesOfHome(paths: Paths, { home }: Machine): Finding[] {
+  return home === null ? [] : filesFindings(paths, entriesOf(paths), home);
+}
+
+export function packageFindings(root: string, install: InstallConfig): Finding[] {
+  return packagesNamed(root, install).flatMap((set): Finding[] => {
+    if (isComplete(set.folder)) return [];
+    const says = `those of ${set.title} are not installed (${set.size_mb} MB)`;
+    return [{ what: 'packages', state: 'problem', says, fix: set.command, mend: { do: 'packages', root, set } }];
+  });
 }
 
 function configuration(paths: Paths, machine: Machine): { install: InstallConfig | null; finding: Finding } {
@@ -62,7 +73,8 @@ export function homeFindings(home: string, machine: Machine): Finding[] {
   }
   if (machine.home !== null && (machine.home.mode & 0o077) !== 0) {
     const says = `other accounts may look into ${home} (mode ${machine.home.mode.toString(8)})`;
-    found.push({ what: 'home', state: 'weak', says, fix: `chmod 700 ${home}` });
+    const mend = { do: 'mode', path: home, mode: 0o700 } as const;
+    found.push({ what: 'home', state: 'weak', says, fix: `chmod 700 ${home}`, mend });
   }
   if (machine.free_bytes !== null && machine.free_bytes < DISK_FREE_BYTES_MIN) {
     const says = `${showBytes(machine.free_bytes)} are free there; messages are refused when it is full`;
@@ -139,8 +151,4 @@ export function podmanFindings(runtime: string, machine: Machine): Finding[] {
   return [
     { what: 'subordinate ids', state: 'problem', says: `${user} has no ranges in /etc/subuid and /etc/subgid`, fix },
   ];
-}
-
-function well(what: string, says: string): Finding {
-  return { what, state: 'well', says, fix: null };
 }

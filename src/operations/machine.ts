@@ -19,8 +19,8 @@ export interface Machine {
   loop_devices: boolean;
   /** Bytes free where the home lies; null when there is no home yet. */
   free_bytes: number | null;
-  /** Uid that the home belongs to, and its mode; null when there is none yet. */
-  home: { uid: number; mode: number } | null;
+  /** Whom the home belongs to, and its mode; null when there is none yet. */
+  home: { uid: number; gid: number; mode: number } | null;
 }
 
 /** A copy of bubblewrap here is preferred to the one on PATH: AppArmor gives rights by path. */
@@ -61,7 +61,7 @@ function freeAt(folder: string): number | null {
 
 function homeOf(folder: string): Machine['home'] {
   const stat = statSync(folder, { throwIfNoEntry: false });
-  return stat === undefined ? null : { uid: stat.uid, mode: stat.mode & 0o777 };
+  return stat === undefined ? null : { uid: stat.uid, gid: stat.gid, mode: stat.mode & 0o777 };
 }
 
 function nameOr(otherwise: null): string | null {

@@ -80,6 +80,7 @@ export class Egress {
   readonly #told = new Map<string, string>();
   readonly #spoken = new Spoken((group, at_ms) => this.#tellSpoken(group, at_ms));
   #client: LineClient | null = null;
+  #since_ms = Date.now();
   #waiting: (() => void)[] = [];
   #stopped = false;
   #names: ReadonlySet<string> = new Set();
@@ -102,6 +103,16 @@ export class Egress {
 
   get connected(): boolean {
     return this.#client !== null;
+  }
+
+  /** Since when it is connected, or is not. */
+  get sinceMs(): number {
+    return this.#since_ms;
+  }
+
+  /** When somebody last spoke to a group, as far as this host has heard; 0: never. */
+  lastSpoken(group: string): number {
+    return this.#spoken.last(group);
   }
 
   /** Names of the secrets that exist, as last heard. */
@@ -282,6 +293,7 @@ export class Egress {
 
   #connected(client: LineClient): void {
     this.#client = client;
+    this.#since_ms = Date.now();
     this.#log.info('gateway.connected', { sessions: this.#open.size });
     this.#spoken.again();
     for (const session of this.#open.values()) void this.#reopen(client, session);
@@ -308,6 +320,7 @@ export class Egress {
 
   #lost(): void {
     this.#client = null;
+    this.#since_ms = Date.now();
     if (this.#stopped) return;
     this.#log.warn('gateway.lost');
     this.#handlers.lost();

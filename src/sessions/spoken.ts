@@ -26,6 +26,11 @@ export class Spoken {
     if (!known.resting) this.#pass(group, known);
   }
 
+  /** 0: never, as far as is known. */
+  last(group: string): number {
+    return this.#groups.get(group)?.at_ms ?? 0;
+  }
+
   /** To a gateway that may know nothing. */
   again(): void {
     for (const [group, { at_ms }] of this.#groups) this.#tell(group, at_ms);

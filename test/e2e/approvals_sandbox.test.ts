@@ -99,7 +99,10 @@ test('a request waits, is shown, and leaves once it is approved: exactly those b
   const status = await install.control.call<Status>('status');
   assert.deepEqual([status.state, status.approvals], ['attention', 1]);
   assert.deepEqual(status.alerts, []);
-  assert.match(install.glass('status').stdout, /approval +1 waiting: \.\/glass approval list/);
+  assert.match(
+    install.glass('status').stdout,
+    /approval +1 waiting, the oldest for \d+ s\n +→ \.\/glass approval list/,
+  );
   assert.match(install.glass('approval', 'list').stdout, new RegExp(`^${id} +pending +assistant +POST api\\.example`));
   const card = install.glass('approval', 'show', id).stdout;
   const sha256 = createHash('sha256').update(BODY).digest('hex');

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { ROOT } from '../../src/base/paths.ts';
-import type { Finding } from '../../src/operations/doctor.ts';
+import type { Finding } from '../../src/operations/finding.ts';
 
 function doctor(context: TestContext, prepare: (home: string) => void): { status: number | null; findings: Finding[] } {
   const parent = mkdtempSync(join(tmpdir(), 'glass-doctor-'));

@@ -18,7 +18,7 @@ const GOOD: Machine = {
   subordinate_ids: true,
   loop_devices: true,
   free_bytes: 10 ** 12,
-  home: { uid: 1000, mode: 0o700 },
+  home: { uid: 1000, gid: 1000, mode: 0o700 },
 };
 const BLOCKED = ['bubblewrap may not make user namespaces: …'];
 
@@ -55,8 +55,8 @@ test('a machine where all is well has nothing to mend', () => {
 });
 
 const HOMES: [name: string, machine: Partial<Machine>, state: string, says: RegExp][] = [
-  ['somebody else’s', { home: { uid: 7, mode: 0o700 } }, 'problem', /belongs to uid 7/],
-  ['open to others', { home: { uid: 1000, mode: 0o755 } }, 'weak', /other accounts may look/],
+  ['somebody else’s', { home: { uid: 7, gid: 7, mode: 0o700 } }, 'problem', /belongs to uid 7/],
+  ['open to others', { home: { uid: 1000, gid: 1000, mode: 0o755 } }, 'weak', /other accounts may look/],
   ['on a full disk', { free_bytes: 5 * 2 ** 20 }, 'weak', /5\.2 MB are free/],
 ];
 
