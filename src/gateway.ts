@@ -14,7 +14,7 @@ import {
   MODEL_IDLE_MS,
   WEBSOCKET_IDLE_MS,
 } from './base/limits/gateway.ts';
-import { type Log, openLog } from './base/log.ts';
+import { type FileLog, type Log, openLog } from './base/log.ts';
 import { dropStartGarbage } from './base/memory.ts';
 import { homeFrom, type Paths, pathsOf, prepareGateway } from './base/paths.ts';
 import { Audit } from './gateway/audit.ts';
@@ -25,6 +25,7 @@ import { HostService } from './gateway/host_service.ts';
 import { Injector } from './gateway/inject.ts';
 import { oneCliOf } from './gateway/onecli.ts';
 import { OperatorService } from './gateway/operator_service.ts';
+import { Outward } from './gateway/outward.ts';
 import { Prices } from './gateway/prices.ts';
 import { Rates } from './gateway/rates.ts';
 import { EgressSessions } from './gateway/sessions.ts';
@@ -66,7 +67,7 @@ async function main(): Promise<void> {
 }
 
 /** Builds everything; returns what takes it down. */
-async function start(paths: Paths, log: Log): Promise<() => void> {
+async function start(paths: Paths, log: FileLog): Promise<() => void> {
   const faults = faultsFrom(process.env, paths.gatewayRun);
   // The clear sentence first; the lock on vault.db then decides between two that start at the same moment. Asked on
   // vault.sock, because a connection to gateway.sock would replace the host.
@@ -108,7 +109,7 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
     alert,
   };
   const sessions = new EgressSessions(paths, context, trust, onecli);
-  const host = new HostService(sessions, context, vault);
+  const host = new HostService(sessions, context, vault, new Outward(install?.alerts ?? {}, trust));
   setInterval(() => host.anchor(), AUDIT_ANCHOR_MS).unref();
   const operator = new OperatorService(vault, audit, () => host.tell({ event: 'secrets', names: vault.names() }), log);
   const servers: Server[] = [

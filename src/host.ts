@@ -8,6 +8,7 @@ import { VERSION } from './base/version.ts';
 import { type HostOptions, makeFlow, openBase } from './host_parts.ts';
 import { makeControl, makeIntake } from './host_ways_in.ts';
 import { recordEvent } from './ledger/events.ts';
+import { endLife } from './ledger/lives.ts';
 import { prepareInstall } from './operations/first_run.ts';
 import { reap } from './operations/runtimes.ts';
 
@@ -67,8 +68,8 @@ async function startParts(parts: Parts): Promise<void> {
     )
     .catch(() => {});
   log.info('host.ready', { ms: Math.round(clock.monotonic() - parts.started), home: paths.home });
-  const { desk, wishes, asks, scheduler, proofs, retention } = parts;
-  for (const part of [desk, wishes, asks, scheduler, proofs, retention]) part.start();
+  const { desk, wishes, asks, scheduler, proofs, retention, watch } = parts;
+  for (const part of [desk, wishes, asks, scheduler, proofs, retention, watch]) part.start();
   parts.warm();
   dropStartGarbage();
 }
@@ -84,12 +85,19 @@ async function stopParts(parts: Parts, reason: string): Promise<void> {
   const { log, clock, ledger, paths } = parts;
   log.info('host.stopping', { reason });
   for (const part of [parts.sweep, parts.scheduler, parts.proofs, parts.desk, parts.asks]) part.stop();
+  await parts.watch.stop();
   await parts.sessions.drain();
   await parts.retention.stop();
   await parts.workspaces.close();
   await parts.delivery.stop(DELIVERY_GRACE_MS);
   await parts.drivers.stop();
-  await ledger.write('stopped', (db) => recordEvent(db, clock, 'host.stopped', {}, { reason })).catch(() => {});
+  parts.alerts.stop();
+  await ledger
+    .write('stopped', (db) => {
+      endLife(db, clock.now());
+      recordEvent(db, clock, 'host.stopped', {}, { reason });
+    })
+    .catch(() => {});
   parts.egress.stop();
   ledger.close();
   rmSync(join(paths.run, 'host.pid'), { force: true });

@@ -13,11 +13,12 @@ import { KINDS } from './channels/kinds.ts';
 import { LocalChannel } from './channels/local/local.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { Typing } from './delivery/typing.ts';
-import { Alerts } from './evidence/alerts.ts';
+import { makeAlerts, makeWatch } from './host_alerts.ts';
 import { endLeftOver } from './ledger/approvals.ts';
 import { imagesOfUse } from './ledger/authorities.ts';
 import { chatById } from './ledger/chats.ts';
 import { Ledger } from './ledger/ledger.ts';
+import { beginLife } from './ledger/lives.ts';
 import type { OutboundRow } from './ledger/outbound.ts';
 import { Channels } from './operations/channels.ts';
 import { boundaryCodeHash } from './operations/code_hash.ts';
@@ -62,6 +63,7 @@ export async function openBase(options: HostOptions, paths: Paths) {
   const groups = groupNames(paths);
   const operatorChat = await ledger.write('start', (db) => {
     endLeftOver(db, clock);
+    beginLife(db, clock.now());
     return prepareLedger(db, clock.now(), groups, install.default_group, install.uids);
   });
   const local = new LocalChannel();
@@ -82,11 +84,15 @@ export async function openBase(options: HostOptions, paths: Paths) {
  */
 export function makeFlow(base: Base, asked: (question: number) => void) {
   const { paths, clock, install, log, faults, ledger, local, channels, runtimes } = base;
-  const trouble = (error: Error): void => log.error('ledger.trouble', { reason: error.message });
+  const trouble = (error: Error): void => told.trouble(error);
   const deliver = (chat: number, claimed?: OutboundRow | null): void => delivery.wake(chat, claimed);
   const capabilities = (channel: string) => (channels.get(channel) ?? local).capabilities;
-  const alerts = new Alerts(ledger, clock, log, base.operatorChat, deliver);
-  const [alert, clear] = [alerts.alert.bind(alerts), alerts.clear.bind(alerts)];
+  const late = {
+    ...{ sessions: () => sessions, approvals: () => approvals, drivers: () => drivers, egress: () => egress },
+    gatewayLost: () => watch.gatewayLost(),
+  };
+  const told = makeAlerts(base, deliver, late.egress);
+  const { alert, clear } = told;
   channels.set(AGENTS, new AgentsChannel(agentPost({ ledger, clock, wake: (session) => sessions.wake(session) })));
   const asks = new Asks({ ledger, clock, deliver, trouble });
   const rejected = asks.undelivered.bind(asks);
@@ -96,8 +102,7 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
   const warm = (): void => {
     warming = warming.then(() => warmUpAll(base, planner));
   };
-  const late = { sessions: () => sessions, approvals: () => approvals, drivers: () => drivers, warm };
-  const egress = new Egress(paths.gatewaySocket, log, gatewayNews(base, alert, late));
+  const egress = new Egress(paths.gatewaySocket, log, gatewayNews(base, alert, { ...late, warm }));
   const drivers = new Channels({ ...base, deliver, alert, clear, release: egress.release.bind(egress) });
   const approvals = new Approvals({
     ...{ ledger, clock, log, channels, operatorChat: base.operatorChat, alert, deliver, trouble },
@@ -137,22 +142,17 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
     ...{ ledger, clock, log, faults, paths, egress, workspaces, planner, deliver, alert, clear, trouble },
     prove: (plan) => proofs.require(plan),
     tools: {
-      log,
-      ledger,
-      clock,
-      capabilities,
-      deliver,
-      asks,
-      asked,
-      tasks: tasks.forAgents(),
-      wish: wishes.ask.bind(wishes),
+      ...{ log, ledger, clock, capabilities, deliver, asks, asked },
+      ...{ tasks: tasks.forAgents(), wish: wishes.ask.bind(wishes) },
     },
     claim: (db, chat) => delivery.claim(db, chat),
     ...{ typing, drafts: install.drafts ? delivery.drafts : null },
     takes: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name),
   });
+  const watch = makeWatch(base, { ...told, egress, workspaces, groups, planner });
   return {
-    ...{ alert, trouble, warm, wake, nudge, deliver, drivers },
+    ...told,
+    ...{ watch, trouble, warm, wake, nudge, deliver, drivers },
     ...{ delivery, egress, approvals, wishes, asks, groups, workspaces, planner, proofs, sessions, scheduler, tasks },
   };
 }

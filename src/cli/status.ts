@@ -34,7 +34,10 @@ function renderStatus(status: Status, io: Io): string {
         : red(io, `${status.runtime.name}: ${status.runtime.problems.join('; ')}`),
     ],
     ['limits', limits(status)],
-    ...status.channels.map((channel): [string, string] => ['channel', `${channel.name}: ${healthWords(channel, io)}`]),
+    ...status.channels.map((channel): [string, string] => [
+      'channel',
+      `${channel.name}: ${healthWords(channel, io)}${proofWords(channel.proof, io)}`,
+    ]),
     ...status.groups.map((group): [string, string] => [
       'group',
       group.problem === null
@@ -64,16 +67,27 @@ function renderStatus(status: Status, io: Io): string {
     ...asksRow(status),
     ['files', filesText(status)],
     ...tasksRow(status),
-    ...status.alerts.map((alert): [string, string] => [
-      'alert',
-      red(io, `${alert.id} ${alert.kind} ${printable(alert.subject)} ×${alert.count}: ${printable(alert.text)}`),
-    ]),
+    ...status.alerts.map((alert): [string, string] => ['alert', alertLine(alert, io)]),
+    ...status.ways
+      .filter(({ error }) => error !== null)
+      .map(({ way, error }): [string, string] => [way, red(io, printable(error!))]),
   ];
   const head =
     status.state === 'ok'
       ? bold(io, `GlassClaw ${status.version}: ok`)
       : bold(io, `GlassClaw ${status.version}: needs attention`);
   return [head, ...rows.map(([name, text]) => `  ${name.padEnd(8)} ${text}`)].join('\n');
+}
+
+function proofWords(proof: Status['channels'][number]['proof'], io: Io): string {
+  if (proof === null) return '';
+  const when = new Date(proof.at_ms).toISOString().slice(0, 16).replace('T', ' ');
+  return proof.ok ? `, proven ${when} (${proof.how})` : red(io, `, not proven ${when}: ${printable(proof.detail)}`);
+}
+
+function alertLine({ id, kind, subject, count, text, acked }: Status['alerts'][number], io: Io): string {
+  const line = `${id} ${kind} ${printable(subject)} ×${count}: ${printable(text)}`;
+  return acked ? `${line} (seen)` : red(io, line);
 }
 
 function boundary({ name, proof }: Status['groups'][number], io: Io): string {

@@ -5,12 +5,15 @@ import type { Channel, ChannelHealth } from '../channels/channel.ts';
 import { openAlerts } from '../ledger/alerts.ts';
 import { countPending } from '../ledger/approvals.ts';
 import { asksStatus } from '../ledger/asks.ts';
+import type { ChannelProof } from '../ledger/channel_proofs.ts';
 import { type Conservation, conservation } from '../ledger/conservation.ts';
 import type { Db } from '../ledger/db.ts';
 import { filesKept } from '../ledger/retention.ts';
 import { nextDue, tasksOf } from '../ledger/tasks.ts';
 import type { UsageRow } from '../protocol/gateway.ts';
 import type { LimitState, Runtime } from '../runtimes/runtime.ts';
+import { ruleOf } from './alert_rules.ts';
+import type { WayShown } from './alert_way.ts';
 
 /** One screen: what is going on, what is wrong, what cannot be promised on this machine. */
 export interface Status {
@@ -24,7 +27,7 @@ export interface Status {
   sweeps_needed: number;
   gateway: 'connected' | 'lost';
   runtime: { name: string; problems: string[]; limits: { name: string; state: string; reason: string }[] };
-  channels: ({ name: string } & ChannelHealth)[];
+  channels: ({ name: string; proof: Proof | null } & ChannelHealth)[];
   groups: GroupStatus[];
   sessions: {
     session: string;
@@ -48,8 +51,23 @@ export interface Status {
   files: { count: number; bytes: number; pruned: { at_ms: number; files: number; bytes: number } | null };
   /** Scheduled work; `failing`: the last run failed. */
   tasks: { active: number; paused: number; failing: number; next: string | null };
-  alerts: { id: string; kind: string; subject: string; text: string; count: number; since_ms: number }[];
+  /** `acked`: somebody has seen it, and it stands. */
+  alerts: {
+    id: string;
+    kind: string;
+    subject: string;
+    severity: string;
+    text: string;
+    count: number;
+    since_ms: number;
+    acked: boolean;
+  }[];
+  /** Ways by which alerts get out besides chats, and the sign of life. */
+  ways: WayShown[];
 }
+
+/** What last showed that a channel's path works. */
+type Proof = { at_ms: number; ok: boolean; how: string; detail: string };
 
 export interface GroupStatus {
   name: string;
@@ -69,7 +87,9 @@ function needsAttention(status: Omit<Status, 'state'>): boolean {
   return (
     status.gateway !== 'connected' ||
     status.runtime.problems.length > 0 ||
-    status.alerts.length + status.approvals > 0 ||
+    status.alerts.some(({ acked }) => !acked) ||
+    status.approvals > 0 ||
+    status.ways.some(({ error }) => error !== null) ||
     violations.length > 0 ||
     overdue.inbound + overdue.outbound + unheard > 0 ||
     status.groups.some((group) => group.problem !== null || group.proof?.ok === false) ||
@@ -91,6 +111,8 @@ export interface StatusSources {
   gatewayConnected(): boolean;
   groups(): Status['groups'];
   pruned(): Status['files']['pruned'];
+  proofOf(channel: string): ChannelProof | undefined;
+  ways(): WayShown[];
   sessions(): Status['sessions'];
   usage(since_ms: number): Promise<UsageRow[]>;
 }
@@ -120,7 +142,11 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
       problems: await runtime.check(),
       limits: [...(await runtime.limits()), ...(await sources.folderLimits())],
     },
-    channels: [...sources.channels].map((channel) => ({ name: channel.name, ...channel.health() })),
+    channels: [...sources.channels].map((channel) => {
+      const { at_ms, ok, how, detail } = sources.proofOf(channel.name) ?? { ok: null };
+      const proof = ok === null ? null : { at_ms: at_ms!, ok: ok === 1, how: how!, detail: detail! };
+      return { name: channel.name, proof, ...channel.health() };
+    }),
     groups: sources.groups(),
     sessions: sources.sessions(),
     usage: await sources.usage(midnight),
@@ -134,10 +160,13 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
       id: showId('a', row.id),
       kind: row.kind,
       subject: row.subject,
+      severity: ruleOf(row.kind).severity,
       text: row.text,
       count: row.count,
       since_ms: row.created_ms,
+      acked: row.acked_ms !== null,
     })),
+    ways: sources.ways(),
   };
   return { state: needsAttention(found) ? 'attention' : 'ok', ...found };
 }

@@ -24,7 +24,7 @@ interface Law {
   sentence: string;
 }
 
-const LAWS: Law[] = [
+export const LAWS: readonly Law[] = [
   {
     sql: 'SELECT count(*) AS n FROM messages m WHERE NOT EXISTS (SELECT 1 FROM inbound i WHERE i.message_id = m.id)',
     sentence: 'messages are in no state',
@@ -77,21 +77,29 @@ const OVERDUE_INBOUND = `SELECT count(*) AS n FROM inbound i INDEXED BY inbound_
   AND NOT EXISTS (SELECT 1 FROM asks a INDEXED BY asks_waiting WHERE a.session_id = i.session_id AND a.state = 'pending')`;
 
 export function conservation(db: Db, now: number): Conservation {
-  const late = now - OVERDUE_MS;
   return {
     messages: count(db, 'SELECT count(*) AS n FROM messages'),
     inbound: countByState(db, 'inbound'),
     outbound: countByState(db, 'outbound'),
-    overdue: {
-      inbound: count(db, OVERDUE_INBOUND, late),
-      outbound: count(db, OVERDUE_OUTBOUND, late),
-    },
-    unheard: count(db, UNHEARD, now - UNHEARD_MS),
-    violations: LAWS.flatMap((law) => {
-      const broken = count(db, law.sql);
-      return broken === 0 ? [] : [`${broken} ${law.sentence}`];
-    }),
+    overdue: overdue(db, now),
+    unheard: unheard(db, now),
+    violations: LAWS.flatMap((law) => brokenBy(db, law)),
   };
+}
+
+export function overdue(db: Db, now: number): Conservation['overdue'] {
+  const late = now - OVERDUE_MS;
+  return { inbound: count(db, OVERDUE_INBOUND, late), outbound: count(db, OVERDUE_OUTBOUND, late) };
+}
+
+export function unheard(db: Db, now: number): number {
+  return count(db, UNHEARD, now - UNHEARD_MS);
+}
+
+/** A sentence when the law is broken. */
+export function brokenBy(db: Db, law: Law): string[] {
+  const broken = count(db, law.sql);
+  return broken === 0 ? [] : [`${broken} ${law.sentence}`];
 }
 
 function count(db: Db, sql: string, ...values: (number | string)[]): number {

@@ -10,7 +10,7 @@ import type { Channels } from './channels.ts';
 export function gatewayNews(
   { ledger, clock }: { ledger: Ledger; clock: Clock },
   alert: EgressHandlers['alert'],
-  parts: { sessions(): Sessions; approvals(): Approvals; drivers(): Channels; warm(): void },
+  parts: { sessions(): Sessions; approvals(): Approvals; drivers(): Channels; warm(): void; gatewayLost(): void },
 ): EgressHandlers {
   return {
     alert,
@@ -26,6 +26,9 @@ export function gatewayNews(
     refused: (session, reason) => parts.sessions().end(session, `no egress: ${reason}`),
     held: (event) => parts.approvals().held(event),
     heldEnded: (hold, reason) => parts.approvals().ended(hold, reason),
-    lost: () => parts.approvals().lost(),
+    lost: () => {
+      parts.approvals().lost();
+      parts.gatewayLost();
+    },
   };
 }

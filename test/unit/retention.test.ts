@@ -32,7 +32,16 @@ async function world(context: TestContext, room = 1000 * MIB, live: { session: s
   const { db } = ledger;
   const session = seedChat(db);
   const files = { keep: KEEP_MS, room };
-  const retention = new Retention({ paths, ledger, clock: systemClock, log: LOG, files, live: () => live });
+  const retention = new Retention({
+    paths,
+    ledger,
+    clock: systemClock,
+    log: LOG,
+    files,
+    live: () => live,
+    alert: () => {},
+    clear: () => {},
+  });
 
   /** Bytes that were stored so many days ago. */
   const blob = (text: string, days: number) => {
