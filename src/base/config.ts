@@ -137,7 +137,7 @@ const alertsSchema = z.strictObject({
     .array(z.string().min(1).max(4096))
     .min(1)
     .max(32)
-    .refine(([program]) => program!.startsWith('/'), 'must begin with the absolute path of a program')
+    .refine(([program]) => program?.startsWith('/') === true, 'must begin with the absolute path of a program')
     .optional(),
   /** Each alert is posted there as JSON, by the gateway. */
   webhook: alertUrl.optional(),
