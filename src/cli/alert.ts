@@ -17,7 +17,7 @@ export async function alert(args: string[], paths: Paths, io: Io): Promise<numbe
       case 'list':
         return list((await client.call<{ alerts: AlertShown[] }>('alerts')).alerts, io);
       case 'ack':
-        return ack(client, id!, io);
+        return await ack(client, id!, io);
       case 'test':
         return await test(client, io);
       default:

@@ -4,7 +4,7 @@ import { insertTell, type TellRow, tellsOf } from '../ledger/alert_tells.ts';
 import { type AlertRow, ackAlert, alertById, raiseAlert } from '../ledger/alerts.ts';
 import type { Db } from '../ledger/db.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { insertNotice, outboundById } from '../ledger/outbound.ts';
+import { headOfChat, insertNotice, outboundById } from '../ledger/outbound.ts';
 import { identitiesOf, ownersOf } from '../ledger/people.ts';
 import type { Way } from './alert_way.ts';
 import { alertWords } from './alert_words.ts';
@@ -113,11 +113,12 @@ function outcome(db: Db, row: TellRow): Pick<AlertTestRow, 'state' | 'detail'> |
       ? { state: 'arrived', detail: 'it was taken' }
       : { state: 'failed', detail: row.error! };
   }
-  const { state, receipt, error } = outboundById(db, row.outbound_id)!;
+  const { state, receipt, error, chat_id } = outboundById(db, row.outbound_id)!;
   if (state === 'sent') return { state: 'arrived', detail: `the platform has taken it as ${receipt}` };
   if (state === 'rejected' || state === 'uncertain') return { state: 'failed', detail: error ?? state };
-  // Nobody has a terminal open: it is there when somebody does.
-  return state === 'queued' && error !== null ? { state: 'waits', detail: error } : null;
+  // Nobody has a terminal open: it is there, behind what waits there too, when somebody does.
+  const waits = headOfChat(db, chat_id)?.error ?? null;
+  return state === 'queued' && waits !== null ? { state: 'waits', detail: waits } : null;
 }
 
 function nameOf(db: Db, { way, channel, outbound_id }: TellRow): string {
