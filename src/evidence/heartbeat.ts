@@ -33,7 +33,8 @@ export class Heartbeat {
   /** With each look. `ill`: why no message could be answered now; then there is no sign. */
   async beat(ill: string | null): Promise<void> {
     const { clock, run, works } = this.#parts;
-    if (ill !== null) this.#shown.error = ill;
+    // A host that has just started has to connect first.
+    if (ill !== null && this.#shown.last_ok_ms !== null) this.#shown.error = ill;
     if (ill !== null || clock.monotonic() - this.#last < HEARTBEAT_MS) return;
     this.#last = clock.monotonic();
     const failure = this.#touch(join(run, 'heartbeat')) ?? (await this.ping?.()) ?? null;

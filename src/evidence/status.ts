@@ -89,7 +89,7 @@ function needsAttention(status: Omit<Status, 'state'>): boolean {
     status.runtime.problems.length > 0 ||
     status.alerts.some(({ acked }) => !acked) ||
     status.approvals > 0 ||
-    status.ways.some(({ error }) => error !== null) ||
+    status.ways.some(({ way, error }) => way !== 'heartbeat' && error !== null) ||
     violations.length > 0 ||
     overdue.inbound + overdue.outbound + unheard > 0 ||
     status.groups.some((group) => group.problem !== null || group.proof?.ok === false) ||

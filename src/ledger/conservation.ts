@@ -68,9 +68,11 @@ const UNHEARD = `SELECT count(*) AS n FROM turns t WHERE t.state = 'settled' AND
   AND EXISTS (SELECT 1 FROM outbound o WHERE o.turn_id = t.id AND o.ordinal >= 0 AND o.state = 'rejected')
   AND NOT EXISTS (SELECT 1 FROM outbound o WHERE o.turn_id = t.id AND o.ordinal >= 0 AND o.state <> 'rejected')`;
 
-/** A queued row with a reason waits for somebody to be there (a terminal, say): it is where it should be, however long. */
-const OVERDUE_OUTBOUND = `SELECT count(*) AS n FROM outbound
-  WHERE state IN ('queued', 'sending', 'retry') AND updated_ms < ? AND NOT (state = 'queued' AND error IS NOT NULL)`;
+/** A queued row with a reason waits for somebody to be there (a terminal, say): it is where it should be, and what is behind it too, however long. */
+const OVERDUE_OUTBOUND = `SELECT count(*) AS n FROM outbound o
+  WHERE state IN ('queued', 'sending', 'retry') AND updated_ms < ? AND NOT EXISTS (
+    SELECT 1 FROM outbound h INDEXED BY outbound_open WHERE h.chat_id = o.chat_id AND h.id <= o.id
+       AND h.state IN ('queued', 'sending', 'retry') AND h.state = 'queued' AND h.error IS NOT NULL)`;
 
 /** What waits behind a question of its session waits for a person, who may take their time. */
 const OVERDUE_INBOUND = `SELECT count(*) AS n FROM inbound i INDEXED BY inbound_open WHERE ${IS_OPEN} AND updated_ms < ?

@@ -116,3 +116,14 @@ test('an answer of which nothing arrived is unheard; one part that arrived is en
   db.run("UPDATE outbound SET state = 'sent', receipt = 'r', turn_id = ?, ordinal = 1 WHERE id = ?", turn_id, second!);
   assert.equal(conservation(db, Date.now()).unheard, 0);
 });
+
+test('what waits behind a row that waits for a terminal is not overdue; of another chat it is', async (context) => {
+  const db = await healthy(context);
+  const { chat_id } = seedChat(db, 'local', 'desk');
+  const [head] = queueOutbound(db, chat_id, ['one', 'two', 'three']);
+  assert.equal(conservation(db, LATE).overdue.outbound, 3);
+  db.run("UPDATE outbound SET error = 'no terminal is connected' WHERE id = ?", head!);
+  assert.equal(conservation(db, LATE).overdue.outbound, 0);
+  queueOutbound(db, seedChat(db, 'local', 'other').chat_id, ['four']);
+  assert.equal(conservation(db, LATE).overdue.outbound, 1);
+});
