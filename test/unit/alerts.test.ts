@@ -245,7 +245,7 @@ test('no credential and nothing invisible is in what goes out', async (context) 
   world.alerts.alert(
     'channel.start',
     'mail',
-    'It said: Authorization: Bearer sk-fake0123456789abcdef\u202e and xoxb-fake-000000000000',
+    'It \u202esaid: Authorization: Bearer sk-fake0123456789abcdef and xoxb-fake-000000000000',
   );
   await world.settle();
   const all = [...[...world.sent.values()].flat(), ...world.outer.command, ...world.outer.webhook].join('\n');
