@@ -21,7 +21,7 @@ export class Outward {
     this.#trust = trust;
   }
 
-  /** Resolves with why it was not taken, or null. Never rejects. The reason names no address: one may be a secret. */
+  /** Resolves with why it was not taken, or null. Never rejects. The reason has no path of an address: one may be a secret. */
   async post(to: 'webhook' | 'heartbeat', body: string): Promise<string | null> {
     const url = this.#urls[to];
     if (url === undefined) return `glass.yaml had no ${to} when the gateway started`;
@@ -29,7 +29,7 @@ export class Outward {
       const { statusCode } = await this.#ask(new URL(url), to === 'webhook' ? body : null);
       return statusCode! >= 200 && statusCode! < 300 ? null : `it was answered ${statusCode}`;
     } catch (error) {
-      return messageOf(error).replaceAll(url, 'the address').slice(0, REASON_CHARS_MAX);
+      return messageOf(error).slice(0, REASON_CHARS_MAX);
     }
   }
 
