@@ -15,7 +15,7 @@ import {
   WEBSOCKET_IDLE_MS,
 } from './base/limits/gateway.ts';
 import { EVENTS_KEEP_DAYS } from './base/limits/messages.ts';
-import { ANCHORED, type Log, openLog } from './base/log.ts';
+import { ANCHORED, type FileLog, type Log, openLog } from './base/log.ts';
 import { dropStartGarbage } from './base/memory.ts';
 import { homeFrom, type Paths, pathsOf, prepareGateway } from './base/paths.ts';
 import { feedWatchdog } from './base/watchdog.ts';
@@ -28,6 +28,7 @@ import { HostService } from './gateway/host_service.ts';
 import { Injector } from './gateway/inject.ts';
 import { oneCliOf } from './gateway/onecli.ts';
 import { OperatorService } from './gateway/operator_service.ts';
+import { Outward } from './gateway/outward.ts';
 import { Prices } from './gateway/prices.ts';
 import { Rates } from './gateway/rates.ts';
 import { EgressSessions } from './gateway/sessions.ts';
@@ -72,7 +73,7 @@ async function main(): Promise<void> {
 }
 
 /** Builds everything; returns what takes it down. */
-async function start(paths: Paths, log: Log): Promise<() => void> {
+async function start(paths: Paths, log: FileLog): Promise<() => void> {
   const faults = faultsFrom(process.env, paths.gatewayRun);
   // The clear sentence first; the lock on vault.db then decides between two that start at the same moment. Asked on
   // vault.sock, because a connection to gateway.sock would replace the host.
@@ -115,7 +116,8 @@ async function start(paths: Paths, log: Log): Promise<() => void> {
   };
   const sessions = new EgressSessions(paths, context, trust, onecli);
   const keep_ms = install?.events.keep ?? EVENTS_KEEP_DAYS * DAY_MS;
-  const host = new HostService(sessions, context, vault, { keep_ms, check: checkAudit });
+  const outward = new Outward(install?.alerts ?? {}, trust);
+  const host = new HostService(sessions, context, vault, { keep_ms, check: checkAudit }, outward);
   setInterval(() => host.anchor(), AUDIT_ANCHOR_MS).unref();
   const operator = new OperatorService(vault, audit, () => host.tell({ event: 'secrets', names: vault.names() }), log);
   const servers: Server[] = [

@@ -9,6 +9,7 @@ import { feedWatchdog } from './base/watchdog.ts';
 import { type HostOptions, makeFlow, openBase } from './host_parts.ts';
 import { makeControl, makeIntake } from './host_ways_in.ts';
 import { recordEvent } from './ledger/events.ts';
+import { endLife } from './ledger/lives.ts';
 import { type Exporters, startExporters } from './operations/exporters.ts';
 import { prepareInstall } from './operations/first_run.ts';
 import { reap } from './operations/runtimes.ts';
@@ -70,8 +71,8 @@ async function startParts(parts: Parts): Promise<void> {
     )
     .catch(() => {});
   log.info('host.ready', { ms: Math.round(clock.monotonic() - parts.started), home: paths.home });
-  const { desk, wishes, asks, scheduler, proofs, retention, anchors } = parts;
-  for (const part of [desk, wishes, asks, scheduler, proofs, retention, anchors]) part.start();
+  const { desk, wishes, asks, scheduler, proofs, retention, anchors, watch } = parts;
+  for (const part of [desk, wishes, asks, scheduler, proofs, retention, anchors, watch]) part.start();
   parts.warm();
   dropStartGarbage();
 }
@@ -109,13 +110,20 @@ async function stopParts(parts: Parts, exporters: Exporters, reason: string): Pr
   const { log, clock, ledger, paths } = parts;
   log.info('host.stopping', { reason });
   for (const part of [parts.sweep, parts.scheduler, parts.proofs, parts.desk, parts.asks]) part.stop();
+  await parts.watch.stop();
   await parts.sessions.drain();
   await parts.retention.stop();
   await parts.workspaces.close();
   await parts.delivery.stop(DELIVERY_GRACE_MS);
   await parts.drivers.stop();
   await exporters.stop();
-  await ledger.write('stopped', (db) => recordEvent(db, clock, 'host.stopped', {}, { reason })).catch(() => {});
+  parts.alerts.stop();
+  await ledger
+    .write('stopped', (db) => {
+      endLife(db, clock.now());
+      recordEvent(db, clock, 'host.stopped', {}, { reason });
+    })
+    .catch(() => {});
   await parts.anchors.stop();
   parts.egress.stop();
   ledger.close();

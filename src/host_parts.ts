@@ -13,12 +13,13 @@ import { KINDS } from './channels/kinds.ts';
 import { LocalChannel } from './channels/local/local.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { Typing } from './delivery/typing.ts';
-import { Alerts } from './evidence/alerts.ts';
 import { configHash } from './evidence/status_facts.ts';
+import { makeAlerts, makeWatch } from './host_alerts.ts';
 import { endLeftOver } from './ledger/approvals.ts';
 import { imagesOfUse } from './ledger/authorities.ts';
 import { chatById } from './ledger/chats.ts';
 import { Ledger } from './ledger/ledger.ts';
+import { beginLife } from './ledger/lives.ts';
 import type { OutboundRow } from './ledger/outbound.ts';
 import { Anchors } from './operations/anchors.ts';
 import { Channels } from './operations/channels.ts';
@@ -69,6 +70,7 @@ export async function openBase(options: HostOptions, paths: Paths) {
   const groups = groupNames(paths);
   const operatorChat = await ledger.write('start', (db) => {
     endLeftOver(db, clock);
+    beginLife(db, clock.now());
     return prepareLedger(db, clock.now(), groups, install.default_group, install.uids);
   });
   const local = new LocalChannel();
@@ -90,11 +92,15 @@ export async function openBase(options: HostOptions, paths: Paths) {
  */
 export function makeFlow(base: Base, asked: (question: number) => void) {
   const { paths, clock, install, log, faults, ledger, local, channels, runtimes } = base;
-  const trouble = (error: Error): void => log.error('ledger.trouble', { reason: error.message });
+  const trouble = (error: Error): void => told.trouble(error);
   const deliver = (chat: number, claimed?: OutboundRow | null): void => delivery.wake(chat, claimed);
   const capabilities = (channel: string) => (channels.get(channel) ?? local).capabilities;
-  const alerts = new Alerts(ledger, clock, log, base.operatorChat, deliver);
-  const [alert, clear] = [alerts.alert.bind(alerts), alerts.clear.bind(alerts)];
+  const late = {
+    ...{ sessions: () => sessions, approvals: () => approvals, drivers: () => drivers, egress: () => egress },
+    gatewayLost: () => watch.gatewayLost(),
+  };
+  const told = makeAlerts(base, deliver, late.egress);
+  const { alert, clear } = told;
   channels.set(AGENTS, new AgentsChannel(agentPost({ ledger, clock, wake: (session) => sessions.wake(session) })));
   deliverWarnings({ ledger, deliver }, base.operatorChat);
   const asks = new Asks({ ledger, clock, deliver, trouble });
@@ -106,9 +112,8 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
     if (base.safe) return;
     warming = warming.then(() => warmUpAll(base, planner));
   };
-  const anchors = new Anchors({ ledger, clock, log, egress: () => egress });
-  const late = { sessions: () => sessions, approvals: () => approvals, drivers: () => drivers, warm };
-  const egress = new Egress(paths.gatewaySocket, log, gatewayNews(ledger, anchors, alert, late));
+  const anchors = new Anchors({ ledger, clock, log, egress: late.egress });
+  const egress = new Egress(paths.gatewaySocket, log, gatewayNews(ledger, anchors, alert, { ...late, warm }));
   const drivers = new Channels({ ...base, deliver, alert, clear, release: egress.release.bind(egress) });
   const approvals = new Approvals({
     ...{ ledger, clock, log, channels, operatorChat: base.operatorChat, alert, deliver, trouble },
@@ -149,22 +154,17 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
     ...{ ledger, clock, log, faults, paths, egress, workspaces, planner, deliver, alert, clear, trouble },
     prove: (plan) => proofs.require(plan),
     tools: {
-      log,
-      ledger,
-      clock,
-      capabilities,
-      deliver,
-      asks,
-      asked,
-      tasks: tasks.forAgents(),
-      wish: wishes.ask.bind(wishes),
+      ...{ log, ledger, clock, capabilities, deliver, asks, asked },
+      ...{ tasks: tasks.forAgents(), wish: wishes.ask.bind(wishes) },
     },
     claim: (db, chat) => delivery.claim(db, chat),
     ...{ typing, drafts: install.drafts ? delivery.drafts : null },
     takes: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name),
   });
+  const watch = makeWatch(base, { ...told, egress, workspaces, groups, planner });
   return {
-    ...{ alert, clear, trouble, warm, wake, nudge, deliver, drivers, anchors },
+    ...told,
+    ...{ watch, trouble, warm, wake, nudge, deliver, drivers, anchors },
     ...{ delivery, egress, approvals, wishes, asks, groups, workspaces, planner, proofs, sessions, scheduler, tasks },
   };
 }

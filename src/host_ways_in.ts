@@ -1,9 +1,10 @@
 import { Desk } from './approvals/desk.ts';
 import { ControlServer } from './control/server.ts';
+import { type AlertTestRow, testAlerts } from './evidence/alert_test.ts';
 import { statusOf } from './evidence/status.ts';
 import type { Base, Flow } from './host_parts.ts';
-import { clearAllAlerts } from './ledger/alerts.ts';
 import { authorityInForce } from './ledger/authorities.ts';
+import { channelProof } from './ledger/channel_proofs.ts';
 import { ChatCommands } from './operations/chat_commands.ts';
 import { Emergency } from './operations/emergency.ts';
 import { accountName, Operator } from './operations/operator.ts';
@@ -53,8 +54,9 @@ export function makeIntake(base: Base, flow: Flow) {
   const answers = new Answers(admission, asks.ended.bind(asks));
   const router = new Router(ledger, clock, paths.blobs, admission, desk, commands, answers);
   const intake = new Intake(ledger, router, { wake, deliver, asked: (question) => desk.asked(question) });
-  const sweep = new Sweep([sessions, delivery], log);
-  const kept = { paths, ledger, clock, log, egress, files: install.files, events: install.events };
+  const sweep = new Sweep([sessions, delivery], log, (lost) => flow.watch.look(lost));
+  const { alert, clear } = flow;
+  const kept = { paths, ledger, clock, log, egress, files: install.files, events: install.events, alert, clear };
   const retention = new Retention({ ...kept, live: sessions.live.bind(sessions) });
   return { admission, desk, intake, sweep, retention, emergency };
 }
@@ -86,6 +88,8 @@ export function makeControl(base: Base, flow: Flow & ReturnType<typeof makeIntak
       sessions: () => sessions.live(),
       usage: egress.usage.bind(egress),
       pruned: () => retention.last,
+      proofOf: (name) => channelProof(ledger.db, name),
+      ways: () => [...flow.ways.map((way) => way.shown()), flow.heartbeat.shown()],
     });
   const services = {
     ledger,
@@ -107,7 +111,9 @@ export function makeControl(base: Base, flow: Flow & ReturnType<typeof makeIntak
     say: operator.say.bind(operator),
     stop: stopAsked.resolve,
     onEvents: ledger.onCommit.bind(ledger),
-    clearAlerts: () => ledger.write('alerts_seen', (db) => clearAllAlerts(db, clock)),
+    ...{ alerts: flow.alerts, prove: flow.proven.prove.bind(flow.proven) },
+    testAlerts: (tell: (row: AlertTestRow) => void, gone: Promise<void>) =>
+      testAlerts({ ...known, ...flow, operatorChat: base.operatorChat }, tell, gone),
     blobs: paths.blobs,
     status,
   };

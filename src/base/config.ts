@@ -146,6 +146,32 @@ const channelsSchema = z
   .refine((channels) => Object.keys(channels).length <= CHANNELS_MAX, `must be at most ${CHANNELS_MAX}`)
   .refine((channels) => !OWN_CHANNELS.some((name) => name in channels), 'local and agents exist already');
 
+/** Plain http only on this machine: what goes wrong here is nobody else's to read. */
+const alertUrl = z
+  .string()
+  .max(2000)
+  .regex(
+    /^(?:https:\/\/|http:\/\/(?:127\.0\.0\.1|localhost)(?=[:/]))[^\s@]+$/,
+    'must begin with https:// and have no "@"',
+  )
+  .refine((text) => URL.canParse(text), 'must be an address');
+
+/** Ways by which alerts get out besides chats. */
+const alertsSchema = z.strictObject({
+  /** A program and its arguments; it gets each alert as JSON on standard input. */
+  command: z
+    .array(z.string().min(1).max(4096))
+    .min(1)
+    .max(32)
+    .refine(([program]) => program?.startsWith('/') === true, 'must begin with the absolute path of a program')
+    .optional(),
+  /** Each alert is posted there as JSON, by the gateway. */
+  webhook: alertUrl.optional(),
+  /** Asked for once a minute, by the gateway, for as long as messages can be answered. */
+  heartbeat: alertUrl.optional(),
+});
+export type AlertsConfig = z.infer<typeof alertsSchema>;
+
 const installSchema = z.strictObject({
   runtime: runtimeSchema.default('bubblewrap'),
   /** The group that answers the operator in `glass chat`. */
@@ -164,6 +190,9 @@ const installSchema = z.strictObject({
   /** Absent: nothing of either is loaded. */
   metrics: metricsSchema.optional(),
   otlp: otlpSchema.optional(),
+  alerts: alertsSchema.prefault({}),
+  /** Whether each channel is proven once a day. */
+  synthetic: z.boolean().default(true),
   vault: vaultSchema.default({ key: 'file' }),
   onecli: oneCliSchema.optional(),
   mounts: z

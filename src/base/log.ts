@@ -1,5 +1,6 @@
 import { closeSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs';
 import type { Clock } from './clock.ts';
+import { messageOf } from './errors.ts';
 import { ANCHOR_LOGGED_MS, LOG_BYTES_MAX } from './limits/messages.ts';
 
 /** Dated NDJSON: one object a line, `{"at","level","process","event",…}`. Never a secret, never a message's text. */
@@ -22,6 +23,25 @@ export function redact(text: string): string {
   return text.replace(SECRET_LIKE, REDACTED).replace(SECRET_HEADER, `$1$2${REDACTED}`);
 }
 
+/** A log with a file. */
+export interface FileLog extends Log {
+  /** Why the newest line is not in the file; null: it is. */
+  trouble(): string | null;
+}
+
+/** The journal reads how bad a line is from its beginning (sd-daemon(3)). */
+const PRIORITIES = { info: '<6>', warn: '<4>', error: '<3>' };
+
+/** Whether standard error goes to the journal itself, and not to somebody who reads it for us. */
+function isJournal(): boolean {
+  try {
+    const { dev, ino } = fstatSync(process.stderr.fd);
+    return process.env['JOURNAL_STREAM'] === `${dev}:${ino}`;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * Writes to standard error, and to `file` if given (rotated once at a size). A failed write of the file is not fatal. `quiet`: errors only
  * are for standard error, and what is `aloud`.
@@ -31,17 +51,20 @@ export function openLog(
   file: string | null,
   quiet = false,
   aloud: (event: string) => boolean = () => false,
-): Log {
+): FileLog {
+  const journal = isJournal();
   const sink = file === null ? null : new RotatingFile(file, LOG_BYTES_MAX);
   const write = (level: 'info' | 'warn' | 'error', event: string, fields: LogFields = {}): void => {
     const line = `${redact(JSON.stringify({ at: new Date().toISOString(), level, process: processName, event, ...fields }))}\n`;
     sink?.append(line);
-    if (!quiet || level === 'error' || aloud(event)) process.stderr.write(line);
+    if (!quiet || level === 'error' || aloud(event))
+      process.stderr.write(journal ? `${PRIORITIES[level]}${line}` : line);
   };
   return {
     info: (event, fields) => write('info', event, fields),
     warn: (event, fields) => write('warn', event, fields),
     error: (event, fields) => write('error', event, fields),
+    trouble: () => sink?.trouble ?? null,
   };
 }
 
@@ -66,6 +89,7 @@ class RotatingFile {
   readonly #bytesMax: number;
   #fd: number | null = null;
   #bytes = 0;
+  trouble: string | null = null;
 
   constructor(path: string, bytesMax: number) {
     this.#path = path;
@@ -77,7 +101,9 @@ class RotatingFile {
       if (this.#fd === null) this.#open();
       if (this.#bytes > this.#bytesMax) this.#rotate();
       this.#bytes += writeSync(this.#fd!, line);
-    } catch {
+      this.trouble = null;
+    } catch (error) {
+      this.trouble = messageOf(error);
       // A full or read-only disk must not stop the process that tells about it; standard error still has the line.
     }
   }

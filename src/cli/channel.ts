@@ -9,7 +9,7 @@ import type { ChannelShown } from '../operations/channels.ts';
 import { installPackages } from '../operations/package_install.ts';
 import { packagesNamed } from '../operations/package_sets.ts';
 import { addChannel, wantedOf } from './channel_add.ts';
-import { runTest } from './channel_test.ts';
+import { proveChannel, runTest } from './channel_test.ts';
 import { healthWords } from './channel_words.ts';
 import { confirmed } from './confirm.ts';
 import { ControlClient } from './control_client.ts';
@@ -18,13 +18,14 @@ import { type Io, red } from './io.ts';
 
 /** `glass channel list|kinds|add|test|remove|install`. */
 const USAGE =
-  'usage: glass channel list | kinds | add <kind> [--name <name>] [--set <setting>=<value>]… [--stdin] | test <name> [--no-reply] | remove <name> [--yes] | install <kind>';
+  'usage: glass channel list | kinds | add <kind> [--name <name>] [--set <setting>=<value>]… [--stdin] | test <name> [--no-reply | --quiet] | remove <name> [--yes] | install <kind>';
 
 const OPTIONS = {
   name: { type: 'string' },
   set: { type: 'string', multiple: true },
   stdin: { type: 'boolean', default: false },
   'no-reply': { type: 'boolean', default: false },
+  quiet: { type: 'boolean', default: false },
   yes: { type: 'boolean', default: false },
 } as const;
 
@@ -42,6 +43,7 @@ export async function channel(args: string[], paths: Paths, io: Io, input: Input
     if (verb === 'list' && rest.length === 0) return list(await client.call('channels'), io);
     const [name, ...more] = rest;
     if (name === undefined || more.length > 0) throw new OperatingError('usage', USAGE);
+    if (verb === 'test' && values.quiet) return await proveChannel(client, name, io);
     if (verb === 'test') return await runTest(client, name, { reply: !values['no-reply'] }, io);
     if (verb === 'remove') return await remove(client, name, values.yes, io);
     throw new OperatingError('usage', USAGE);

@@ -1,3 +1,4 @@
+import type { ChannelProof } from '../ledger/channel_proofs.ts';
 import type { TestStep } from '../operations/channel_test.ts';
 import type { ControlClient } from './control_client.ts';
 import { dim, type Io, printable, red } from './io.ts';
@@ -29,4 +30,15 @@ export async function runTest(
 function line({ step, state, ms, detail }: TestStep, io: Io): string {
   const sign = state === 'ok' ? 'ok     ' : state === 'skipped' ? dim(io, 'skipped') : red(io, 'failed ');
   return `${sign}  ${WORDS[step].padEnd(13)}  ${`${ms} ms`.padStart(9)}  ${printable(detail)}`;
+}
+
+/** Proves a channel without a word to anybody. Returns 1 when that failed, else 0. */
+export async function proveChannel(client: ControlClient, name: string, io: Io): Promise<number> {
+  const { ok, how, ms, detail } = await client.call<ChannelProof>('channel_prove', { name });
+  if (io.json) io.out(JSON.stringify({ channel: name, ok: ok === 1, how, ms, detail }));
+  else
+    io.out(
+      `${ok === 1 ? 'proven ' : red(io, 'failed ')}  ${how.padEnd(13)}  ${`${ms} ms`.padStart(9)}  ${printable(detail)}`,
+    );
+  return ok === 1 ? 0 : 1;
 }

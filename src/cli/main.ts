@@ -58,6 +58,14 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./status.ts')).status,
   },
   {
+    name: 'alert',
+    usage: 'alert list|ack|test <id>',
+    summary: 'what went wrong, who was told, and whether they can be',
+    flags: [],
+    words: 2,
+    load: async () => (await import('./alert.ts')).alert,
+  },
+  {
     name: 'chat',
     usage: 'chat [--chat <name>] [--partial] [text]',
     summary: 'talk to your agent',
@@ -133,7 +141,7 @@ const VERBS: readonly Verb[] = [
     name: 'channel',
     usage: 'channel list|kinds|add|test|remove|install <name>',
     summary: 'accounts on Telegram, Slack and others',
-    flags: ['--name', '--set', '--stdin', '--no-reply', '--yes'],
+    flags: ['--name', '--set', '--stdin', '--no-reply', '--quiet', '--yes'],
     words: Number.POSITIVE_INFINITY,
     load: async () => (await import('./channel.ts')).channel,
   },

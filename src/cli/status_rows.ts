@@ -80,7 +80,7 @@ function limitsRow({ runtime }: Status): StatusRow {
 }
 
 /** One that is well is one line; what was last wrong with one stays in `glass channel list`. */
-function channelRow({ name, state, detail, seen }: Status['channels'][number], now: number): StatusRow {
+function channelRow({ name, state, detail, seen, proof }: Status['channels'][number], now: number): StatusRow {
   if (seen === undefined) return { name: 'channel', text: `${name}: ${state}, ${printable(detail)}` };
   const limited = seen.limited_until_ms !== null && seen.limited_until_ms > now;
   const facts = [
@@ -90,6 +90,7 @@ function channelRow({ name, state, detail, seen }: Status['channels'][number], n
     ...(limited ? [`limited for ${span(seen.limited_until_ms! - now)}`] : []),
     ...(seen.breaker === 'closed' ? [] : [`breaker ${seen.breaker}`]),
     ...(seen.restarts === 0 ? [] : [`${seen.restarts} restarts`]),
+    ...(proof === null ? [] : [`${proof.ok ? 'proven' : 'not proven'} ${utc(proof.at_ms)} (${proof.how})`]),
   ];
   if (state !== 'failed') return { name: 'channel', text: facts.join(', ') };
   const said = seen.last_error === null ? detail : seen.last_error.text;
@@ -201,15 +202,16 @@ function queueRow(
 
 /** What waits for people, for its time, or for somebody to have seen it. */
 export function waitingRows(status: Status): StatusRow[] {
-  const { approvals, approvals_oldest_ms, at_ms, asks, alerts } = status;
+  const { approvals, approvals_oldest_ms, at_ms, asks, alerts, ways } = status;
   const since = approvals_oldest_ms === null ? '' : `, the oldest for ${span(at_ms - approvals_oldest_ms)}`;
   return [
-    ...alerts.map(({ id, kind, subject, count, text, since_ms }) =>
-      wrong(
-        'alert',
-        `${id} ${kind} ${printable(subject)} ×${count}, for ${span(at_ms - since_ms)}: ${printable(text)}`,
-        'docs/OPERATIONS.md, Alerts; seen: ./glass status --clear',
-      ),
+    ...alerts.map(({ id, kind, subject, count, text, since_ms, acked }) => {
+      const said = `${id} ${kind} ${printable(subject)} ×${count}, for ${span(at_ms - since_ms)}: ${printable(text)}`;
+      if (acked) return { name: 'alert', text: `${said} (seen)` };
+      return wrong('alert', said, `docs/OPERATIONS.md, Alerts; seen: ./glass alert ack ${id}`);
+    }),
+    ...ways.flatMap(({ way, error }) =>
+      error === null ? [] : [wrong(way, printable(error), './glass alert test says which ways work')],
     ),
     approvals === 0
       ? { name: 'approval', text: 'nothing waits' }

@@ -142,7 +142,7 @@ class Part {
     });
     // What is for programs (that a part is ready) stays out of the operator's terminal; sentences and stacks go there.
     createInterface({ input: this.#child.stderr! }).on('line', (line) => {
-      if (!line.includes('"event":"ready"')) this.#say(line);
+      if (!line.includes('"event":"ready"')) this.#say(alertOf(line) ?? line);
     });
     this.#child.on('exit', (code, signal) => {
       if (this.#stopping) return;
@@ -154,6 +154,12 @@ class Part {
       this.#wait = Math.min(this.#wait * 2, RESTART_MAX_MS);
     });
   }
+}
+
+/** The sentence of an alert, which comes as a line for programs; null: it is none. */
+function alertOf(line: string): string | null {
+  if (!line.includes('"event":"alert"')) return null;
+  return `⚠ ${(JSON.parse(line) as { text: string }).text}`;
 }
 
 /** Asks until the host answers; rejects after a minute, or when nobody wants to know any more. */

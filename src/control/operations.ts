@@ -1,3 +1,4 @@
+import { ALERTS } from './operations/alerts.ts';
 import { CHANNELS } from './operations/channels.ts';
 import { CONVERSATION } from './operations/conversation.ts';
 import { EGRESS } from './operations/egress.ts';
@@ -18,6 +19,7 @@ import { WIRINGS } from './operations/wirings.ts';
 export const OPERATIONS: readonly Operation[] = [
   ...INSTALL,
   ...STOPS,
+  ...ALERTS,
   ...CHANNELS,
   ...CONVERSATION,
   ...TRACE,

@@ -7,6 +7,7 @@ import type { Channel, ChannelHealth } from '../channels/channel.ts';
 import { openAlerts } from '../ledger/alerts.ts';
 import { countPending } from '../ledger/approvals.ts';
 import { asksStatus } from '../ledger/asks.ts';
+import type { ChannelProof } from '../ledger/channel_proofs.ts';
 import { type Conservation, conservation } from '../ledger/conservation.ts';
 import type { Db } from '../ledger/db.ts';
 import { guardsSeen } from '../ledger/proofs.ts';
@@ -14,6 +15,8 @@ import { filesKept } from '../ledger/retention.ts';
 import { nextDue, tasksOf } from '../ledger/tasks.ts';
 import type { UsageRow } from '../protocol/gateway.ts';
 import type { LimitState, Runtime } from '../runtimes/runtime.ts';
+import { ruleOf } from './alert_rules.ts';
+import type { WayShown } from './alert_way.ts';
 import {
   type BudgetStatus,
   budgetsOf,
@@ -49,7 +52,7 @@ export interface Status {
   gateway: 'connected' | 'lost';
   gateway_since_ms: number;
   runtime: { name: string; problems: string[]; limits: { name: string; state: string; reason: string }[] };
-  channels: ({ name: string } & ChannelHealth)[];
+  channels: ({ name: string; proof: Proof | null } & ChannelHealth)[];
   groups: GroupStatus[];
   sessions: {
     session: string;
@@ -82,7 +85,19 @@ export interface Status {
   last_backup_ms: number | null;
   /** Scheduled work; `failing`: the last run failed. */
   tasks: { active: number; paused: number; failing: number; next: string | null };
-  alerts: { id: string; kind: string; subject: string; text: string; count: number; since_ms: number }[];
+  /** `acked`: somebody has seen it, and it stands. */
+  alerts: {
+    id: string;
+    kind: string;
+    subject: string;
+    severity: string;
+    text: string;
+    count: number;
+    since_ms: number;
+    acked: boolean;
+  }[];
+  /** Ways by which alerts get out besides chats, and the sign of life. */
+  ways: WayShown[];
 }
 
 export interface Versions {
@@ -97,6 +112,8 @@ export interface Versions {
   /** By harness, its packages as they are pinned. */
   harnesses: Record<string, Record<string, string>>;
 }
+/** What last showed that a channel's path works. */
+type Proof = { at_ms: number; ok: boolean; how: string; detail: string };
 
 export interface GroupStatus {
   name: string;
@@ -120,7 +137,9 @@ function needsAttention(status: Omit<Status, 'state'>): boolean {
     status.stopped.length > 0 ||
     status.gateway !== 'connected' ||
     status.runtime.problems.length > 0 ||
-    status.alerts.length + status.approvals > 0 ||
+    status.alerts.some(({ acked }) => !acked) ||
+    status.approvals > 0 ||
+    status.ways.some(({ way, error }) => way !== 'heartbeat' && error !== null) ||
     violations.length > 0 ||
     overdue.inbound + overdue.outbound + unheard > 0 ||
     status.disk.free_bytes < DISK_FREE_BYTES_MIN ||
@@ -148,6 +167,8 @@ export interface StatusSources {
   gateway: { readonly connected: boolean; readonly sinceMs: number; lastSpoken(group: string): number };
   groups(): Omit<GroupStatus, 'controls'>[];
   pruned(): Status['files']['pruned'];
+  proofOf(channel: string): ChannelProof | undefined;
+  ways(): WayShown[];
   sessions(): Status['sessions'];
   usage(since_ms: number): Promise<UsageRow[]>;
 }
@@ -189,7 +210,11 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
       problems: await runtime.check(),
       limits: [...(await runtime.limits()), ...(await sources.folderLimits())],
     },
-    channels: [...sources.channels].map((channel) => ({ name: channel.name, ...channel.health() })),
+    channels: [...sources.channels].map((channel) => {
+      const { at_ms, ok, how, detail } = sources.proofOf(channel.name) ?? { ok: null };
+      const proof = ok === null ? null : { at_ms: at_ms!, ok: ok === 1, how: how!, detail: detail! };
+      return { name: channel.name, proof, ...channel.health() };
+    }),
     groups,
     sessions: sources.sessions(),
     usage,
@@ -213,10 +238,13 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
       id: showId('a', row.id),
       kind: row.kind,
       subject: row.subject,
+      severity: ruleOf(row.kind).severity,
       text: row.text,
       count: row.count,
       since_ms: row.created_ms,
+      acked: row.acked_ms !== null,
     })),
+    ways: sources.ways(),
   };
   return { state: needsAttention(found) ? 'attention' : 'ok', ...found };
 }

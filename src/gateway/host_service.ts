@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { OperatingError, unreachable } from '../base/errors.ts';
-import { anchorLog, type Log } from '../base/log.ts';
+import { MODEL_FAILS_ROWS_MAX, MODEL_FAILS_WINDOW_MS } from '../base/limits/gateway.ts';
+import { anchorLog, type FileLog } from '../base/log.ts';
 import { type Cut, cutBytes, DAY_MS, endOfDay, startOfKept } from '../protocol/chain.ts';
 import {
   type Anchor,
@@ -15,6 +16,8 @@ import type { Vault } from '../vault/vault.ts';
 import type { Audit } from './audit.ts';
 import type { Budgets } from './budget.ts';
 import type { Holds } from './holds.ts';
+import { modelsOf } from './model_health.ts';
+import type { Outward } from './outward.ts';
 import type { EgressContext } from './session.ts';
 import type { EgressSessions } from './sessions.ts';
 import type { LineService, Peer } from './sockets.ts';
@@ -34,7 +37,7 @@ export interface Evidence {
 export class HostService implements LineService<GatewayRequest> {
   readonly schema = gatewayRequest;
   readonly connectionsMax = 4; // The one in use, and those that replace it before the old one's end is noticed.
-  readonly log: Log;
+  readonly log: FileLog;
   readonly #sessions: EgressSessions;
   readonly #audit: Audit;
   readonly #budgets: Budgets;
@@ -43,16 +46,19 @@ export class HostService implements LineService<GatewayRequest> {
   readonly #clock: Clock;
   readonly #evidence: Evidence;
   readonly #logAnchors: (events: string, egress: string) => void;
+  readonly #outward: Outward;
   #host: Peer | null = null;
   /** Of the last link that a host was given. */
   #anchored = 0;
 
   constructor(
     sessions: EgressSessions,
-    { audit, budgets, holds, log, clock }: EgressContext,
+    context: EgressContext & { log: FileLog },
     vault: Vault,
     evidence: Evidence,
+    outward: Outward,
   ) {
+    const { audit, budgets, holds, log, clock } = context;
     this.#sessions = sessions;
     this.#audit = audit;
     this.#budgets = budgets;
@@ -61,6 +67,7 @@ export class HostService implements LineService<GatewayRequest> {
     this.#clock = clock;
     this.#evidence = evidence;
     this.#logAnchors = anchorLog(log, clock);
+    this.#outward = outward;
     this.log = log;
   }
 
@@ -138,6 +145,12 @@ export class HostService implements LineService<GatewayRequest> {
       case 'spoken':
         this.#budgets.spoken(request.group, request.at_ms);
         return {};
+      case 'health': {
+        const since_ms = this.#clock.now() - MODEL_FAILS_WINDOW_MS;
+        return { models: modelsOf(this.#audit.log(null, since_ms, MODEL_FAILS_ROWS_MAX)), log: this.log.trouble() };
+      }
+      case 'post':
+        return { failed: await this.#outward.post(request.to, request.body) };
       case 'release':
         return { value: this.#release(request.name) };
       default:

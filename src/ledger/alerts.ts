@@ -10,9 +10,14 @@ export interface AlertRow {
   count: number;
   created_ms: number;
   updated_ms: number;
+  cleared_ms: number | null;
+  /** Somebody has seen it; it stands all the same. */
+  acked_ms: number | null;
+  /** 1: that it began is still to be told; 2: that it is over. */
+  untold: 0 | 1 | 2;
 }
 
-/** Raises an alert, or counts it when it stands already. Returns true when it is new: then a person is told. */
+/** Raises an alert, or counts it when it stands already. Returns true when it is new: then people are to be told. */
 export function raiseAlert(db: Db, clock: Clock, kind: string, subject: string, text: string): boolean {
   const now = clock.now();
   const counted = db.run(
@@ -24,7 +29,7 @@ export function raiseAlert(db: Db, clock: Clock, kind: string, subject: string, 
   );
   if (counted > 0) return false;
   db.run(
-    'INSERT INTO alerts (kind, subject, text, created_ms, updated_ms) VALUES (?, ?, ?, ?, ?)',
+    'INSERT INTO alerts (kind, subject, text, created_ms, updated_ms, untold) VALUES (?, ?, ?, ?, ?, 1)',
     kind,
     subject,
     text,
@@ -35,10 +40,11 @@ export function raiseAlert(db: Db, clock: Clock, kind: string, subject: string, 
   return true;
 }
 
-/** Clears an alert whose cause is gone. Returns whether it stood. */
+/** Clears an alert whose cause is gone; who was told of it is to hear that too. Returns whether it stood. */
 export function clearAlert(db: Db, clock: Clock, kind: string, subject: string): boolean {
   const cleared = db.run(
-    'UPDATE alerts SET cleared_ms = ? WHERE kind = ? AND subject = ? AND cleared_ms IS NULL',
+    `UPDATE alerts SET cleared_ms = ?, untold = CASE untold WHEN 0 THEN 2 ELSE untold END
+      WHERE kind = ? AND subject = ? AND cleared_ms IS NULL`,
     clock.now(),
     kind,
     subject,
@@ -48,16 +54,27 @@ export function clearAlert(db: Db, clock: Clock, kind: string, subject: string):
 }
 
 export function openAlerts(db: Db): AlertRow[] {
-  return db.all<AlertRow>(
-    'SELECT id, kind, subject, text, count, created_ms, updated_ms FROM alerts WHERE cleared_ms IS NULL ORDER BY updated_ms DESC LIMIT 100',
-  );
+  return db.all<AlertRow>('SELECT * FROM alerts WHERE cleared_ms IS NULL ORDER BY updated_ms DESC LIMIT 100');
 }
 
-/** The operator has seen what stands. Returns how many that were. */
-export function clearAllAlerts(db: Db, clock: Clock): number {
-  const open = openAlerts(db);
-  for (const alert of open) clearAlert(db, clock, alert.kind, alert.subject);
-  return open.length;
+/** The newest, those that stand first. */
+export function recentAlerts(db: Db, limit: number): AlertRow[] {
+  return db.all<AlertRow>('SELECT * FROM alerts ORDER BY cleared_ms IS NOT NULL, id DESC LIMIT ?', limit);
+}
+
+export function alertById(db: Db, id: number): AlertRow | undefined {
+  return db.get<AlertRow>('SELECT * FROM alerts WHERE id = ?', id);
+}
+
+/**
+ * The operator has seen it: nobody is told of it again. One that `stands` for as long as its cause does stays, and does not ask
+ * for a look any more; any other is over.
+ */
+export function ackAlert(db: Db, clock: Clock, { id, kind, subject }: AlertRow, stands: boolean): void {
+  db.run('UPDATE alerts SET acked_ms = ?, untold = 0 WHERE id = ? AND cleared_ms IS NULL', clock.now(), id);
+  if (stands) return;
+  clearAlert(db, clock, kind, subject);
+  db.run('UPDATE alerts SET untold = 0 WHERE id = ?', id);
 }
 
 export function isAlertOpen(db: Db, kind: string, subject: string): boolean {
@@ -65,4 +82,24 @@ export function isAlertOpen(db: Db, kind: string, subject: string): boolean {
     db.get('SELECT 1 AS yes FROM alerts WHERE kind = ? AND subject = ? AND cleared_ms IS NULL', kind, subject) !==
     undefined
   );
+}
+
+/** What is still to be told, oldest first. */
+export function untoldAlerts(db: Db, limit: number): AlertRow[] {
+  return db.all<AlertRow>('SELECT * FROM alerts INDEXED BY alerts_untold WHERE untold > 0 ORDER BY id LIMIT ?', limit);
+}
+
+/** Takes an alert for told. False: somebody else has, meanwhile. */
+export function takeUntold(db: Db, alert: AlertRow): boolean {
+  return db.run('UPDATE alerts SET untold = 0 WHERE id = ? AND untold = ?', alert.id, alert.untold) === 1;
+}
+
+/** How often the same thing began since a time. */
+export function raisesSince(db: Db, { kind, subject }: AlertRow, since_ms: number): number {
+  return db.get<{ n: number }>(
+    'SELECT count(*) AS n FROM alerts WHERE kind = ? AND subject = ? AND created_ms > ?',
+    kind,
+    subject,
+    since_ms,
+  )!.n;
 }

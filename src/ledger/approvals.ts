@@ -87,6 +87,11 @@ export function recentApprovals(db: Db, limit: number): ApprovalRow[] {
   return db.all(`${EGRESS} ORDER BY state <> 'pending', id DESC LIMIT ?`, limit);
 }
 
+/** Of every kind: since when they wait, and until when. */
+export function pendingApprovals(db: Db): { id: number; created_ms: number; expires_ms: number }[] {
+  return db.all("SELECT id, created_ms, expires_ms FROM approvals WHERE state = 'pending' ORDER BY id");
+}
+
 /** Of every kind. */
 export function countPending(db: Db): number {
   return db.get<{ n: number }>("SELECT count(*) AS n FROM approvals WHERE state = 'pending'")!.n;

@@ -25,7 +25,7 @@ interface Law {
   sentence: string;
 }
 
-const LAWS: Law[] = [
+export const LAWS: readonly Law[] = [
   {
     sql: 'SELECT count(*) AS n FROM messages m WHERE NOT EXISTS (SELECT 1 FROM inbound i WHERE i.message_id = m.id)',
     sentence: 'messages are in no state',
@@ -69,9 +69,11 @@ const UNHEARD = `SELECT count(*) AS n FROM turns t WHERE t.state = 'settled' AND
   AND EXISTS (SELECT 1 FROM outbound o WHERE o.turn_id = t.id AND o.ordinal >= 0 AND o.state = 'rejected' AND o.stopped = 0)
   AND NOT EXISTS (SELECT 1 FROM outbound o WHERE o.turn_id = t.id AND o.ordinal >= 0 AND o.state <> 'rejected')`;
 
-/** A queued row with a reason waits for somebody to be there (a terminal, say): it is where it should be, however long. */
-const OVERDUE_OUTBOUND = `SELECT count(*) AS n FROM outbound
-  WHERE state IN ('queued', 'sending', 'retry') AND updated_ms < ? AND NOT (state = 'queued' AND error IS NOT NULL)`;
+/** A queued row with a reason waits for somebody to be there (a terminal, say): it is where it should be, and what is behind it too, however long. */
+const OVERDUE_OUTBOUND = `SELECT count(*) AS n FROM outbound o
+  WHERE state IN ('queued', 'sending', 'retry') AND updated_ms < ? AND NOT EXISTS (
+    SELECT 1 FROM outbound h INDEXED BY outbound_open WHERE h.chat_id = o.chat_id AND h.id <= o.id
+       AND h.state IN ('queued', 'sending', 'retry') AND h.state = 'queued' AND h.error IS NOT NULL)`;
 
 /** What waits behind a question of its session, or for its group to go on, waits for a person, who may take their time. */
 const OVERDUE_INBOUND = `SELECT count(*) AS n FROM inbound i INDEXED BY inbound_open WHERE ${IS_OPEN} AND updated_ms < ?
@@ -79,21 +81,29 @@ const OVERDUE_INBOUND = `SELECT count(*) AS n FROM inbound i INDEXED BY inbound_
   AND NOT ${stoppedSql('(SELECT group_name FROM sessions s WHERE s.id = i.session_id)')}`;
 
 export function conservation(db: Db, now: number): Conservation {
-  const late = now - OVERDUE_MS;
   return {
     messages: count(db, 'SELECT count(*) AS n FROM messages'),
     inbound: countByState(db, 'inbound'),
     outbound: countByState(db, 'outbound'),
-    overdue: {
-      inbound: count(db, OVERDUE_INBOUND, late),
-      outbound: count(db, OVERDUE_OUTBOUND, late),
-    },
-    unheard: count(db, UNHEARD, now - UNHEARD_MS),
-    violations: LAWS.flatMap((law) => {
-      const broken = count(db, law.sql);
-      return broken === 0 ? [] : [`${broken} ${law.sentence}`];
-    }),
+    overdue: overdue(db, now),
+    unheard: unheard(db, now),
+    violations: LAWS.flatMap((law) => brokenBy(db, law)),
   };
+}
+
+export function overdue(db: Db, now: number): Conservation['overdue'] {
+  const late = now - OVERDUE_MS;
+  return { inbound: count(db, OVERDUE_INBOUND, late), outbound: count(db, OVERDUE_OUTBOUND, late) };
+}
+
+export function unheard(db: Db, now: number): number {
+  return count(db, UNHEARD, now - UNHEARD_MS);
+}
+
+/** A sentence when the law is broken. */
+export function brokenBy(db: Db, law: Law): string[] {
+  const broken = count(db, law.sql);
+  return broken === 0 ? [] : [`${broken} ${law.sentence}`];
 }
 
 function count(db: Db, sql: string, ...values: (number | string)[]): number {

@@ -235,6 +235,11 @@ export function eventsAfter(db: Db, cursor: number, limit: number): EventRow[] {
   return db.all<EventRow>(`SELECT ${COLUMNS} FROM events WHERE id > ? ORDER BY id LIMIT ?`, cursor, limit);
 }
 
+/** When the newest hop was recorded, in milliseconds; 0: none was. */
+export function lastEventAt(db: Db): number {
+  return (db.get<{ at_us: number }>('SELECT at_us FROM events ORDER BY id DESC LIMIT 1')?.at_us ?? 0) / 1000;
+}
+
 export function lastEventId(db: Db): number {
   return db.get<{ id: number | null }>('SELECT max(id) AS id FROM events')?.id ?? 0;
 }

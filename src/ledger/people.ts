@@ -64,6 +64,12 @@ export function approversOf(db: Db, groups: string[]): number[] {
   return [...new Set([...ofAll, ...of('admin', ''), ...of('owner', '')])];
 }
 
+/** Everybody's owners: who hears what goes wrong. */
+export function ownersOf(db: Db): number[] {
+  const sql = "SELECT person_id FROM roles WHERE role = 'owner' AND group_name = '' ORDER BY person_id";
+  return db.all<{ person_id: number }>(sql).map((row) => row.person_id);
+}
+
 /** Whether somebody with an identity on the channel is everybody's owner. */
 export function hasOwner(db: Db, channel: string): boolean {
   const sql = `SELECT 1 AS yes FROM identities i JOIN roles r ON r.person_id = i.person_id

@@ -123,7 +123,7 @@ export class Channels {
     this.#supervised.delete(name);
     this.webhooks.remove(name);
     await channel.stop();
-    clear('channel.deaf', name);
+    for (const kind of ['channel.deaf', 'channel.unproven']) clear(kind, name);
     await ledger.write('channel', (db) => recordEvent(db, clock, 'channel.removed', {}, { channel: name }));
   }
 
@@ -155,12 +155,13 @@ export class Channels {
 
   async #start(channel: Channel, intake: Intake): Promise<void> {
     const { name } = channel;
-    const { alert, log } = this.#input;
+    const { alert, clear, log } = this.#input;
     try {
       await channel.start(intake.sinkOf(name), intake.cursorsOf(name));
     } catch (error) {
       return alert('channel.start', name, `The channel ${name} could not start: ${messageOf(error)}`);
     }
+    clear('channel.start', name);
     // A menu that is not shown costs nobody a command; a platform that does not answer must not hold up the start.
     const commands = COMMANDS.map(({ name, summary }) => ({ name, summary }));
     channel.menu?.(commands).catch((error) => log.warn('channel.menu', { channel: name, reason: messageOf(error) }));

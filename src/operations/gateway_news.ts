@@ -13,7 +13,7 @@ export function gatewayNews(
   ledger: Ledger,
   anchors: Anchors,
   alert: EgressHandlers['alert'],
-  parts: { sessions(): Sessions; approvals(): Approvals; drivers(): Channels; warm(): void },
+  parts: { sessions(): Sessions; approvals(): Approvals; drivers(): Channels; warm(): void; gatewayLost(): void },
 ): EgressHandlers {
   return {
     alert,
@@ -30,6 +30,9 @@ export function gatewayNews(
     mark: (event) => parts.approvals().mark(event),
     marks: (session) => hasMarks(ledger.db, parseId('s', session) ?? 0),
     heldEnded: (hold, reason) => parts.approvals().ended(hold, reason),
-    lost: () => parts.approvals().lost(),
+    lost: () => {
+      parts.approvals().lost();
+      parts.gatewayLost();
+    },
   };
 }

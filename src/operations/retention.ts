@@ -46,6 +46,8 @@ export interface RetentionParts {
   egress: Pick<Egress, 'signCut'>;
   /** Sessions that have a sandbox, by their shown ids. */
   live(): { session: string }[];
+  alert(kind: string, subject: string, text: string): void;
+  clear(kind: string, subject: string): void;
 }
 
 /** What one prune has removed. */
@@ -71,6 +73,8 @@ export function filesToGo(
     return true;
   });
 }
+
+const ALERT = 'retention.failed';
 
 export class Retention {
   readonly #parts: RetentionParts;
@@ -115,9 +119,12 @@ export class Retention {
       if (this.#stopped) return null;
       this.#last = { at_ms: this.#parts.clock.now(), ...blobs, folders, events };
       this.#parts.log.info('files.pruned', { ...this.#last });
+      this.#parts.clear(ALERT, 'files');
       return this.#last;
     } catch (error) {
-      if (!this.#stopped) this.#parts.log.warn('files.not_pruned', { reason: messageOf(error) });
+      if (this.#stopped) return null;
+      this.#parts.log.warn('files.not_pruned', { reason: messageOf(error) });
+      this.#parts.alert(ALERT, 'files', `What is too old could not be removed: ${messageOf(error)}`);
       return null;
     }
   }

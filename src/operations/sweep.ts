@@ -11,12 +11,15 @@ export interface Sleeper {
 export class Sweep {
   readonly #sleepers: Sleeper[];
   readonly #log: Log;
+  readonly #swept: (lost: number) => void;
   readonly #timer: NodeJS.Timeout;
   #needed = 0;
 
-  constructor(sleepers: Sleeper[], log: Log) {
+  /** `swept` is called after each look, with how many wake-ups were lost. */
+  constructor(sleepers: Sleeper[], log: Log, swept: (lost: number) => void) {
     this.#sleepers = sleepers;
     this.#log = log;
+    this.#swept = swept;
     this.#timer = setInterval(() => this.#run(), SWEEP_MS);
   }
 
@@ -29,11 +32,13 @@ export class Sweep {
   }
 
   #run(): void {
+    const before = this.#needed;
     for (const sleeper of this.#sleepers) {
       const lost = sleeper.forgotten();
       this.#needed += lost.length;
       if (lost.length > 0) this.#log.error('sweep.needed', { lost: lost.length });
       for (const id of lost) sleeper.wake(id);
     }
+    this.#swept(this.#needed - before);
   }
 }

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { nameSchema } from '../base/config.ts';
+import { ALERT_BODY_BYTES_MAX } from '../base/limits/alerts.ts';
 import { APPROVAL_PREVIEW_BYTES_MAX, AUDIT_ANCHORS_MAX, AUDIT_ROWS_MAX } from '../base/limits/gateway.ts';
 import { cutSchema, hashSchema } from './chain.ts';
 import { formSchema, termsSchema } from './secrets.ts';
@@ -85,6 +86,15 @@ export const gatewayRequest = z.discriminatedUnion('op', [
   z.strictObject({ id: z.int(), op: z.literal('usage'), since_ms: z.int() }),
   /** When somebody last spoke to a group: until it is told, the gateway takes it for idle. */
   z.strictObject({ id: z.int(), op: z.literal('spoken'), group: nameSchema, at_ms: z.int().min(0) }),
+  /** How the gateway and the models behind it are; for alerts. */
+  z.strictObject({ id: z.int(), op: z.literal('health') }),
+  /** To an address that `glass.yaml` names, and the host does not. `failed`: why it was not taken. */
+  z.strictObject({
+    id: z.int(),
+    op: z.literal('post'),
+    to: z.enum(['webhook', 'heartbeat']),
+    body: z.string().max(ALERT_BODY_BYTES_MAX),
+  }),
   /** The one operation that gives a value away: the token of a channel. A secret of any other kind is refused. */
   z.strictObject({ id: z.int(), op: z.literal('release'), name: nameSchema }),
 ]);
@@ -144,6 +154,13 @@ export const chainState = z.object({
 });
 export type ChainState = z.infer<typeof chainState>;
 
+/** `models`: by group, how many of its newest requests failed one after the other, of the last hour; `log`: why its file lacks lines. */
+export const gatewayHealth = z.object({
+  models: z.array(z.object({ group: z.string(), failures: z.int(), reason: z.string() })),
+  log: z.string().nullable(),
+});
+export type GatewayHealth = z.infer<typeof gatewayHealth>;
+
 /** Answers by operation. */
 export interface GatewayAnswers {
   open: Record<string, never>;
@@ -161,6 +178,8 @@ export interface GatewayAnswers {
   decide: { refused: string | null };
   spoken: Record<string, never>;
   release: { value: string };
+  health: GatewayHealth;
+  post: { failed: string | null };
 }
 
 /** A request that waits for a person: what is shown of it, and what a decision is bound to. */

@@ -14,7 +14,9 @@ import {
   type Decision,
   type EventAnchor,
   type GatewayAnswers,
+  type GatewayHealth,
   gatewayEvent,
+  gatewayHealth,
   type HoldEvent,
   type Mark,
   type MarkEvent,
@@ -68,6 +70,8 @@ const RECONNECT_MAX_MS = 1000;
 const REQUEST_MS = 10_000;
 /** A gateway that has not said so by then is told of: whether anything leaves is no longer known. */
 const CUT_MS = 3000;
+/** More than the gateway's own deadline. */
+const POST_MS = 15_000;
 /** A million rows take some ten seconds. */
 const CHECK_MS = 10 * 60_000;
 
@@ -240,6 +244,21 @@ export class Egress {
   /** A channel's token: secrets of no other kind come. Rejects with `OperatingError`. */
   async release(name: string): Promise<string> {
     return (await this.#ask('release', { name }, REQUEST_MS)).value;
+  }
+
+  /** Null: it cannot be asked. */
+  async health(): Promise<GatewayHealth | null> {
+    if (this.#client === null) return null;
+    return this.#ask('health', {}, REQUEST_MS).then(
+      (said) => gatewayHealth.parse(said),
+      () => null,
+    );
+  }
+
+  /** To an address that `glass.yaml` names. Resolves with why it was not taken, or null. */
+  async post(to: 'webhook' | 'heartbeat', body: string): Promise<string | null> {
+    if (this.#client === null) return 'the gateway is away';
+    return this.#ask('post', { to, body }, POST_MS).then(({ failed }) => failed, messageOf);
   }
 
   async usage(since_ms: number): Promise<UsageRow[]> {

@@ -375,8 +375,17 @@ export class Session {
 
   async #afterDeath(recorded: Promise<FailedAttempt | undefined>): Promise<void> {
     const failure = await recorded;
-    if (failure?.next === 'failed') await setStateAside(this.#services.paths, this.#shown());
+    if (failure?.next === 'failed') {
+      this.#tellFailed(failure);
+      await setStateAside(this.#services.paths, this.#shown());
+    }
     this.#services.deliver(failure?.failed.at(-1)?.chat_id ?? this.#row().chat_id);
+  }
+
+  #tellFailed({ failed }: FailedAttempt): void {
+    const message = showId('m', failed.at(-1)?.message_id ?? 0);
+    const text = `${this.#row().group_name} could not answer ${message}: its sandbox ended each time: ./glass trace ${message}`;
+    this.#services.alert('turn.failed', message, text);
   }
 
   #cold(): void {

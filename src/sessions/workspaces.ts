@@ -56,12 +56,15 @@ export interface WorkspacesInput {
 }
 
 const ALERT = 'workspace.size';
+const FULL = 'workspace.full';
 
 export class Workspaces implements WorkspaceKeeper {
   readonly #input: WorkspacesInput;
   readonly #live = new Map<string, Live>();
   /** Sessions whose state went over its cap. */
   readonly #over = new Set<string>();
+  /** Groups whose workspace is a file system of its own. */
+  readonly #mounted = new Set<string>();
   #images: Promise<string | null> | null = null;
 
   constructor(input: WorkspacesInput) {
@@ -86,6 +89,10 @@ export class Workspaces implements WorkspaceKeeper {
         reason: `measured every ${STATE_MEASURE_MS / 1000} s while the disk fills, and set aside over ${showSize(STATE_BYTES)}`,
       },
     ];
+  }
+
+  mounted(): string[] {
+    return [...this.#mounted];
   }
 
   async enter(use: WorkspaceUse, end: (reason: string) => void): Promise<() => void> {
@@ -124,9 +131,11 @@ export class Workspaces implements WorkspaceKeeper {
 
   async #prepare(use: WorkspaceUse): Promise<void> {
     const { image, workspace: folder } = this.#input.paths.group(use.group);
+    if (!this.#mounted.has(use.group)) this.#input.clear(FULL, use.group);
     const problem = await this.#problem();
     if (problem === null && use.spec.uid !== null) {
       const notice = await mountWorkspace({ folder, image, uid: use.spec.uid, bytes: use.bytes });
+      this.#mounted.add(use.group);
       if (notice === null) this.#input.clear(ALERT, use.group);
       else this.#input.alert(ALERT, use.group, notice);
     } else if (existsSync(image)) {
@@ -145,6 +154,7 @@ export class Workspaces implements WorkspaceKeeper {
       { name: 'the workspace', limit, wait: (now) => nextLook(limit, now) },
       () => measure(use.runtime, use.spec, workspace),
       (reason) => {
+        this.#input.alert(FULL, use.group, `The sandboxes of ${use.group} ended: ${reason}.`);
         for (const end of live.ends) end(reason);
       },
     );

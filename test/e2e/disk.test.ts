@@ -1,7 +1,19 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, truncateSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -63,8 +75,9 @@ function fill(): () => void {
   return () => rmSync(file, { force: true });
 }
 
-async function started(context: TestContext): Promise<Install> {
+async function started(context: TestContext, yaml = ''): Promise<Install> {
   const install = new Install(folderOfDisk());
+  if (yaml !== '') install.install(yaml);
   install.group('assistant', YAML);
   context.after(() => install.stop());
   await install.start();
@@ -117,7 +130,11 @@ test('a full disk: say is refused in one sentence, the host lives, and with spac
 });
 
 test('a disk that fills while a turn runs: its end waits for space, and is written once', { skip }, async (context) => {
-  const install = await started(context);
+  const elsewhere = mkdtempSync(join(tmpdir(), 'gd-'));
+  context.after(() => rmSync(elsewhere, { recursive: true }));
+  const [program, told] = [join(elsewhere, 'tell.mjs'), join(elsewhere, 'told')];
+  writeFileSync(program, `import fs from 'node:fs'; fs.appendFileSync('${told}', fs.readFileSync(0, 'utf8') + '\\n');`);
+  const install = await started(context, `alerts: {command: [${process.execPath}, ${program}]}\n`);
   const chat = await Terminal.open(install.control, 'turn');
   await chat.say('hello');
   await chat.hears(/hello/);
@@ -128,7 +145,14 @@ test('a disk that fills while a turn runs: its end waits for space, and is writt
   const hog = new Terminal(install.control, 'hog');
   for (let refused = false; !refused; ) await hog.say('y'.repeat(200_000)).catch(() => (refused = true));
   await new Promise((resolve) => setTimeout(resolve, 1200)); // the turn ends meanwhile, with nowhere to write that
+  const heard = (): string[] =>
+    (existsSync(told) ? readFileSync(told, 'utf8') : '')
+      .split('\n')
+      .filter((line) => line.includes('"ledger.trouble"'))
+      .map((line) => JSON.parse(line).state);
+  await until('the owner is told although nothing can be written', async () => assert.deepEqual(heard(), ['raised']));
   free();
+  await until('that it is over too', async () => assert.deepEqual(heard(), ['raised', 'cleared']));
   await chat.hears(/slept 0\.5 s/);
   await answered(install, 'turn', 2);
   assert.equal(chat.heard.length, 2);

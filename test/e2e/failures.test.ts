@@ -72,11 +72,11 @@ test('a channel that cannot start is in status, is told through another channel,
   assert.equal(state, 'attention');
   assert.deepEqual(
     channels.find(({ name }) => name === 'deaf'),
-    { name: 'deaf', state: 'failed', detail: 'the platform refused the token' },
+    { name: 'deaf', proof: null, state: 'failed', detail: 'the platform refused the token' },
   );
   const text = 'The channel deaf could not start: the platform refused the token';
   assert.equal(alerts.find(({ kind }) => kind === 'channel.start')?.text, text);
-  assert.equal((await operator.hears(/channel deaf/)).body, `⚠ ${text}`);
+  assert.equal((await operator.hears(/channel deaf/)).body, `⚠ ${text}\n→ see ./glass channel list`);
   await talk.wire('works', 'assistant', { engage: 'always' });
   await talk.say('works', 'olga', 'hello');
   await talk.hears('works', /You said: hello/);
@@ -126,17 +126,18 @@ test('each line of a log is an object with its date', async () => {
   }
 });
 
-/** What may start a program on the host: the runtimes, what installs, and the operator's own commands. */
+/** What may start a program on the host: the runtimes, what installs, the operator's own commands, and the one that alerts are given to. */
 const STARTERS = [
   /^src\/runtimes\//,
   /^src\/cli\//,
   /^src\/operations\/package_install\.ts$/,
+  /^src\/evidence\/alert_command\.ts$/,
   /^src\/channels\/driver_(?:thread|worker)\.ts$/,
   /^src\/vault\/key_keyring\.ts$/,
   /^src\/base\/watchdog\.ts$/,
 ];
 
-test('on the host, programs are started by runtimes and by what installs and serves alone', () => {
+test('on the host, programs are started by runtimes, by what installs and serves, and for alerts alone', () => {
   const found = globSync('src/**/*.ts', { cwd: ROOT, exclude: ['**/node_modules/**'] }).filter((path) =>
     /node:(child_process|worker_threads|cluster)|process\.binding/.test(readFileSync(join(ROOT, path), 'utf8')),
   );

@@ -109,6 +109,10 @@ test('a poison in a batch fails alone; the others are answered once, in order', 
   for (const text of ['good one', 'crash', 'good two']) await chat.say(text);
   await chat.hears(/You said: good two/);
   assert.deepEqual(await settled('poison', 4), ['answered', 'answered', 'failed', 'answered']);
+  await until('the operator hears of it', async () => {
+    const { alerts } = await install.control.call<Status>('status');
+    assert.deepEqual(alerts.filter(({ kind }) => kind === 'turn.failed').length, 1);
+  });
   assert.deepEqual(chat.text().match(/^(slept|You said: good one|That message could not|You said: good two)/gm), [
     'slept',
     'You said: good one',

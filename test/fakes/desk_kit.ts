@@ -123,7 +123,7 @@ export async function deskWorld(context: TestContext): Promise<DeskWorld> {
 
 function approvalsOf(ledger: Ledger, clock: Clock, channels: ReadonlyMap<string, Channel>, operatorChat: number) {
   const gateway: DeskWorld['gateway'] = { asked: [], answer: () => null };
-  const alerts = new Alerts(ledger, clock, silentLog, operatorChat, () => {});
+  const alerts = new Alerts({ ledger, clock, log: silentLog, channels, operatorChat, deliver: () => {}, ways: [] });
   const approvals = new Approvals({
     ...{ ledger, clock, log: silentLog, channels, operatorChat, alert: alerts.alert.bind(alerts) },
     ...{ deliver: () => {}, trouble: () => {}, marked: async () => {} },

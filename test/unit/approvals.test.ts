@@ -52,7 +52,10 @@ async function world(context: TestContext, clock: Clock = systemClock): Promise<
     };
   });
   const { session, owner, member } = people;
-  const alerts = new Alerts(ledger, clock, silentLog, session.chat_id, () => {});
+  const alerts = new Alerts({
+    ...{ ledger, clock, log: silentLog, channels: new Map(), operatorChat: session.chat_id },
+    ...{ deliver: () => {}, ways: [] },
+  });
   const approvals = new Approvals({
     ...{ ledger, clock, log: silentLog, alert: alerts.alert.bind(alerts), trouble: () => {} },
     ...{ channels: new Map(), operatorChat: session.chat_id, deliver: () => {}, marked: async () => {} },

@@ -97,7 +97,10 @@ test('no row can be in a state of no name, nor be twice without a session', asyn
 test('what stays in a passing state too long is overdue, what waits for a terminal is not', async (context) => {
   const db = await healthy(context);
   const chat = db.get<{ id: number }>('SELECT id FROM chats')!.id;
-  const [waiting, stuck] = [queueOutbound(db, chat, ['waiting'])[0]!, queueOutbound(db, chat, ['stuck'])[0]!];
+  const [waiting, stuck] = [
+    queueOutbound(db, chat, ['waiting'])[0]!,
+    queueOutbound(db, seedChat(db, 'local', 'desk').chat_id, ['stuck'])[0]!,
+  ];
   db.run("UPDATE outbound SET error = 'no terminal is connected' WHERE id = ?", waiting);
   assert.deepEqual(conservation(db, Date.now()).overdue, { inbound: 1, outbound: 0 }, 'one turn began at 3 ms');
   assert.deepEqual(conservation(db, LATE).overdue, { inbound: 2, outbound: 1 });
@@ -115,4 +118,15 @@ test('an answer of which nothing arrived is unheard; one part that arrived is en
   const [second] = queueOutbound(db, chat_id, ['more']);
   db.run("UPDATE outbound SET state = 'sent', receipt = 'r', turn_id = ?, ordinal = 1 WHERE id = ?", turn_id, second!);
   assert.equal(conservation(db, Date.now()).unheard, 0);
+});
+
+test('what waits behind a row that waits for a terminal is not overdue; of another chat it is', async (context) => {
+  const db = await healthy(context);
+  const { chat_id } = seedChat(db, 'local', 'desk');
+  const [head] = queueOutbound(db, chat_id, ['one', 'two', 'three']);
+  assert.equal(conservation(db, LATE).overdue.outbound, 3);
+  db.run("UPDATE outbound SET error = 'no terminal is connected' WHERE id = ?", head!);
+  assert.equal(conservation(db, LATE).overdue.outbound, 0);
+  queueOutbound(db, seedChat(db, 'local', 'other').chat_id, ['four']);
+  assert.equal(conservation(db, LATE).overdue.outbound, 1);
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
@@ -31,9 +31,15 @@ async function world(context: TestContext, room = 1000 * MIB, live: { session: s
   prepareHome(paths);
   const { db } = ledger;
   const session = seedChat(db);
-  const parts = { paths, ledger, clock: systemClock, log: LOG, files: { keep: KEEP_MS, room }, live: () => live };
+  const files = { keep: KEEP_MS, room };
+  const told: string[] = [];
   const egress = { signCut: () => assert.fail('nothing is old') };
-  const retention = new Retention({ ...parts, events: { keep: KEEP_MS }, egress });
+  const retention = new Retention({
+    ...{ paths, ledger, clock: systemClock, log: LOG, files, events: { keep: KEEP_MS }, egress },
+    live: () => live,
+    alert: (kind, subject) => told.push(`${kind} ${subject}`),
+    clear: (kind, subject) => told.push(`over: ${kind} ${subject}`),
+  });
 
   /** Bytes that were stored so many days ago. */
   const blob = (text: string, days: number) => {
@@ -72,7 +78,7 @@ async function world(context: TestContext, room = 1000 * MIB, live: { session: s
     db.run('UPDATE outbound SET state = ? WHERE id = ?', state, id!);
     return { id: id!, file, there: () => existsSync(join(paths.blobs, file.sha256)) };
   };
-  return { ledger, db, paths, session, retention, blob, message, outbound };
+  return { told, ledger, db, paths, session, retention, blob, message, outbound };
 }
 
 test('the bytes of old files go, their rows say so, and everything that is not over keeps its own', async (context) => {
@@ -298,4 +304,14 @@ test('a disk that fails is no end of the host', async (context) => {
   (paths as { blobs: string }).blobs = join(paths.home, 'none');
   assert.equal(await retention.prune(), null);
   assert.equal(retention.last, null);
+});
+
+test('a prune that fails is told of, and that one has gone through again', async (context) => {
+  const { retention, paths, told } = await world(context);
+  rmSync(paths.blobs, { recursive: true });
+  assert.equal(await retention.prune(), null);
+  assert.deepEqual(told, ['retention.failed files']);
+  mkdirSync(paths.blobs);
+  assert.notEqual(await retention.prune(), null);
+  assert.equal(told.at(-1), 'over: retention.failed files');
 });

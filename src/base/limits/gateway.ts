@@ -141,3 +141,9 @@ export const METERED_BYTES_PER_TOKEN = 3;
 /** What is reserved for a request to a model: its body up to a whole context of text, and an answer of some pages. */
 export const ESTIMATED_BODY_BYTES = 600 * KIB;
 export const ESTIMATED_OUTPUT_TOKENS = 4096;
+
+/** Requests to a model, of one group and the newest, that failed one after the other: its endpoint is down. */
+export const MODEL_FAILS_MAX = 3;
+/** How far back they are looked for, and in how many rows: a busy hour. */
+export const MODEL_FAILS_WINDOW_MS = 60 * MINUTE_MS;
+export const MODEL_FAILS_ROWS_MAX = 500;

@@ -54,6 +54,15 @@ export const CHANNELS: readonly Operation[] = [
     },
   },
   {
+    name: 'channel_prove',
+    summary: 'prove a channel without a word to anybody',
+    input: INPUTS.one,
+    handle: async ({ channels, prove }, { name }: z.infer<typeof INPUTS.one>) => {
+      channels.show(name);
+      return value(await prove(name));
+    },
+  },
+  {
     name: 'channel_test',
     summary: 'try a channel with a person at its other end; a stream of steps',
     input: INPUTS.test,

@@ -9,12 +9,6 @@ export const INSTALL: readonly Operation[] = [
     handle: async (services) => value(await services.status()),
   },
   {
-    name: 'clear_alerts',
-    summary: 'the operator has seen the alerts',
-    input: NOTHING,
-    handle: async (services) => value({ cleared: await services.clearAlerts() }),
-  },
-  {
     name: 'stop',
     summary: 'end the host after the running turns',
     input: NOTHING,

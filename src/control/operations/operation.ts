@@ -3,10 +3,13 @@ import type { ApprovalShown, Approvals } from '../../approvals/approvals.ts';
 import type { Desk, QuestionShown } from '../../approvals/desk.ts';
 import type { Accepted, IncomingFile } from '../../channels/channel.ts';
 import type { LocalChannel } from '../../channels/local/local.ts';
+import type { AlertTestRow } from '../../evidence/alert_test.ts';
+import type { Alerts } from '../../evidence/alerts.ts';
 import type { AskEgress } from '../../evidence/egress_log.ts';
 import type { Status } from '../../evidence/status.ts';
 import type { AskAudit } from '../../evidence/trace_steps.ts';
 import type { CheckEgress } from '../../evidence/verify.ts';
+import type { ChannelProof } from '../../ledger/channel_proofs.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import type { Channels } from '../../operations/channels.ts';
 import type { Emergency } from '../../operations/emergency.ts';
@@ -47,8 +50,11 @@ export interface ControlServices {
   egress: { audit: AskAudit } & AskEgress & CheckEgress;
   /** A message typed by the operator. Rejects with `OperatingError` when nothing of it was kept. */
   say(chat: string, text: string, files: IncomingFile[], key: string): Promise<Accepted>;
-  /** Returns how many alerts stood. */
-  clearAlerts(): Promise<number>;
+  alerts: Pick<Alerts, 'ack'>;
+  /** One alert by every way; each is told when it is known. */
+  testAlerts(tell: (row: AlertTestRow) => void, gone: Promise<void>): Promise<void>;
+  /** Proves a channel without a word to anybody. */
+  prove(channel: string): Promise<ChannelProof>;
   /** Resolves when the host may end. */
   stop(): void;
   /** Calls back after commits that wrote events; returns how to stop that. */

@@ -1,0 +1,80 @@
+import type { Db } from './db.ts';
+
+/** Whom an alert was told, by which way, and what became of it. */
+export type TellWhat = 'raised' | 'cleared' | 'flapping' | 'many' | 'test';
+export type OuterWay = 'command' | 'webhook';
+
+export interface TellRow {
+  id: number;
+  alert_id: number;
+  what: TellWhat;
+  way: 'chat' | OuterWay;
+  /** Null: the operator's own chat, or no chat. */
+  person_id: number | null;
+  channel: string;
+  outbound_id: number | null;
+  state: 'queued' | 'sent' | 'failed';
+  attempts: number;
+  not_before_ms: number;
+  error: string | null;
+  created_ms: number;
+  updated_ms: number;
+}
+
+export type NewTell = Pick<TellRow, 'alert_id' | 'what' | 'way' | 'person_id' | 'channel' | 'outbound_id'>;
+
+export function insertTell(db: Db, now: number, tell: NewTell): number {
+  return db.insert(
+    `INSERT INTO alert_tells (alert_id, what, way, person_id, channel, outbound_id, created_ms, updated_ms)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+    ...[tell.alert_id, tell.what, tell.way, tell.person_id, tell.channel, tell.outbound_id, now, now],
+  );
+}
+
+export function tellsOf(db: Db, alert: number): TellRow[] {
+  return db.all<TellRow>('SELECT * FROM alert_tells WHERE alert_id = ? ORDER BY id', alert);
+}
+
+/** How many alerts people were told of since a time. */
+export function toldSince(db: Db, since_ms: number): number {
+  const sql = "SELECT count(DISTINCT alert_id) AS n FROM alert_tells WHERE created_ms > ? AND what <> 'test'";
+  return db.get<{ n: number }>(sql, since_ms)!.n;
+}
+
+/** What waits for a way, oldest first. */
+export function nextTell(db: Db, way: OuterWay): TellRow | undefined {
+  const sql =
+    "SELECT * FROM alert_tells INDEXED BY alert_tells_open WHERE way = ? AND state = 'queued' ORDER BY id LIMIT 1";
+  return db.get<TellRow>(sql, way);
+}
+
+export function waitingTells(db: Db, way: OuterWay): number {
+  const sql = "SELECT count(*) AS n FROM alert_tells INDEXED BY alert_tells_open WHERE way = ? AND state = 'queued'";
+  return db.get<{ n: number }>(sql, way)!.n;
+}
+
+/** The newest that has left by a way, or was given up. */
+export function lastTell(db: Db, way: OuterWay, state: 'sent' | 'failed'): TellRow | undefined {
+  return db.get<TellRow>('SELECT * FROM alert_tells WHERE way = ? AND state = ? ORDER BY id DESC LIMIT 1', way, state);
+}
+
+export function endTell(db: Db, now: number, id: number, error: string | null): void {
+  const state = error === null ? 'sent' : 'failed';
+  const sql = 'UPDATE alert_tells SET state = ?, error = ?, attempts = attempts + 1, updated_ms = ? WHERE id = ?';
+  db.run(sql, state, error, now, id);
+}
+
+export function retryTell(db: Db, now: number, id: number, error: string, not_before_ms: number): void {
+  const sql =
+    'UPDATE alert_tells SET error = ?, attempts = attempts + 1, not_before_ms = ?, updated_ms = ? WHERE id = ?';
+  db.run(sql, error, not_before_ms, now, id);
+}
+
+/** Tells in chats of people that are not known to have arrived, with what their message is at. */
+export function openChatTells(db: Db): (TellRow & { delivery: string; reason: string | null })[] {
+  return db.all(
+    `SELECT t.*, o.state AS delivery, o.error AS reason FROM alert_tells t INDEXED BY alert_tells_open
+       JOIN outbound o ON o.id = t.outbound_id
+      WHERE t.way = 'chat' AND t.state = 'queued' AND t.person_id IS NOT NULL ORDER BY t.id LIMIT 100`,
+  );
+}
