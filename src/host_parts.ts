@@ -14,6 +14,7 @@ import { LocalChannel } from './channels/local/local.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { Typing } from './delivery/typing.ts';
 import { Alerts } from './evidence/alerts.ts';
+import { watchTurns } from './evidence/failing.ts';
 import { endLeftOver } from './ledger/approvals.ts';
 import { imagesOfUse } from './ledger/authorities.ts';
 import { chatById } from './ledger/chats.ts';
@@ -87,6 +88,7 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
   const capabilities = (channel: string) => (channels.get(channel) ?? local).capabilities;
   const alerts = new Alerts(ledger, clock, log, base.operatorChat, deliver);
   const [alert, clear] = [alerts.alert.bind(alerts), alerts.clear.bind(alerts)];
+  watchTurns(ledger, { alert, clear });
   channels.set(AGENTS, new AgentsChannel(agentPost({ ledger, clock, wake: (session) => sessions.wake(session) })));
   const asks = new Asks({ ledger, clock, deliver, trouble });
   const rejected = asks.undelivered.bind(asks);
@@ -152,7 +154,7 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
     takes: (chat: number) => capabilities(chatById(ledger.db, chat)?.channel ?? local.name),
   });
   return {
-    ...{ alert, trouble, warm, wake, nudge, deliver, drivers },
+    ...{ alert, clear, trouble, warm, wake, nudge, deliver, drivers },
     ...{ delivery, egress, approvals, wishes, asks, groups, workspaces, planner, proofs, sessions, scheduler, tasks },
   };
 }

@@ -1,5 +1,6 @@
 import { Desk } from './approvals/desk.ts';
 import { ControlServer } from './control/server.ts';
+import { newestReport } from './evidence/check/newest.ts';
 import { statusOf } from './evidence/status.ts';
 import type { Base, Flow } from './host_parts.ts';
 import { clearAllAlerts } from './ledger/alerts.ts';
@@ -9,6 +10,7 @@ import { accountName, Operator } from './operations/operator.ts';
 import { People } from './operations/people.ts';
 import { Retention } from './operations/retention.ts';
 import { Sweep } from './operations/sweep.ts';
+import { ThrowAways } from './operations/throw_aways.ts';
 import { Wirings } from './operations/wirings.ts';
 import { Answers } from './router/answers.ts';
 import { Intake } from './router/intake.ts';
@@ -44,7 +46,9 @@ export function makeIntake(base: Base, flow: Flow) {
   const sweep = new Sweep([sessions, delivery], log);
   const kept = { paths, ledger, clock, log, files: install.files };
   const retention = new Retention({ ...kept, live: sessions.live.bind(sessions) });
-  return { admission, desk, intake, sweep, retention };
+  const { drivers, clear } = flow;
+  const throwAways = new ThrowAways({ paths, ledger, clock, log, groups, drivers, sessions, clear });
+  return { admission, desk, intake, sweep, retention, throwAways };
 }
 
 /** What the operator's clients can ask. */
@@ -70,6 +74,7 @@ export function makeControl(base: Base, flow: Flow & ReturnType<typeof makeIntak
         : desk.decide(id, operator.person, choice, reason),
     inspect: proofs.inspect.bind(proofs),
     tasks,
+    throwAways: flow.throwAways,
     person: () => operator.person,
     operator: accountName(),
     egress,
@@ -94,6 +99,7 @@ export function makeControl(base: Base, flow: Flow & ReturnType<typeof makeIntak
         sessions: () => sessions.live(),
         usage: egress.usage.bind(egress),
         pruned: () => retention.last,
+        checked: () => newestReport(paths.home),
       }),
   };
   return {

@@ -64,6 +64,7 @@ function renderStatus(status: Status, io: Io): string {
     ...asksRow(status),
     ['files', filesText(status)],
     ...tasksRow(status),
+    ['check', checkText(status, io)],
     ...status.alerts.map((alert): [string, string] => [
       'alert',
       red(io, `${alert.id} ${alert.kind} ${printable(alert.subject)} ×${alert.count}: ${printable(alert.text)}`),
@@ -124,6 +125,12 @@ function filesText({ files: { count, bytes, pruned } }: Status): string {
   if (pruned === null) return `${kept}; not pruned since the start`;
   const when = new Date(pruned.at_ms).toISOString().slice(0, 16).replace('T', ' ');
   return `${kept}; pruned ${when} UTC: ${pruned.files} removed, ${showBytes(pruned.bytes)}`;
+}
+
+function checkText({ checked }: Status, io: Io): string {
+  if (checked === null) return 'none yet: ./glass check';
+  const when = checked.at.slice(0, 16).replace('T', ' ');
+  return checked.state === 'passed' ? `passed on ${when} UTC` : red(io, `failed on ${when} UTC: ./glass check --last`);
 }
 
 function tasksRow({ tasks }: Status): [string, string][] {

@@ -1,4 +1,5 @@
 import { CHANNELS } from './operations/channels.ts';
+import { CHECK } from './operations/check.ts';
 import { CONVERSATION } from './operations/conversation.ts';
 import { EGRESS } from './operations/egress.ts';
 import { GROUPS } from './operations/groups.ts';
@@ -21,4 +22,5 @@ export const OPERATIONS: readonly Operation[] = [
   ...TASKS,
   ...PEOPLE,
   ...WIRINGS,
+  ...CHECK,
 ];

@@ -11,6 +11,7 @@ import { filesKept } from '../ledger/retention.ts';
 import { nextDue, tasksOf } from '../ledger/tasks.ts';
 import type { UsageRow } from '../protocol/gateway.ts';
 import type { LimitState, Runtime } from '../runtimes/runtime.ts';
+import type { ReportHead } from './check/newest.ts';
 
 /** One screen: what is going on, what is wrong, what cannot be promised on this machine. */
 export interface Status {
@@ -48,6 +49,8 @@ export interface Status {
   files: { count: number; bytes: number; pruned: { at_ms: number; files: number; bytes: number } | null };
   /** Scheduled work; `failing`: the last run failed. */
   tasks: { active: number; paused: number; failing: number; next: string | null };
+  /** The newest report of `glass check`; null: there is none that can be read. */
+  checked: ReportHead | null;
   alerts: { id: string; kind: string; subject: string; text: string; count: number; since_ms: number }[];
 }
 
@@ -92,6 +95,7 @@ export interface StatusSources {
   groups(): Status['groups'];
   pruned(): Status['files']['pruned'];
   sessions(): Status['sessions'];
+  checked(): Status['checked'];
   usage(since_ms: number): Promise<UsageRow[]>;
 }
 
@@ -130,6 +134,7 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
     asks: asksStatus(sources.db),
     files: { ...filesKept(sources.db), pruned: sources.pruned() },
     tasks: tasksStatus(sources.db),
+    checked: sources.checked(),
     alerts: openAlerts(sources.db).map((row) => ({
       id: showId('a', row.id),
       kind: row.kind,
