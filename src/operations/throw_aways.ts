@@ -3,7 +3,7 @@ import { createConnection } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import { OperatingError } from '../base/errors.ts';
-import { showId } from '../base/ids.ts';
+import { parseId, showId } from '../base/ids.ts';
 import { SANDBOX_GONE_MS } from '../base/limits/sandbox.ts';
 import type { Log } from '../base/log.ts';
 import type { Paths } from '../base/paths.ts';
@@ -11,6 +11,7 @@ import { writeWhole } from '../base/whole_file.ts';
 import { CHECK_CHANNEL, CHECK_GROUP, CHECK_MARK, checkLock } from '../evidence/check/names.ts';
 import { openAlerts } from '../ledger/alerts.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { messageById } from '../ledger/messages.ts';
 import { closeSession, openSessions } from '../ledger/sessions.ts';
 import { allWirings, removeWiring } from '../ledger/wirings.ts';
 import { removeTree } from '../runtimes/image_tools.ts';
@@ -90,8 +91,8 @@ export class ThrowAways {
 
   async #removeGroup(): Promise<void> {
     const { paths, ledger, clock, sessions, clear } = this.#input;
+    const chats = allWirings(ledger.db).filter(({ group_name }) => group_name === CHECK_GROUP);
     const stopped = await ledger.write('wire', (db) => {
-      const chats = allWirings(db).filter(({ group_name }) => group_name === CHECK_GROUP);
       const open = chats.flatMap(({ chat_id }) => openSessions(db, chat_id, '', [CHECK_GROUP]));
       for (const { chat_id } of chats) removeWiring(db, chat_id, CHECK_GROUP);
       return open.map((session) => {
@@ -107,8 +108,12 @@ export class ThrowAways {
     const { folder } = paths.group(CHECK_GROUP);
     await removeTree(folder);
     if (existsSync(folder)) throw new OperatingError('unavailable', `${folder} cannot be removed`);
-    const subjects = [CHECK_GROUP, ...stopped.map(({ session }) => showId('s', session.id))];
-    for (const { kind, subject } of openAlerts(ledger.db)) if (subjects.includes(subject)) clear(kind, subject);
+    const own = new Set([CHECK_GROUP, ...stopped.map(({ session }) => showId('s', session.id))]);
+    const isOwn = (subject: string): boolean => {
+      const message = messageById(ledger.db, parseId('m', subject) ?? 0);
+      return own.has(subject) || chats.some(({ chat_id }) => chat_id === message?.chat_id);
+    };
+    for (const { kind, subject } of openAlerts(ledger.db)) if (isOwn(subject)) clear(kind, subject);
   }
 
   /** Until no sandbox of it lives, and its workspace is no mount any more: removing goes through no other file system. */

@@ -42,7 +42,10 @@ export async function visibility(scene: Scene, supervisor: Supervisor | null, mo
 async function broken(scene: Scene, one: Break): Promise<Claim[]> {
   const began = performance.now();
   const claims: Claim[] = [];
-  let alert: string | null = null;
+  const before = await scene.status().then(
+    ({ alerts }) => alerts.map(({ id }) => id),
+    () => [],
+  );
   const see = async (where: string, look: () => Promise<Partial<Claim>>): Promise<void> => {
     const timed = async () => ({ ...(await look()), ms: performance.now() - began });
     claims.push(await scene.claim(`${one.what} is seen ${where}`, timed));
@@ -57,31 +60,34 @@ async function broken(scene: Scene, one: Break): Promise<Claim[]> {
       return { evidence: await scene.until('a record of it', () => one.inRecord(), PATIENCE_MS) };
     });
     await see('as an alert', async () => {
-      const found = await scene.until('an alert', () => alertOf(scene, one), PATIENCE_MS);
-      alert = found.id;
+      const found = await scene.until(
+        'an alert',
+        async () => (await alertsOf(scene, one, before))[0] ?? null,
+        PATIENCE_MS,
+      );
       return { seen: found.text, evidence: [found.id, `${found.kind} ${found.subject}`] };
     });
   }
-  claims.push(await scene.claim(`${one.what} is mended, and its alert clears`, () => mended(scene, one, alert)));
+  claims.push(await scene.claim(`${one.what} is mended, and its alert clears`, () => mended(scene, one, before)));
   return claims;
 }
 
-async function mended(scene: Scene, one: Break, alert: string | null): Promise<Partial<Claim>> {
+async function mended(scene: Scene, one: Break, before: string[]): Promise<Partial<Claim>> {
   const began = performance.now();
+  const alerts = (await alertsOf(scene, one, before)).map(({ id }) => id);
   await one.mend();
-  if (alert === null) throw new Error('there was no alert');
-  const cleared = async (): Promise<true | null> => {
-    return (await scene.status()).alerts.every(({ id }) => id !== alert) || null;
-  };
-  await scene.until(`status without ${alert}`, cleared, PATIENCE_MS);
-  return { ms: performance.now() - began, evidence: [alert] };
+  if (alerts.length === 0) throw new Error('there was no alert');
+  const cleared = async (): Promise<true | null> => (await alertsOf(scene, one, before)).length === 0 || null;
+  await scene.until(`status without ${alerts.join(', ')}`, cleared, PATIENCE_MS);
+  return { ms: performance.now() - began, evidence: alerts };
 }
 
-async function alertOf(scene: Scene, one: Break): Promise<Status['alerts'][number] | null> {
+/** Those that stand because of it: each must clear. `before`: what stood already. */
+async function alertsOf(scene: Scene, one: Break, before: string[]): Promise<Status['alerts']> {
   const subjects = await one.subjects();
   const { alerts, state } = await scene.status();
-  if (state !== 'attention') return null;
-  return alerts.find(({ subject }) => subjects.includes(subject)) ?? null;
+  if (state !== 'attention') return [];
+  return alerts.filter(({ id, subject }) => subjects.includes(subject) && !before.includes(id));
 }
 
 /** An alert is a line of status by itself. */
@@ -233,6 +239,7 @@ async function gatewayBroken(scene: Scene, supervisor: Supervisor | null): Promi
       const raised = eventOf(scene, await session());
       return raised === null ? null : [message, await session(), ...raised];
     },
-    subjects: async () => [await session(), 'gateway'],
+    // That the gateway is away is an alert of its own, too, if it goes on; that a sandbox cannot start comes with the message.
+    subjects: async () => [await session()],
   });
 }

@@ -2,9 +2,9 @@ import type { CheckReport, CheckResult, Claim, Guards } from './report.ts';
 
 /** A report for a person who was not there, as blocks; `render.ts` makes Markdown and HTML of them. Pure. */
 export type Block =
-  | { t: 'title' | 'section' | 'part' | 'words'; text: string }
+  | { t: 'title' | 'section' | 'words'; text: string }
   | { t: 'list'; items: string[] }
-  /** A cell of the column `state` is one of the words of `SIGNS`. */
+  /** A cell of the column `state` is `held`, `failed`, or something in between. */
   | { t: 'table'; head: string[]; rows: string[][] };
 
 const TITLES: Record<CheckResult['check'], [title: string, how: string]> = {
@@ -38,39 +38,35 @@ const NOT_PROVEN = [
 
 export function documentOf(report: CheckReport): Block[] {
   const claims = report.checks.flatMap((check) => check.claims);
-  const count = (state: Claim['state']): number => claims.filter((claim) => claim.state === state).length;
-  const verdict = report.state === 'passed' ? 'Passed' : 'FAILED';
+  const failed = claims.filter(({ state }) => state === 'failed');
   const untested = claims.filter(({ state }) => state === 'not tested');
+  const lines = ({ what, seen }: Claim): string => `${what}: ${seen}`;
+  const facts = report.facts.map(({ label, value }) => [label, value]);
+  const authorities = report.authorities.map(({ group, hash }) => [group, hash ?? 'none']);
   return [
     { t: 'title', text: `GlassClaw: the four checks, ${report.at.slice(0, 16).replace('T', ' ')} UTC` },
-    {
-      t: 'words',
-      text: `${verdict}: of ${claims.length} claims ${count('held')} held, ${count('failed')} failed, ${count('not tested')} were not tested. It took ${seconds(report.ms)}.`,
-    },
-    ...listed(
-      'What failed',
-      claims.filter(({ state }) => state === 'failed').map(({ what, seen }) => `${what}: ${seen}`),
-    ),
+    { t: 'words', text: `${report.state === 'passed' ? 'Passed' : 'FAILED'}, in ${seconds(report.ms)}.` },
+    table(['check', 'state', 'claims', 'time'], report.checks.map(summaryOf)),
+    ...listed('What failed', failed.map(lines)),
     ...listed('Warnings', report.warnings),
+    ...listed('What was not tested, and why', untested.map(lines)),
     { t: 'section', text: 'What was checked' },
-    table(
-      ['', ''],
-      report.facts.map(({ label, value }) => [label, value]),
-    ),
-    table(
-      ['group', 'authority in force'],
-      report.authorities.map(({ group, hash }) => [group, hash ?? 'none']),
-    ),
+    table(['', ''], facts),
+    table(['group', 'authority in force'], authorities),
     ...report.checks.flatMap(sectionOf),
-    ...listed(
-      'What was not tested, and why',
-      untested.map(({ what, seen }) => `${what}: ${seen}`),
-    ),
     ...listed('What this does not prove', NOT_PROVEN),
+    ...report.checks.flatMap(({ guards }) => guards).flatMap(guardsOf),
   ];
 }
 
-function sectionOf({ check, claims, guards, ms }: CheckResult): Block[] {
+function summaryOf({ check, claims, ms }: CheckResult): string[] {
+  const count = (state: Claim['state']): number => claims.filter((claim) => claim.state === state).length;
+  const state = count('failed') > 0 ? 'failed' : count('held') > 0 ? 'held' : 'not tested';
+  const sum = `${count('held')} held, ${count('failed')} failed, ${count('not tested')} not tested`;
+  return [TITLES[check][0], state, sum, seconds(ms)];
+}
+
+function sectionOf({ check, claims, ms }: CheckResult): Block[] {
   const [title, how] = TITLES[check];
   const rows = claims.map((claim) => {
     return [claim.state, claim.what, claim.seen, claim.ms === null ? '' : seconds(claim.ms), claim.evidence.join(', ')];
@@ -79,7 +75,6 @@ function sectionOf({ check, claims, guards, ms }: CheckResult): Block[] {
     { t: 'section', text: title },
     { t: 'words', text: `${how} It took ${seconds(ms)}.` },
     table(['state', 'claim', 'seen', 'time', 'evidence'], rows),
-    ...guards.flatMap(guardsOf),
   ];
 }
 
@@ -94,7 +89,8 @@ function guardsOf({ group, authority, profile, probes }: Guards): Block[] {
     probe.id,
   ]);
   return [
-    { t: 'part', text: `Guards of ${group} (${profile}), under the authority ${authority}` },
+    { t: 'section', text: `Guards of ${group} (${profile})` },
+    { t: 'words', text: `Under the authority ${authority}.` },
     table(['state', 'of', 'attempt', 'expected', 'seen', 'probe'], rows),
   ];
 }

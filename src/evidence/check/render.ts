@@ -11,8 +11,6 @@ function markdownBlock(block: Block): string {
       return `# ${plain(block.text)}`;
     case 'section':
       return `## ${plain(block.text)}`;
-    case 'part':
-      return `### ${plain(block.text)}`;
     case 'words':
       return plain(block.text);
     case 'list':
@@ -37,8 +35,9 @@ const STYLE = `:root{color-scheme:light dark}
 body{font:15px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem}h2{margin-top:2.2rem;border-bottom:1px solid #8886}
 table{border-collapse:collapse;width:100%;margin:.8rem 0;font-size:.9em}
-th,td{border-bottom:1px solid #8884;padding:.3rem .6rem;text-align:left;vertical-align:top;overflow-wrap:anywhere}
-td:first-child{white-space:nowrap}
+th,td{border-bottom:1px solid #8884;padding:.3rem .6rem;text-align:left;vertical-align:top;overflow-wrap:break-word}
+th,.held,.failed,.other{white-space:nowrap}
+td{min-width:3rem;max-width:34rem}
 .held{color:#18794e}.failed{color:#c62828;font-weight:700}.other{color:#8a6d1a}
 @media(prefers-color-scheme:dark){.held{color:#4cc38a}.failed{color:#ff8a80}.other{color:#e0c060}}
 @media print{body{margin:0;max-width:none}tr{break-inside:avoid}}`;
@@ -67,8 +66,6 @@ function htmlBlock(block: Block): string {
       return `<h1>${html(block.text)}</h1>`;
     case 'section':
       return `<h2>${html(block.text)}</h2>`;
-    case 'part':
-      return `<h3>${html(block.text)}</h3>`;
     case 'words':
       return `<p>${html(block.text)}</p>`;
     case 'list':
