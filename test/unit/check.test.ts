@@ -78,7 +78,7 @@ function hostileReport(): CheckReport {
   const evil: Claim = { ...claim('failed', HOSTILE), what: HOSTILE, evidence: [HOSTILE] };
   const probe = {
     id: HOSTILE,
-    group: HOSTILE,
+    group: 'identity' as const,
     what: HOSTILE,
     state: 'passed' as const,
     expected: HOSTILE,
