@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { CHECK_CHAT, CHECK_GROUP } from '../../evidence/check/names.ts';
 import type { Trace } from '../../evidence/trace.ts';
 import type { Scene } from './scene.ts';
 
@@ -11,20 +12,22 @@ const SECOND_COPY_MS = 500;
 export class Chat {
   readonly name: string;
   readonly #scene: Scene;
-  readonly #ended = new AbortController();
   /** Texts by the key that a terminal knows them by. */
   readonly #heard = new Map<string, string>();
 
-  constructor(scene: Scene, name: string) {
+  private constructor(scene: Scene, name: string) {
     this.#scene = scene;
     this.name = name;
   }
 
-  /** Resolves when it is open. */
-  open(): Promise<void> {
+  /** A chat in the throw-away group, with a session of its own. Resolves when it is open. */
+  static async open(scene: Scene, purpose: string): Promise<Chat> {
+    const chat = new Chat(scene, `${CHECK_CHAT}${scene.tag}-${purpose}`);
+    await scene.client.call('wiring_set', { chat: `local:${chat.name}`, group: CHECK_GROUP });
     const opened = Promise.withResolvers<void>();
-    void this.#listen(opened.resolve, opened.reject);
-    return opened.promise;
+    void chat.#listen(opened.resolve, opened.reject);
+    await opened.promise;
+    return chat;
   }
 
   async #listen(opened: () => void, failed: (error: unknown) => void): Promise<void> {
@@ -38,14 +41,10 @@ export class Chat {
       this.#heard.set(String(line['key']), String(line['body']));
       this.#scene.client.call('shown', { client, key: line['key'] }).catch(() => {});
     };
-    while (!this.#ended.signal.aborted) {
-      await this.#scene.client.stream('chat', { chat: this.name }, row, this.#ended.signal).catch(failed);
+    while (!this.#scene.ended.aborted) {
+      await this.#scene.client.stream('chat', { chat: this.name }, row, this.#scene.ended).catch(failed);
       await sleep(AGAIN_MS);
     }
-  }
-
-  close(): void {
-    this.#ended.abort();
   }
 
   /** Resolves with the id of the message once it is on disk, under one key however often it is tried. */

@@ -3,6 +3,7 @@ import { brokenPath } from '../../evidence/check/path.ts';
 import type { CheckResult, Claim, Guards } from '../../evidence/check/report.ts';
 import type { Trace } from '../../evidence/trace.ts';
 import type { InspectAnswer } from '../inspect.ts';
+import { Chat } from './chat.ts';
 import type { Scene } from './scene.ts';
 
 /** What an experiment comes to, without the time that it took. */
@@ -10,7 +11,7 @@ export type Found = Pick<CheckResult, 'claims' | 'guards'>;
 
 /** A message's way through everything, the model included, cold and warm. */
 export async function traceability(scene: Scene): Promise<Found> {
-  const chat = await scene.chat('trace');
+  const chat = await Chat.open(scene, 'trace');
   const claims: Claim[] = [];
   for (const what of ['a first message, whose sandbox has to be started', 'the next message, in the same sandbox']) {
     claims.push(
@@ -62,7 +63,7 @@ export async function privilege(scene: Scene, groups: string[]): Promise<Found> 
     claims.push(
       await scene.claim(`The boundary of ${group} holds`, async () => {
         const input = { group, depth: 'full', canary: false };
-        const { inspection, authority } = await scene.client.call<InspectAnswer>('inspect', input);
+        const { inspection, authority } = await inspected(scene, input);
         const { ok, problem, profile, probes, ms } = inspection;
         guards.push({ group, authority, profile, probes });
         const count = (state: string): number => probes.filter((probe) => probe.state === state).length;
@@ -72,4 +73,11 @@ export async function privilege(scene: Scene, groups: string[]): Promise<Found> 
     );
   }
   return { claims, guards };
+}
+
+/** One that was cut short by a busy machine has found nothing, and is made once more. */
+async function inspected(scene: Scene, input: object): Promise<InspectAnswer> {
+  const ask = (): Promise<InspectAnswer> => scene.client.call<InspectAnswer>('inspect', input);
+  const first = await ask();
+  return first.inspection.problem === null ? first : ask();
 }

@@ -1,6 +1,6 @@
 import { seconds } from '../../evidence/check/document.ts';
 import type { Claim } from '../../evidence/check/report.ts';
-import { type Chat, word } from './chat.ts';
+import { Chat, word } from './chat.ts';
 import type { Found } from './experiments.ts';
 import { maySignal, type PartName, pidOf, type Supervisor } from './processes.ts';
 import type { Scene } from './scene.ts';
@@ -23,7 +23,7 @@ export async function recovery(scene: Scene, supervisor: Supervisor | null): Pro
 }
 
 async function killed(scene: Scene, victim: Victim, what: string): Promise<Claim[]> {
-  const chat = await scene.chat(`kill-${victim}`).catch(() => null);
+  const chat = await Chat.open(scene, `kill-${victim}`).catch(() => null);
   if (chat === null) return [await scene.claim(what, async () => ({ state: 'failed', seen: 'the host is not there' }))];
   const words = [word(), word(), word()];
   const messages: string[] = [];

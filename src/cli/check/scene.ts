@@ -2,13 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../base/errors.ts';
 import type { Paths } from '../../base/paths.ts';
 import { seconds } from '../../evidence/check/document.ts';
-import { CHECK_CHAT, CHECK_GROUP } from '../../evidence/check/names.ts';
 import type { Claim } from '../../evidence/check/report.ts';
 import type { Status } from '../../evidence/status.ts';
 import type { Trace } from '../../evidence/trace.ts';
 import { ControlClient } from '../control_client.ts';
 import { type Io, printable } from '../io.ts';
-import { Chat } from './chat.ts';
 
 /** What every experiment works with: the running install as a client sees it, and the record of what happens there. */
 export interface EventShown {
@@ -32,16 +30,15 @@ export class Scene {
   readonly client: ControlClient;
   /** Every event since the beginning, in order, over deaths of the host. */
   readonly events: EventShown[] = [];
+  /** Of this check's chats. */
+  readonly tag: string;
   readonly #io: Io;
-  readonly #tag: string;
   readonly #ended = new AbortController();
-  readonly #chats: Chat[] = [];
 
-  /** `tag`: of this check's chats. */
   constructor(paths: Paths, io: Io, tag: string) {
     this.paths = paths;
     this.#io = io;
-    this.#tag = tag;
+    this.tag = tag;
     this.client = new ControlClient(paths.controlSocket);
   }
 
@@ -70,18 +67,12 @@ export class Scene {
   /** After it nothing waits any more: each wait rejects. */
   end(): void {
     this.#ended.abort();
-    for (const chat of this.#chats) chat.close();
     this.client.close();
   }
 
-  /** A chat of its own in the throw-away group, with a session of its own. */
-  async chat(purpose: string): Promise<Chat> {
-    const name = `${CHECK_CHAT}${this.#tag}-${purpose}`;
-    await this.client.call('wiring_set', { chat: `local:${name}`, group: CHECK_GROUP });
-    const chat = new Chat(this, name);
-    this.#chats.push(chat);
-    await chat.open();
-    return chat;
+  /** Aborted at its end. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
   }
 
   status(): Promise<Status> {

@@ -4,7 +4,7 @@ import { CHECK_CHANNEL, CHECK_GROUP } from '../../evidence/check/names.ts';
 import type { Claim } from '../../evidence/check/report.ts';
 import type { Status } from '../../evidence/status.ts';
 import { keepChannelSecret } from '../secret.ts';
-import { type Chat, word } from './chat.ts';
+import { Chat, word } from './chat.ts';
 import type { Found } from './experiments.ts';
 import { graphServer, type Loopback } from './loopback.ts';
 import { holdGateway, maySignal, pidOf, type Supervisor } from './processes.ts';
@@ -29,7 +29,7 @@ interface Break {
 const PATIENCE_MS = 90_000;
 
 export async function visibility(scene: Scene, supervisor: Supervisor | null, model: Loopback): Promise<Found> {
-  const chat = await scene.chat('break');
+  const chat = await Chat.open(scene, 'break');
   const claims = [
     ...(await broken(scene, modelAway(scene, chat, model))),
     ...(await broken(scene, workspaceFull(scene, chat))),
@@ -219,7 +219,7 @@ async function gatewayBroken(scene: Scene, supervisor: Supervisor | null): Promi
   if (reason !== null || supervisor === null || pid === null)
     return [await scene.claim(what, async () => ({ state: 'not tested', seen: reason ?? '' }))];
   // A message in a session without a sandbox needs the gateway before anything else.
-  const chat = await scene.chat('gateway');
+  const chat = await Chat.open(scene, 'gateway');
   const said = word();
   let message = '';
   let letGo = async (): Promise<void> => {};
