@@ -159,6 +159,12 @@ test('killed while it holds the gateway: the install works on by itself; the nex
   assert.deepEqual(conservation.violations, []);
 });
 
+test('a supervisor that an earlier check held, and that nobody let go, is let go by the next one', async () => {
+  process.kill(supervised.up, 'SIGSTOP');
+  assert.equal((await supervised.check('--only', 'traceability')).code, 0);
+  assert.doesNotMatch(readFileSync(`/proc/${supervised.up}/status`, 'utf8'), /^State:\tT/m);
+});
+
 test('what a check that was killed has left goes with the next check, too', async () => {
   await install.control.call('check_group', { port: 9 });
   writeFileSync(join(install.paths.group(CHECK_GROUP).workspace, 'rest'), 'of an earlier one');

@@ -49,6 +49,11 @@ export class SupervisedInstall {
     return { child, said };
   }
 
+  /** The process of `glass up`. */
+  get up(): number {
+    return this.#up!.pid!;
+  }
+
   async stop(): Promise<void> {
     const up = this.#up;
     if (up !== null && up.exitCode === null && up.signalCode === null) {

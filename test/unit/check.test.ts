@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
+import { pathsOf } from '../../src/base/paths.ts';
+import { pidOf, supervisorOf } from '../../src/cli/check/processes.ts';
 import { documentOf } from '../../src/evidence/check/document.ts';
 import { newestReport, reportsFolder } from '../../src/evidence/check/newest.ts';
 import { brokenPath } from '../../src/evidence/check/path.ts';
@@ -185,4 +188,20 @@ test('three failed turns of a group in a row are an alert, until one of them doe
 test('a turn that was given up after three deaths is one by itself; a death alone is none', async (context) => {
   assert.deepEqual(await endedTurns(context, ['died', 'died']), []);
   assert.match((await endedTurns(context, ['died', 'died', 'died'])).join(), /^turns\.failing assistant/);
+});
+
+test('a pid file names a process only if that is the program: what else has the number is left alone', (context) => {
+  const paths = { ...pathsOf(temporaryFolder(context), {}), run: temporaryFolder(context) };
+  const write = (text: string): void => writeFileSync(join(paths.run, 'host.pid'), text);
+  assert.equal(pidOf(paths, 'host'), null);
+  for (const text of [`${process.pid}\n`, '1\n', '0', '-1', 'nonsense', '999999999']) {
+    write(text);
+    assert.equal(pidOf(paths, 'host'), null, text);
+    assert.equal(supervisorOf(paths), null, text);
+  }
+  const host = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)', 'src/host.ts'], { stdio: 'ignore' });
+  context.after(() => host.kill('SIGKILL'));
+  write(`${host.pid}\n`);
+  assert.equal(pidOf(paths, 'host'), host.pid);
+  assert.equal(supervisorOf(paths), null, 'a test is nobody who starts it again');
 });
