@@ -68,13 +68,21 @@ export class Chat {
     if (twice !== undefined) throw new Error(`a message was answered ${this.count(twice)} times`);
   }
 
-  /** The trace of a message, once its answer is sent. */
-  answered(message: string): Promise<Trace> {
-    return this.#scene.until(`${message} is answered, and the answer is sent`, async () => {
-      const trace = await this.#scene.trace(message);
-      return trace.steps.some(({ kind }) => kind === 'delivery.sent') ? trace : null;
+  /** The trace of a message, once its answer is sent. Rejects with the reason when it failed. */
+  async answered(message: string): Promise<Trace> {
+    const trace = await this.#scene.until(`${message} is answered, and the answer is sent`, async () => {
+      const found = await this.#scene.trace(message);
+      const isOver = found.steps.some(({ kind }) => kind === 'delivery.sent');
+      return isOver || failureOf(found) !== null ? found : null;
     });
+    const failure = failureOf(trace);
+    if (failure !== null) throw new Error(`${message} failed: ${failure}`);
+    return trace;
   }
+}
+
+function failureOf({ handled }: Trace): string | null {
+  return handled.find(({ state }) => state === 'failed')?.reason ?? null;
 }
 
 /** A word that nothing else has. */
