@@ -65,9 +65,11 @@ export async function privilege(scene: Scene, groups: string[]): Promise<Found> 
         const input = { group, depth: 'full', canary: false };
         const { inspection, authority } = await inspected(scene, input);
         const { ok, problem, profile, probes, ms } = inspection;
+        // What was cut short says nothing about a guard.
+        if (problem !== null) throw new Error(`it could not be finished: ${problem}`);
         guards.push({ group, authority, profile, probes });
         const count = (state: string): number => probes.filter((probe) => probe.state === state).length;
-        const seen = `${problem === null ? '' : `${problem}; `}${count('passed')} of ${probes.length} guards held, ${count('failed')} failed, ${count('not_run')} were not tested, ${count('not_built')} are not built`;
+        const seen = `${count('passed')} of ${probes.length} guards held, ${count('failed')} failed, ${count('not_run')} were not tested, ${count('not_built')} are not built`;
         return { state: ok ? 'held' : 'failed', seen, ms, evidence: [`authority ${authority.slice(0, 12)}`] };
       }),
     );
