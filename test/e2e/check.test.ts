@@ -6,7 +6,7 @@ import { CHECK_CHANNEL, CHECK_GROUP } from '../../src/evidence/check/names.ts';
 import type { ReportHead } from '../../src/evidence/check/newest.ts';
 import type { Status } from '../../src/evidence/status.ts';
 import type { GroupShown } from '../../src/operations/groups.ts';
-import { Install, until } from '../fakes/install.ts';
+import { until } from '../fakes/install.ts';
 import { remove } from '../fakes/remove.ts';
 import { Terminal } from '../fakes/terminal.ts';
 import { type Checked, claimsIn, SupervisedInstall } from '../kits/check_kit.ts';
@@ -175,20 +175,18 @@ test('what a check that was killed has left goes with the next check, too', asyn
 });
 
 test('where nobody starts a dead host again, that is not tried, and is said', async () => {
-  const alone = new Install();
+  const alone = new SupervisedInstall();
   try {
-    alone.group('assistant', 'harness: probe\n');
-    await alone.start();
-    const { status, stdout, stderr } = alone.glass('check', '--json', '--yes', '--only', 'recovery');
-    const report = JSON.parse(stdout) as NonNullable<Checked['report']>;
-    const untested = report.checks[0]!.claims.filter(({ state }) => state === 'not tested');
+    await alone.start('alone');
+    const checked = await alone.check('--yes', '--only', 'recovery');
+    const untested = claimsIn(checked, 'not tested');
     assert.deepEqual(
-      untested.map(({ what }) => what.split(' ')[1]),
+      untested.map((what) => what.split(' ')[1]),
       ['gateway', 'host'],
-      stderr,
+      checked.err,
     );
-    assert.match(untested[0]!.seen, /nobody starts gateway and host again/);
-    assert.equal(status, 0);
+    assert.match(readFileSync(`${checked.report!.report}.md`, 'utf8'), /nobody starts gateway and host again/);
+    assert.equal(checked.code, 0, checked.err);
   } finally {
     await alone.stop();
   }

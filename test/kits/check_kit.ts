@@ -21,10 +21,12 @@ export class SupervisedInstall {
     this.#env = { ...process.env, ...keptCodeOf(root), NO_COLOR: '1', GLASS_HOME: this.install.paths.home };
   }
 
-  async start(): Promise<void> {
+  /** `alone`: gateway and host one by one, so that nobody starts them again. */
+  async start(how: 'up' | 'alone' = 'up'): Promise<void> {
     this.install.group('assistant', 'harness: probe\nlimits: {idle: 20s}\n');
     // Another install's tests may have the usual port.
     this.install.install(`webhooks: {listen: "127.0.0.1:${await freePort()}"}\n`);
+    if (how === 'alone') return this.install.start();
     this.#up = this.#spawn(['up'], 'ignore');
     await this.install.ready();
   }
