@@ -62,6 +62,7 @@ async function startParts(parts: Parts): Promise<void> {
   for (const runtime of runtimes.values()) await reap(runtime, paths.install, log);
   void parts.workspaces.limits(); // its trial runs beside the rest, and the first sandbox waits for it
   parts.egress.start();
+  await parts.throwAways.removeLeftOver();
   await parts.delivery.recover();
   await parts.sessions.recover();
   await parts.drivers.start(parts.intake);

@@ -13,6 +13,7 @@ import { KINDS } from './channels/kinds.ts';
 import { LocalChannel } from './channels/local/local.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { Typing } from './delivery/typing.ts';
+import { watchTurns } from './evidence/failing.ts';
 import { configHash } from './evidence/status_facts.ts';
 import { makeAlerts, makeWatch } from './host_alerts.ts';
 import { endLeftOver } from './ledger/approvals.ts';
@@ -101,6 +102,7 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
   };
   const told = makeAlerts(base, deliver, late.egress);
   const { alert, clear } = told;
+  watchTurns(ledger, { alert, clear });
   channels.set(AGENTS, new AgentsChannel(agentPost({ ledger, clock, wake: (session) => sessions.wake(session) })));
   deliverWarnings({ ledger, deliver }, base.operatorChat);
   const asks = new Asks({ ledger, clock, deliver, trouble });

@@ -1,6 +1,7 @@
 import { Desk } from './approvals/desk.ts';
 import { ControlServer } from './control/server.ts';
 import { type AlertTestRow, testAlerts } from './evidence/alert_test.ts';
+import { newestReport } from './evidence/check/newest.ts';
 import { statusOf } from './evidence/status.ts';
 import type { Base, Flow } from './host_parts.ts';
 import { authorityInForce } from './ledger/authorities.ts';
@@ -11,6 +12,7 @@ import { accountName, Operator } from './operations/operator.ts';
 import { People } from './operations/people.ts';
 import { Retention } from './operations/retention.ts';
 import { Sweep } from './operations/sweep.ts';
+import { ThrowAways } from './operations/throw_aways.ts';
 import { Wirings } from './operations/wirings.ts';
 import { Answers } from './router/answers.ts';
 import { Intake } from './router/intake.ts';
@@ -58,7 +60,8 @@ export function makeIntake(base: Base, flow: Flow) {
   const { alert, clear } = flow;
   const kept = { paths, ledger, clock, log, egress, files: install.files, events: install.events, alert, clear };
   const retention = new Retention({ ...kept, live: sessions.live.bind(sessions) });
-  return { admission, desk, intake, sweep, retention, emergency };
+  const throwAways = new ThrowAways({ paths, ledger, clock, log, groups, drivers: flow.drivers, sessions, clear });
+  return { admission, desk, intake, sweep, retention, emergency, throwAways };
 }
 
 /** What the operator's clients can ask. */
@@ -89,6 +92,7 @@ export function makeControl(base: Base, flow: Flow & ReturnType<typeof makeIntak
       usage: egress.usage.bind(egress),
       pruned: () => retention.last,
       proofOf: (name) => channelProof(ledger.db, name),
+      checked: () => newestReport(paths.home),
       ways: () => [...flow.ways.map((way) => way.shown()), flow.heartbeat.shown()],
     });
   const services = {
@@ -105,6 +109,7 @@ export function makeControl(base: Base, flow: Flow & ReturnType<typeof makeIntak
         : desk.decide(id, operator.person, choice, reason),
     inspect: proofs.inspect.bind(proofs),
     tasks,
+    throwAways: flow.throwAways,
     person: () => operator.person,
     operator: accountName(),
     egress,

@@ -186,6 +186,14 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./inspect.ts')).inspect,
   },
   {
+    name: 'check',
+    usage: 'check [--group <g>] [--only <checks>] [--yes] [--last]',
+    summary: 'the four checks on the running install, with a report',
+    flags: ['--group', '--only', '--yes', '--last'],
+    words: 2,
+    load: async () => (await import('./check.ts')).check,
+  },
+  {
     name: 'doctor',
     usage: 'doctor [--fix [--yes]] | doctor --bundle [-o <file>] [--names]',
     summary: 'what is wrong on this machine, and how to mend it; a bundle for who helps',

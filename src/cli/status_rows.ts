@@ -244,10 +244,18 @@ export function setRows(status: Status): StatusRow[] {
   const platform = [`Node ${versions.node}`, `SQLite ${versions.sqlite}`, `schema ${versions.schema}`];
   return [
     { name: 'files', text: filesText(status) },
+    checkRow(status),
     { name: 'backup', text: last_backup_ms === null ? 'never' : `${utc(last_backup_ms)} UTC` },
     { name: 'config', text: `glass.yaml ${config.sha256.slice(0, 12)}${changed}` },
     { name: 'versions', text: [...platform, ...harnesses].join(', ') },
   ];
+}
+
+function checkRow({ checked }: Status): StatusRow {
+  if (checked === null) return { name: 'check', text: 'none yet: ./glass check' };
+  const when = checked.at.slice(0, 16).replace('T', ' ');
+  if (checked.state === 'passed') return { name: 'check', text: `passed on ${when} UTC` };
+  return wrong('check', `failed on ${when} UTC`, './glass check --last');
 }
 
 /** What drives a model: the rest of a harness's packages are in the JSON. */

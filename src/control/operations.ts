@@ -1,5 +1,6 @@
 import { ALERTS } from './operations/alerts.ts';
 import { CHANNELS } from './operations/channels.ts';
+import { CHECK } from './operations/check.ts';
 import { CONVERSATION } from './operations/conversation.ts';
 import { EGRESS } from './operations/egress.ts';
 import { EVIDENCE } from './operations/evidence.ts';
@@ -29,4 +30,5 @@ export const OPERATIONS: readonly Operation[] = [
   ...TASKS,
   ...PEOPLE,
   ...WIRINGS,
+  ...CHECK,
 ];

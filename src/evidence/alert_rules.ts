@@ -168,6 +168,11 @@ export const ALERT_RULES: Readonly<Record<string, AlertRule>> = {
     './glass task log <task>, then task resume or remove',
     'when it runs again, or is removed',
   ),
+  'turns.failing': urgent(
+    'three turns of a group failed one after the other, or one was given up: its model is away, its workspace is full; the text has the reason',
+    './glass trace latest --group <group>; look at what the reason names',
+    'with its next turn that does not fail',
+  ),
   telemetry: warning(
     'metrics or traces do not get out: packages are missing, the port is taken, or the collector has refused for ten minutes. Nothing else depends on them',
     './glass doctor --fix, or what the text says',

@@ -17,6 +17,7 @@ import type { UsageRow } from '../protocol/gateway.ts';
 import type { LimitState, Runtime } from '../runtimes/runtime.ts';
 import { ruleOf } from './alert_rules.ts';
 import type { WayShown } from './alert_way.ts';
+import type { ReportHead } from './check/newest.ts';
 import {
   type BudgetStatus,
   budgetsOf,
@@ -98,6 +99,8 @@ export interface Status {
   }[];
   /** Ways by which alerts get out besides chats, and the sign of life. */
   ways: WayShown[];
+  /** The newest report of `glass check`; null: there is none that can be read. */
+  checked: ReportHead | null;
 }
 
 export interface Versions {
@@ -170,6 +173,7 @@ export interface StatusSources {
   proofOf(channel: string): ChannelProof | undefined;
   ways(): WayShown[];
   sessions(): Status['sessions'];
+  checked(): Status['checked'];
   usage(since_ms: number): Promise<UsageRow[]>;
 }
 
@@ -234,6 +238,7 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
     disk: diskOf(paths),
     last_backup_ms: null,
     tasks: tasksStatus(db),
+    checked: sources.checked(),
     alerts: openAlerts(db).map((row) => ({
       id: showId('a', row.id),
       kind: row.kind,

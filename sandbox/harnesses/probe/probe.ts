@@ -1,4 +1,6 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { FrameFile, FrameMessage } from '../../../src/protocol/frames.ts';
 import { readAttachment } from '../../runner/attachments.ts';
 import type { Harness, HarnessOptions, TurnInput } from '../../runner/harness.ts';
@@ -21,11 +23,18 @@ import type { Harness, HarnessOptions, TurnInput } from '../../runner/harness.ts
  *   card <title> [| name=value]…                 card
  *   stream <n> <text>   the text, of which there is more and more in n steps of 500 ms
  *   files            path, type, size and hash of each file that came with it, as read from /inbox
+ *   model            one request on the model route; without a good answer the turn fails
+ *   fill <MiB>       so much more into a file of the workspace, then a rest of 12 s; no room: the turn fails
+ *   empty            remove it
  */
 const STAND_IN =
   'I am `probe`, a stand-in without a model: I only repeat what you say. Set a credential with `glass secret set anthropic` and a real agent answers.';
 
 const STREAM_STEP_MS = 500;
+const MODEL_WAIT_MS = 20_000;
+const MIB = 1024 ** 2;
+/** Where a workspace's size is measured, and not held by the kernel, a turn must still run when that is seen. */
+const FILL_REST_MS = 12_000;
 
 export function createProbe(options: HarnessOptions): Harness {
   return new Probe(options);
@@ -128,6 +137,13 @@ class Probe implements Harness {
         return this.#stream(rest);
       case 'files':
         return (await Promise.all(message.files.map(describeFile))).join('\n') || 'no files';
+      case 'model':
+        return this.#tried(this.#askModel());
+      case 'fill':
+        return this.#tried(this.#fill(Number(rest)));
+      case 'empty':
+        await rm(this.#filler, { force: true });
+        return 'emptied';
       case 'overheard':
         return input.transcript.map(({ author, text }) => `${author}: ${text}`).join(' | ') || 'nothing overheard';
       case 'refuse':
@@ -138,6 +154,48 @@ class Probe implements Harness {
       default:
         return `You said: ${message.text}`;
     }
+  }
+
+  /** What goes wrong fails the turn, with its sentence. */
+  async #tried(what: Promise<string>): Promise<string | null> {
+    return what.catch((error: Error) => {
+      this.#failure = `${error.message}${error.cause instanceof Error ? ` (${error.cause.message})` : ''}`;
+      return null;
+    });
+  }
+
+  /** As a harness with a model of the provider `openai` asks it. */
+  async #askModel(): Promise<string> {
+    const { name } = this.#options.model;
+    const answer = await fetch(`${await this.#options.modelUrl()}/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ model: name, messages: [{ role: 'user', content: 'hello' }] }),
+      signal: AbortSignal.timeout(MODEL_WAIT_MS),
+    });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`The model's endpoint answered ${answer.status}: ${text.slice(0, 200)}`);
+    return `the model's endpoint answered ${answer.status}`;
+  }
+
+  get #filler(): string {
+    return join(this.#options.workspace, 'probe.fill');
+  }
+
+  async #fill(mebibytes: number): Promise<string> {
+    // A file system may make nothing of zeros.
+    const part = randomBytes(MIB);
+    const file = await open(this.#filler, 'a');
+    try {
+      for (let i = 0; i < mebibytes; i += 1) await file.writeFile(part);
+      await file.sync();
+    } catch (error) {
+      throw new Error(`The workspace is full: ${(error as Error).message}`);
+    } finally {
+      await file.close();
+    }
+    await sleep(FILL_REST_MS, this.#interrupted.signal);
+    return `filled ${mebibytes} MiB`;
   }
 
   async #stream(rest: string): Promise<string> {

@@ -16,6 +16,7 @@ import type { Emergency } from '../../operations/emergency.ts';
 import type { Groups } from '../../operations/groups.ts';
 import type { People } from '../../operations/people.ts';
 import type { Inspected } from '../../operations/proofs.ts';
+import type { ThrowAways } from '../../operations/throw_aways.ts';
 import type { Wirings } from '../../operations/wirings.ts';
 import type { Tasks } from '../../scheduler/tasks.ts';
 
@@ -35,6 +36,7 @@ export interface ControlServices {
   people: People;
   wirings: Wirings;
   tasks: Tasks;
+  throwAways: Pick<ThrowAways, 'make' | 'remove'>;
   /** Key of the operator's person. */
   person(): number;
   /** A decision of the operator about a held request, or, by a `choice`, about a question. Rejects as `Approvals.decide` and `Desk.decide`. */
