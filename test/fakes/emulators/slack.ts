@@ -19,9 +19,9 @@ import type {
 } from '../../kits/channel_scene.ts';
 import { SIGNING } from '../slack/hook.ts';
 import { BOT_ID, BOT_USER, escaped, shownOf } from '../slack/workspace.ts';
+import { Door } from './door.ts';
 import { Emulator } from './emulator.ts';
 import { type Answered, type Asked, Relay } from './relay.ts';
-import { EventsDoor, type Message } from './slack_events.ts';
 
 /**
  * Slack as `emulate` makes it, over HTTP: what people do are calls with their own tokens, and what we are told is what it signs
@@ -96,6 +96,21 @@ function seedOf(events: string): string {
   return JSON.stringify({ events, slack: workspace });
 }
 
+/** A message of Slack's, as far as it is read here. */
+interface Message {
+  ts: string;
+  user: string;
+  text: string;
+  thread_ts?: string;
+}
+
+type SlackEvent = Partial<Message> & {
+  type: string;
+  subtype?: string;
+  deleted_ts?: string;
+  message?: Partial<Message>;
+};
+
 interface Workspace {
   direct: string;
   group: string;
@@ -112,7 +127,7 @@ type Kept = Message & {
 
 class EmulatedSlack implements Account {
   readonly threadsOfMessages = true;
-  readonly #door = new EventsDoor();
+  readonly #door = new Door<{ event: SlackEvent }>(({ event }) => (event.type === 'message' ? event.ts : undefined));
   readonly #relay = new Relay({
     as: (path) => path.replace(/users\.conversations$/, 'conversations.list'),
     passed: (asked, answered) => this.#passed(asked, answered),
@@ -143,19 +158,8 @@ class EmulatedSlack implements Account {
   }
 
   open(parts: DriverParts): Channel {
-    const channel = open(parts);
-    const { start, stop } = channel;
-    return Object.assign(channel, {
-      start: async (...given: Parameters<Channel['start']>) => {
-        await start.apply(channel, given);
-        this.#door.channel = channel;
-        this.#settled_ms = 0;
-      },
-      stop: async () => {
-        this.#door.channel = null;
-        await stop.apply(channel);
-      },
-    });
+    this.#settled_ms = 0;
+    return this.#door.leadsTo(open(parts));
   }
 
   place(name: PlaceName): Place {
@@ -218,11 +222,11 @@ class EmulatedSlack implements Account {
   readonly people: People = {
     say: async (saying) => (await this.#said(saying)).ts,
     edit: async (place, from, ts, text) => {
-      const heard = this.#door.next((event) => event.subtype === 'message_changed' && event.message?.ts === ts);
+      const heard = this.#door.next(({ event }) => event.subtype === 'message_changed' && event.message?.ts === ts);
       await this.#act(from, 'chat.update', { channel: this.place(place).chat, ts, text: escaped(text) }, heard);
     },
     remove: async (place, from, ts) => {
-      const heard = this.#door.next((event) => event.deleted_ts === ts);
+      const heard = this.#door.next(({ event }) => event.deleted_ts === ts);
       await this.#act(from, 'chat.delete', { channel: this.place(place).chat, ts }, heard);
     },
     react: async () => lacking(),
@@ -272,14 +276,14 @@ class EmulatedSlack implements Account {
     const words = `${mention ? `<@${BOT_USER}> ` : ''}${escaped(text)}`;
     const thread_ts = reply_to ?? thread;
     const where = thread_ts === '' ? {} : { thread_ts };
-    const heard = this.#door.next((event) => event.user === this.handle(from) && event.text === words);
+    const heard = this.#door.next(({ event }) => event.user === this.handle(from) && event.text === words);
     if (files.length === 0) await this.#act(from, 'chat.postMessage', { channel, text: words, ...where }, heard);
     else {
       const ids = await Promise.all(files.map((file) => this.#upload(from, file)));
       const shared = { files: JSON.stringify(ids.map((id) => ({ id }))), channel_id: channel, initial_comment: words };
       await this.#act(from, 'files.completeUploadExternal', { ...shared, ...where }, heard);
     }
-    const message = await heard;
+    const { event: message } = await heard;
     if (from === 'self') this.#echoes.add(message.ts!);
     return message as Message;
   }
