@@ -5,6 +5,8 @@ import { ROOT } from '../../../src/base/paths.ts';
 
 /** From the start of its process to its first line. */
 const START_MS = 60_000;
+/** From being asked to end to being ended. */
+const STOP_MS = 10_000;
 
 const FOLDER = join(ROOT, 'test/oracles/emulators');
 
@@ -26,14 +28,16 @@ export class Emulator {
 
   /** `input`: what it reads on standard input. Rejects with what it printed when it ends instead, or tells nothing in time. */
   static async start(name: string, args: readonly string[] = [], input = ''): Promise<Emulator> {
-    const child = spawn(process.execPath, [join(FOLDER, name, 'start.mjs'), ...args], { stdio: 'pipe' });
+    // The last one is how it learns that we are gone.
+    const stdio = ['pipe', 'pipe', 'pipe', 'ipc'] as const;
+    const child = spawn(process.execPath, [join(FOLDER, name, 'start.mjs'), ...args], { stdio: [...stdio] });
     let [said, wrong] = ['', ''];
-    child.stdin.end(input);
-    child.stderr.on('data', (part) => (wrong += part));
+    child.stdin!.end(input);
+    child.stderr!.on('data', (part) => (wrong += part));
     const { promise, resolve, reject } = Promise.withResolvers<number>();
     const failed = (why: string): void => reject(new Error(`the emulator ${name} ${why}: ${said}${wrong}`));
     const timer = setTimeout(() => failed('is not there in time'), START_MS);
-    child.stdout.on('data', (part) => {
+    child.stdout!.on('data', (part) => {
       said += part;
       const [, port] = /^(\d+)\n/.exec(said) ?? [];
       if (port !== undefined) resolve(Number(port));
@@ -52,7 +56,9 @@ export class Emulator {
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = new Promise((resolve) => this.#child.once('exit', resolve));
-    this.#child.kill('SIGKILL');
+    const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_MS);
+    this.#child.kill('SIGTERM');
     await ended;
+    clearTimeout(timer);
   }
 }

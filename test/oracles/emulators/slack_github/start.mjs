@@ -7,6 +7,7 @@ import { createEmulator } from 'emulate';
  * which is told on the first line. `events`, beside the seed: where Slack's events go.
  */
 const [service, baseUrl] = process.argv.slice(2);
+process.on('disconnect', () => process.exit());
 const { events, ...seed } = JSON.parse(readFileSync(0, 'utf8'));
 
 const part = (name) => import(new URL(`node_modules/emulate/dist/${name}`, import.meta.url));

@@ -11,6 +11,7 @@ import { join } from 'node:path';
  * how it is used, also where that is turned off: none of that happens here.
  */
 const [endpoint, service] = process.argv.slice(2);
+process.on('disconnect', () => process.exit());
 const folder = mkdtempSync(join(tmpdir(), 'playground-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 process.on('SIGTERM', () => process.exit());
