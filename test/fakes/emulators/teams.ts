@@ -27,6 +27,7 @@ import { type Answered, type Asked, Relay } from './relay.ts';
  */
 
 const ALONE = 'one person alone speaks in the playground';
+const MENTIONS = 'in a group the playground tells of mentions alone';
 const SIGNS = 'the playground signs nothing';
 const REFUSES = 'the playground refuses no text and no token, and counts no calls';
 const CALLS_ONCE = 'the playground calls once, answered or not';
@@ -36,7 +37,8 @@ export const emulatedTeams: ChannelUnderTest = {
   title: 'Teams against its playground',
   kind: teams,
   lacks: {
-    'who is addressed is told by a mention and by a reply to us': 'the playground tells of mentions alone in a group',
+    'who is addressed is told by a mention and by a reply to us': MENTIONS,
+    'of a thousand messages none is lost, and each chat keeps its order': MENTIONS,
     'no program is taken for a person, and we are not taken for another': ALONE,
     'files come in whole': 'people attach no files in the playground',
     'a file that is too large is left out, and the text says so': 'people attach no files in the playground',
@@ -47,6 +49,8 @@ export const emulatedTeams: ChannelUnderTest = {
     'what was said while nobody listened comes in, in order': CALLS_ONCE,
     'after a long cut nothing is lost, and nothing is twice': CALLS_ONCE,
     'markup is shown as what it says': 'a window reads the markup, and the playground passes it on',
+    'a person’s direct chat can be opened':
+      'the playground knows people by their id in chats, not by that of their account',
     'the menu shows our commands': 'the menu of a bot stands in its app package',
     'too many messages: the driver says when to come back, and does not come back itself': REFUSES,
     'too many messages, and the platform names no time': REFUSES,
@@ -265,6 +269,7 @@ class EmulatedTeams implements Account {
 
   async #say({ place, text, mention }: Saying): Promise<string> {
     const isDirect = place === 'direct';
+    if (!isDirect && mention !== true) throw new Error(MENTIONS);
     const words = mention === true && !isDirect ? `${AT} ${text}` : text;
     const heard = this.#door.next((told) => told.type === 'message' && told.text === words);
     const mentions = words === text ? {} : { mentions: [{ mentioned: US, text: AT }] };
