@@ -93,7 +93,7 @@ async function warmOf(kind: string, account: Account): Promise<Spread> {
 /** Where the platform calls, this process does it in its place. */
 async function say(kind: string, account: Account, saying: Saying): Promise<void> {
   if (account.hook === undefined) return void (await account.people.say(saying));
-  const { method, headers, body } = account.hook.request(saying);
+  const { method, headers, body } = await account.hook.request(saying);
   await fetch(`http://127.0.0.1:${PORT}/hooks/${kind}`, { method, headers, body: new Uint8Array(body) });
 }
 

@@ -354,7 +354,7 @@ test('in the host’s thread it hears, answers, and is called', async () => {
   try {
     await thread.start(sink, sink.cursors);
     await until('it is connected', async () => assert.equal(state, 'connected'));
-    const request = account.hook!.request({ place: 'direct', from: 'person', text: 'hello' });
+    const request = await account.hook!.request({ place: 'direct', from: 'person', text: 'hello' });
     assert.deepEqual(await thread.call('webhook', [request]), { status: 200 });
     assert.deepEqual(
       sink.messages.map(({ text }) => text),

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { MESSAGE_FILES_BYTES_MAX } from '../../src/base/limits/messages.ts';
+import { textIn } from '../../src/channels/dialects/outgoing.ts';
 import { NOT_TAKEN } from '../../src/channels/teams/connector.ts';
 import { DIRECT, GROUP, type TeamsAccount, teamsSubject } from '../fakes/teams/account.ts';
 import { claimsFor } from '../fakes/teams/signer.ts';
@@ -232,6 +233,15 @@ describe('what comes with a message', () => {
     await scene.until('the press', () => scene.sink.presses.length === 1);
     assert.equal(scene.sink.presses[0]!.token, 'abc');
   });
+});
+
+test('a text with buttons is one message, and says what it says', async () => {
+  await using world = await begin();
+  const { scene, account } = world;
+  const text = 'a < b & c > d "e"\n- *x* [y](z) \\<at>\n1. `&lt;` # h';
+  await scene.sent('direct', textIn(scene.capabilities.markup, text), { buttons: [{ token: 'abc', label: 'Yes' }] });
+  assert.equal(account.teams.messages.length, 1);
+  assert.equal(account.sent()[0]!.shown, text);
 });
 
 test('a card says what an agent wrote as it is, instead of the text', async () => {

@@ -185,7 +185,7 @@ test('a webhook that somebody left is removed, and the log says so', async () =>
 
 test('a webhook answers nobody but Telegram, and only while the driver runs', async () => {
   await using scene = await Scene.of(hooked);
-  const good = scene.account.hook!.request({ place: 'direct', from: 'person', text: 'hello' });
+  const good = await scene.account.hook!.request({ place: 'direct', from: 'person', text: 'hello' });
   assert.equal((await scene.webhook({ ...good, method: 'GET' })).status, 404);
   assert.equal((await scene.webhook({ ...good, path: '/more' })).status, 404);
   assert.equal((await scene.webhook({ ...good, body: Buffer.from('{') })).status, 400);

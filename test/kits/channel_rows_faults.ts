@@ -127,12 +127,12 @@ export const ROWS_FAULTS: readonly Row[] = [
     needs: 'webhook',
     async run(scene) {
       const saying = { place: 'direct', from: 'person', text: 'hello' } as const;
-      for (const forged of scene.account.hook!.forged(saying)) {
+      for (const forged of await scene.account.hook!.forged(saying)) {
         const { status } = await scene.webhook(forged);
         assert.ok(status >= 400 && status < 500, `a forged one is answered ${status}`);
       }
       assert.deepEqual(scene.sink.calls, []);
-      assert.equal((await scene.webhook(scene.account.hook!.request(saying))).status, 200);
+      assert.equal((await scene.webhook(await scene.account.hook!.request(saying))).status, 200);
       assert.equal(scene.sink.messages.length, 1);
     },
   },
@@ -140,7 +140,7 @@ export const ROWS_FAULTS: readonly Row[] = [
     name: 'a webhook that is replayed says nothing new',
     needs: 'webhook',
     async run(scene) {
-      const request = scene.account.hook!.request({ place: 'direct', from: 'person', text: 'hello' });
+      const request = await scene.account.hook!.request({ place: 'direct', from: 'person', text: 'hello' });
       await scene.webhook(request);
       await scene.webhook(request);
       assert.equal(scene.sink.messages.length, 1);
@@ -150,7 +150,7 @@ export const ROWS_FAULTS: readonly Row[] = [
     name: 'a webhook is answered after the commit',
     needs: 'webhook',
     async run(scene) {
-      const request = scene.account.hook!.request({ place: 'direct', from: 'person', text: 'hello' });
+      const request = await scene.account.hook!.request({ place: 'direct', from: 'person', text: 'hello' });
       scene.sink.hold();
       let answered = false;
       const answer = scene.webhook(request).then(({ status }) => {
@@ -163,7 +163,7 @@ export const ROWS_FAULTS: readonly Row[] = [
       scene.sink.release();
       assert.equal(await answer, 200);
       scene.sink.failNext(1);
-      const next = scene.account.hook!.request({ place: 'direct', from: 'person', text: 'again' });
+      const next = await scene.account.hook!.request({ place: 'direct', from: 'person', text: 'again' });
       const refused = await scene.webhook(next).then(
         ({ status }) => status >= 500,
         () => true,

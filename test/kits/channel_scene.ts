@@ -96,13 +96,19 @@ export interface Hook {
   forged(saying: Saying): WebhookRequest[];
 }
 
+/** The same where another process makes the request. */
+export interface LateHook {
+  request(saying: Saying): Promise<WebhookRequest>;
+  forged(saying: Saying): Promise<WebhookRequest[]>;
+}
+
 /** A fake platform with one account of ours on it. */
 export interface Account {
   /** Of the driver: name, settings with the fake's address, secrets. */
   readonly parts: Pick<DriverParts, 'name' | 'settings' | 'secrets'>;
   readonly people: People;
   readonly faults: Faults;
-  readonly hook?: Hook;
+  readonly hook?: Hook | LateHook;
   /** A mention in a group begins a thread of its own, and an answer to a message is said in its thread. */
   readonly threadsOfMessages?: true;
   /** Of bytes that are nothing it knows, it takes no file: a text stands for them. */

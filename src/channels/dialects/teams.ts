@@ -24,3 +24,9 @@ function escaped(plain: string): string {
     .replace(/^([^\S\n]*)([>#+-]+)(?=\s|#)/gm, '$1\\$2')
     .replace(/^([^\S\n]*\d+)\.(?=\s)/gm, '$1\\.');
 }
+
+/** The text that this was made of, where nothing of it was marked. */
+export function plainOf(body: string): string {
+  const signs = body.replace(/\\([\\`*_~[\]>#+.-])/g, '$1');
+  return signs.replaceAll('&lt;', '<').replaceAll('&amp;', '&');
+}

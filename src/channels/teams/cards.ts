@@ -4,9 +4,10 @@ import { ROW_BUTTONS_MAX } from './limits.ts';
 /** Adaptive Cards, where a message is more than text. What agents write is in text runs: Teams reads no markup in these. */
 type Element = Record<string, unknown>;
 
-export function attachmentsOf(card: Card | undefined, buttons: Button[] | undefined): object[] {
+/** `text`: what stands above the buttons where there is no card; plain. */
+export function attachmentsOf(card: Card | undefined, buttons: Button[] | undefined, text: string): object[] {
   if (card === undefined && buttons === undefined) return [];
-  const body = [...(card === undefined ? [] : cardElements(card)), ...rows(buttons ?? [])];
+  const body = [...(card === undefined ? lines(text) : cardElements(card)), ...rows(buttons ?? [])];
   const content = {
     $schema: 'http://adaptivecards.io/schemas/adaptive-card.json',
     type: 'AdaptiveCard',

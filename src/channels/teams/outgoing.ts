@@ -1,4 +1,5 @@
 import type { EditOperation, SendOperation, SendResult } from '../channel.ts';
+import { plainOf } from '../dialects/teams.ts';
 import { attachmentsOf } from './cards.ts';
 import type { Connector } from './connector.ts';
 import type { Failure } from './http.ts';
@@ -28,12 +29,12 @@ export class Outgoing {
       };
     const service = this.#memory.serviceOf(chat);
     if (service === undefined) return UNKNOWN;
-    const attachments = attachmentsOf(card, buttons);
+    const text = plainOf(body);
+    const attachments = attachmentsOf(card, buttons, text);
     const message = {
       ...{ type: 'message', textFormat: 'markdown' },
-      // The card says all of it, and a notification shows its title.
-      ...(card === undefined ? { text: body } : { summary: card.title }),
-      ...(attachments.length === 0 ? {} : { attachments }),
+      // Teams makes two messages of a text and a card, and names neither: the card says all of it, a notification its title.
+      ...(attachments.length === 0 ? { text: body } : { summary: card?.title ?? text.split('\n', 1)[0], attachments }),
     };
     const call = { method: 'POST', path: activities(chat, thread), body: message } as const;
     const answer = await this.#connector.call(service, call, payloads.posted);

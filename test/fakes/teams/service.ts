@@ -164,6 +164,15 @@ export class FakeService {
     if (id !== undefined && known === undefined) return refused(404, 'ActivityNotFoundInConversation');
     if (known !== undefined) Object.assign(known, { text, attachments });
     const message = known ?? { conversation, id: this.id(), text, attachments };
+    if (known === undefined && text !== '' && attachments.length > 0) {
+      // Two messages, and neither is named, as the documents say.
+      const halves = [
+        { text, attachments: [] },
+        { text: '', attachments },
+      ];
+      for (const half of halves) this.messages.push({ conversation, id: this.id(), ...half });
+      return fault ?? { status: 201, body: {} };
+    }
     if (known === undefined) this.messages.push(message);
     return fault ?? { status: known === undefined ? 201 : 200, body: { id: message.id } };
   }
