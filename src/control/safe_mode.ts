@@ -2,10 +2,10 @@ import { OperatingError } from '../base/errors.ts';
 
 /** What can be asked while nothing may happen: whatever only reads, the emergency stop, and the end of the host. */
 const ALLOWED: ReadonlySet<string> = new Set([
-  ...['status', 'trace', 'events', 'outcome', 'chat', 'shown', 'file'],
+  ...['status', 'trace', 'trace_follow', 'trace_find', 'events', 'alerts', 'outcome', 'chat', 'shown', 'file'],
   ...['channels', 'channel_show', 'groups', 'group_show', 'group_plan', 'templates', 'people', 'person_show'],
   ...['wirings', 'wiring_test', 'tasks', 'task_log', 'approvals', 'approval_show'],
-  ...['egress_explain', 'egress_log', 'egress_verify'],
+  ...['egress_explain', 'egress_log', 'events_verify', 'events_export'],
   ...['group_stop', 'group_resume', 'stop'],
 ]);
 

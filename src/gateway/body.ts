@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Readable } from 'node:stream';
 import { SMALL_BODY_BYTES } from '../base/limits/gateway.ts';
 
@@ -21,6 +21,20 @@ export function wholeBody(source: IncomingMessage, bytesMax: number): Promise<Bu
   source.on('end', () => resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts)));
   source.on('error', reject);
   return promise;
+}
+
+/** As `wholeBody`, of an agent's request, which is told to go on first where it asks; `gone`: the agent is. Never rejects. */
+export async function askedBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  bytesMax: number,
+): Promise<Buffer | 'too large' | 'gone'> {
+  if (request.headers.expect !== undefined) response.writeContinue();
+  try {
+    return await wholeBody(request, bytesMax);
+  } catch (error) {
+    return error instanceof BodyTooLargeError ? 'too large' : 'gone';
+  }
 }
 
 /** Whether a request says that a body follows. */

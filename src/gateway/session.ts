@@ -7,7 +7,7 @@ import { SESSION_REQUESTS_MAX } from '../base/limits/gateway.ts';
 import type { CutCall } from '../protocol/gateway.ts';
 import { type Admission, bodyTooLarge, Gate, isFree, nameOf } from './admission.ts';
 import { type Asked, NOTHING, type Outcome, type Running } from './audit.ts';
-import { BodyTooLargeError, hasBody, isSmall, wholeBody } from './body.ts';
+import { askedBody, hasBody, isSmall } from './body.ts';
 import type { Budgets, Reservation } from './budget.ts';
 import type { CertificateAuthority } from './ca.ts';
 import { type Deadlines, forward } from './forward.ts';
@@ -202,7 +202,8 @@ export class EgressSession implements Answering {
   /** The body is read before anything leaves: it decides too, or is small. Never rejects. */
   async #readThenSend(exchange: Exchange, admitted: Admission): Promise<void> {
     this.#running += 1;
-    const body = hasBody(exchange.request) ? await readBody(exchange, admitted.bodyBytesMax) : null;
+    const { request, response } = exchange;
+    const body = hasBody(request) ? await askedBody(request, response, admitted.bodyBytesMax) : null;
     this.#running -= 1;
     // The agent has gone, or its session has been closed meanwhile.
     if (body === 'gone' || this.#closed || exchange.response.destroyed) return;
@@ -378,15 +379,6 @@ const BUSY = refusal(
   `${SESSION_REQUESTS_MAX} requests of this session are running`,
   'wait for one to end',
 );
-
-async function readBody({ request, response }: Exchange, bytesMax: number): Promise<Buffer | 'too large' | 'gone'> {
-  if (request.headers.expect !== undefined) response.writeContinue();
-  try {
-    return await wholeBody(request, bytesMax);
-  } catch (error) {
-    return error instanceof BodyTooLargeError ? 'too large' : 'gone';
-  }
-}
 
 function tooOften({ limit, wait_s }: NonNullable<ReturnType<Rates['take']>>): Refusal {
   const { service, rate } = limit;

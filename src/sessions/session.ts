@@ -7,9 +7,8 @@ import type { Db } from '../ledger/db.ts';
 import { queuedIn } from '../ledger/messages.ts';
 import { type SessionRow, sessionById } from '../ledger/sessions.ts';
 import { isSessionStopped } from '../ledger/stops.ts';
-import type { FailedAttempt } from '../ledger/turns.ts';
 import type { RunnerFrame } from '../protocol/frames.ts';
-import { setStateAside } from './folders.ts';
+import { afterDeath } from './aftermath.ts';
 import { type HopRecorder, hopRecorder } from './hops.ts';
 import { inboxOf, type PlaceFiles } from './inbox.ts';
 import { LiveSandbox } from './live_sandbox.ts';
@@ -217,9 +216,8 @@ export class Session {
       this.#services.alert('sandbox.start', this.#shown(), `A sandbox could not start: ${reason}`);
       const place = this.#place();
       const harness = this.#plan?.harness ?? 'none';
-      await this.#afterDeath(
-        this.#insist('start_failed', (db) => recordFailedStart(db, clock, place, harness, reason)),
-      );
+      const recorded = await this.#insist('start_failed', (db) => recordFailedStart(db, clock, place, harness, reason));
+      await afterDeath(this.#services, this.#row(), recorded);
     }
     const wait = START_WAITS_MS[Math.min(this.#failedStarts++, START_WAITS_MS.length - 1)]!;
     setTimeout(() => this.#cold(), wait);
@@ -368,24 +366,10 @@ export class Session {
     if (run.interrupted === 'drain') return this.#takeBack(run);
     if (run.interrupted === 'stop') return this.#next();
     const place = this.#place();
-    await this.#afterDeath(this.#insist('death', (db) => recordDeath(db, this.#services.clock, place, run, reason)));
+    const recorded = await this.#insist('death', (db) => recordDeath(db, this.#services.clock, place, run, reason));
+    await afterDeath(this.#services, this.#row(), recorded);
     this.#services.deliver(run.place.chat_id);
     this.#next();
-  }
-
-  async #afterDeath(recorded: Promise<FailedAttempt | undefined>): Promise<void> {
-    const failure = await recorded;
-    if (failure?.next === 'failed') {
-      this.#tellFailed(failure);
-      await setStateAside(this.#services.paths, this.#shown());
-    }
-    this.#services.deliver(failure?.failed.at(-1)?.chat_id ?? this.#row().chat_id);
-  }
-
-  #tellFailed({ failed }: FailedAttempt): void {
-    const message = showId('m', failed.at(-1)?.message_id ?? 0);
-    const text = `${this.#row().group_name} could not answer ${message}: its sandbox ended each time: ./glass trace ${message}`;
-    this.#services.alert('turn.failed', message, text);
   }
 
   #cold(): void {

@@ -98,7 +98,7 @@ test('thirty texts that were about to leave are held, over a kill of the host, a
   assert.equal(shown.status, 1);
   assert.match(
     shown.stdout,
-    /^GlassClaw .*\n {2}stopped {2}assistant since .* 3\d texts held, \d+ messages waiting: \.\/glass resume assistant\n/,
+    /^GlassClaw .*\n {2}stopped {2}assistant since .* 3\d texts held, \d+ messages waiting\n +→ \.\/glass resume assistant\n/,
   );
   const resumed = install.glass('resume', 'assistant');
   assert.match(

@@ -2,6 +2,7 @@ import { seconds } from '../../evidence/check/document.ts';
 import { brokenPath } from '../../evidence/check/path.ts';
 import type { CheckResult, Claim, Guards } from '../../evidence/check/report.ts';
 import type { Trace } from '../../evidence/trace.ts';
+import type { Verified } from '../../evidence/verify.ts';
 import type { InspectAnswer } from '../inspect.ts';
 import { Chat } from './chat.ts';
 import type { Scene } from './scene.ts';
@@ -24,15 +25,20 @@ export async function traceability(scene: Scene): Promise<Found> {
       }),
     );
   }
-  claims.push(await scene.claim('The gateway’s record of requests is whole and unchanged', () => recordHolds(scene)));
+  claims.push(await scene.claim('All that is recorded is whole and unchanged', () => recordHolds(scene)));
   return { claims, guards: [] };
 }
 
-/** The chain of the host's events joins it here once there is one. */
+/** The chain of the host's events, and that of the gateway's requests, each with the heads that the other has. */
 async function recordHolds(scene: Scene): Promise<Partial<Claim>> {
-  const found = await scene.client.call<{ links: number; broken: string | null; anchors: number }>('egress_verify');
-  if (found.broken !== null) throw new Error(found.broken);
-  return { seen: `${found.links} links, compared with ${found.anchors} heads that the ledger holds` };
+  let last: Record<string, unknown> = {};
+  await scene.client.stream('events_verify', { head: null, egress_head: null }, (row) => {
+    last = row;
+  });
+  if (last['t'] !== 'verified') throw new Error('the record could not be read to its end');
+  const { broken, events, links, anchors, heads } = last as unknown as Verified;
+  if (broken !== null) throw new Error(broken);
+  return { seen: `${events} events and ${links} links of requests, compared with ${heads} and ${anchors} heads` };
 }
 
 function timed({ steps }: Trace): Pick<Claim, 'ms' | 'seen'> {
