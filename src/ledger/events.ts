@@ -195,7 +195,7 @@ export function recordEvent<K extends EventKind>(
 
 /** What the next hop follows, as the database says. */
 export function eventHead(db: Db): EventHead {
-  const last = db.get<HashedRow>(`SELECT id, ${HASH} FROM events ORDER BY id DESC LIMIT 1`);
+  const last = db.get<HashedRow>(`SELECT id, ${HASH} FROM events WHERE id = (SELECT max(id) FROM events)`);
   return last === undefined ? { id: 0, hash: beforeChain(0, '') } : headOf(db, last);
 }
 
