@@ -43,9 +43,14 @@ export class Meter {
   }
 
   /** Why it does not leave after all, once what it marks its session with is on record; what became known meanwhile counts. Null: it may. */
-  async admit(marks: readonly Mark[], cause: string): Promise<Refusal | null> {
-    const isNew = !this.holds(marks) && this.missing(marks).length > 0;
-    if (isNew && !(await this.#record(marks, cause))) return UNMARKED;
+  admit(marks: readonly Mark[], cause: string): Refusal | null | Promise<Refusal | null> {
+    if (this.holds(marks)) return SEEN_SINCE;
+    // Nothing to wait for: what comes behind it in the same segment must not overtake it.
+    return this.missing(marks).length === 0 ? null : this.#recorded(marks, cause);
+  }
+
+  async #recorded(marks: readonly Mark[], cause: string): Promise<Refusal | null> {
+    if (!(await this.#record(marks, cause))) return UNMARKED;
     return this.holds(marks) ? SEEN_SINCE : null;
   }
 
