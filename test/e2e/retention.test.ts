@@ -45,10 +45,7 @@ test('after its time a file is gone, and status, trace, glass file and the agent
   const passed = await chat.say(`file /inbox/${message}/sent.bin take it`);
   const { file } = await chat.hears(/^take it$/);
   const inbox = join(install.paths.session(sessionOf(install, 'old')).inbox, message);
-  assert.match(
-    install.glass('status').stdout,
-    /files +2 kept, 5 KB; pruned \d{4}-\d\d-\d\d \d\d:\d\d UTC: 0 removed/,
-  );
+  assert.match(install.glass('status').stdout, /files +2 kept, 5 KB; pruned \d{4}-\d\d-\d\d \d\d:\d\d UTC: 0 removed/);
   await install.end('host', 'SIGTERM');
   age(came, sent);
   const young = Buffer.from('young');

@@ -33,7 +33,10 @@ test('a safe start puts nothing in force and warms nothing up; a start without t
   assert.match(safely.stdout, /is up on .*, in safe mode: nothing runs and nothing leaves\n/);
   const shown = install.glass('status');
   assert.equal(shown.status, 1);
-  assert.match(shown.stdout, /^GlassClaw .*needs attention\n {2}safe {5}safe mode: nothing runs and nothing leaves\n {11}→ to leave it: /);
+  assert.match(
+    shown.stdout,
+    /^GlassClaw .*needs attention\n {2}safe {5}safe mode: nothing runs and nothing leaves\n {11}→ to leave it: /,
+  );
   assert.deepEqual([(await status()).safe, await inForce()], [true, false]);
   await assert.rejects(install.control.call('clear_alerts'), { code: 'refused', message: /is in safe mode/ });
   assert.equal(install.glass('down').status, 0);

@@ -39,7 +39,7 @@ const GOOD = {
   config: { sha256: 'ab'.repeat(32), changed: false },
   ...{ gateway: 'connected', gateway_since_ms: NOW - 5000 },
   runtime: { name: 'bubblewrap', problems: [], limits: [{ name: 'pids', state: 'enforced', reason: '' }] },
-  channels: [{ name: 'local', state: 'connected', detail: '0 terminals' }],
+  channels: [{ name: 'local', state: 'connected', detail: '0 terminals', proof: null }],
   groups: [
     {
       name: 'assistant',
@@ -60,6 +60,10 @@ const GOOD = {
     approvals: 0,
     approvals_oldest_ms: null,
     alerts: [],
+    ways: [],
+    stopped: [],
+    safe: false,
+    checked: null,
   },
   conservation: {
     messages: 1,
@@ -98,6 +102,7 @@ const WRONGS: [name: string, change: object, row: string, text: RegExp, fix: Reg
         {
           name: 'tg',
           state: 'failed',
+          proof: null,
           detail: 'x',
           seen: {
             since_ms: NOW - 240_000,
@@ -159,10 +164,30 @@ const WRONGS: [name: string, change: object, row: string, text: RegExp, fix: Reg
   ],
   [
     'an alert',
-    { alerts: [{ id: 'a3', kind: 'storage', subject: 'x', text: 'full', count: 4, since_ms: NOW - 60_000 }] },
+    {
+      alerts: [
+        { id: 'a3', kind: 'storage', subject: 'x', text: 'full', count: 4, since_ms: NOW - 60_000, acked: false },
+      ],
+    },
     'alert',
     /a3 storage x ×4, for 60 s: full/,
-    /--clear/,
+    /alert ack a3/,
+  ],
+  ['safe mode', { safe: true }, 'safe', /nothing runs and nothing leaves/, /glass down/],
+  [
+    'a group that is stopped',
+    { stopped: [{ group: 'work', by: 'Olga', since_ms: NOW, held: 2, waiting: 1 }] },
+    'stopped',
+    /work since .* by Olga, 2 texts held, 1 messages waiting/,
+    /glass resume work/,
+  ],
+  ['a way that fails', { ways: [{ way: 'webhook', error: 'refused' }] }, 'webhook', /refused/, /alert test/],
+  [
+    'a check that failed',
+    { checked: { at: new Date(NOW).toISOString(), state: 'failed' } },
+    'check',
+    /failed on/,
+    /--last/,
   ],
 ];
 
