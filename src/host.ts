@@ -82,6 +82,7 @@ async function startParts(parts: Parts): Promise<void> {
 async function startSafe(parts: Parts): Promise<void> {
   const { log, ledger, clock, paths, runtimes, install, local, intake } = parts;
   parts.sweep.stop();
+  parts.alerts.stop();
   await Promise.all([parts.sessions.drain(), parts.delivery.stop(0)]);
   for (const runtime of runtimes.values()) await reap(runtime, paths.install, log);
   parts.egress.start();

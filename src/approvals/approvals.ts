@@ -22,7 +22,7 @@ import { authorityInForce } from '../ledger/authorities.ts';
 import { chatById } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { addMarks, marksText } from '../ledger/marks.ts';
+import { addMarks, marksText, mustHold } from '../ledger/marks.ts';
 import { approversOf, nameOfPerson } from '../ledger/people.ts';
 import { sessionById } from '../ledger/sessions.ts';
 import { isStopped } from '../ledger/stops.ts';
@@ -88,6 +88,8 @@ export class Approvals {
     if (row === undefined) return;
     ledger
       .write('approval', (db) => {
+        // What came meanwhile makes it the third: a person is asked first, and the gateway hears of it below.
+        if (mustHold(db, row, marks)) return;
         const turn = runningTurnOf(db, row.id);
         addMarks(db, clock, row, marks, cause, turn === undefined ? {} : { turn: turn.id });
       })

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs';
+import { accessSync, chownSync, constants, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf, OperatingError } from '../base/errors.ts';
 import { randomToken } from '../base/ids.ts';
@@ -77,9 +77,17 @@ function groupsOf(groups: GroupShown[], only: string | undefined): GroupShown[] 
 function makeFolder(paths: Paths): void {
   try {
     mkdirSync(reportsFolder(paths.home), { recursive: true, mode: 0o700 });
+    own(reportsFolder(paths.home), paths);
+    accessSync(reportsFolder(paths.home), constants.W_OK);
   } catch (error) {
     throw new OperatingError('storage', `reports cannot be kept in ${paths.home}: ${messageOf(error)}`, 'use sudo');
   }
+}
+
+/** Root writes for the account that owns the home: its host shows the newest result. */
+function own(path: string, { home }: Paths): void {
+  const { uid, gid } = statSync(home);
+  if (process.geteuid!() === 0) chownSync(path, uid, gid);
 }
 
 const DISTURBS: Partial<Record<CheckName, string>> = {
@@ -91,6 +99,12 @@ const DISTURBS: Partial<Record<CheckName, string>> = {
 
 /** Resolves with false when somebody says no. Rejects with `conflict` while a turn of somebody runs, unless `--yes`. */
 async function mayDisturb({ only, yes }: Asked, before: Status, io: Io): Promise<boolean> {
+  if (before.safe || before.stopped.length > 0)
+    throw new OperatingError(
+      'conflict',
+      'something is stopped now, and a check would not find its way',
+      './glass status says what',
+    );
   const what = only.map((name) => DISTURBS[name]).filter((text) => text !== undefined);
   if (what.length === 0) return true;
   for (const text of ['On this running install, under the names check-throwaway and check-channel:', ...what])
@@ -192,7 +206,10 @@ function write(report: CheckReport, paths: Paths): string {
   const path = join(reportsFolder(paths.home), `check-${stamp}`);
   const blocks = documentOf(report);
   const texts = { md: markdownOf(blocks), html: htmlOf(blocks), json: `${JSON.stringify(report)}\n` };
-  for (const [ending, text] of Object.entries(texts)) writeWhole(`${path}.${ending}`, Buffer.from(text), 0o600);
+  for (const [ending, text] of Object.entries(texts)) {
+    writeWhole(`${path}.${ending}`, Buffer.from(text), 0o600);
+    own(`${path}.${ending}`, paths);
+  }
   return path;
 }
 

@@ -24,12 +24,15 @@ interface TestEvent {
   details: { type?: string; error?: Error & { failureType?: string } };
 }
 
+/** Of a file that waits for something that never comes: the others, and who waits for all of them, go on. */
+const FILE_MS = 40 * 60_000;
+
 /** Each file runs in a process of its own, `atOnce` of them at a time. Never rejects because of a test. */
 export async function runTests(files: string[], atOnce: number): Promise<TestRun> {
   const tally: Tally = { passed: 0, failed: 0, skipped: [] };
   // Compiled code of the command line is no business of the programs that tests start.
   delete process.env['NODE_COMPILE_CACHE'];
-  const stream = run({ files, isolation: 'process', concurrency: atOnce });
+  const stream = run({ files, isolation: 'process', concurrency: atOnce, timeout: FILE_MS });
   stream.on('test:pass', (event: TestEvent) => countPass(tally, event));
   stream.on('test:fail', (event: TestEvent) => countFail(tally, event));
   let report = '';

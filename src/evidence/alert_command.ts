@@ -23,8 +23,9 @@ export function runCommand(
   child.on('error', (error) => resolve(`it could not be started (${error.message})`));
   child.on('exit', (code, signal) => resolve(code === 0 ? null : `it ended with ${signal ?? `code ${code}`}`));
   // One that does not read what it is given is no failure.
-  child.stdin.on('error', () => {});
-  child.stdin.end(body);
+  // Without a descriptor to spare there is none, and `error` says so.
+  child.stdin?.on('error', () => {});
+  child.stdin?.end(body);
   return promise.finally(() => clearTimeout(timer));
 }
 

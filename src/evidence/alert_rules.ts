@@ -24,7 +24,7 @@ export const ALERT_RULES: Readonly<Record<string, AlertRule>> = {
   'gateway.lost': urgent(
     'the gateway is away for 10 seconds, or went away three times in ten minutes: no sandbox starts and no model answers',
     'look into gateway.log; ./glass doctor says what this machine lacks',
-    'when it is connected, and was for ten minutes',
+    'when it is connected; of several times, when ten minutes have passed without another one',
   ),
   'host.crashing': urgent(
     'the host was cut short three times within ten minutes',

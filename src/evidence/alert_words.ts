@@ -10,7 +10,7 @@ import { ruleOf } from './alert_rules.ts';
 
 /** What people and programs are told of an alert, and whether they are. Pure. */
 
-/** `raises`: times that it began within the hour, this one too; `told`: alerts that people were told of within it. Null: nothing. */
+/** `raises`: times that it began within the hour, this one too; `told`: alerts of its kind that people were told of within it. Null: nothing. */
 export function whatToTell(untold: 1 | 2, raises: number, told: number): TellWhat | null {
   if (untold === 2) return raises > ALERT_FLAPS_MAX ? null : 'cleared';
   if (raises > ALERT_FLAPS_MAX) return raises === ALERT_FLAPS_MAX + 1 ? 'flapping' : null;
@@ -28,7 +28,7 @@ export function alertWords(alert: AlertRow, what: TellWhat): string {
     case 'flapping':
       return `⚠ ${text}\nIt comes and goes: ${ALERT_FLAPS_MAX + 1} times within an hour. Until it does so less often nobody is told of it: ./glass alert list`;
     case 'many':
-      return `⚠ ${text}\nMore than ${ALERTS_TOLD_MAX} alerts within an hour: the others are not told one by one: ./glass alert list`;
+      return `⚠ ${text}\nMore than ${ALERTS_TOLD_MAX} of this kind within an hour: the others are not told one by one: ./glass alert list`;
     case 'raised': {
       const over = alert.cleared_ms === null ? '' : ` It is over, after ${lasted(alert)}.`;
       // Many a sentence says what to do.

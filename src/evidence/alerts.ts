@@ -1,11 +1,20 @@
 import { chatOfPlace, type Place, placeOf } from '../approvals/places.ts';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
+import { parseId } from '../base/ids.ts';
 import { ALERT_ARRIVES_MS, ALERT_KEPT_MS, ALERT_WINDOW_MS, ALERTS_AT_ONCE } from '../base/limits/alerts.ts';
 import type { Log } from '../base/log.ts';
 import { AGENTS } from '../channels/agents/agents.ts';
 import type { Channel } from '../channels/channel.ts';
-import { endTell, insertTell, openChatTells, type TellWhat, tellsOf, toldSince } from '../ledger/alert_tells.ts';
+import {
+  endTell,
+  insertTell,
+  isTell,
+  openChatTells,
+  type TellWhat,
+  tellsOf,
+  toldSince,
+} from '../ledger/alert_tells.ts';
 import {
   type AlertRow,
   ackAlert,
@@ -72,8 +81,9 @@ export class Alerts {
     const { ledger, clock, log } = this.#parts;
     const { severity } = ruleOf(kind);
     ledger
-      .write('alert', (db) => raiseAlert(db, clock, kind, subject, text))
+      .write('alert', (db) => (isOfAlert(db, kind, subject) ? null : raiseAlert(db, clock, kind, subject, text)))
       .then((isNew) => {
+        if (isNew === null) return;
         // A new one reaches the journal, where there is one.
         if (isNew) log.error('alert', { kind, subject, severity, text });
         else log.warn('alert', { kind, subject, severity, text });
@@ -210,10 +220,12 @@ export class Alerts {
   /** Writes what is to be said of an alert; returns the chats to deliver to. */
   #put(db: Db, alert: AlertRow, owners: OwnersPlace[]): number[] {
     const { clock, operatorChat, ways } = this.#parts;
-    if (!takeUntold(db, alert) || alert.untold === 0) return [];
+    if (alert.untold === 0) return [];
     const since = clock.now() - ALERT_WINDOW_MS;
-    const what = whatToTell(alert.untold, raisesSince(db, alert, since), toldSince(db, since));
-    if (what === null) return [];
+    const what = whatToTell(alert.untold, raisesSince(db, alert, since), toldSince(db, alert.kind, since));
+    // What still stands is told when there is room for it.
+    if (what === null && alert.untold === 1 && alert.cleared_ms === null && ruleOf(alert.kind).stands) return [];
+    if (!takeUntold(db, alert) || what === null) return [];
     const tells = tellsOf(db, alert.id).filter((tell) => tell.what !== 'test');
     // Nobody was told that it began.
     if (what === 'cleared' && tells.length === 0) return [];
@@ -278,4 +290,10 @@ export class Alerts {
       if (chat !== null) deliver(chat);
     }
   }
+}
+
+/** An alert that does not arrive in a chat is no alert: another channel gets it, and the list has it. Else each would be told where it does not arrive. */
+function isOfAlert(db: Db, kind: string, subject: string): boolean {
+  const outbound = kind.startsWith('delivery.') ? parseId('o', subject) : undefined;
+  return outbound !== undefined && isTell(db, outbound);
 }

@@ -31,8 +31,9 @@ export function watchTurns(
 ): void {
   let cursor = lastEventId(ledger.db);
   ledger.onCommit(() => {
+    const newest = lastEventId(ledger.db);
     const ends = ledger.db.all<{ id: number; group: string; failed: number }>(ENDS, cursor);
-    cursor = ends.at(-1)?.id ?? cursor;
+    cursor = newest;
     for (const { group, failed } of ends) {
       const reason = failed === 1 ? failing(ledger.db, group) : null;
       if (failed === 0) tell.clear(ALERT, group);

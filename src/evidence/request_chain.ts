@@ -71,6 +71,7 @@ async function checkRecord(
     links: check.links,
     broken: check.broken,
     cut: own?.day ?? null,
+    from: own?.seq ?? 0,
     heads: newest.all(last, AUDIT_ANCHORS_MAX) as unknown as EventAnchor[],
     cut_known: cut === null || known.get(cut.event, cut.hash) !== undefined,
   };

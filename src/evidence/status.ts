@@ -1,5 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import { showId } from '../base/ids.ts';
+import { ALERTS_SHOWN_MAX } from '../base/limits/alerts.ts';
 import { DISK_FREE_BYTES_MIN } from '../base/limits/messages.ts';
 import type { Paths } from '../base/paths.ts';
 import { VERSION } from '../base/version.ts';
@@ -239,7 +240,7 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
     last_backup_ms: null,
     tasks: tasksStatus(db),
     checked: sources.checked(),
-    alerts: openAlerts(db).map((row) => ({
+    alerts: openAlerts(db, ALERTS_SHOWN_MAX).map((row) => ({
       id: showId('a', row.id),
       kind: row.kind,
       subject: row.subject,

@@ -48,8 +48,24 @@ export interface VerifyQuery {
   egress_head: Anchor | null;
 }
 
-/** Rejects with `OperatingError` when the gateway cannot be asked, or nothing is left to compare a head with. */
+/**
+ * Rejects with `OperatingError` when the gateway cannot be asked, or nothing is left to compare a head with. What a cut has removed meanwhile is
+ * no finding: it is read again.
+ */
 export async function verify(
+  db: Db,
+  gateway: CheckEgress,
+  query: VerifyQuery,
+  onProgress: (done: number, of: number) => void,
+): Promise<Verified> {
+  for (;;) {
+    const through = cutOf(db)?.through;
+    const found = await verifyOnce(db, gateway, query, onProgress);
+    if (found.broken === null || cutOf(db)?.through === through) return found;
+  }
+}
+
+async function verifyOnce(
   db: Db,
   gateway: CheckEgress,
   { head, egress_head }: VerifyQuery,
@@ -69,6 +85,12 @@ export async function verify(
   if (own !== null) return { ...found, broken: own, fix: whatToDo(events.last.at_us) };
   const anchors = egress_head === null ? events.anchors : [...events.anchors, egress_head];
   const state = await gateway.check(anchors, cut === null ? null : { event: cut.through, hash: cut.hash });
+  if (egress_head !== null && egress_head.seq < state.from)
+    throw new OperatingError(
+      'not_found',
+      `link ${egress_head.seq} was removed with the day ${state.cut}`,
+      'take a newer head',
+    );
   const broken = brokenOutside(db, cut, state);
   return {
     ...{ ...found, links: state.links, egress_cut: state.cut, anchors: anchors.length, heads: state.heads.length },

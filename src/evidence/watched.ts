@@ -36,6 +36,8 @@ export interface Seen {
   /** By how much the clock was set since the last look. */
   clock_set_ms: number;
   disk: Space;
+  /** Those that there are. */
+  groups: string[];
   /** Of groups whose workspace has a file system of its own. */
   workspaces: { group: string; space: Space }[];
   overdue: { inbound: number; outbound: number };
@@ -83,7 +85,7 @@ export function levelsOf(seen: Seen): Level[] {
     { ...level('clock.jump', clockProblem(seen)), over: ({ updated_ms }) => seen.now - updated_ms > 60 * MINUTE_MS },
     workspaces(seen),
     level('log.failed', logProblems(seen), ({ subject }) => subject === 'host' || said !== null),
-    ...(said === null ? [] : [models(said)]),
+    ...(said === null ? [] : [models(said, seen.groups)]),
     ...(slow === null ? [] : slowLevels(slow)),
     ...(laws === null ? [] : [level('ledger.violated', laws.length === 0 ? [] : [['laws', `${laws.join('; ')}.`]])]),
   ];
@@ -171,13 +173,14 @@ function logProblems({ host_log, said }: Seen): Problems {
 }
 
 /** Of a group that has asked nothing of late nothing is known. */
-function models({ models: seen }: GatewayHealth): Level {
-  const failing = seen.filter(({ failures }) => failures >= MODEL_FAILS_MAX);
+function models({ models: seen }: GatewayHealth, groups: readonly string[]): Level {
+  const failing = seen.filter(({ group, failures }) => groups.includes(group) && failures >= MODEL_FAILS_MAX);
   const text = (group: string, reason: string): string => `The model of ${group} fails again and again: ${reason}.`;
   return level(
     'model.failing',
     failing.map(({ group, reason }) => [group, text(group, reason)]),
-    ({ subject }) => seen.some(({ group, failures }) => group === subject && failures === 0),
+    ({ subject }) =>
+      !groups.includes(subject) || seen.some(({ group, failures }) => group === subject && failures === 0),
   );
 }
 

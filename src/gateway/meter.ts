@@ -23,6 +23,8 @@ export class Meter {
   readonly #tell: (marks: Mark[], cause: string) => void;
   #has: Mark[];
   readonly #waiting = new Set<() => void>();
+  /** What requests add that wait for their record: each counts for the others. */
+  readonly #pending = new Set<Mark[]>();
   /** Acts whose bytes still come from the agent. */
   readonly #acting = new Set<IncomingMessage>();
 
@@ -39,7 +41,7 @@ export class Meter {
 
   /** Whether a person is asked before what adds these leaves. */
   holds(marks: readonly Mark[]): boolean {
-    return this.#enforced && completes(this.#has, marks);
+    return this.#enforced && completes(union(this.#has, [...this.#pending].flat()), marks);
   }
 
   /** Why it does not leave after all, once what it marks its session with is on record; what became known meanwhile counts. Null: it may. */
@@ -50,16 +52,20 @@ export class Meter {
   }
 
   async #recorded(marks: readonly Mark[], cause: string): Promise<Refusal | null> {
-    if (!(await this.#record(marks, cause))) return UNMARKED;
-    return this.holds(marks) ? SEEN_SINCE : null;
+    const missing = this.missing(marks);
+    this.#pending.add(missing);
+    await this.#record(missing, cause);
+    this.#pending.delete(missing);
+    if (this.holds(marks)) return SEEN_SINCE;
+    return this.missing(missing).length === 0 ? null : UNMARKED;
   }
 
-  /** False: the host has not, in time. */
-  async #record(marks: readonly Mark[], cause: string): Promise<boolean> {
-    const missing = this.missing(marks);
+  /** Resolves when the host has, when it has not in time, or when what has become known asks for a person first: then it does not. */
+  async #record(missing: Mark[], cause: string): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const look = (): void => {
-      if (this.missing(missing).length === 0) resolve();
+      const overtaken = this.#enforced && completes(this.#has, this.missing(missing));
+      if (overtaken || this.missing(missing).length === 0) resolve();
     };
     this.#waiting.add(look);
     const timer = setTimeout(resolve, MARK_RECORD_MS);
@@ -67,7 +73,6 @@ export class Meter {
     await promise;
     clearTimeout(timer);
     this.#waiting.delete(look);
-    return this.missing(missing).length === 0;
   }
 
   /** The host has these on record. An act that has begun, and would now have to be seen first, ends. */
@@ -80,9 +85,11 @@ export class Meter {
 
   /** An act leaves while the agent still writes it. */
   acting(request: IncomingMessage, ws: boolean): void {
+    if (!this.#enforced) return;
     this.#acting.add(request);
     const over = (): boolean => this.#acting.delete(request);
-    request.socket.once('close', over);
-    if (!ws) request.once('end', over);
+    // A connection has many requests; a WebSocket is all of its own.
+    if (ws) request.socket.once('close', over);
+    else request.once('close', over);
   }
 }

@@ -217,7 +217,7 @@ export class EgressSession implements Answering {
   async #markThenSend(exchange: Exchange, admitted: Admission, body: Buffer | null): Promise<void> {
     const { method, host, path } = exchange.asked;
     this.#running += 1;
-    const ready = this.meter.admit(admitted.marks, `${method} ${host}${path}`);
+    const ready = this.meter.admit(admitted.marks, `${method} ${host}${path.split('?', 1)[0]}`);
     const why = ready instanceof Promise ? await ready : ready;
     this.#running -= 1;
     if (this.#closed || exchange.response.destroyed) return;

@@ -35,10 +35,16 @@ export function tellsOf(db: Db, alert: number): TellRow[] {
   return db.all<TellRow>('SELECT * FROM alert_tells WHERE alert_id = ? ORDER BY id', alert);
 }
 
-/** How many alerts people were told of since a time. */
-export function toldSince(db: Db, since_ms: number): number {
-  const sql = "SELECT count(DISTINCT alert_id) AS n FROM alert_tells WHERE created_ms > ? AND what <> 'test'";
-  return db.get<{ n: number }>(sql, since_ms)!.n;
+/** How many alerts of a kind people were told of since a time. */
+export function toldSince(db: Db, kind: string, since_ms: number): number {
+  const sql = `SELECT count(DISTINCT t.alert_id) AS n FROM alert_tells t JOIN alerts a ON a.id = t.alert_id
+    WHERE t.created_ms > ? AND t.what <> 'test' AND a.kind = ?`;
+  return db.get<{ n: number }>(sql, since_ms, kind)!.n;
+}
+
+/** Whether a text is an alert itself. */
+export function isTell(db: Db, outbound: number): boolean {
+  return db.get('SELECT 1 AS yes FROM alert_tells WHERE outbound_id = ?', outbound) !== undefined;
 }
 
 /** What waits for a way, oldest first. */

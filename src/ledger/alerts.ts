@@ -53,8 +53,9 @@ export function clearAlert(db: Db, clock: Clock, kind: string, subject: string):
   return cleared > 0;
 }
 
-export function openAlerts(db: Db): AlertRow[] {
-  return db.all<AlertRow>('SELECT * FROM alerts WHERE cleared_ms IS NULL ORDER BY updated_ms DESC LIMIT 100');
+/** `limit`: the newest; absent: all. */
+export function openAlerts(db: Db, limit = -1): AlertRow[] {
+  return db.all<AlertRow>('SELECT * FROM alerts WHERE cleared_ms IS NULL ORDER BY updated_ms DESC LIMIT ?', limit);
 }
 
 /** The newest, those that stand first. */

@@ -95,14 +95,18 @@ export function holdOfGroup(db: Db, now: number, group: string): number {
   );
 }
 
-/** What the stop held leaves in its old order, or (`dropped`: why) never does. Returns the chats, one a text. */
-export function releaseOfGroup(db: Db, now: number, group: string, dropped: string | null): number[] {
-  const rows = db.all<{ chat_id: number }>(
+/** What the stop held leaves in its old order, or (`dropped`: why) never does. Returns the texts and their chats. */
+export function releaseOfGroup(
+  db: Db,
+  now: number,
+  group: string,
+  dropped: string | null,
+): { id: number; chat_id: number }[] {
+  return db.all<{ id: number; chat_id: number }>(
     `UPDATE outbound INDEXED BY outbound_stopped SET state = ?2, error = ?3, stopped = ?4, updated_ms = ?5
-      WHERE stopped = 1 AND state = 'held' AND session_id IN ${OF_GROUP} RETURNING chat_id`,
+      WHERE stopped = 1 AND state = 'held' AND session_id IN ${OF_GROUP} RETURNING id, chat_id`,
     ...[group, dropped === null ? 'queued' : 'rejected', dropped, dropped === null ? 0 : 1, now],
   );
-  return rows.map(({ chat_id }) => chat_id);
 }
 
 export interface StopCounts {

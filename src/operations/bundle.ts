@@ -99,8 +99,8 @@ function placesOf({ home, run, root, gatewayHome, gatewayRun }: Paths): [string,
   return places.sort(([a], [b]) => b.length - a.length);
 }
 
-/** Of alerts, channels and asks: words that may be a platform's or an agent's. */
-const TEXTS = new Set(['text', 'detail']);
+/** Of alerts, channels, asks and sessions: words that may be a platform's or an agent's. */
+const TEXTS = new Set(['text', 'detail', 'marks']);
 
 /** Of events only what says what kind of step it was; most data names chats and people. */
 const EVENT_STRINGS = new Set([

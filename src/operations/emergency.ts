@@ -125,7 +125,10 @@ export class Emergency {
   }
 
   #known(group: string): void {
-    if (group !== '' && !this.#input.groups().includes(group))
+    const { groups, ledger } = this.#input;
+    // One that was removed while it was stopped can go on.
+    const known = groups().includes(group) || openStops(ledger.db).some(({ group_name }) => group_name === group);
+    if (group !== '' && !known)
       throw new OperatingError('not_found', `there is no group "${group}"`, './glass group list');
   }
 
@@ -163,15 +166,19 @@ export class Emergency {
     for (const chat of new Set(marked.chats)) deliver(chat);
     const cuts = await Promise.all(halted.map(async ({ session, cut }) => ({ session, calls: await cut })));
     const gone = await within(STOP_WAIT_MS, Promise.all(halted.map((each) => each.gone)));
-    const egress = cuts.every(({ calls }) => calls !== null) ? 'closed' : 'unanswered';
-    const ms = gone !== null && egress === 'closed' ? Math.round(clock.monotonic() - began) : null;
+    const took = Math.round(clock.monotonic() - began);
+    const { answered, ...effects } = await this.#lastEffects(group);
+    // Where no sandbox lives any more the gateway is asked all the same: what an earlier one has sent it may not have read yet.
+    const isClosed = halted.length === 0 ? answered : cuts.every(({ calls }) => calls !== null);
+    const egress = isClosed ? 'closed' : 'unanswered';
+    const ms = gone !== null && isClosed ? took : null;
     const sending = marked.sending.map(({ outbound, to }) => ({ message: showId('o', outbound), to }));
     const receipt: StopReceipt = {
       ...{ group: group || null, by: stop.by, stopped_ms: stop.stopped_ms, again: !marked.isNew, ms },
       ...{ turns: marked.turns, sandboxes: halted.map(({ session }) => session), egress },
       cut: cuts.flatMap(({ session, calls }) => (calls ?? []).map((call) => ({ session, ...call }))),
       ...{ held: marked.held, waiting: marked.waiting, sending },
-      ...(await this.#lastEffects(group)),
+      ...effects,
     };
     try {
       await ledger.write('stop_receipt', (db) => this.#keep(db, marked, receipt, asked));
@@ -185,19 +192,25 @@ export class Emergency {
   #keep(db: Db, { stop, isNew }: Marked, receipt: StopReceipt, asked: CommandPlace | null): void {
     const { clock } = this.#input;
     const { ms, sandboxes, cut, egress } = receipt;
-    if (isNew) setReceipt(db, stop.id, receipt);
+    // One whose host was killed before has none yet.
+    if (isNew || stop.receipt === null) setReceipt(db, stop.id, receipt);
     const data = { group: stop.group_name, ms: ms ?? -1, sandboxes: sandboxes.length, cut: cut.length, egress };
     recordEvent(db, clock, 'group.stop_receipt', {}, data);
     if (asked !== null) insertNotice(db, clock.now(), asked.chat, asked.thread, asked.message, endText(receipt));
   }
 
-  async #lastEffects(group: string): Promise<Pick<StopReceipt, 'last_message' | 'last_request'>> {
+  /** `answered`: whether the gateway was there to say so. */
+  async #lastEffects(
+    group: string,
+  ): Promise<Pick<StopReceipt, 'last_message' | 'last_request'> & { answered: boolean }> {
     const { ledger, clock, requests } = this.#input;
     const sent = lastSentOf(ledger.db, group);
     const since = clock.now() - DAY_MS;
-    const asked = requests(group || null, since, REQUESTS_LOOKED_AT).catch(() => []);
-    const row = ((await within(STOP_EVIDENCE_MS, asked)) ?? []).findLast(({ decision }) => decision !== 'deny');
+    const asked = requests(group || null, since, REQUESTS_LOOKED_AT).catch(() => null);
+    const rows = await within(STOP_EVIDENCE_MS, asked);
+    const row = rows?.findLast(({ decision }) => decision !== 'deny');
     return {
+      answered: rows !== null,
       last_message: sent === null ? null : { message: showId('o', sent.outbound), to: sent.to, at_ms: sent.at_ms },
       last_request:
         row === undefined
@@ -214,7 +227,11 @@ export class Emergency {
     const { clock } = this.#input;
     if (!endStops(db, clock.now(), group, by)) return null;
     const { waiting } = countsOfGroup(db, group);
-    const chats = releaseOfGroup(db, clock.now(), group, drop ? `dropped by ${by}` : null);
+    const reason = `dropped by ${by}`;
+    const texts_of = releaseOfGroup(db, clock.now(), group, drop ? reason : null);
+    for (const { id } of drop ? texts_of : [])
+      recordEvent(db, clock, 'delivery.rejected', { outbound: id }, { class: 'dropped', reason });
+    const chats = texts_of.map(({ chat_id }) => chat_id);
     const texts = new Map<string, number>();
     for (const chat of drop ? [] : chats) {
       const to = nameOfChat(chatById(db, chat)!);

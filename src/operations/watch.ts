@@ -114,7 +114,11 @@ export class Watch {
       cut: livesCut(db, now - CRASHES_WINDOW_MS),
       clock_set_ms: this.#clockSet(),
       disk: spaceOf(paths.home),
-      workspaces: workspaces.mounted().map((group) => ({ group, space: spaceOf(paths.group(group).workspace) })),
+      groups: this.#parts.groups().map(({ name }) => name),
+      workspaces: workspaces.mounted().flatMap((group) => {
+        const space = spaceOfSome(paths.group(group).workspace);
+        return space === null ? [] : [{ group, space }];
+      }),
       overdue: overdue(db, now),
       approvals: pendingApprovals(db).map((row) => ({ ...row, id: showId('h', row.id) })),
       tasks: tasksOf(db, null).map(({ id, state, failures }) => ({ id: showId('k', id), state, failures })),
@@ -166,6 +170,15 @@ export class Watch {
       await turnOfTheLoop();
     }
     return broken;
+  }
+}
+
+/** Null: it has just been removed, which must not end the whole look. */
+function spaceOfSome(folder: string): Space | null {
+  try {
+    return spaceOf(folder);
+  } catch {
+    return null;
   }
 }
 

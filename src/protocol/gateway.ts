@@ -145,8 +145,9 @@ export const closeAnswer = z.object({ cut: z.array(cutCall) });
 export const chainState = z.object({
   links: z.int(),
   broken: z.string().nullable(),
-  /** The day up to which old requests were removed. */
+  /** The day up to which old requests were removed, and the last link that went with it. */
   cut: z.string().nullable(),
+  from: z.int(),
   /** The newest heads of the host's events that the audit has; of those only, whether the chain that has them holds. */
   heads: z.array(eventAnchor),
   /** Whether the audit has the cut that was asked about. */

@@ -180,6 +180,7 @@ export class Egress {
 
   /** Returns at once; a gateway that is gone has closed it already. */
   close(session: string): void {
+    this.#told.delete(session);
     if (!this.#open.delete(session) || this.#client === null) return;
     void this.#ask('close', { session }, REQUEST_MS).catch(() => {});
   }
@@ -187,6 +188,7 @@ export class Egress {
   /** Closes it now. Resolves with the calls that were cut by that; null: the gateway has not said so. */
   async cut(session: string): Promise<CutCall[] | null> {
     this.#open.delete(session);
+    this.#told.delete(session);
     if (this.#client === null) return null;
     try {
       return closeAnswer.parse(await this.#ask('close', { session }, CUT_MS)).cut;

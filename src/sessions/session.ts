@@ -63,7 +63,7 @@ export class Session {
     this.#services = services;
     this.#hop = hopRecorder(services, id);
     this.#inbox = inboxOf(services, id);
-    this.#frames = new TurnFrames(services, id, this.#hop, (frame) => this.#live?.send(frame));
+    this.#frames = new TurnFrames(services, id, this.#hop, () => this.#live);
   }
 
   get state(): State {

@@ -1,12 +1,11 @@
 import { unreachable } from '../base/errors.ts';
-import { showId } from '../base/ids.ts';
 import { type SessionRow, sessionById } from '../ledger/sessions.ts';
-import type { HostFrame, RunnerFrame } from '../protocol/frames.ts';
+import type { RunnerFrame } from '../protocol/frames.ts';
 import { type ChunkResult, FileReceiver, fileReceipt } from './files.ts';
 import type { HopRecorder } from './hops.ts';
+import type { LiveSandbox } from './live_sandbox.ts';
 import type { Run, TurnFrame } from './run.ts';
 import type { SessionServices } from './services.ts';
-import { refused, type ToolReceipt } from './tool_call.ts';
 import { callTool } from './tools.ts';
 
 /** What a sandbox says in the middle of a turn: messages taken, calls of tools, files. Its end is the session's to judge. */
@@ -15,14 +14,19 @@ export class TurnFrames {
   readonly #session: number;
   readonly #hop: HopRecorder;
   readonly #files: FileReceiver;
-  /** Towards the sandbox that is alive now. */
-  readonly #send: (frame: HostFrame) => void;
+  /** The sandbox that is alive now. */
+  readonly #live: () => Pick<LiveSandbox, 'send' | 'marked'> | null;
 
-  constructor(services: SessionServices, session: number, hop: HopRecorder, send: (frame: HostFrame) => void) {
+  constructor(
+    services: SessionServices,
+    session: number,
+    hop: HopRecorder,
+    live: () => Pick<LiveSandbox, 'send' | 'marked'> | null,
+  ) {
     this.#services = services;
     this.#session = session;
     this.#hop = hop;
-    this.#send = send;
+    this.#live = live;
     this.#files = new FileReceiver(services.paths.blobs);
   }
 
@@ -76,15 +80,11 @@ export class TurnFrames {
       received: (sha256: string) => run.received(sha256),
       ...{ asked: run.asked, over: run.over.signal, hold: () => run.hold() },
     };
-    const { egress } = this.#services;
     void callTool(this.#services.tools, context, frame.tool, frame.input).then(async (receipt) => {
-      // It may hold what its session is marked for.
-      const known = await egress.marked(showId('s', this.#session)).then(
-        () => receipt,
-        (): ToolReceipt => UNMARKED,
-      );
-      run.receipt(known);
-      this.#send({ t: 'receipt', call: frame.call, ok: known.ok, value: known.value });
+      run.receipt(receipt);
+      // It may hold what its session is marked for. Where the gateway does not answer, this sandbox ends: the next attempt is told the same.
+      if (await this.#live()?.marked())
+        this.#live()?.send({ t: 'receipt', call: frame.call, ok: receipt.ok, value: receipt.value });
     });
     return null;
   }
@@ -96,7 +96,7 @@ export class TurnFrames {
       run?.stored(result.file);
     }
     const receipt = fileReceipt(call, result);
-    if (receipt !== null) this.#send(receipt);
+    if (receipt !== null) this.#live()?.send(receipt);
     return null;
   }
 
@@ -104,8 +104,6 @@ export class TurnFrames {
     return sessionById(this.#services.ledger.db, this.#session)!;
   }
 }
-
-const UNMARKED = refused('the gateway does not answer; try again later');
 
 function placeOf(run: Run): { chat_id: number; thread: string } {
   const { chat_id, thread } = run.place;

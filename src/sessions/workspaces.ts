@@ -91,8 +91,9 @@ export class Workspaces implements WorkspaceKeeper {
     ];
   }
 
+  /** Without those of groups that have been removed. */
   mounted(): string[] {
-    return [...this.#mounted];
+    return [...this.#mounted].filter((group) => existsSync(this.#input.paths.group(group).image));
   }
 
   async enter(use: WorkspaceUse, end: (reason: string) => void): Promise<() => void> {

@@ -124,6 +124,30 @@ test('an act after both is held with its bytes, goes on after a yes, and the nex
   assert.deepEqual(sent(), ['POST /posts/a what leaves']);
 });
 
+test('of two reads at once, which make it three together, the second one asks a person', async () => {
+  const { get, told } = await session('enforce', 'C');
+  const first = get('/pages/a');
+  await heard('mark');
+  const second = get('/files/a').catch(() => ({ status: 0 }));
+  const held = await heard('hold');
+  assert.deepEqual([held.path, held.marks], ['/files/a', ['B']]);
+  await told('A');
+  assert.equal((await first).status, 200);
+  assert.deepEqual(sent(), ['GET /pages/a']);
+  await host.request({ op: 'close', session: `s${made}` }, 5000);
+  assert.notEqual((await second).status, 200);
+});
+
+test('a read that waits for its record is refused when the host has seen more meanwhile', async () => {
+  const { get, told } = await session('enforce', 'C');
+  const answer = get('/files/a');
+  await heard('mark');
+  await told('A');
+  const { status, body } = await answer;
+  assert.deepEqual([status, /has seen more meanwhile/.test(body)], [403, true]);
+  assert.deepEqual(sent(), []);
+});
+
 test('the third is held whichever it is, and a no leaves it the third', async () => {
   const { get, decide } = await session('enforce', 'AC');
   for (const at of [0, 1]) {

@@ -87,13 +87,43 @@ test('what comes and goes is told so often in an hour, then once that it does, t
 test('of many alerts within an hour the last one says that there are more', async (context) => {
   const world = await alertWorld(context);
   for (let i = 0; i < ALERTS_TOLD_MAX + 5; i += 1) {
-    world.alerts.alert('delivery.rejected', `o${i}`, `A message to x was not delivered: ${i}`);
+    world.alerts.alert('delivery.rejected', `o${1000 + i}`, `A message to x was not delivered: ${i}`);
     await world.settle();
   }
   const heard = world.heard(DM);
   assert.equal(heard.length, ALERTS_TOLD_MAX + 1);
-  assert.match(heard.at(-1)!, /More than 30 alerts within an hour/);
+  assert.match(heard.at(-1)!, /More than 10 of this kind within an hour/);
   assert.equal(openAlerts(world.ledger.db).length, ALERTS_TOLD_MAX + 5, 'all of them are there');
+  // Another kind is told all the same.
+  world.alerts.alert('gateway.lost', 'gateway', 'The gateway is away.');
+  await world.settle();
+  assert.match(world.heard(DM).at(-1)!, /The gateway is away/);
+});
+
+test('what stands when there is room again is told then', async (context) => {
+  const world = await alertWorld(context);
+  for (let i = 0; i < ALERTS_TOLD_MAX + 3; i += 1) {
+    world.alerts.alert('channel.deaf', `mail${i}`, `The channel mail${i} hears nothing.`);
+    await world.settle();
+  }
+  assert.equal(world.heard(DM).length, ALERTS_TOLD_MAX + 1);
+  world.later(ALERT_WINDOW_MS + 1000);
+  await world.alerts.look();
+  await world.settle();
+  assert.match(world.heard(DM).at(-1)!, new RegExp(`mail${ALERTS_TOLD_MAX + 2} hears nothing`));
+});
+
+test('an alert that does not arrive in a chat raises none', async (context) => {
+  const world = await alertWorld(context);
+  world.alerts.alert('storage', 'gateway', 'The gateway cannot write.');
+  await world.settle();
+  const { outbound_id } = tellsOf(world.ledger.db, 1).find(({ way }) => way === 'chat')!;
+  world.alerts.alert('delivery.rejected', `o${outbound_id}`, 'A message to x was not delivered: gone');
+  await world.settle();
+  assert.deepEqual(
+    openAlerts(world.ledger.db).map(({ kind }) => kind),
+    ['storage'],
+  );
 });
 
 test('an alert about a channel goes by another one, also when that is the first', async (context) => {

@@ -16,7 +16,7 @@ async function world(context: TestContext): Promise<EvidenceWorld> {
   return made;
 }
 
-const none = { links: 0, broken: null, cut: null, heads: [], cut_known: true };
+const none = { links: 0, broken: null, cut: null, from: 0, heads: [], cut_known: true };
 const NO_GATEWAY = { check: async () => none };
 const NO_HEAD = { head: null, egress_head: null };
 

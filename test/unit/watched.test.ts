@@ -22,6 +22,7 @@ const WELL: Seen = {
   ...{ now: NOW, gateway: { away_ms: null, losses: 0 }, said: { models: [], log: null }, host_log: null, cut: 0 },
   ...{ clock_set_ms: 0, disk: ROOMY, workspaces: [], overdue: { inbound: 0, outbound: 0 }, approvals: [], tasks: [] },
   ...{ guessed: [], slow: { runtime: 'bubblewrap', problems: [], groups: [], unheard: 0 }, laws: [] },
+  groups: ['a'],
 };
 
 function standing(seen: Partial<Seen>): string[] {
@@ -115,6 +116,8 @@ test('what was not looked at is not over', () => {
   );
   assert.deepEqual([isOver('model.failing', 'a', { said: null }), isOver('model.failing', 'a', {})], [false, false]);
   assert.deepEqual([isOver('model.failing', 'a', model(1)), isOver('model.failing', 'a', model(0))], [false, true]);
+  assert.deepEqual(standing({ ...model(9), groups: [] }), []);
+  assert.ok(isOver('model.failing', 'a', { ...model(9), groups: [] }), 'of a group that is gone');
   assert.deepEqual(
     [isOver('log.failed', 'gateway', { said: null }), isOver('log.failed', 'gateway', {})],
     [false, true],

@@ -6,13 +6,13 @@ import { KIB, MINUTE_MS, SECOND_MS } from './units.ts';
 export const ALERT_ARRIVES_MS = 25 * SECOND_MS;
 /** The same thing may begin so often in an hour; then it is said once that it comes and goes. */
 export const ALERT_FLAPS_MAX = 3;
-/** Alerts that people are told of in an hour; then it is said once that there are more. */
-export const ALERTS_TOLD_MAX = 30;
+/** Alerts of a kind that people are told of in an hour; then it is said once that there are more. An agent can cause some kinds at will. */
+export const ALERTS_TOLD_MAX = 10;
 export const ALERT_WINDOW_MS = 60 * MINUTE_MS;
 /** An alert that did not get out by then is given up: it says nothing any more. */
 export const ALERT_KEPT_MS = 24 * 60 * MINUTE_MS;
 /** Alerts that are written to chats in one transaction. */
-export const ALERTS_AT_ONCE = 20;
+export const ALERTS_AT_ONCE = 200;
 /** Alerts in the list. */
 export const ALERTS_SHOWN_MAX = 100;
 /** One run of the operator's command, and one request of the gateway for an alert. */

@@ -19,7 +19,8 @@ export interface EventShown {
   data: Record<string, unknown>;
 }
 
-const LOOK_MS = 50;
+/** The whole status is asked for: it costs a trial sandbox and counts of all rows. */
+const LOOK_MS = 500;
 const AGAIN_MS = 200;
 
 /** A promise of this long is broken: ten times what a slow machine takes. */

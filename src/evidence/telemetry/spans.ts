@@ -214,7 +214,7 @@ function text(value: unknown): string | null {
 
 /** What a sandbox says it called may be anything: only what looks like a name is passed on. */
 function word(value: unknown): string | null {
-  return typeof value === 'string' && /^[\w.:/@[\]-]{1,100}$/.test(value) ? value : null;
+  return typeof value === 'string' && /^[\w.:-]{1,64}$/.test(value) ? value : null;
 }
 
 function named(key: string, value: unknown): Record<string, string> {

@@ -22,6 +22,8 @@ CREATE TABLE alert_tells (
 CREATE INDEX alert_tells_open ON alert_tells (way, id) WHERE state = 'queued';
 CREATE INDEX alert_tells_of ON alert_tells (alert_id, id);
 CREATE INDEX alert_tells_at ON alert_tells (created_ms);
+CREATE INDEX alert_tells_by ON alert_tells (outbound_id) WHERE outbound_id IS NOT NULL;
+CREATE INDEX alert_tells_last ON alert_tells (way, state, id);
 
 -- Lives of the host; `ended_ms` null: it runs, or did not end in order.
 CREATE TABLE lives (
