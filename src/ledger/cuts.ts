@@ -20,12 +20,15 @@ export function cutBefore(db: Db, before_ms: number, limit: number): Cut | null 
   const begin = old?.through ?? 0;
   const first = (where: string, ...values: number[]): number | undefined =>
     db.get<{ id: number }>(`SELECT id FROM events WHERE id > ? AND ${where} ORDER BY id LIMIT 1`, begin, ...values)?.id;
-  const kept = first('at_us >= ?', before_ms * 1000);
   const chained = first('hash IS NOT NULL');
-  if (kept === undefined || chained === undefined) return null;
+  if (chained === undefined) return null;
   // Those from before the chain have one hash for all of them, and go at once.
-  const through = Math.max(Math.min(kept - 1, begin + limit), chained - 1);
-  if (through >= kept || through === begin) return null;
+  const most = Math.max(begin + limit, chained - 1);
+  // What lies behind that portion is not read: the next one does.
+  const kept = first('id <= ? AND at_us >= ?', most, before_ms * 1000) ?? first('id > ?', most);
+  if (kept === undefined) return null;
+  const through = Math.min(kept - 1, most);
+  if (through < chained - 1 || through === begin) return null;
   const { hash } = eventHeadAt(db, through)!;
   return { day: dayBefore(before_ms), through, seq: through, hash, count: (old?.count ?? 0) + through - begin };
 }
