@@ -28,7 +28,13 @@ const BROKEN: readonly Broken[] = [
   {
     how: 'a request that is recorded twice',
     only: 'traceability',
-    patches: [['src/evidence/trace.ts', 'return rows.map((row) => ({', 'return [...rows, ...rows].map((row) => ({']],
+    patches: [
+      [
+        'src/evidence/trace_steps.ts',
+        'return rows.map((row) => ({',
+        'return [...rows, ...rows.map((row) => ({ ...row, id: row.id + 1 }))].map((row) => ({',
+      ],
+    ],
     red: [/^The path of a first message/, /^The path of the next message/],
   },
   {

@@ -126,18 +126,22 @@ test('each line of a log is an object with its date', async () => {
   }
 });
 
-/** What may start a program on the host: the runtimes, what installs, the operator's own commands, and the one that alerts are given to. */
+/**
+ * What may start a program or a thread on the host: the runtimes, what installs, the operator's own commands and the doctor (who asks programs for
+ * their versions, too), drivers, exporters, and the one that alerts are given to.
+ */
 const STARTERS = [
   /^src\/runtimes\//,
   /^src\/cli\//,
-  /^src\/operations\/package_install\.ts$/,
+  /^src\/operations\/(?:package_install|doctor_machine|mend|versions)\.ts$/,
+  /^src\/evidence\/telemetry\/telemetry(?:_worker)?\.ts$/,
   /^src\/evidence\/alert_command\.ts$/,
   /^src\/channels\/driver_(?:thread|worker)\.ts$/,
   /^src\/vault\/key_keyring\.ts$/,
   /^src\/base\/watchdog\.ts$/,
 ];
 
-test('on the host, programs are started by runtimes, by what installs and serves, and for alerts alone', () => {
+test('on the host, programs and threads are started by what is known to, and by nothing else', () => {
   const found = globSync('src/**/*.ts', { cwd: ROOT, exclude: ['**/node_modules/**'] }).filter((path) =>
     /node:(child_process|worker_threads|cluster)|process\.binding/.test(readFileSync(join(ROOT, path), 'utf8')),
   );

@@ -46,6 +46,7 @@ async function live(gateway: GatewayProcess, policy: string): Promise<Done> {
     await ask(socket, '/other');
     await ask(socket, '/model/default/v1/messages');
     await gateway.audit(host, 's1');
+    await host.request({ op: 'head', event: 1, hash: 'ab'.repeat(32) }, WAIT_MS);
     await host.request({ op: 'close', session: 's1' }, WAIT_MS);
   } catch {
     // It died, as planned; what it had confirmed until then is what counts.
