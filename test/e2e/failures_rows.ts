@@ -126,7 +126,7 @@ export const FAILURES: Row[] = [
   {
     name: 'a second harness path skipped the sandbox',
     by: [
-      [HERE, 'on the host, programs are started by runtimes, by what installs and serves, and for alerts alone'],
+      [HERE, 'on the host, programs and threads are started by what is known to, and by nothing else'],
       ['e2e/proofs.test.ts', 'a group is proven before its first sandbox starts, and not again while nothing changes'],
       ['kits/harness_kit.ts', 'answers a message: it is taken once, then the turn is done once, with a resume point'],
     ],
