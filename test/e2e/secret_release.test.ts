@@ -56,15 +56,23 @@ test('no operation of the host’s socket gives away the value of a secret, but 
   const socket = gateway.paths.session(session).egress;
   const fields = { session, group: 'assistant', policy, socket, from_ms: 0, to_ms: 1, since_ms: 0, at_ms: 0, limit: 1 };
   const decision = { anchors: [], hold: 'none', body_sha256: policy, allow: true, reason: '' };
+  const evidence = { marks: ['A'], event: 1, hash: policy, to: 'webhook', body: '' };
+  const cut = { day: '2020-01-01', through: 1, seq: 1, hash: policy, count: 1 };
   for (const op of OPS.filter((one) => one !== 'release')) {
     const { shape } = gatewayRequest.options.find((option) => option.shape.op.value === op)!;
-    const known = Object.entries({ ...fields, ...decision }).filter(([name]) => name in shape);
+    const known = Object.entries({ ...fields, ...decision, ...evidence, cut: op === 'cut' ? cut : null }).filter(
+      ([name]) => name in shape,
+    );
     const answer = await say([{ id: 1, op, ...Object.fromEntries(known) }]);
+    assert.ok(!answer.includes('invalid_'), `${op}: ${answer}`);
     for (const value of Object.values(SECRETS)) assert.ok(!answer.includes(value), `${op}: ${answer}`);
   }
   assert.deepEqual(
     [...OPS].sort(),
-    ['audit', 'check', 'close', 'decide', 'log', 'names', 'open', 'release', 'spoken', 'usage'],
+    [
+      ...['audit', 'check', 'close', 'cut', 'decide', 'head', 'health', 'log', 'marks', 'names', 'open', 'post'],
+      ...['release', 'signer', 'spoken', 'usage'],
+    ],
     'each one is looked at here',
   );
 });
