@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, statSync, truncateSync } from 'node:fs';
+import { existsSync, globSync, mkdtempSync, readdirSync, readFileSync, statSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
@@ -79,6 +79,11 @@ describe('a workspace with a file system of its own', { skip: problem ?? false }
     await shell(chat, 'echo kept > file');
     await made.install.end('host', 'SIGTERM');
     const { image } = made.install.paths.group('assistant');
+    // A sandbox of another test may have a copy of the mount for a moment; through its device the image would still be whole.
+    await until('its loop device is let go', async () => {
+      const files = globSync('/sys/block/loop*/loop/backing_file').map((file) => readFileSync(file, 'utf8').trim());
+      assert.ok(!files.includes(image));
+    });
     truncateSync(image, 4 * 2 ** 20);
     made.install.spawn('host');
     await made.install.ready();
