@@ -31,8 +31,8 @@ const BROKEN: readonly Broken[] = [
     patches: [
       [
         'src/evidence/trace_steps.ts',
-        'return rows.map((row) => ({',
-        'return [...rows, ...rows.map((row) => ({ ...row, id: row.id + 1 }))].map((row) => ({',
+        '.concat(restarts(db, messageId))',
+        '.flatMap((step) => step.where === "gateway" ? [step, { ...step, id: step.id + "-2" }] : [step]).concat(restarts(db, messageId))',
       ],
     ],
     red: [/^The path of a first message/, /^The path of the next message/],
