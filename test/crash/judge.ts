@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
 import type { Expectation } from './scenario.ts';
-import { eventually, type World } from './world.ts';
+import { eventually, type Journal, type World } from './world.ts';
 
 /** What went wrong in a run, from the platform's journal and the ledger's own rows. Empty lists: nothing did. */
 export interface Verdict {
@@ -26,9 +26,10 @@ const UNDECIDED = "SELECT id FROM approvals WHERE state IN ('pending', 'approved
 const NOWHERE = 'SELECT m.id FROM messages m WHERE NOT EXISTS (SELECT 1 FROM inbound i WHERE i.message_id = m.id)';
 
 export async function judge(world: World, expected: Expectation[]): Promise<Verdict> {
+  const journal = await world.journal();
   // Of a message that waits for a decision its words are shown to who decides: that is no answer.
-  const sent = (await world.journal()).sent.filter(({ chat }) => !chat.startsWith('dm-'));
-  const verdict: Verdict = { lost: [], duplicated: [], twice: [], laws: [] };
+  const sent = journal.sent.filter(({ chat }) => !chat.startsWith('dm-'));
+  const verdict: Verdict = { lost: [], duplicated: sentAgain(journal), twice: [], laws: [] };
   const db = new DatabaseSync(world.paths.ledger, { readOnly: true });
   for (const { token, kind } of expected) {
     const answers = sent.map((message) =>
@@ -73,6 +74,12 @@ function evidence(world: World): Promise<string | null> {
     if (broken === undefined) throw new Error('the gateway is not there');
     return broken;
   });
+}
+
+/** Whatever it says, cards and alerts too: under one key one message arrives. */
+function sentAgain({ sent }: Journal): string[] {
+  const keys = sent.map(({ key }) => key);
+  return [...new Set(keys.filter((key, at) => keys.indexOf(key) !== at))].map((key) => `the send ${key}`);
 }
 
 /** How often a text answers a token. The list of earlier sends that a later attempt prints is not an answer. */

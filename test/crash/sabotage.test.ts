@@ -66,10 +66,10 @@ const SABOTAGES: Sabotage[] = [
 ];
 
 /** Which pass of the point is the one that matters depends on who is first; one of these is. */
-const HITS = Array.from({ length: 16 }, (_, index) => index + 1);
+const HITS = [1, 2, 3, 4, 5, 6];
 
 for (const sabotage of SABOTAGES) {
-  test(`without ${sabotage.what} the matrix is red`, { timeout: 600_000 }, async () => {
+  test(`without ${sabotage.what} the matrix is red`, { timeout: 240_000 }, async () => {
     for (const hit of HITS) {
       const result = await runSabotaged(sabotage, hit);
       assert.equal(result.failure, null);

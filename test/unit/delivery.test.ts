@@ -1,98 +1,14 @@
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
-import { systemClock } from '../../src/base/clock.ts';
-import { noFaults } from '../../src/base/faults.ts';
-import { SEND_ATTEMPTS_MAX, SEND_MS } from '../../src/base/limits/messages.ts';
-import type {
-  Channel,
-  ChannelCapabilities,
-  Reconciled,
-  SendOperation,
-  SendResult,
-} from '../../src/channels/channel.ts';
-import { Delivery } from '../../src/delivery/delivery.ts';
+import { test } from 'node:test';
+import { SEND_ATTEMPTS_MAX } from '../../src/base/limits/messages.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
-import type { Ledger } from '../../src/ledger/ledger.ts';
-import { holdUnsent, markSending } from '../../src/ledger/outbound.ts';
-import type { SessionRow } from '../../src/ledger/sessions.ts';
+import { holdUnsent } from '../../src/ledger/outbound.ts';
 import { takeStop } from '../../src/ledger/stops.ts';
 import { unseenNotices } from '../../src/ledger/transcript.ts';
-import { freshLedger, queueOutbound, seedChat } from '../fakes/ledger_kit.ts';
+import { accepted, delivered, pause, type Send, settled, states, until, world } from '../fakes/delivery_world.ts';
+import { queueOutbound, seedChat } from '../fakes/ledger_kit.ts';
 
-type Send = (operation: SendOperation) => Promise<SendResult>;
-
-/** A channel in memory: what it was asked to send, and what it answers. */
-class FakeChannel implements Channel {
-  readonly name = 'local';
-  readonly capabilities: ChannelCapabilities = { markup: 'markdown', text_max: 1000, file_bytes_max: 0 };
-  readonly asked: SendOperation[] = [];
-  answer: Send;
-  reconcile?: (operation: SendOperation) => Promise<Reconciled>;
-
-  constructor(answer: Send) {
-    this.answer = answer;
-  }
-
-  async start(): Promise<void> {}
-  async stop(): Promise<void> {}
-
-  send(operation: SendOperation): Promise<SendResult> {
-    this.asked.push(operation);
-    return this.answer(operation);
-  }
-
-  health(): { state: 'connected'; detail: string } {
-    return { state: 'connected', detail: '' };
-  }
-
-  bodies(): string[] {
-    return this.asked.map((operation) => operation.body);
-  }
-}
-
-const accepted: Send = async (operation) => ({ ok: true, receipt: `r ${operation.key}` });
-
-interface World {
-  ledger: Ledger;
-  channel: FakeChannel;
-  delivery: Delivery;
-  session: SessionRow;
-  alerts: string[];
-  restart(): Delivery;
-}
-
-async function world(context: TestContext, answer: Send = accepted): Promise<World> {
-  const ledger = await freshLedger(context);
-  const session = seedChat(ledger.db);
-  const channel = new FakeChannel(answer);
-  const alerts: string[] = [];
-  const restart = (): Delivery => {
-    const delivery = new Delivery(ledger, '/nowhere', systemClock, new Map([['local', channel]]), noFaults, {
-      rejected: () => {},
-      alert: (kind, subject, text) => alerts.push(`${kind} ${subject}: ${text}`),
-      trouble: () => {},
-    });
-    context.after(() => delivery.stop(0));
-    return delivery;
-  };
-  return { ledger, channel, delivery: restart(), session, alerts, restart };
-}
-
-function states(ledger: Ledger): string[] {
-  return ledger.db.all<{ state: string }>('SELECT state FROM outbound ORDER BY id').map((row) => row.state);
-}
-
-async function until(done: () => boolean): Promise<void> {
-  for (let i = 0; i < 1000 && !done(); i += 1) await pause(5);
-  assert.ok(done(), 'not within 5 s');
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-const settled = (ledger: Ledger) => (): boolean =>
-  states(ledger).every((state) => ['sent', 'rejected', 'uncertain'].includes(state));
+/** A lane a chat: order, tries, waiting, stopping. */
 
 test('a chat gets its rows in order, one at a time, each with its receipt', async (context) => {
   let running = 0;
@@ -233,113 +149,6 @@ for (const kind of ['permanent', 'auth', 'gone', 'unsupported', 'too_large'] as 
   });
 }
 
-const AMBIGUOUS: [name: string, send: Send][] = [
-  ['says that it does not know', async () => ({ ok: false, class: 'ambiguous', reason: 'connection lost' })],
-  ['throws', () => Promise.reject(new Error('broken'))],
-  [
-    'throws at once',
-    () => {
-      throw new Error('broken');
-    },
-  ],
-];
-
-for (const [name, send] of AMBIGUOUS) {
-  test(`a driver that ${name} leaves the row uncertain: told, never repeated, in nobody’s way`, async (context) => {
-    const { ledger, channel, delivery, session, alerts, restart } = await world(context, send);
-    queueOutbound(ledger.db, session.chat_id, ['x'], { session: session.id });
-    delivery.wake(session.chat_id);
-    await until(settled(ledger));
-    assert.deepEqual(states(ledger), ['uncertain']);
-    channel.answer = accepted;
-    queueOutbound(ledger.db, session.chat_id, ['next']);
-    await restart().recover();
-    await until(settled(ledger));
-    assert.deepEqual(channel.bodies(), ['x', 'next']);
-    assert.equal(alerts.length, 1);
-    assert.match(alerts[0]!, /^delivery\.uncertain o1: .* may or may not have arrived .*not repeated/);
-  });
-}
-
-for (const [found, states_, bodies] of [
-  [{ found: true, receipt: 'r7' }, ['sent'], ['x']],
-  [{ found: false }, ['sent'], ['x', 'x']],
-  [{ found: 'unknown' }, ['uncertain'], ['x']],
-] as const) {
-  test(`after a lost outcome the platform is asked once; it says ${JSON.stringify(found)}`, async (context) => {
-    const { ledger, channel, delivery, session } = await world(context, async () => {
-      channel.answer = accepted;
-      return { ok: false, class: 'ambiguous', reason: 'connection lost' };
-    });
-    let asked = 0;
-    channel.reconcile = async () => {
-      asked += 1;
-      return found;
-    };
-    queueOutbound(ledger.db, session.chat_id, ['x'], { session: session.id });
-    delivery.wake(session.chat_id);
-    await until(settled(ledger));
-    assert.deepEqual([states(ledger), channel.bodies(), asked], [[...states_], [...bodies], 1]);
-  });
-}
-
-test('a driver that hangs is given up after its time, and the next row goes', async (context) => {
-  const { ledger, channel, delivery, session } = await world(context, () => new Promise(() => {}));
-  queueOutbound(ledger.db, session.chat_id, ['hangs', 'next']);
-  context.mock.timers.enable({ apis: ['setTimeout'] });
-  delivery.wake(session.chat_id);
-  await turnsOfTheLoop(() => channel.asked.length === 1);
-  context.mock.timers.tick(SEND_MS - 1);
-  assert.deepEqual(states(ledger), ['sending', 'queued']);
-  channel.answer = accepted;
-  context.mock.timers.tick(1);
-  await turnsOfTheLoop(() => states(ledger)[0] !== 'sending', context);
-  assert.equal(states(ledger)[0], 'uncertain');
-  await turnsOfTheLoop(() => states(ledger)[1] === 'sent', context);
-});
-
-test('a driver that hangs over its history does not keep the host from starting', async (context) => {
-  const { ledger, channel, session, restart } = await world(context);
-  const [id] = queueOutbound(ledger.db, session.chat_id, ['x']);
-  markSending(ledger.db, 1, id!);
-  channel.reconcile = () => new Promise(() => {});
-  context.mock.timers.enable({ apis: ['setTimeout'] });
-  let recovered = false;
-  void restart()
-    .recover()
-    .then(() => {
-      recovered = true;
-    });
-  await turnsOfTheLoop(() => true);
-  context.mock.timers.tick(SEND_MS);
-  await turnsOfTheLoop(() => recovered, context);
-  assert.deepEqual(states(ledger), ['uncertain']);
-});
-
-const RECONCILED: [name: string, known: (() => Promise<Reconciled>) | null, state: string, sends: number][] = [
-  ['that it has it', async () => ({ found: true, receipt: 'from history' }), 'sent', 0],
-  ['that it does not have it', async () => ({ found: false }), 'sent', 1],
-  ['that it does not know', async () => ({ found: 'unknown' }), 'uncertain', 0],
-  ['nothing, because it fails', () => Promise.reject(new Error('no connection')), 'uncertain', 0],
-  ['nothing, because it cannot be asked', null, 'uncertain', 0],
-];
-
-for (const [name, known, state, sends] of RECONCILED) {
-  test(`a row that was being sent when the host died, and the platform says ${name}: ${state}`, async (context) => {
-    const { ledger, channel, session, alerts, restart } = await world(context);
-    const [first, second] = queueOutbound(ledger.db, session.chat_id, ['first', 'second']);
-    markSending(ledger.db, 1, first!);
-    if (known !== null) channel.reconcile = known;
-    await restart().recover();
-    await until(settled(ledger));
-    assert.deepEqual(states(ledger), [state, 'sent']);
-    assert.equal(channel.asked.filter((operation) => operation.body === 'first').length, sends);
-    assert.equal(channel.bodies().at(-1), 'second');
-    assert.equal(alerts.length, state === 'uncertain' ? 1 : 0);
-    assert.ok(second);
-  });
-}
-
 test('a row whose driver is not configured stays where it is', async (context) => {
   const { ledger, delivery } = await world(context);
   const elsewhere = seedChat(ledger.db, 'nowhere', 'main');
@@ -378,16 +187,6 @@ test('stop starts no new send and waits for the one that runs', async (context) 
   assert.equal(channel.asked.length, 1);
 });
 
-/** Lets immediates and promises run while timers stand still; with a context, timers go on a little each time. */
-async function turnsOfTheLoop(done: () => boolean, context?: TestContext): Promise<void> {
-  for (let i = 0; i < 500; i += 1) {
-    await new Promise((resolve) => setImmediate(resolve));
-    if (i > 5 && done()) return;
-    context?.mock.timers.tick(1);
-  }
-  assert.ok(done(), 'not within 500 turns of the loop');
-}
-
 test('a row that a person has held in the same commit is not sent, and the next one is', async (context) => {
   const { ledger, channel, delivery, session } = await world(context);
   queueOutbound(ledger.db, session.chat_id, ['held back'], { session: session.id, kind: 'send' });
@@ -419,11 +218,3 @@ test('a row that bears its mark when its group is stopped is not sent, and the n
   )!;
   assert.deepEqual({ ...row }, { state: 'held', attempts: 0 });
 });
-
-async function delivered(ledger: Ledger, body: string): Promise<void> {
-  for (let i = 0; i < 1000; i += 1) {
-    if (ledger.db.get("SELECT 1 AS yes FROM outbound WHERE body = ? AND state = 'sent'", body) !== undefined) return;
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  assert.fail(`"${body}" was not sent`);
-}
