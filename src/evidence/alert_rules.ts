@@ -169,7 +169,7 @@ export const ALERT_RULES: Readonly<Record<string, AlertRule>> = {
     'when it runs again, or is removed',
   ),
   'turns.failing': urgent(
-    'three turns of a group failed one after the other, or one was given up: its model is away, its workspace is full; the text has the reason',
+    'three turns of a group failed one after the other: its model is away, its workspace is full; the text has the reason',
     './glass trace latest --group <group>; look at what the reason names',
     'with its next turn that does not fail',
   ),

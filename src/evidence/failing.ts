@@ -8,7 +8,7 @@ import type { Ledger } from '../ledger/ledger.ts';
  * wrote is told each time; the operator is told here, until a turn of it comes to its end.
  */
 const ALERT = 'turns.failing';
-/** In a row. A turn that was given up after the deaths of its sandboxes counts each of them. */
+/** In a row. One that was given up after the deaths of its sandboxes counts once: it has an alert of its own. */
 const FAILURES = 3;
 /** Turns of other groups between them: a scan must not go back for ever. */
 const TURNS_BACK = 1000;
@@ -20,7 +20,7 @@ const ENDS = `SELECT e.id, s.group_name AS "group", coalesce(e.data ->> 'outcome
   FROM events e JOIN sessions s ON s.id = e.session_id
   WHERE e.id > ? AND e.kind IN ('turn.settled', 'turn.attempt_failed') ORDER BY e.id`;
 
-const NEWEST = `SELECT t.state, t.deaths, t.error FROM turns t JOIN sessions s ON s.id = t.session_id
+const NEWEST = `SELECT t.state, t.error FROM turns t JOIN sessions s ON s.id = t.session_id
   WHERE t.id > (SELECT max(id) FROM turns) - ${TURNS_BACK} AND s.group_name = ? AND t.state IN ('settled', 'failed')
   ORDER BY t.id DESC LIMIT ${FAILURES}`;
 
@@ -44,9 +44,8 @@ export function watchTurns(
 
 /** Why they fail; null: they do not, or not often enough yet. */
 function failing(db: Db, group: string): string | null {
-  const newest = db.all<{ state: string; deaths: number; error: string | null }>(NEWEST, group);
+  const newest = db.all<{ state: string; error: string | null }>(NEWEST, group);
   const good = newest.findIndex(({ state }) => state === 'settled');
   const failed = good === -1 ? newest : newest.slice(0, good);
-  const count = failed.reduce((sum, { deaths }) => sum + Math.max(1, deaths), 0);
-  return count < FAILURES ? null : visible(failed[0]!.error ?? 'without a reason').slice(0, REASON_CHARS);
+  return failed.length < FAILURES ? null : visible(failed[0]!.error ?? 'without a reason').slice(0, REASON_CHARS);
 }

@@ -217,7 +217,7 @@ export class Session {
       const place = this.#place();
       const harness = this.#plan?.harness ?? 'none';
       const recorded = await this.#insist('start_failed', (db) => recordFailedStart(db, clock, place, harness, reason));
-      await afterDeath(this.#services, this.#row(), recorded);
+      await afterDeath(this.#services, this.#row(), recorded, true);
     }
     const wait = START_WAITS_MS[Math.min(this.#failedStarts++, START_WAITS_MS.length - 1)]!;
     setTimeout(() => this.#cold(), wait);
@@ -367,7 +367,7 @@ export class Session {
     if (run.interrupted === 'stop') return this.#next();
     const place = this.#place();
     const recorded = await this.#insist('death', (db) => recordDeath(db, this.#services.clock, place, run, reason));
-    await afterDeath(this.#services, this.#row(), recorded);
+    await afterDeath(this.#services, this.#row(), recorded, false);
     this.#services.deliver(run.place.chat_id);
     this.#next();
   }

@@ -109,9 +109,11 @@ test('a poison in a batch fails alone; the others are answered once, in order', 
   for (const text of ['good one', 'crash', 'good two']) await chat.say(text);
   await chat.hears(/You said: good two/);
   assert.deepEqual(await settled('poison', 4), ['answered', 'answered', 'failed', 'answered']);
+  const poison = rows<{ id: number }>(install, "SELECT id FROM messages WHERE text = 'crash'").at(-1)!;
   await until('the operator hears of it', async () => {
     const { alerts } = await install.control.call<Status>('status');
-    assert.deepEqual(alerts.filter(({ kind }) => kind === 'turn.failed').length, 1);
+    const own = alerts.filter(({ kind, subject }) => kind === 'turn.failed' && subject === `m${poison.id}`);
+    assert.equal(own.length, 1);
   });
   assert.deepEqual(chat.text().match(/^(slept|You said: good one|That message could not|You said: good two)/gm), [
     'slept',
@@ -265,7 +267,13 @@ test('a group that cannot start is told to the person, shown by status, and forg
   assert.equal(chat.heard.length, 1);
   const wrong = await status();
   assert.equal(wrong.state, 'attention');
-  assert.equal(wrong.alerts.find((alert) => alert.kind === 'sandbox.start')?.subject, sessionOf(install, 'invalid'));
+  const session = sessionOf(install, 'invalid');
+  assert.equal(wrong.alerts.find((alert) => alert.kind === 'sandbox.start')?.subject, session);
+  const given = rows<{ id: number }>(install, "SELECT id FROM messages WHERE text = 'hello?'").at(-1)!;
+  assert.ok(
+    !wrong.alerts.some(({ kind, subject }) => kind === 'turn.failed' && subject === `m${given.id}`),
+    'one cause, one alert',
+  );
   await install.end('host', 'SIGKILL');
   install.spawn('host');
   await install.ready(); // a host comes up with a group that it cannot serve

@@ -185,9 +185,10 @@ test('three failed turns of a group in a row are an alert, until one of them doe
   assert.ok(!told[1]!.includes('\u001b'));
 });
 
-test('a turn that was given up after three deaths is one by itself; a death alone is none', async (context) => {
-  assert.deepEqual(await endedTurns(context, ['died', 'died']), []);
-  assert.match((await endedTurns(context, ['died', 'died', 'died'])).join(), /^turns\.failing assistant/);
+test('a turn that was given up after three deaths counts once, as it has an alert of its own', async (context) => {
+  const givenUp = ['died', 'died', 'died'] as const;
+  assert.deepEqual(await endedTurns(context, [...givenUp, 'failed']), []);
+  assert.match((await endedTurns(context, [...givenUp, 'failed', 'failed'])).join(), /^turns\.failing assistant/);
 });
 
 test('a pid file names a process only if that is the program: what else has the number is left alone', (context) => {
