@@ -126,7 +126,7 @@ test('a full disk: say is refused in one sentence, the host lives, and with spac
     const { conservation } = await install.control.call<Status>('status');
     assert.deepEqual(conservation.violations, []);
     // In `main` the operator's alerts wait for somebody who reads there.
-    const states = rows(
+    const states = rows<{ state: string }>(
       install,
       "SELECT DISTINCT o.state FROM outbound o JOIN chats c ON c.id = o.chat_id WHERE c.platform_id <> 'main'",
     );
