@@ -47,16 +47,22 @@ export function isTell(db: Db, outbound: number): boolean {
   return db.get('SELECT 1 AS yes FROM alert_tells WHERE outbound_id = ?', outbound) !== undefined;
 }
 
-/** What waits for a way, oldest first. */
+/** What waits for a way: one that is tried again does not hold up the others. */
 export function nextTell(db: Db, way: OuterWay): TellRow | undefined {
   const sql =
-    "SELECT * FROM alert_tells INDEXED BY alert_tells_open WHERE way = ? AND state = 'queued' ORDER BY id LIMIT 1";
+    "SELECT * FROM alert_tells INDEXED BY alert_tells_open WHERE way = ? AND state = 'queued' ORDER BY not_before_ms, id LIMIT 1";
   return db.get<TellRow>(sql, way);
 }
 
 export function waitingTells(db: Db, way: OuterWay): number {
   const sql = "SELECT count(*) AS n FROM alert_tells INDEXED BY alert_tells_open WHERE way = ? AND state = 'queued'";
   return db.get<{ n: number }>(sql, way)!.n;
+}
+
+/** Alerts that were over before a time go, with whom they were told. */
+export function pruneAlerts(db: Db, before_ms: number): void {
+  db.run('DELETE FROM alert_tells WHERE alert_id IN (SELECT id FROM alerts WHERE cleared_ms < ?)', before_ms);
+  db.run('DELETE FROM alerts WHERE cleared_ms < ?', before_ms);
 }
 
 /** The newest that has left by a way, or was given up. */

@@ -8,9 +8,11 @@ import { parseId } from '../base/ids.ts';
 import { EVENTS_CUT_AT_ONCE, FILE_YOUNG_MS, PRUNE_EVERY_MS, PRUNE_FILES_MAX } from '../base/limits/messages.ts';
 import type { Log } from '../base/log.ts';
 import type { Paths } from '../base/paths.ts';
+import { pruneAlerts } from '../ledger/alert_tells.ts';
 import { cutBefore, cutEvents, cutOf } from '../ledger/cuts.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { pruneLives } from '../ledger/lives.ts';
 import {
   closeTaskSessions,
   inboxKept,
@@ -130,9 +132,12 @@ export class Retention {
   }
 
   async #mark(before_ms: number): Promise<void> {
-    const { ledger, clock, files } = this.#parts;
+    const { ledger, clock, files, events } = this.#parts;
     await ledger.write('prune', (db) => {
       const now = clock.now();
+      // What is told of events goes when they go.
+      pruneAlerts(db, startOfKept(now, events.keep));
+      pruneLives(db, startOfKept(now, events.keep));
       closeTaskSessions(db, now, before_ms);
       const limits = { before_ms, young_ms: now - FILE_YOUNG_MS, room: files.room };
       const gone = filesToGo(keptFiles(db), limits).slice(0, PRUNE_FILES_MAX);

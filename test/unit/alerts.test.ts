@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { systemClock } from '../../src/base/clock.ts';
 import {
   ALERT_ARRIVES_MS,
   ALERT_FLAPS_MAX,
@@ -8,7 +9,7 @@ import {
   ALERT_WINDOW_MS,
   ALERTS_TOLD_MAX,
 } from '../../src/base/limits/alerts.ts';
-import { lastTell, tellsOf } from '../../src/ledger/alert_tells.ts';
+import { insertTell, lastTell, nextTell, retryTell, tellsOf } from '../../src/ledger/alert_tells.ts';
 import { openAlerts, raiseAlert, recentAlerts } from '../../src/ledger/alerts.ts';
 import { alertWorld } from '../fakes/alert_world.ts';
 
@@ -111,6 +112,23 @@ test('what stands when there is room again is told then', async (context) => {
   await world.alerts.look();
   await world.settle();
   assert.match(world.heard(DM).at(-1)!, new RegExp(`mail${ALERTS_TOLD_MAX + 2} hears nothing`));
+});
+
+test('an alert that its receiver refuses does not hold up the next one on that way', async (context) => {
+  const { db } = (await alertWorld(context)).ledger;
+  raiseAlert(db, systemClock, 'storage', 'gateway', 'The gateway cannot write.');
+  const told = {
+    alert_id: 1,
+    what: 'raised',
+    way: 'webhook',
+    person_id: null,
+    channel: '',
+    outbound_id: null,
+  } as const;
+  const [first, second] = [insertTell(db, 1, told), insertTell(db, 2, told)];
+  assert.equal(nextTell(db, 'webhook')!.id, first);
+  retryTell(db, 3, first, 'it answered 400', 10_000);
+  assert.equal(nextTell(db, 'webhook')!.id, second);
 });
 
 test('an alert that does not arrive in a chat raises none', async (context) => {

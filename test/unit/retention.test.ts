@@ -6,8 +6,11 @@ import { systemClock } from '../../src/base/clock.ts';
 import { showId } from '../../src/base/ids.ts';
 import { FILE_YOUNG_MS } from '../../src/base/limits/messages.ts';
 import { pathsOf, prepareHome } from '../../src/base/paths.ts';
+import { insertTell } from '../../src/ledger/alert_tells.ts';
+import { raiseAlert } from '../../src/ledger/alerts.ts';
 import { storeBlob } from '../../src/ledger/blobs.ts';
 import { filesOf, insertFiles } from '../../src/ledger/files.ts';
+import { beginLife } from '../../src/ledger/lives.ts';
 import { insertInbound, insertMessage } from '../../src/ledger/messages.ts';
 import { insertOutbound } from '../../src/ledger/outbound.ts';
 import { filesKept, goneFilesOf, isKept, outboundFileGone } from '../../src/ledger/retention.ts';
@@ -297,6 +300,28 @@ test('a folder that is no session’s, and a name that is none, are left alone',
   for (const name of ['s999', 'x', 's1x']) mkdirSync(join(paths.sessions, name, 'state'), { recursive: true });
   await retention.prune();
   assert.deepEqual(readdirSync(paths.sessions).sort(), ['s1x', 's999', 'x']);
+});
+
+test('old alerts that are over go with whom they were told, and old lives of the host; what stands and what is young stays', async (context) => {
+  const { ledger, retention } = await world(context);
+  const { db } = ledger;
+  const [old, young] = [systemClock.now() - KEEP_MS - 2 * DAY_MS, systemClock.now() - DAY_MS];
+  for (const [subject, over] of [
+    ['old', old],
+    ['young', young],
+    ['stands', null],
+  ] as const) {
+    raiseAlert(db, systemClock, 'channel.deaf', subject, 'It hears nothing.');
+    db.run('UPDATE alerts SET created_ms = ?, cleared_ms = ? WHERE subject = ?', old, over, subject);
+  }
+  const told = { what: 'raised', way: 'webhook', person_id: null, channel: '', outbound_id: null } as const;
+  for (const alert_id of [1, 2, 3]) insertTell(db, old, { ...told, alert_id });
+  for (const at of [old, young, old]) beginLife(db, at);
+  await retention.prune();
+  const left = (sql: string): unknown[] => db.all<object>(sql).flatMap((row) => Object.values(row));
+  assert.deepEqual(left('SELECT subject FROM alerts ORDER BY id'), ['young', 'stands']);
+  assert.deepEqual(left('SELECT alert_id FROM alert_tells ORDER BY id'), [2, 3]);
+  assert.deepEqual(left('SELECT id FROM lives ORDER BY id'), [2, 3], 'this life stays, whatever its clock said');
 });
 
 test('a disk that fails is no end of the host', async (context) => {
