@@ -52,6 +52,7 @@ const STATUS = {
   state: 'attention',
   conservation: { inbound: { answered: 7 } },
   channels: [{ name: 'tg', state: 'failed', detail: TEXT, seen: { last_error: { at_ms: 1, text: TEXT } } }],
+  sessions: [{ session: 's1', marks: `A (GET api.example.com/${TEXT})` }],
   alerts: [{ id: 'a1', kind: 'delivery.rejected', subject: `chat of ${ANN}`, text: TEXT, count: 1, since_ms: 1 }],
 } as unknown as Status;
 

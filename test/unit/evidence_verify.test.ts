@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
+import { checkAudit } from '../../src/evidence/request_chain.ts';
 import { verify } from '../../src/evidence/verify.ts';
 import { chainedAfter, eventHead, eventHeadAt, recordEvent } from '../../src/ledger/events.ts';
 import { DAY_MS } from '../../src/protocol/chain.ts';
@@ -83,6 +84,27 @@ test('hops from before there was a chain are covered by the first one that has a
     db.raw.exec('ROLLBACK');
   }
   assert.equal(await broken(), null);
+});
+
+test('a cut that comes while the record is read is no finding', async (context) => {
+  const here = await world(context);
+  for (let day = 0; day < 40; day += 1) {
+    await here.talk();
+    await here.anchor();
+    here.now_ms += DAY_MS;
+  }
+  let cuts = 0;
+  const gateway: Parameters<typeof verify>[1] = {
+    check: async (anchors, cut) => {
+      const found = await checkAudit(here.audit, here.signer.key, { anchors, cut });
+      if (cuts === 0) await here.cut();
+      cuts += 1;
+      // What it has read is not what the ledger knows by now.
+      return cuts === 1 ? { ...found, heads: [{ event: 1, hash: 'ab'.repeat(32) }] } : found;
+    },
+  };
+  const found = await verify(here.ledger.db, gateway, NO_HEAD, () => {});
+  assert.deepEqual([found.broken, found.cut, cuts], [null, '2026-03-10', 2]);
 });
 
 test('old days go with a signed cut, of both records, and what is left holds', async (context) => {

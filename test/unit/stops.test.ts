@@ -143,6 +143,18 @@ test('what is dropped at the resume never leaves, and is no answer that nobody h
   const { released, dropped } = await own.emergency.resume('assistant', 'olga', true);
   assert.deepEqual([released, dropped, own.texts()], [[], 1, ['rejected']]);
   assert.equal(conservation(own.ledger.db, systemClock.now()).unheard, 0);
+  // The check of the evidence asks for it where a text had been tried before.
+  assert.deepEqual(events(own, 'delivery.rejected'), [{ class: 'dropped', reason: 'dropped by olga' }]);
+});
+
+test('a group that was removed while it was stopped can go on', async (context) => {
+  const own = await world(context);
+  const groups = ['assistant', 'helper'];
+  const emergency = emergencyOf(own.ledger, own.done, { groups: () => groups });
+  await emergency.stop('helper', 'olga');
+  groups.pop();
+  await emergency.resume('helper', 'olga', false);
+  await assert.rejects(emergency.resume('helper', 'olga', false), { code: 'not_found' });
 });
 
 test('one group that goes on leaves the others stopped, each by itself', async (context) => {
@@ -270,4 +282,8 @@ test('a gateway that does not say that it has closed the ways out leaves it unce
   const receipt = await emergency.stop('assistant', 'olga');
   assert.deepEqual([receipt.ms, receipt.egress, receipt.sandboxes], [null, 'unanswered', ['s1', 's2']]);
   assert.deepEqual(receipt.cut, [{ session: 's1', ...cut[0]! }]);
+  // With nobody left to end, it is the gateway that is asked.
+  const again = emergencyOf(own.ledger, own.done, { requests: () => Promise.reject(new Error('still gone')) });
+  const { ms, egress } = await again.stop('assistant', 'olga');
+  assert.deepEqual([ms, egress], [null, 'unanswered']);
 });
