@@ -113,7 +113,7 @@ test('no text, person, chat, reason or path is in a span, not even as the name o
   const lying = ['canary canary', 'GET canary/x', 'canary api.example.com/x'].map((to) =>
     step(200, 'model.request', { to, ...said }, T3),
   );
-  const names = ['/home/canary', '@canary', 'canary@example.com'].flatMap((name) => [
+  const names = ['/srv/canary', '@canary', 'canary@example.com'].flatMap((name) => [
     step(210, 'model.request', { ...said, to: 'POST api.example.com/v1', model: name }, T3),
     step(220, 'tool.called', { tool: name, ok: true, ms: 1, summary: '' }, T3),
   ]);
