@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.ts';
 import { assert } from '../base/errors.ts';
-import { type Cut, dayBefore, type SignedCut } from '../protocol/chain.ts';
+import { type Cut, DAY_MS, dayBefore, type SignedCut } from '../protocol/chain.ts';
 import type { Db } from './db.ts';
 import { eventHeadAt, recordEvent } from './events.ts';
 
@@ -8,6 +8,9 @@ import { eventHeadAt, recordEvent } from './events.ts';
  * Old hops go from the beginning only, together with the commit of the cut that stands for them: at any moment the hops begin with what
  * it says.
  */
+
+/** A clock is set by less every day. */
+const AHEAD_MS = DAY_MS;
 
 /** Null: the hops begin with the first one. */
 export function cutOf(db: Db): SignedCut | null {
@@ -31,6 +34,17 @@ export function cutBefore(db: Db, before_ms: number, limit: number): Cut | null 
   if (through < chained - 1 || through === begin) return null;
   const { hash } = eventHeadAt(db, through)!;
   return { day: dayBefore(before_ms), through, seq: through, hash, count: (old?.count ?? 0) + through - begin };
+}
+
+/**
+ * The time of the oldest hop, in milliseconds, when it has not come yet: the clock was ahead then, and no hop is removed until it
+ * comes. Rows of that time are as far ahead, so to step over it would make them look like rows without their hops. Else null.
+ */
+export function keptUntil(db: Db, now_ms: number): number | null {
+  const begin = cutOf(db)?.through ?? 0;
+  const oldest = db.get<{ at_us: number }>('SELECT at_us FROM events WHERE id > ? ORDER BY id LIMIT 1', begin);
+  const at_ms = Math.floor((oldest?.at_us ?? 0) / 1000);
+  return at_ms > now_ms + AHEAD_MS ? at_ms : null;
 }
 
 /** Removes what the cut stands for. Throws, and so rolls back, when it does not go on from the one before. */

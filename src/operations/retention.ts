@@ -9,7 +9,7 @@ import { EVENTS_CUT_AT_ONCE, FILE_YOUNG_MS, PRUNE_EVERY_MS, PRUNE_FILES_MAX } fr
 import type { Log } from '../base/log.ts';
 import type { Paths } from '../base/paths.ts';
 import { pruneAlerts } from '../ledger/alert_tells.ts';
-import { cutBefore, cutEvents, cutOf } from '../ledger/cuts.ts';
+import { cutBefore, cutEvents, cutOf, keptUntil } from '../ledger/cuts.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { pruneLives } from '../ledger/lives.ts';
@@ -118,6 +118,7 @@ export class Retention {
       const blobs = await this.#removeBlobs();
       const folders = await this.#removeFolders(before_ms);
       const events = await this.#cut();
+      this.#tellWhatWaits();
       if (this.#stopped) return null;
       this.#last = { at_ms: this.#parts.clock.now(), ...blobs, folders, events };
       this.#parts.log.info('files.pruned', { ...this.#last });
@@ -163,6 +164,14 @@ export class Retention {
       if (!this.#stopped) log.warn('events.not_cut', { reason: messageOf(error) });
     }
     return (cutOf(ledger.db)?.count ?? 0) - before;
+  }
+
+  #tellWhatWaits(): void {
+    const until_ms = keptUntil(this.#parts.ledger.db, this.#parts.clock.now());
+    if (until_ms === null) return this.#parts.clear(ALERT, 'events');
+    const day = new Date(until_ms).toISOString().slice(0, 10);
+    const text = `The clock was once far ahead: no old event is removed until ${day}.`;
+    this.#parts.alert(ALERT, 'events', text);
   }
 
   async #removeBlobs(): Promise<{ files: number; bytes: number }> {
