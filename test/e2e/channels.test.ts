@@ -154,7 +154,8 @@ test('a token that is refused at a send keeps the answer until a good one is the
   await token('fake-token-revoked');
   await talk.say('room', 'olga', 'driver exit'); // its next life has the new token
   await becomes('failed');
-  await anew();
+  // It is connected for as long as it takes to send the answer to that.
+  await talk.call('channel_retry', { name: 'platform' });
   const id = await talk.say('room', 'olga', 'keep this');
   const { detail } = await becomes('failed', /revoked/);
   assert.equal(detail, '[secret] is revoked');
