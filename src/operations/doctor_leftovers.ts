@@ -10,7 +10,7 @@ import { findLeftovers, isRunning } from '../runtimes/leftovers.ts';
 import { mountsBelow } from '../runtimes/mounts.ts';
 import type { Runtime } from '../runtimes/runtime.ts';
 import type { Finding, Mend } from './finding.ts';
-import { DRAFT } from './mend.ts';
+import { DRAFT, PID_FILE } from './mend.ts';
 
 /** What an earlier life of this home has left on the machine. While its host runs, all of it is the host's own. */
 export interface Leftovers {
@@ -35,7 +35,7 @@ export async function findLeft(paths: Paths, env: NodeJS.ProcessEnv): Promise<Le
     const stat = lstatSync(path, { throwIfNoEntry: false });
     if (stat?.isSocket() && !(await answers({ path }))) sockets.push(path);
     if (stat?.isDirectory() && /^(?:s\d+|inspect-[\w-]+)$/.test(name) && onlySockets(path)) sockets.push(path);
-    if (stat?.isFile() && name.endsWith('.pid') && !isRunning(Number(readFileSync(path, 'utf8')))) pidFiles.push(path);
+    if (stat?.isFile() && PID_FILE.test(name) && !isRunning(Number(readFileSync(path, 'utf8')))) pidFiles.push(path);
   }
   const groups = globSync(`/sys/fs/cgroup/{,*/}glassclaw/${paths.install}/sandboxes/*`, { withFileTypes: true });
   const folders = groups.filter((group) => group.isDirectory()).map(({ parentPath, name }) => join(parentPath, name));

@@ -95,7 +95,7 @@ function chmodNoLink(path: string, mode: number): void {
 
 /** Names of what a process has begun to write and given up, and of pid files in a run folder. */
 export const DRAFT = /^(?:\.incoming-[\w-]{12}|ledger\.db\.migrating(?:-wal|-shm|-journal)?)$/;
-const PID_FILE = /^(?:host|gateway)\.pid$/;
+export const PID_FILE = /^(?:host|gateway|sandbox-s\d+)\.pid$/;
 
 /** Throws for whatever could be somebody's: it was looked at before, and looked at again now. */
 function removeHarmless(path: string): void {

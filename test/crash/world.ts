@@ -43,8 +43,7 @@ export interface Journal {
   acknowledged: number;
 }
 
-/** What the service allows, it allows after approval only. */
-/** Of a group that is broken first; and of one whose agent writes to that one's. */
+/** Of a group that is broken first, and of one whose agent writes to that one's. What its service allows, it allows after approval only. */
 export const FLAKY_YAML = `harness: probe
 limits: {idle: 10m}
 egress: {api: {host: api.example.com, approve: [GET /held]}}

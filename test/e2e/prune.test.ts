@@ -17,7 +17,7 @@ import { Install, until } from '../fakes/install.ts';
 import { remove } from '../fakes/remove.ts';
 import { Terminal } from '../fakes/terminal.ts';
 import { IS_ROOT } from './inspect_kit.ts';
-import { ownEngine } from './runtimes_engines.ts';
+import { ownEngine, podmanArgv } from './runtimes_engines.ts';
 
 /** What nobody uses any more is removed when an authority is applied, and nothing else. */
 
@@ -36,9 +36,8 @@ test('roots go that are not used, and drafts that nobody can still be making; a 
 const docker = new Engine(engineSocket(process.env) ?? '/no/such.sock');
 const noDocker = await new DockerRuntime({ socket: engineSocket(process.env), cache: folder, run: folder }).check();
 const run = mkdtempSync(IS_ROOT ? '/run/glass-p-' : join(tmpdir(), 'glass-p-'));
-const service = ['podman', 'system', 'service', '--time=0', `unix://${run}/engine.sock`];
 const podman = IS_ROOT
-  ? await ownEngine(run, service, PODMAN)
+  ? await ownEngine(run, podmanArgv(run), PODMAN)
   : { skip: 'needs root', socket: '', end: async () => {} };
 after(async () => {
   await podman.end();

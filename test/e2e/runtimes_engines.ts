@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describeError, OperatingError } from '../../src/base/errors.ts';
@@ -26,11 +26,18 @@ export function dockerdArgv(folder: string, run: string, runtimes: Record<string
   return ['dockerd', ...roots, ...own];
 }
 
-/** Podman's service, with the OCI runtime that it uses by default or with runsc. */
+/** Podman's service, with the OCI runtime that it uses by default, where that one works, or with runsc. */
 export function podmanArgv(run: string, oci: 'runsc' | null = null): string[] {
   const flags = RUNSC_ARGS.flatMap((flag) => ['--runtime-flag', flag.slice('--'.length)]);
-  const words = oci === null ? [] : ['--runtime', oci, ...flags];
+  const own = isHybrid() ? ['--runtime', 'runc'] : [];
+  const words = oci === null ? own : ['--runtime', oci, ...flags];
   return ['podman', ...words, 'system', 'service', '--time=0', `unix://${run}/engine.sock`];
+}
+
+/** Control groups of both versions with controllers in each: crun, Podman's own choice, refuses them. */
+function isHybrid(): boolean {
+  const controllers = '/sys/fs/cgroup/unified/cgroup.controllers';
+  return existsSync(controllers) && readFileSync(controllers, 'utf8').trim() !== '';
 }
 
 export interface OwnEngine {

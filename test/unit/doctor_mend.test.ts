@@ -194,7 +194,8 @@ test('what a killed host has left in the run folder goes, and nothing that someb
   mkdirSync(join(paths.run, 's1'));
   mkdirSync(join(paths.run, 's2'));
   writeFileSync(join(paths.run, 's2/notes'), 'somebody’s');
-  writeFileSync(join(paths.run, 'host.pid'), '4194304\n');
+  const pidFiles = ['host.pid', 'sandbox-s1.pid'].map((name) => join(paths.run, name));
+  for (const file of [...pidFiles, join(paths.run, 'mine.pid')]) writeFileSync(file, '4194304\n');
   await leaveSockets([dead, join(paths.run, 's1/hatch.sock')]);
   const server = createServer().listen(live);
   await new Promise((resolve) => server.once('listening', resolve));
@@ -207,8 +208,9 @@ test('what a killed host has left in the run folder goes, and nothing that someb
   );
   const [mended] = await mendOf(found);
   assert.equal(mended!.done, true, mended!.says);
-  assert.ok(!existsSync(dead) && !existsSync(join(paths.run, 's1')) && !existsSync(join(paths.run, 'host.pid')));
-  assert.ok(existsSync(live) && existsSync(join(paths.run, 's2/notes')));
+  for (const gone of [dead, join(paths.run, 's1'), ...pidFiles]) assert.ok(!existsSync(gone), gone);
+  for (const kept of [live, join(paths.run, 's2/notes'), join(paths.run, 'mine.pid')])
+    assert.ok(existsSync(kept), kept);
 });
 
 /** Sockets whose process is gone: a server that ends in order takes its own away. */
