@@ -118,7 +118,12 @@ export class Channels {
       this.show(name);
       throw new OperatingError('usage', `the channel ${name} is not in glass.yaml and cannot be removed`);
     }
-    this.#edit((document) => document.deleteIn(['channels', name]));
+    this.#edit((document) => {
+      document.deleteIn(['channels', name]);
+      // The last one leaves the file as it was before the first.
+      const left = document.get('channels');
+      if (isMap(left) && left.items.length === 0) document.delete('channels');
+    });
     channels.delete(name);
     this.#supervised.delete(name);
     this.webhooks.remove(name);
@@ -203,7 +208,7 @@ export class Channels {
     if (!isMap(document.contents)) document.contents = parseDocument('{}').contents;
     if (isMap(document.contents)) document.contents.flow = false;
     change(document);
-    const text = document.toString({ lineWidth: 120 });
+    const text = document.toString({ lineWidth: 0 });
     parseInstall(text, config);
     writeWhole(config, Buffer.from(text), 0o600);
   }

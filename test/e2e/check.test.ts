@@ -48,7 +48,9 @@ test('all four pass, every claim, and nothing of it is left', async () => {
   const chat = await Terminal.open(install.control, 'main');
   await chat.say('hello');
   await chat.hears(/You said: hello/);
+  const config = readFileSync(install.paths.config, 'utf8');
   all = await supervised.check('--yes');
+  assert.equal(readFileSync(install.paths.config, 'utf8'), config);
   assert.deepEqual([claimsIn(all, 'failed'), claimsIn(all, 'not tested')], [[], []], all.err);
   assert.equal(all.code, 0);
   const claims = claimsIn(all, 'held');

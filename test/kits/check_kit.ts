@@ -25,7 +25,7 @@ export class SupervisedInstall {
   async start(how: 'up' | 'alone' = 'up'): Promise<void> {
     this.install.group('assistant', 'harness: probe\nlimits: {idle: 20s}\n');
     // Another install's tests may have the usual port.
-    this.install.install(`webhooks: {listen: "127.0.0.1:${await freePort()}"}\n`);
+    this.install.install(`webhooks: { listen: "127.0.0.1:${await freePort()}" } # its own\n`);
     if (how === 'alone') return this.install.start();
     this.#up = this.#spawn(['up'], 'ignore');
     await this.install.ready();

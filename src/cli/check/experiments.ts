@@ -75,7 +75,7 @@ export async function privilege(scene: Scene, groups: string[]): Promise<Found> 
         if (problem !== null) throw new Error(`it could not be finished: ${problem}`);
         guards.push({ group, authority, profile, probes });
         const count = (state: string): number => probes.filter((probe) => probe.state === state).length;
-        const seen = `${count('passed')} of ${probes.length} guards held, ${count('failed')} failed, ${count('not_run')} were not tested, ${count('not_built')} are not built`;
+        const seen = `${count('passed')} of ${probes.length} guards held, ${count('failed')} failed, ${count('not_run')} not tested, ${count('not_built')} not built`;
         return { state: ok ? 'held' : 'failed', seen, ms, evidence: [`authority ${authority.slice(0, 12)}`] };
       }),
     );
