@@ -13,7 +13,8 @@ import { runTests, type TestRun } from './test_run.ts';
 
 /**
  * `glass test [--full] [name…]`: every check of this checkout, cheapest first; the first step that fails is the last. A
- * name is a step, or a part of the names of test files. The last line is `N passed, N failed, N skipped`.
+ * name is a step, or a part of the names of test files. `--full`: 500 runs of the crash matrix, and other long forms. The last line
+ * is `N passed, N failed, N skipped`.
  */
 
 /**
@@ -31,9 +32,6 @@ const STEPS: readonly Step[] = [
   { name: 'crash', files: 'test/crash/*.test.ts', at_once: 1 },
 ];
 
-/** Runs of the crash matrix with `--full`; each kills something at another place. */
-const CRASH_RUNS_FULL = 500;
-
 interface Outcome {
   ok: boolean;
   /** What to print when it failed. */
@@ -42,7 +40,7 @@ interface Outcome {
 }
 
 export async function test(args: string[], paths: Paths, io: Io): Promise<number> {
-  if (args.includes('--full')) process.env['GLASS_CRASH_RUNS'] = String(CRASH_RUNS_FULL);
+  if (args.includes('--full')) process.env['GLASS_TEST_FULL'] = '1';
   const steps = chosen(
     args.filter((word) => word !== '--full'),
     paths.root,

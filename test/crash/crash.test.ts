@@ -3,13 +3,15 @@ import { tmpdir } from 'node:os';
 import { test } from 'node:test';
 import { DockerRuntime } from '../../src/runtimes/docker.ts';
 import { engineSocket } from '../../src/runtimes/engine.ts';
+import { IS_FULL } from '../kits/long_form.ts';
 import { describe, planPoint, planRuns, type RunResult, reportOf, runAll } from './matrix.ts';
 
-/** Short form: each fault point once, by its own process; then so many seeded runs. `GLASS_CRASH_RUNS` makes it longer. */
+/** Short form: each fault point once, by its own process; then so many seeded runs. `GLASS_CRASH_RUNS`: another number. */
 const SHORT_RUNS = 42;
+const FULL_RUNS = 500;
 const LANES = 2;
 const AGAIN_MAX = 3;
-const ASKED = Number(process.env['GLASS_CRASH_RUNS'] ?? 0);
+const ASKED = Number(process.env['GLASS_CRASH_RUNS'] ?? (IS_FULL ? FULL_RUNS : 0));
 /** A run takes some seven seconds on a quiet machine. */
 const RUN_MS = 60_000;
 const TOLD_EVERY = 25;

@@ -9,11 +9,12 @@ import { polled } from '../fakes/telegram/subject.ts';
 import { rows } from '../fakes/terminal.ts';
 import { ChannelInstall } from '../kits/channel_install.ts';
 import type { ChannelUnderTest } from '../kits/channel_scene.ts';
+import { IS_FULL } from '../kits/long_form.ts';
 
 /**
  * The host dies at each point of a message's way through a real driver: what was said is answered once. Where the platform
  * cannot tell what became of a send, it may be uncertain instead, and then it is never sent again. Short form: the points between
- * driver and ledger. `GLASS_CRASH_CHANNELS=1`: every point of the host that a message comes past.
+ * driver and ledger. Long form: every point of the host that a message comes past.
  */
 const BETWEEN = [
   'ledger.accept:before',
@@ -25,8 +26,7 @@ const BETWEEN = [
   'ledger.sent:before',
   'ledger.sent:after',
 ];
-const EVERY = process.env['GLASS_CRASH_CHANNELS'] !== undefined;
-const POINTS = EVERY
+const POINTS = IS_FULL
   ? collectPoints(ROOT).flatMap(({ process: dies, name }) => (dies === 'host' ? [name] : []))
   : BETWEEN;
 
@@ -69,7 +69,7 @@ for (const { subject, tells } of SUBJECTS)
       await install.end('host', 'SIGTERM');
       install.spawn('host', { GLASS_FAULT: JSON.stringify({ point, hit: 1, kill: ['host'] }) });
       if (!(await diesOver(world, 'hello there'))) {
-        assert.ok(EVERY, 'nothing has died');
+        assert.ok(IS_FULL, 'nothing has died');
         return context.skip('a message does not come past it');
       }
       install.spawn('host');
