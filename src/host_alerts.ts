@@ -37,7 +37,8 @@ export function makeAlerts(base: AlertBase, deliver: (chat: number) => void, egr
   const [alert, clear] = [alerts.alert.bind(alerts), alerts.clear.bind(alerts)];
   const apart = { install: paths.install, without: [LOCAL, AGENTS], daily: install.synthetic };
   const proven = new ChannelProofs({ ledger, clock, channels, alert, clear, ...apart });
-  return { alerts, ways, heartbeat, proven, alert, clear, trouble };
+  const gatewayBack = (): void => ways.find(({ name }) => name === 'webhook')?.again();
+  return { alerts, ways, heartbeat, proven, alert, clear, trouble, gatewayBack };
 }
 
 interface Watched extends ReturnType<typeof makeAlerts> {

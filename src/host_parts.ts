@@ -99,6 +99,7 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
   const late = {
     ...{ sessions: () => sessions, approvals: () => approvals, drivers: () => drivers, egress: () => egress },
     gatewayLost: () => watch.gatewayLost(),
+    gatewayBack: () => told.gatewayBack(),
   };
   const told = makeAlerts(base, deliver, late.egress);
   const { alert, clear } = told;

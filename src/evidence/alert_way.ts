@@ -7,6 +7,7 @@ import {
   type OuterWay,
   retryTell,
   type TellRow,
+  tellsAgain,
   waitingTells,
 } from '../ledger/alert_tells.ts';
 import { alertById } from '../ledger/alerts.ts';
@@ -14,8 +15,8 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { alertBody } from './alert_words.ts';
 
 /**
- * A way by which alerts get out besides chats: one after the other, tried again with growing waits, given up in the end. What
- * waits stands in rows, so that a host that dies goes on with it.
+ * A way by which alerts get out besides chats: one after the other, tried again with growing waits, given up in the end. One that
+ * waits holds up no other, but what is told of the same alert later. It stands in rows, so that a host that dies goes on with it.
  */
 export interface WayParts {
   name: OuterWay;
@@ -56,6 +57,19 @@ export class Way {
     this.#busy = true;
     clearTimeout(this.#timer);
     void this.#run();
+  }
+
+  /** What it goes by is back: what waits is tried at once. Returns at once. */
+  again(): void {
+    const { ledger, clock, trouble } = this.#parts;
+    if (waitingTells(ledger.db, this.name) === 0) return;
+    const now = clock.now();
+    ledger
+      .insist('alert', (db) => tellsAgain(db, now, this.name), trouble)
+      .then(
+        () => this.wake(),
+        () => {}, // A closed ledger: the next host tries again.
+      );
   }
 
   /** What no row could be written for. */

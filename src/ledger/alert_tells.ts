@@ -49,9 +49,21 @@ export function isTell(db: Db, outbound: number): boolean {
 
 /** What waits for a way: one that is tried again does not hold up the others. */
 export function nextTell(db: Db, way: OuterWay): TellRow | undefined {
-  const sql =
-    "SELECT * FROM alert_tells INDEXED BY alert_tells_open WHERE way = ? AND state = 'queued' ORDER BY not_before_ms, id LIMIT 1";
+  const sql = `SELECT * FROM alert_tells t INDEXED BY alert_tells_open WHERE way = ? AND state = 'queued' AND NOT EXISTS (
+      SELECT 1 FROM alert_tells e INDEXED BY alert_tells_open
+      WHERE e.way = t.way AND e.state = 'queued' AND e.alert_id = t.alert_id AND e.id < t.id)
+    ORDER BY not_before_ms, id LIMIT 1`;
   return db.get<TellRow>(sql, way);
+}
+
+/** What waits to be tried again is tried now. */
+export function tellsAgain(db: Db, now: number, way: OuterWay): void {
+  db.run(
+    "UPDATE alert_tells SET not_before_ms = ? WHERE way = ? AND state = 'queued' AND not_before_ms > ?",
+    now,
+    way,
+    now,
+  );
 }
 
 export function waitingTells(db: Db, way: OuterWay): number {

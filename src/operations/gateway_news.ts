@@ -8,12 +8,21 @@ import type { Sessions } from '../sessions/sessions.ts';
 import type { Anchors } from './anchors.ts';
 import type { Channels } from './channels.ts';
 
+interface NewsParts {
+  sessions(): Sessions;
+  approvals(): Approvals;
+  drivers(): Channels;
+  warm(): void;
+  gatewayLost(): void;
+  gatewayBack(): void;
+}
+
 /** What is done about the gateway's news. The parts are asked for when there is some: they are made after the link to it. */
 export function gatewayNews(
   ledger: Ledger,
   anchors: Anchors,
   alert: EgressHandlers['alert'],
-  parts: { sessions(): Sessions; approvals(): Approvals; drivers(): Channels; warm(): void; gatewayLost(): void },
+  parts: NewsParts,
 ): EgressHandlers {
   return {
     alert,
@@ -22,7 +31,10 @@ export function gatewayNews(
       parts.warm();
     },
     secretSet: () => parts.drivers().secretsChanged(),
-    connected: () => anchors.connected(),
+    connected: () => {
+      anchors.connected();
+      parts.gatewayBack();
+    },
     anchor: (head) => anchors.heard(head),
     stopped: (group) => isStopped(ledger.db, group),
     refused: (session, reason) => parts.sessions().end(session, `no egress: ${reason}`),

@@ -27,6 +27,8 @@ export interface AlertWorld {
   /** How the channels are: `away` does not send, `gone` is not connected either. */
   state: Record<string, 'well' | 'away' | 'gone'>;
   later(ms: number): void;
+  /** What a way goes by is back. */
+  again(way: 'command' | 'webhook'): void;
   /** Until what was begun is through. */
   settle(): Promise<void>;
   restart(): void;
@@ -79,6 +81,7 @@ export async function alertWorld(context: TestContext): Promise<AlertWorld> {
     later: (ms) => {
       offset += ms;
     },
+    again: (way) => ways.find(({ name }) => name === way)!.again(),
     settle: async () => {
       for (let round = 0; round < 20; round += 1) await ledger.write('wait', () => {});
     },

@@ -9,7 +9,15 @@ import {
   ALERT_WINDOW_MS,
   ALERTS_TOLD_MAX,
 } from '../../src/base/limits/alerts.ts';
-import { insertTell, lastTell, nextTell, retryTell, tellsOf } from '../../src/ledger/alert_tells.ts';
+import {
+  endTell,
+  insertTell,
+  lastTell,
+  nextTell,
+  retryTell,
+  tellsOf,
+  waitingTells,
+} from '../../src/ledger/alert_tells.ts';
 import { openAlerts, raiseAlert, recentAlerts } from '../../src/ledger/alerts.ts';
 import { alertWorld } from '../fakes/alert_world.ts';
 
@@ -125,10 +133,37 @@ test('an alert that its receiver refuses does not hold up the next one on that w
     channel: '',
     outbound_id: null,
   } as const;
-  const [first, second] = [insertTell(db, 1, told), insertTell(db, 2, told)];
+  raiseAlert(db, systemClock, 'storage', 'host', 'The host cannot write.');
+  const first = insertTell(db, 1, told);
+  const over = insertTell(db, 1, { ...told, what: 'cleared' });
+  const second = insertTell(db, 2, { ...told, alert_id: 2 });
   assert.equal(nextTell(db, 'webhook')!.id, first);
   retryTell(db, 3, first, 'it answered 400', 10_000);
   assert.equal(nextTell(db, 'webhook')!.id, second);
+  endTell(db, 4, second, null);
+  // That it is over is not told before that it began.
+  assert.equal(nextTell(db, 'webhook')!.id, first);
+  endTell(db, 5, first, null);
+  assert.equal(nextTell(db, 'webhook')!.id, over);
+});
+
+test('what waits for the gateway is tried as soon as it is back', async (context) => {
+  const world = await alertWorld(context);
+  world.failing.webhook = 'the gateway is away';
+  world.alerts.alert('gateway.lost', 'gateway', 'The gateway is away.');
+  await world.settle();
+  world.alerts.clear('gateway.lost', 'gateway');
+  await world.settle();
+  assert.equal(world.outer.webhook.length, 1);
+  delete world.failing.webhook;
+  world.again('webhook');
+  await world.settle();
+  assert.deepEqual(
+    world.outer.webhook.map((body) => JSON.parse(body).told),
+    ['raised', 'raised', 'cleared'],
+  );
+  assert.equal(waitingTells(world.ledger.db, 'webhook'), 0);
+  world.again('webhook');
 });
 
 test('an alert that does not arrive in a chat raises none', async (context) => {
