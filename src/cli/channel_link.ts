@@ -11,7 +11,7 @@ const BEGUN_MS = 5000;
  * Shows what the phone is to scan or to be told, anew whenever it changes, until the channel is linked. Returns whether it is. For a
  * program: one line of JSON each, `{"linking": …}`.
  */
-export async function linkChannel(client: ControlClient, name: string, io: Io): Promise<boolean> {
+export async function linkChannel(client: Pick<ControlClient, 'call'>, name: string, io: Io): Promise<boolean> {
   let asked: string | null = null;
   const began = Date.now();
   while (Date.now() - began < CHANNEL_LINK_MS) {

@@ -67,9 +67,7 @@ const SYNCED = [
   WAProto.Message.HistorySyncType.NON_BLOCKING_DATA,
 ];
 
-export const connectBaileys: Connect = (parts) => connectTo(parts, {});
-
-/** `more`: for tests that stay on this machine. */
+/** `more`: what is other than usual. */
 export function connectTo({ creds, keys, inbox, sentBefore }: ConnectParts, more: Partial<SocketConfig>): WASocket {
   /** By the bytes in it that are encrypted: what came around them. */
   const stanzas = new WeakMap<Uint8Array, Record<string, string>>();

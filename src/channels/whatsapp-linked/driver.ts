@@ -11,7 +11,7 @@ import type {
   Sink,
 } from '../channel.ts';
 import type { DriverParts } from '../kind.ts';
-import { type Connect, connectBaileys } from './connect.ts';
+import { type Connect, connectTo } from './connect.ts';
 import type { Fetch } from './files.ts';
 import { INBOX, Inbox } from './inbox.ts';
 import { Incoming } from './incoming.ts';
@@ -27,7 +27,9 @@ import { SealedStore } from './store.ts';
 
 export function open(parts: DriverParts): Channel {
   hush();
-  return new LinkedChannel(parts, { connect: connectBaileys, fetch, waits: WAITS });
+  const { server } = parts.settings as LinkedSettings;
+  const more = server === undefined ? {} : { waWebSocketUrl: server };
+  return new LinkedChannel(parts, { connect: (given) => connectTo(given, more), fetch, waits: WAITS });
 }
 
 /** The code that Baileys encrypts with prints sessions, private keys and all; what is printed here is logged. */

@@ -4,12 +4,21 @@ import { EDIT_EVERY_MS, TEXT_CHARS_MAX, UPLOAD_BYTES_MAX } from './limits.ts';
 
 const PHONE = 'must be the number of the phone with its country code, such as +4917012345678';
 
-/** `phone`: WhatsApp on that number is linked by a code that is typed there; without it, by a picture that it scans. */
+/**
+ * `phone`: WhatsApp on that number is linked by a code that is typed there; without it, by a picture that it scans. `server`: another
+ * one, of a test; Baileys speaks with it only if it has WhatsApp's own certificate.
+ */
 const settings = z.strictObject({
   phone: z
     .union([z.string(), z.int()], { error: PHONE })
     .transform((given) => String(given).replace(/^\+/, '').replace(/[ -]/g, ''))
     .refine((digits) => /^[1-9]\d{6,14}$/.test(digits), { error: PHONE })
+    .optional(),
+  server: z
+    .url()
+    .refine((url) => /^wss:\/\/[^/@]+\/|^ws:\/\/(127\.0\.0\.1|\[::1\]|localhost)(:\d+)?\//.test(url), {
+      error: 'must be wss:// and an address; ws:// only on this machine',
+    })
     .optional(),
 });
 

@@ -168,7 +168,7 @@ export class SealedStore {
 function check(db: DatabaseSync): void {
   const row = db.prepare('PRAGMA quick_check(1)').get();
   const said = row === undefined ? 'no answer' : String(Object.values(row)[0]);
-  if (said !== 'ok') throw damaged(said);
+  if (said !== 'ok') throw damaged('a page of it cannot be read');
   if (db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'kept'").get() === undefined) throw damaged('it is empty');
 }
 
