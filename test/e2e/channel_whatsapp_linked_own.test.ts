@@ -111,7 +111,7 @@ test('nothing of a link that was begun and not finished is kept', async () => {
   await using world = await unlinked();
   await world.channel.start(world.sink, new Map());
   await until('it asks', async () => assert.notEqual(world.channel.linking!(), null));
-  const [socket] = world.account.world.unlinked;
+  const [socket] = world.account.sockets;
   socket!.ev.emit('creds.update', { me: { id: `${NUMBER}@s.whatsapp.net`, name: '~' } });
   await world.channel.stop();
   const store = SealedStore.open(world.account.folder, KEY);

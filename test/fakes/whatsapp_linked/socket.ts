@@ -15,7 +15,7 @@ import {
   type WAMessage,
   WAProto,
 } from './baileys.ts';
-import { type FakeWhatsapp, linkedCreds, type Stanza } from './world.ts';
+import { type Connection, type FakeWhatsapp, linkedCreds, type Stanza } from './world.ts';
 
 type Send = Socket['sendMessage'];
 
@@ -23,7 +23,7 @@ type Send = Socket['sendMessage'];
  * A connection as Baileys gives one: the same events and calls, and, as it does, a message is decrypted and kept, then WhatsApp is told
  * that it has come, then we are. It never waits for us.
  */
-export class FakeSocket implements Socket {
+export class FakeSocket implements Socket, Connection {
   readonly ev: BaileysEventEmitter;
   readonly parts: ConnectParts;
   readonly #world: FakeWhatsapp;
@@ -64,7 +64,6 @@ export class FakeSocket implements Socket {
     this.close(DisconnectReason.restartRequired);
   }
 
-  /** Another picture, when the time of one is over. */
   ask(qr: string): void {
     this.#tell('connection.update', { qr });
   }

@@ -1,7 +1,6 @@
 import { createCipheriv, createHmac, randomBytes } from 'node:crypto';
 import type { AuthenticationCreds, BinaryNode, WAMessageKey } from './baileys.ts';
 import { getMediaKeys, type MediaType, WAProto } from './baileys.ts';
-import type { FakeSocket } from './socket.ts';
 
 /** WhatsApp's server, as far as Baileys shows it: what waits for our device, what we have said, who is where. */
 
@@ -23,6 +22,15 @@ export interface Posted {
   message: WAProto.IMessage;
 }
 
+/** What a server sees of a device. */
+export interface Connection {
+  pump(): Promise<void>;
+  paired(): void;
+  /** Another picture, when the time of one is over. */
+  ask(qr: string): void;
+  close(status: number): void;
+}
+
 export type Refused = 429 | 463 | 479 | 404 | 500;
 
 export class FakeWhatsapp {
@@ -41,9 +49,9 @@ export class FakeWhatsapp {
   /** Of the next message: an error in its acknowledgement, or none at all. */
   readonly faults: (Refused | 'cut')[] = [];
   /** The one connection that is open; a new one takes its place. */
-  current: FakeSocket | null = null;
+  current: Connection | null = null;
   /** Those that wait to be linked. */
-  readonly unlinked = new Set<FakeSocket>();
+  readonly unlinked = new Set<Connection>();
   isOffline = false;
   isUnlinked = false;
   /** A program with our keys throws us out whenever we come. */
