@@ -102,7 +102,9 @@ async function link(client: ControlClient, name: string, io: Io): Promise<number
   if (KINDS.find((known) => known.kind === kind)?.linked !== true)
     throw new OperatingError('usage', `a channel of kind ${kind} has tokens; nothing is to be linked`);
   await client.call('channel_retry', { name });
-  return (await linkChannel(client, name, io)) ? 0 : 1;
+  if (!(await linkChannel(client, name, io))) return 1;
+  if (!io.json) io.out(`If nobody is known there yet: ./glass pair ${name}`);
+  return 0;
 }
 
 async function remove(client: ControlClient, name: string, yes: boolean, io: Io): Promise<number> {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, truncateSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Channel } from '../../src/channels/channel.ts';
@@ -316,6 +318,35 @@ test('a link in a text is not visited', async () => {
   await scene.sent('direct', 'see http://127.0.0.1:1/ and https://example.org/');
   const { extendedTextMessage } = of(scene).world.posted[0]!.message;
   assert.equal(extendedTextMessage!.matchedText ?? '', '');
+});
+
+test('a picture goes out as one, and no copy of it lies in the folder of everybody', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  const before = readdirSync(tmpdir());
+  const png = Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), Buffer.alloc(5000, 9)]);
+  const seen = new Set<string>();
+  const watch = setInterval(() => {
+    for (const name of readdirSync(tmpdir())) seen.add(name);
+  }, 1);
+  await scene.sent('direct', 'look', { file: scene.file('a.png', png) });
+  clearInterval(watch);
+  const [sent] = scene.account.sent();
+  assert.ok(sent!.file!.data.equals(png));
+  assert.ok(of(scene).world.posted[0]!.message.imageMessage);
+  assert.deepEqual(
+    [...seen].filter((name) => !before.includes(name) && name.endsWith('-original')),
+    [],
+  );
+});
+
+test('what the code for encryption prints goes nowhere', async () => {
+  const driver = new URL('../../src/channels/whatsapp-linked/driver.ts', import.meta.url).href;
+  const program = `
+    const { open } = await import(${JSON.stringify(driver)});
+    open({ name: 'wa', settings: {}, folder: '/nowhere', secrets: { key: '' }, log() {}, changed() {} });
+    for (const level of ['log', 'info', 'warn', 'error', 'debug']) console[level]('a private key');`;
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });
+  assert.deepEqual([stdout, stderr], ['', '']);
 });
 
 test('what is kept goes with the folder, and nothing lies beside it', async () => {

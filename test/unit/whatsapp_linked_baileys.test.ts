@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { connectTo } from '../../src/channels/whatsapp-linked/connect.ts';
 import { Inbox } from '../../src/channels/whatsapp-linked/inbox.ts';
-import { numberOfLid, SealedKeys } from '../../src/channels/whatsapp-linked/keys.ts';
+import { numberOfLid, SealedKeys, saveCreds, savedCreds } from '../../src/channels/whatsapp-linked/keys.ts';
 import { SealedStore } from '../../src/channels/whatsapp-linked/store.ts';
 import { until } from '../fakes/install.ts';
 import { remove } from '../fakes/remove.ts';
@@ -22,6 +22,7 @@ import {
   initAuthCreds,
   type SignalKeyStore,
   type WAMessage,
+  WAProto,
   type WASocket,
 } from '../fakes/whatsapp_linked/baileys.ts';
 import { linkedCreds, NUMBER } from '../fakes/whatsapp_linked/world.ts';
@@ -208,6 +209,59 @@ test('a session is on disk before what it encrypted leaves, and is not put back 
     meanwhile = session();
   }, 'a send');
   assert.equal(session(), meanwhile, 'what came meanwhile has not been undone');
+});
+
+test('what cannot be written is not acknowledged: the connection ends, and WhatsApp sends it again', async () => {
+  const { device, peer } = await met();
+  const node = await peer.writes('number-one', 'one');
+  const ended = new Promise<unknown>((resolve) =>
+    device.socket.ev.on('connection.update', ({ connection, lastDisconnect }) => {
+      if (connection === 'close') resolve(lastDisconnect?.error);
+    }),
+  );
+  const set = device.store.set.bind(device.store);
+  device.store.set = (data) => set({ ...data, full: { disk: () => 'no value' } });
+  device.comes(node);
+  assert.match(String(await ended), /what this linked device has to keep cannot be written/);
+  await device.close();
+  assert.equal(device.upserts.length, 0);
+  assert.ok(!device.frames.some(({ text }) => text.includes('number-one')), 'nothing was said of it');
+  await device.open();
+  device.comes(node);
+  await until('it is told', async () => assert.equal(device.upserts.length, 1));
+  assert.deepEqual(
+    device.upserts.map(({ message }) => message!.conversation),
+    ['one'],
+  );
+});
+
+test('what Baileys keeps of the account’s own data comes back as it wants it', async () => {
+  const device = new Device();
+  const store = SealedStore.open(device.folder, KEY);
+  const keys = new SealedKeys(store);
+  const { AppStateSyncKeyData } = WAProto.Message;
+  const key = AppStateSyncKeyData.decode(
+    AppStateSyncKeyData.encode({
+      keyData: Buffer.alloc(32, 3),
+      timestamp: 1_700_000_000,
+      fingerprint: { rawId: 7 },
+    }).finish(),
+  );
+  keys.set({ 'app-state-sync-key': { AAAA: key } });
+  const back = keys.get('app-state-sync-key', ['AAAA', 'BBBB']);
+  assert.deepEqual(Object.keys(back), ['AAAA']);
+  assert.deepEqual(
+    Buffer.from(AppStateSyncKeyData.encode(back['AAAA']!).finish()),
+    Buffer.from(AppStateSyncKeyData.encode(key).finish()),
+  );
+  saveCreds(store, device.creds);
+  const creds = savedCreds(store)!;
+  assert.deepEqual(
+    Buffer.from(WAProto.ADVSignedDeviceIdentity.encode(creds.account!).finish()),
+    Buffer.from(WAProto.ADVSignedDeviceIdentity.encode(device.creds.account!).finish()),
+  );
+  assert.deepEqual(creds.signedPreKey, device.creds.signedPreKey);
+  store.close();
 });
 
 test('a number that WhatsApp has once said of somebody is found where Baileys keeps it', async () => {

@@ -68,7 +68,10 @@ const SYNCED = [
 ];
 
 /** `more`: what is other than usual. */
-export function connectTo({ creds, keys, inbox, sentBefore }: ConnectParts, more: Partial<SocketConfig>): WASocket {
+export function connectTo(parts: ConnectParts, more: Partial<SocketConfig>): WASocket {
+  const { creds, inbox, sentBefore } = parts;
+  // Baileys would refuse the message at hand as one that cannot be read; without a connection it stays WhatsApp's.
+  const keys = parts.keys.guarded((error) => void socket.end(error));
   /** By the bytes in it that are encrypted: what came around them. */
   const stanzas = new WeakMap<Uint8Array, Record<string, string>>();
   const me = (): Me => ({ id: creds.me?.id ?? '', lid: creds.me?.lid });
@@ -84,6 +87,7 @@ export function connectTo({ creds, keys, inbox, sentBefore }: ConnectParts, more
     shouldSyncHistoryMessage: ({ syncType }) => syncType != null && SYNCED.includes(syncType),
     shouldIgnoreJid: (jid) => !isChat(jid),
     getMessage: async (key) => sentBefore(key),
+    transactionOpts: { maxCommitRetries: 1, delayBetweenTriesMs: 0 },
     makeSignalRepository: (auth, logger, numbers) => keeping({ auth, logger, numbers, keys, inbox, stanzas, me }),
     ...more,
   });

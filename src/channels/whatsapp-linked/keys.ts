@@ -37,17 +37,25 @@ export function numberOfLid(store: SealedStore, lid: string): string | null {
 
 export class SealedKeys implements SignalKeyStore {
   readonly #store: SealedStore;
+  readonly #failed: (error: Error) => void;
   /** Values that are on disk before the transaction that they belong to has ended. */
   readonly #ahead = new WeakSet<object>();
 
-  constructor(store: SealedStore) {
+  /** `failed`: something could not be read or written; called before Baileys hears of it. */
+  constructor(store: SealedStore, failed: (error: Error) => void = () => {}) {
     this.#store = store;
+    this.#failed = failed;
+  }
+
+  /** The same with another end. */
+  guarded(failed: (error: Error) => void): SealedKeys {
+    return new SealedKeys(this.#store, failed);
   }
 
   get<T extends keyof SignalDataTypeMap>(type: T, ids: string[]): { [id: string]: SignalDataTypeMap[T] } {
     const found: { [id: string]: SignalDataTypeMap[T] } = {};
     for (const id of ids) {
-      const value = this.#store.get(type, id);
+      const value = this.#told(() => this.#store.get(type, id));
       if (value === undefined) continue;
       found[id] = (
         type === 'app-state-sync-key' ? WAProto.Message.AppStateSyncKeyData.fromObject(value as object) : value
@@ -62,15 +70,24 @@ export class SealedKeys implements SignalKeyStore {
       type,
       Object.fromEntries(Object.entries(values ?? {}).filter(([, value]) => !this.#isAhead(value))),
     ]);
-    this.#store.set(Object.fromEntries(left));
+    this.#told(() => this.#store.set(Object.fromEntries(left)));
   }
 
   /** Sessions alone: what a message is encrypted with is on disk before the message leaves, so that no key is used twice. */
   setAhead({ session, 'sender-key': sender }: SignalDataSet): void {
     const data = { ...(session && { session }), ...(sender && { 'sender-key': sender }) };
-    this.#store.set(data);
+    this.#told(() => this.#store.set(data));
     for (const values of Object.values(data))
       for (const value of Object.values(values)) if (value !== null) this.#ahead.add(value);
+  }
+
+  #told<T>(act: () => T): T {
+    try {
+      return act();
+    } catch (error) {
+      this.#failed(error as Error);
+      throw error;
+    }
   }
 
   #isAhead(value: unknown): boolean {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AuthenticationCreds, jidNormalizedUser, type WAMessage } from '@whiskeysockets/baileys';
 import { renderUnicodeCompact } from 'uqr';
-import { messageOf } from '../../base/errors.ts';
+import { messageOf, OperatingError } from '../../base/errors.ts';
 import { visible } from '../../base/text.ts';
 import type { ChannelHealth, Linking } from '../channel.ts';
 import type { DriverParts } from '../kind.ts';
@@ -92,13 +92,13 @@ export class Line {
     const { waits } = this.#parts;
     let [wait, restarts] = [waits.first_ms, 0];
     while (!this.#ended.signal.aborted) {
-      const { ending, opened, status } = await this.#connection();
+      const { ending, opened, why } = await this.#connection();
       if (this.#ended.signal.aborted) return;
       if (opened) [wait, restarts] = [waits.first_ms, 0];
       if (this.#isOver(ending)) return;
       restarts += 1;
       if (ending === 'restart' && restarts <= RESTARTS_MAX) continue;
-      this.#is({ state: 'failed', detail: `${reasonOf(ending, status)}; it is tried again` });
+      this.#is({ state: 'failed', detail: `${reasonOf(ending, why)}; it is tried again` });
       const pause = ending === 'replaced' ? waits.replaced_ms : ending === 'outdated' ? waits.max_ms : wait;
       await sleep(pause, undefined, { signal: this.#ended.signal, ref: false }).catch(() => {});
       wait = Math.min(wait * 2, waits.max_ms);
@@ -130,9 +130,12 @@ export class Line {
   }
 
   /** From its beginning to its end. */
-  #connection(): Promise<{ ending: Ending; opened: boolean; status: number | undefined }> {
-    const { store, connect, heard, log } = this.#parts;
-    const creds = savedCreds(store) ?? newCreds();
+  #connection(): Promise<{ ending: Ending; opened: boolean; why: string }> {
+    const { store, connect, heard, log, stays } = this.#parts;
+    const saved = savedCreds(store);
+    // What an account or a try before this one has left.
+    if (saved === null) store.clearBut(stays);
+    const creds = saved ?? newCreds();
     let [asked, opened] = [false, false];
     const socket = connect({ ...this.#parts, creds });
     this.#socket = socket;
@@ -154,8 +157,10 @@ export class Line {
         }
         if (connection !== 'close') return;
         this.#closed();
-        const status = statusOf(lastDisconnect?.error);
-        resolve({ ending: endingOf(status, isLinked(creds), asked), opened, status });
+        const error = lastDisconnect?.error;
+        const status = statusOf(error);
+        const why = error instanceof OperatingError ? error.message : `${status ?? 'no reason given'}`;
+        resolve({ ending: endingOf(status, isLinked(creds), asked), opened, why });
       });
     });
   }
@@ -208,14 +213,14 @@ export class Line {
   }
 }
 
-function reasonOf(ending: Ending, status: number | undefined): string {
+function reasonOf(ending: Ending, why: string): string {
   switch (ending) {
     case 'replaced':
       return 'another program uses this device’s keys: stop it';
     case 'outdated':
       return 'WhatsApp does not speak with this version any more: update GlassClaw';
     default:
-      return `the connection to WhatsApp ended (${status ?? 'no reason given'})`;
+      return `the connection to WhatsApp ended (${why})`;
   }
 }
 

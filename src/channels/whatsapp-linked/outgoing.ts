@@ -133,7 +133,9 @@ function idOf(key: string): string {
 
 function fileOf({ path, name, type }: OutgoingFile, caption: string): AnyMessageContent {
   const words = caption === '' ? {} : { caption };
-  if (type === 'image/png' || type === 'image/jpeg') return { image: { url: path }, mimetype: type, ...words };
+  // A preview, were it to be made, is made of a copy in a folder that everybody can read.
+  if (type === 'image/png' || type === 'image/jpeg')
+    return { image: { url: path }, mimetype: type, jpegThumbnail: '', ...words };
   return { document: { url: path }, mimetype: type, fileName: name, ...words };
 }
 

@@ -84,7 +84,7 @@ export class SealedStore {
     });
   }
 
-  /** Durable when it returns. Throws when the disk does not take it: then nothing of it is there. */
+  /** Durable when it returns. Throws `OperatingError` when the disk does not take it: then nothing of it is there. */
   set(data: Data): void {
     this.#write((db) => {
       const put = db.prepare(
@@ -112,13 +112,14 @@ export class SealedStore {
   }
 
   #write(act: (db: DatabaseSync) => void): void {
-    this.#db.exec('BEGIN IMMEDIATE');
     try {
+      this.#db.exec('BEGIN IMMEDIATE');
       act(this.#db);
       this.#db.exec('COMMIT');
     } catch (error) {
-      if (this.#db.isTransaction) this.#db.exec('ROLLBACK');
-      throw error;
+      if (this.#db.isOpen && this.#db.isTransaction) this.#db.exec('ROLLBACK');
+      const why = `what this linked device has to keep cannot be written (${messageOf(error)})`;
+      throw new OperatingError('storage', why, undefined, error);
     }
   }
 
