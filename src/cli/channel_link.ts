@@ -36,5 +36,10 @@ export async function linkChannel(client: Pick<ControlClient, 'call'>, name: str
 function show(linking: NonNullable<ChannelShownAlone['linking']>, io: Io): void {
   if (io.json) return io.out(JSON.stringify({ linking }));
   if ('code' in linking) return io.out(`Type on the phone:  ${bold(io, printable(linking.code))}`);
-  io.out(`Scan this with the phone; it is shown anew when its time is over.\n${linking.picture}\n`);
+  const lines = printable(linking.picture).split('\n');
+  if ((io.columns ?? lines[0]!.length) < lines[0]!.length)
+    io.err('This window is too narrow for the picture: make it wider, or link with a phone number');
+  // Light on dark whatever the terminal's own colours are: cameras do not read it the other way round.
+  const picture = lines.map((line) => (io.colour ? `\x1b[97;40m${line}\x1b[0m` : line)).join('\n');
+  io.out(`Scan this with the phone; it is shown anew when its time is over.\n${picture}\n`);
 }

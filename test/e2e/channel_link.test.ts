@@ -7,6 +7,7 @@ import { ROOT } from '../../src/base/paths.ts';
 import type { Linking } from '../../src/channels/channel.ts';
 import { linkChannel } from '../../src/cli/channel_link.ts';
 import type { ControlClient } from '../../src/cli/control_client.ts';
+import type { Io } from '../../src/cli/io.ts';
 import type { ChannelShownAlone } from '../../src/operations/channels.ts';
 import { LINKED_FILE } from '../fakes/fake_driver.ts';
 import { until } from '../fakes/install.ts';
@@ -129,7 +130,7 @@ test('it is linked again by a word, which other kinds do not know', async () => 
 });
 
 /** The host's answers, one after the other; the last one stays. */
-async function linking(answers: Partial<ChannelShownAlone>[], json: boolean) {
+async function linking(answers: Partial<ChannelShownAlone>[], json: boolean, more: Partial<Io> = {}) {
   const said: string[] = [];
   let at = -1;
   const call = async () => {
@@ -137,7 +138,7 @@ async function linking(answers: Partial<ChannelShownAlone>[], json: boolean) {
     return { name: 'wa', kind: 'whatsapp-linked', state: 'starting', detail: '…', linking: null, ...answers[at] };
   };
   const out = (line: string): void => void said.push(line);
-  const io = { out, err: out, json, color: false } as unknown as Parameters<typeof linkChannel>[2];
+  const io: Io = { out, err: out, json, colour: false, ...more };
   const linked = await linkChannel({ call } as unknown as Pick<ControlClient, 'call'>, 'wa', io);
   return { linked, said };
 }
@@ -155,6 +156,15 @@ test('a person is shown each picture once, and that it is linked', async () => {
   assert.match(said[0]!, /█▀█/);
   assert.match(said[1]!, /▀█▀/);
   assert.match(said[2]!, /Linked: \+49170/);
+});
+
+test('the picture is light on dark in any terminal, and a narrow one is told of', async () => {
+  const linked = { state: 'connected' } as const;
+  const { said } = await linking([{ linking: first }, linked], false, { colour: true, columns: 2 });
+  assert.match(said[0]!, /too narrow/);
+  assert.ok(said[1]!.includes('\x1b[97;40m█▀█\x1b[0m'));
+  const hostile = { qr: 'x', picture: 'a\x1b[2Jb' };
+  assert.ok(!(await linking([{ linking: hostile }, linked], false)).said.join('').includes('\x1b'));
 });
 
 test('a program is given what is in the picture, or the code, a line each', async () => {

@@ -60,7 +60,9 @@ test('a picture is shown, anew when its time is over, and gone when it was scann
     return linking;
   });
   assert.match(first.picture, /^[ █▀▄\n]+$/);
-  assert.ok(first.picture.split('\n').length > 20);
+  const rows = first.picture.split('\n');
+  assert.ok(rows.length > 20 && rows.every((row) => row.length === rows[0]!.length), 'a square of two rows a line');
+  assert.ok(Math.abs(rows.length * 2 - rows[0]!.length) <= 2);
   assert.equal(channel.health().state, 'starting');
   const [socket] = account.world.unlinked;
   socket!.ask('2@another');
