@@ -157,6 +157,39 @@ test('what was decrypted and not committed is handed over at the next start, als
   await channel.stop();
 });
 
+test('what Baileys had not told of when its connection ended comes in, once', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  const { people, world, faults } = of(scene);
+  world.isGathering = true;
+  for (const text of ['one', 'two']) await people.say({ place: 'direct', from: 'person', text });
+  await until('WhatsApp has forgotten them', async () => assert.deepEqual(world.waiting, []));
+  await scene.quiet();
+  assert.deepEqual(scene.sink.calls, []);
+  world.isGathering = false;
+  await faults.drop();
+  await scene.until('both come in', () => scene.sink.messages.length === 2);
+  await people.say({ place: 'direct', from: 'person', text: 'three' });
+  await scene.until('the third', () => scene.sink.messages.length === 3);
+  assert.deepEqual(
+    scene.sink.calls.map(({ value }) => (value as { text: string }).text),
+    ['one', 'two', 'three'],
+  );
+});
+
+test('what says nothing fills no room, however much of it comes', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  const { people, world, sockets } = of(scene);
+  world.isGathering = true;
+  for (let at = 0; at < INBOX_MAX + 20; at += 1)
+    people.tell(
+      'group',
+      'person',
+      at % 2 ? { senderKeyDistributionMessage: { groupId: GROUP } } : { reactionMessage: { text: 'x' } },
+    );
+  await until('all are read', async () => assert.deepEqual(world.waiting, []));
+  assert.deepEqual(sockets.at(-1)!.parts.inbox.left(), []);
+});
+
 test('what cannot be opened is told in a sentence, and stays as it is', async () => {
   const account = new LinkedAccount();
   const file = join(account.folder, 'device.db');

@@ -95,13 +95,14 @@ export class LinkedChannel implements Channel {
       phone: (settings as LinkedSettings).phone ?? null,
       sentBefore: (sent) => this.#outgoing.sentBefore(sent),
       heard: (message) => incoming.take(message),
+      ended: () => incoming.takeLeft(),
     });
     this.#store = store;
     this.#line = line;
     this.#incoming = incoming;
     // It was told to nobody yet, and WhatsApp does not send it again.
     line.start();
-    for (const message of inbox.left()) incoming.take(message);
+    incoming.takeLeft();
   }
 
   async stop(): Promise<void> {

@@ -9,12 +9,14 @@ import {
   WAProto,
 } from '@whiskeysockets/baileys';
 import { INBOX_MAX } from './limits.ts';
+import { read } from './reading.ts';
 import type { Data, SealedStore } from './store.ts';
 
 /**
  * Messages that are decrypted and not committed yet. A message can be decrypted once, and Baileys tells WhatsApp that it has
  * come before we hear of it; so its text is put here in the one write that moves its session on, and goes when the ledger has
- * it. What is left after a crash is handed over first at the next start; what WhatsApp sends again is not decrypted again.
+ * it. What Baileys did not get to tell us of is handed over when its connection has ended, and after a crash at the next start;
+ * what WhatsApp sends again is not decrypted again.
  */
 export const INBOX = 'inbox';
 
@@ -56,10 +58,13 @@ export class Inbox {
     while (this.#ids.size >= INBOX_MAX) await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
-  /** To be written together with what decrypting has changed. */
+  /** To be written together with what decrypting has changed: nothing, of a message that says nothing. */
   entry(id: string, attrs: BinaryNode['attrs'], plain: Uint8Array, { id: own, lid }: Me): Data {
     const entry: Entry = { attrs, plain, me: { id: own, lid } };
-    this.#remember(id, messageOf(entry)?.key);
+    const message = messageOf(entry);
+    // What says nothing is not missed, and would lie here if Baileys did not tell of it either.
+    if (message === null || !says(message)) return {};
+    this.#remember(id, message.key);
     return { [INBOX]: { [id]: entry } };
   }
 
@@ -83,14 +88,18 @@ export class Inbox {
   }
 
   #remember(id: string, key: WAMessageKey | undefined): void {
-    // What cannot be read holds nobody up; it goes with the rest when the device is unlinked.
     if (key === undefined) return;
     const name = nameOf(key);
     this.#ids.set(name, (this.#ids.get(name) ?? new Set()).add(id));
   }
 }
 
-function nameOf({ remoteJid, participant, id }: WAMessageKey): string {
+function says(message: WAMessage): boolean {
+  const { kind } = read(message);
+  return kind !== 'nothing' && kind !== 'broken';
+}
+
+export function nameOf({ remoteJid, participant, id }: WAMessageKey): string {
   return [remoteJid, participant, id].map((part) => part ?? '').join(' ');
 }
 

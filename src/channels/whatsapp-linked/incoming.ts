@@ -4,7 +4,7 @@ import type { IncomingMessage, Sink } from '../channel.ts';
 import type { DriverParts } from '../kind.ts';
 import { Lanes, Slots } from '../lanes.ts';
 import { type Fetch, fetchMedia } from './files.ts';
-import type { Inbox } from './inbox.ts';
+import { type Inbox, nameOf } from './inbox.ts';
 import { isGroup, showMessage } from './jids.ts';
 import { REMEMBERED_MAX, TAKEN_AT_ONCE, type Waits } from './limits.ts';
 import { Latest } from './memory.ts';
@@ -36,6 +36,8 @@ export class Incoming {
   readonly #lanes = new Lanes();
   readonly #slots = new Slots(TAKEN_AT_ONCE);
   readonly #ended = new AbortController();
+  /** Messages that are on their way to the ledger. */
+  readonly #taking = new Set<string>();
   /** By person and message: WhatsApp does not say which reaction was taken back. */
   readonly #reactions = new Latest<string>(REMEMBERED_MAX);
 
@@ -45,6 +47,12 @@ export class Incoming {
 
   stop(): void {
     this.#ended.abort();
+  }
+
+  /** What is in the inbox and not on its way. */
+  takeLeft(): void {
+    if (this.#ended.signal.aborted) return;
+    for (const message of this.#parts.inbox.left()) if (!this.#taking.has(nameOf(message.key))) this.take(message);
   }
 
   /** Never rejects. */
@@ -58,9 +66,11 @@ export class Incoming {
       return;
     }
     this.#remember(message, key as Key, said);
-    void this.#lanes.run(jidNormalizedUser(key.remoteJid!), () =>
-      this.#slots.run(() => this.#untilKept(message, key as Key, said)),
-    );
+    const name = nameOf(key);
+    this.#taking.add(name);
+    void this.#lanes
+      .run(jidNormalizedUser(key.remoteJid!), () => this.#slots.run(() => this.#untilKept(message, key as Key, said)))
+      .finally(() => this.#taking.delete(name));
   }
 
   #passed(said: Extract<Read, { kind: 'nothing' | 'broken' }>, key: WAMessageKey | null | undefined): void {

@@ -27,6 +27,8 @@ export interface LineParts extends Omit<ConnectParts, 'creds'> {
   /** Health or linking are others than before. */
   changed(): void;
   heard(message: WAMessage): void;
+  /** A connection has ended, and what Baileys had not told us of yet is forgotten there. */
+  ended(): void;
 }
 
 /**
@@ -203,6 +205,7 @@ export class Line {
     if (this.#isOpen) this.#opening = Promise.withResolvers();
     this.#isOpen = false;
     this.#linking = null;
+    this.#parts.ended();
   }
 
   #is(health: ChannelHealth, linking: Linking | null = null): void {

@@ -127,7 +127,7 @@ export class FakeSocket implements Socket, Connection {
         const message = await this.#decrypted(stanza!);
         if (!this.isOpen) break;
         this.#world.waiting.shift();
-        this.#tell('messages.upsert', { messages: [message], type: 'notify' });
+        if (!this.#world.isGathering) this.#tell('messages.upsert', { messages: [message], type: 'notify' });
       } catch {
         this.#world.waiting.shift();
       }

@@ -56,6 +56,8 @@ export class FakeWhatsapp {
   isUnlinked = false;
   /** A program with our keys throws us out whenever we come. */
   isTaken = false;
+  /** Baileys gathers what it will tell, and forgets it when the connection ends. */
+  isGathering = false;
   connections = 0;
   #next = 1;
 
