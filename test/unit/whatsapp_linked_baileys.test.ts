@@ -25,7 +25,7 @@ import {
   WAProto,
   type WASocket,
 } from '../fakes/whatsapp_linked/baileys.ts';
-import { linkedCreds, NUMBER } from '../fakes/whatsapp_linked/world.ts';
+import { GROUP, linkedCreds, NUMBER } from '../fakes/whatsapp_linked/world.ts';
 
 /**
  * The real Baileys, with real sessions of Signal, connected to a server on this machine that says nothing: what it does with a message
@@ -130,6 +130,29 @@ class Peer {
     await this.#repository.injectE2ESession({ jid: OURS, session });
   }
 
+  /** The first time with the key of the group, as phones do. */
+  async writesInGroup(id: string, text: string): Promise<BinaryNode> {
+    const group = await this.#repository.encryptGroupMessage({
+      ...{ group: GROUP, meId: PEER, data: encodeWAMessage({ conversation: text }) },
+    });
+    const senderKeyDistributionMessage = {
+      ...{ groupId: GROUP, axolotlSenderKeyDistributionMessage: group.senderKeyDistributionMessage },
+    };
+    const { type, ciphertext } = await this.#repository.encryptMessage({
+      jid: OURS,
+      data: encodeWAMessage({ senderKeyDistributionMessage }),
+    });
+    const t = `${Math.floor(Date.now() / 1000)}`;
+    return {
+      tag: 'message',
+      attrs: { id, from: GROUP, participant: PEER, participant_lid: LID, type: 'text', t, notify: 'First' },
+      content: [
+        { tag: 'enc', attrs: { v: '2', type }, content: ciphertext },
+        { tag: 'enc', attrs: { v: '2', type: 'skmsg' }, content: group.ciphertext },
+      ],
+    };
+  }
+
   async writes(id: string, text: string): Promise<BinaryNode> {
     const { type, ciphertext } = await this.#repository.encryptMessage({
       jid: OURS,
@@ -209,6 +232,40 @@ test('a session is on disk before what it encrypted leaves, and is not put back 
     meanwhile = session();
   }, 'a send');
   assert.equal(session(), meanwhile, 'what came meanwhile has not been undone');
+});
+
+test('of a group, too: with the key that comes with a first message, and when both come again', async () => {
+  const { device, peer } = await met();
+  const node = await peer.writesInGroup('group-number-one', 'hello all');
+  device.comes(node);
+  await until('it is told', async () => assert.equal(device.upserts.length, 1));
+  const receipt = device.frames.find(({ text }) => text.includes('group-number-one'));
+  assert.equal(receipt?.kept, 1, 'it was kept when its receipt came');
+  const told = device.upserts[0]!;
+  assert.equal(told.message!.conversation, 'hello all');
+  assert.equal(told.key.participant, PEER);
+  await device.close();
+  await device.open();
+  assert.deepEqual(
+    device.inbox.left().map(({ message }) => message!.conversation),
+    ['hello all'],
+  );
+  device.comes(await peer.writesInGroup('group-number-two', 'and again'));
+  await until('it is told', async () => assert.equal(device.upserts.length, 2));
+  device.inbox.done(told.key);
+  assert.equal(device.inbox.left().length, 1);
+});
+
+test('an acknowledgement is heard by the id of its message, and its absence too', async () => {
+  const { device } = await met();
+  const { socket } = device;
+  const heard = socket.waitForMessage('ID1', 1000);
+  socket.ws.emit('TAG:ID1', { tag: 'ack', attrs: { id: 'ID1', class: 'message', error: '463' } });
+  assert.deepEqual(await heard, { tag: 'ack', attrs: { id: 'ID1', class: 'message', error: '463' } });
+  assert.equal(await socket.waitForMessage('ID2', 20), undefined);
+  const cut = assert.rejects(socket.waitForMessage('ID3', 5000));
+  socket.ws.emit('close');
+  await cut;
 });
 
 test('what cannot be written is not acknowledged: the connection ends, and WhatsApp sends it again', async () => {
