@@ -157,6 +157,24 @@ test('what was decrypted and not committed is handed over at the next start, als
   await channel.stop();
 });
 
+test('what waits when the device is unlinked still comes in, under the name of that account', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  const account = of(scene);
+  scene.sink.hold();
+  await account.people.say({ place: 'group', from: 'person', text: 'last words', mention: true });
+  await scene.until('it is handed over', () => scene.sink.calls.length === 1);
+  const { dedupe_key } = scene.sink.calls[0]!.value;
+  account.faults.revoke();
+  await scene.until('it has failed', () => scene.channel.health().state === 'failed');
+  await scene.halt('dies');
+  const channel = account.open({ ...account.parts, folder: account.folder, log: () => {}, changed: () => {} });
+  await channel.start(scene.sink, new Map());
+  await scene.until('it comes in', () => scene.sink.messages.length === 1);
+  assert.equal(scene.sink.messages[0]!.dedupe_key, dedupe_key);
+  assert.equal(scene.sink.messages[0]!.addressed, true);
+  await channel.stop();
+});
+
 test('what Baileys had not told of when its connection ended comes in, once', async () => {
   await using scene = await Scene.of(linkedDevice);
   const { people, world, faults } = of(scene);

@@ -81,11 +81,11 @@ export class LinkedChannel implements Channel {
     const store = SealedStore.open(folder, key);
     const inbox = new Inbox(store);
     const people = new People({
-      me: () => namesOf(line.me),
+      me: () => namesOf(line.me ?? inbox.me),
       numberOf: (lid) => numberOfLid(store, lid),
       group: (jid) => this.#group(jid),
     });
-    const number = (): string => chatOf(line.me?.id ?? '');
+    const number = (): string => chatOf((line.me ?? inbox.me)?.id ?? '');
     const incoming = new Incoming({
       ...{ sink, people, inbox, fetch, waits, log, number, quotable: this.#quotable },
     });

@@ -33,6 +33,8 @@ interface Entry {
 }
 
 export class Inbox {
+  /** Whose messages an earlier life has left; null: it has left none. */
+  readonly me: Me | null;
   readonly #store: SealedStore;
   /** By message: the ids of its entries, of which it may have several. */
   readonly #ids = new Map<string, Set<string>>();
@@ -40,7 +42,9 @@ export class Inbox {
 
   constructor(store: SealedStore) {
     this.#store = store;
-    for (const [id, entry] of store.all(INBOX)) this.#remember(id, messageOf(entry as Entry)?.key);
+    const left = store.all(INBOX) as [id: string, entry: Entry][];
+    for (const [id, entry] of left) this.#remember(id, messageOf(entry)?.key);
+    this.me = left[0]?.[1].me ?? null;
   }
 
   /** The same bytes have the same one. */

@@ -62,7 +62,8 @@ export class Incoming {
     const { key } = message;
     if (said.kind === 'nothing' || said.kind === 'broken') {
       this.#passed(said, key);
-      if (key) this.#parts.inbox.done(key);
+      // Taken back before we heard of it. What could not be read may be kept from another try.
+      if (said.kind === 'nothing') this.#parts.inbox.done(key);
       return;
     }
     this.#remember(message, key as Key, said);

@@ -15,9 +15,9 @@ export const EDIT_EVERY_MS = 5 * SECOND_MS;
 /** A question to WhatsApp that is part of a send: who is in a group, which devices somebody has. */
 export const QUERY_MS = 15 * SECOND_MS;
 export const UPLOAD_MS = 25 * SECOND_MS;
-/** A whole send, below what delivery waits; and its acknowledgement by WhatsApp's server, once it was written. */
-export const SEND_MS = 50 * SECOND_MS;
-export const ACK_MS = 15 * SECOND_MS;
+/** From its beginning to its acknowledgement by WhatsApp's server. A text and its file stay together below what delivery waits (`SEND_MS`). */
+export const TEXT_MS = 20 * SECOND_MS;
+export const FILE_MS = 35 * SECOND_MS;
 /** One file that a person sent. */
 export const DOWNLOAD_MS = 20 * SECOND_MS;
 export const DOWNLOAD_ATTEMPTS = 2;

@@ -8,12 +8,12 @@ import type { Socket } from './connect.ts';
 import { no, type Refusal, refusalOf, thrownOf } from './errors.ts';
 import { jidOf, readMessage, showMessage } from './jids.ts';
 import {
-  ACK_MS,
   CAPTION_CHARS_MAX,
+  FILE_MS,
   HALVES_MAX,
   RESENDABLE_MAX,
-  SEND_MS,
   TEXT_CHARS_MAX,
+  TEXT_MS,
   UPLOAD_BYTES_MAX,
   UPLOAD_MS,
 } from './limits.ts';
@@ -104,23 +104,29 @@ export class Outgoing {
   ): Promise<SendResult> {
     const socket = await this.#parts.socket();
     if ('ok' in socket) return socket;
-    // Before it leaves: the acknowledgement may be quicker than the end of sending.
-    const acknowledged = socket.waitForMessage<{ attrs: { error?: string } }>(messageId, SEND_MS);
-    acknowledged.catch(() => {});
-    try {
+    const ms = 'image' in content || 'document' in content ? FILE_MS : TEXT_MS;
+    // Asked for before it leaves: the acknowledgement may be quicker than the end of sending.
+    const acknowledged = socket.waitForMessage<Acknowledgement>(messageId, ms).catch(() => undefined);
+    const send = async (): Promise<Acknowledgement | undefined> => {
       const options = { messageId, mediaUploadTimeoutMs: UPLOAD_MS, ...more };
-      const sent = await within(SEND_MS, socket.sendMessage(jidOf(chat), content, options));
-      if (sent === 'late') return LOST;
+      const sent = await socket.sendMessage(jidOf(chat), content, options);
       if (sent?.message) this.#sent.put(messageId, sent.message);
+      return acknowledged;
+    };
+    try {
+      const answer = await within(ms, send());
+      if (answer === undefined || answer === 'late') return LOST;
+      const { error } = answer.attrs;
+      if (error !== undefined) return refusalOf(Number(error));
+      return { ok: true, receipt: showMessage(chat, { id: messageId, fromMe: true }) };
     } catch (error) {
       return thrownOf(error);
     }
-    const answer = await within(ACK_MS, acknowledged).catch(() => undefined);
-    if (answer === undefined || answer === 'late') return LOST;
-    const error = answer.attrs.error;
-    if (error !== undefined) return refusalOf(Number(error));
-    return { ok: true, receipt: showMessage(chat, { id: messageId, fromMe: true }) };
   }
+}
+
+interface Acknowledgement {
+  attrs: { error?: string };
 }
 
 const NO_SUCH = no('gone', 'there is no such message on WhatsApp');
