@@ -38,6 +38,8 @@ export interface Paths {
   /** Applied authorities, each under its hash. */
   readonly authorities: string;
   readonly sessions: string;
+  /** What drivers keep, each channel in a folder of its own. */
+  readonly channels: string;
   readonly blobs: string;
   readonly logs: string;
   readonly gatewayLogs: string;
@@ -105,6 +107,7 @@ export function pathsOf(home: string, env: NodeJS.ProcessEnv): Paths {
     groups: join(home, 'groups'),
     authorities: join(home, 'authorities'),
     sessions: join(home, 'sessions'),
+    channels: join(home, 'channels'),
     blobs: join(home, 'blobs'),
     logs,
     gatewayLogs: join(gatewayHome, 'logs'),

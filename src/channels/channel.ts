@@ -211,6 +211,9 @@ export interface ChannelHealth {
   seen?: ChannelSeen;
 }
 
+/** What a person's phone takes to link us to their account: a picture that it scans, whose text is `qr`, or a code that is typed there. */
+export type Linking = { qr: string; picture: string } | { code: string };
+
 export interface ChannelSeen {
   kind: string;
   /** In this state. */
@@ -293,6 +296,8 @@ export interface Channel {
   menu?(commands: readonly MenuCommand[]): Promise<void>;
   /** An address that opens our direct chat and sends `pair <code>` there, or `/start <code>`. */
   deepLink?(code: string): string | null;
+  /** Null: nothing is to be linked, or not now. Absent: the platform has tokens. */
+  linking?(): Linking | null;
   /** Defined in the modes that need it. Checks the signature before it reads; answers 200 when it is committed. Rejects: the platform is to try again. */
   webhook?(request: WebhookRequest): Promise<WebhookAnswer>;
   health(): ChannelHealth;

@@ -1,5 +1,5 @@
 import { messageOf } from '../base/errors.ts';
-import type { Channel, ChannelHealth, Sink } from './channel.ts';
+import type { Channel, ChannelHealth, Linking, Sink } from './channel.ts';
 
 /** What a driver's thread and the host say to one another: calls, each with one answer, and news that has none. */
 
@@ -25,7 +25,7 @@ export type DriverNews =
   /** The driver could not be made. */
   | { t: 'refused'; reason: string }
   /** `link`: the deep link, with `CODE_HERE` in the place of the code. */
-  | { t: 'health'; health: ChannelHealth; link: string | null }
+  | { t: 'health'; health: ChannelHealth; link: string | null; linking: Linking | null }
   | { t: 'log'; level: 'info' | 'warn'; event: string; fields: Record<string, string | number> }
   | { t: 'pong' };
 
@@ -37,6 +37,7 @@ export interface DriverSpec {
   driver: string;
   name: string;
   settings: Record<string, unknown>;
+  folder: string;
   secrets: Record<string, string>;
 }
 

@@ -16,7 +16,7 @@ import {
   DRIVER_YOUNG_MB,
 } from '../base/limits/channels.ts';
 import type { Log } from '../base/log.ts';
-import type { ChannelHealth, IncomingMessage, Sink } from './channel.ts';
+import type { ChannelHealth, IncomingMessage, Linking, Sink } from './channel.ts';
 import { type CallMessage, CallPort, type DriverMethod, type DriverNews, type DriverSpec } from './driver_calls.ts';
 
 /**
@@ -24,7 +24,7 @@ import { type CallMessage, CallPort, type DriverMethod, type DriverNews, type Dr
  * returns or eats memory ends this thread, and `ended` says why. The host's own loop and heap are not touched.
  */
 export interface ThreadEvents {
-  health(health: ChannelHealth, link: string | null): void;
+  health(health: ChannelHealth, link: string | null, linking: Linking | null): void;
 }
 
 const PROGRAM = new URL('./driver_worker.ts', import.meta.url);
@@ -138,7 +138,7 @@ export class DriverThread {
       case 'refused':
         return this.#opened.reject(new Error(message.reason));
       case 'health':
-        return this.#events.health(message.health, message.link);
+        return this.#events.health(message.health, message.link, message.linking);
       case 'log':
         return this.#log[message.level](`channel.${message.event}`, { channel: this.#name, ...message.fields });
       case 'pong':

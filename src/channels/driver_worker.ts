@@ -17,7 +17,7 @@ import type { OpenDriver } from './kind.ts';
 /** The program of a driver's thread: loads the driver, and passes on what it and the host say to one another. */
 
 const port = parentPort!;
-const { driver, name, settings, secrets } = workerData as DriverSpec;
+const { driver, name, settings, folder, secrets } = workerData as DriverSpec;
 const tell = (news: DriverNews): void => port.postMessage(news);
 
 /** A net under the rule that a driver says no secret; cut to what a line of the status holds. */
@@ -36,7 +36,8 @@ let channel: Channel | undefined;
 function changed(): void {
   if (channel === undefined) return;
   const { state, detail } = channel.health();
-  tell({ t: 'health', health: { state, detail: harmless(detail) }, link: channel.deepLink?.(CODE_HERE) ?? null });
+  const link = channel.deepLink?.(CODE_HERE) ?? null;
+  tell({ t: 'health', health: { state, detail: harmless(detail) }, link, linking: channel.linking?.() ?? null });
 }
 
 async function handle(method: string, args: unknown[]): Promise<unknown> {
@@ -84,7 +85,7 @@ port.on('message', (message) => {
 
 try {
   const { open } = (await import(driver)) as { open: OpenDriver };
-  channel = open({ name, settings, secrets, log, changed });
+  channel = open({ name, settings, folder, secrets, log, changed });
   tell({ t: 'opened', methods: DRIVER_METHODS.filter((method) => channel![method] !== undefined) });
   changed();
   dropStartGarbage();

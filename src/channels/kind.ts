@@ -21,6 +21,10 @@ export interface ChannelKind {
   packages_mb: number;
   /** Without an address that the platform can reach it hears nothing (`always`), or hears by other means (`optional`). */
   webhook: 'never' | 'optional' | 'always';
+  /** A person links it with their phone, once it runs: see `Channel.linking`. Absent: its tokens say which account it is. */
+  linked?: true;
+  /** What a person has to accept before one is added. Absent: nothing. */
+  warning?: string;
   capabilities(settings: Record<string, unknown>): ChannelCapabilities;
   /** What a link to a message of this platform says, of any account; null: it is no such link. Absent: the platform has none. */
   messageOfLink?(url: URL): LinkedMessage | null;
@@ -41,6 +45,8 @@ export interface ChannelSecret {
   prompt: string;
   /** Told at once when what was typed cannot be it. */
   looks?: { like: RegExp; hint: string };
+  /** 32 random bytes in base64url, made here when the channel is added, and shown to nobody. */
+  made?: true;
   /** Whether the driver can do without, with these settings. */
   optional?: (settings: Record<string, unknown>) => boolean;
 }
@@ -53,9 +59,11 @@ export interface DriverParts {
   settings: Record<string, unknown>;
   /** By the names of `ChannelKind.secrets`. Nowhere else, in no message and in no log. */
   secrets: Readonly<Record<string, string>>;
+  /** In the host's home, this channel's alone; it goes with the channel. Who needs it makes it. */
+  folder: string;
   /** Without secrets and without what people wrote. */
   log(level: 'info' | 'warn', event: string, fields?: Record<string, string | number>): void;
-  /** To be called when `health` would say something else than before. */
+  /** To be called when `health` or `linking` would say something else than before. */
   changed(): void;
 }
 

@@ -9,9 +9,10 @@ import { slack } from './slack/kind.ts';
 import { teams } from './teams/kind.ts';
 import { telegram } from './telegram/kind.ts';
 import { whatsapp } from './whatsapp/kind.ts';
+import { whatsappLinked } from './whatsapp-linked/kind.ts';
 
 /** The kinds of channels that exist, besides `local`. */
-export const KINDS: readonly ChannelKind[] = [telegram, slack, discord, github, teams, whatsapp];
+export const KINDS: readonly ChannelKind[] = [telegram, slack, discord, github, teams, whatsapp, whatsappLinked];
 
 /** What each kind makes of a link; null: it is none of its platform. */
 export const LINKS = KINDS.flatMap(({ messageOfLink }) => messageOfLink ?? []);

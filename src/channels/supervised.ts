@@ -17,6 +17,7 @@ import type {
   ChannelHealth,
   ChannelSeen,
   EditOperation,
+  Linking,
   MenuCommand,
   ReactOperation,
   Reconciled,
@@ -38,6 +39,8 @@ export interface SupervisedParts {
   name: string;
   kind: ChannelKind;
   settings: Record<string, unknown>;
+  /** Its driver's own. */
+  folder: string;
   /** Out of the vault, anew for each life. Rejects with the sentence of what is missing. */
   secrets(): Promise<Record<string, string>>;
   clock: Clock;
@@ -68,6 +71,7 @@ export class SupervisedChannel implements Channel {
   #lives: Promise<void> = Promise.resolve();
   #wake: AbortController = new AbortController();
   #link: string | null = null;
+  #linking: Linking | null = null;
   /** A send was refused for the token's sake. */
   #refused = false;
   #deaf: NodeJS.Timeout | null = null;
@@ -165,6 +169,10 @@ export class SupervisedChannel implements Channel {
     return this.#link?.replace(CODE_HERE, encodeURIComponent(code)) ?? null;
   }
 
+  linking(): Linking | null {
+    return this.#linking;
+  }
+
   async webhook(request: WebhookRequest): Promise<WebhookAnswer> {
     if (this.#live?.methods.has('webhook')) return this.#live.call('webhook', [request]);
     return { status: 503 };
@@ -177,6 +185,7 @@ export class SupervisedChannel implements Channel {
       const began = clock.monotonic();
       const reason = await this.#life(sink).catch(messageOf);
       this.#live = null;
+      this.#linking = null;
       if (this.#ending.signal.aborted) return;
       log.warn('channel.ended', { channel: this.name, reason });
       this.#fails(reason);
@@ -209,11 +218,12 @@ export class SupervisedChannel implements Channel {
   }
 
   async #open(): Promise<DriverThread> {
-    const { name, kind, settings, log } = this.#parts;
+    const { name, kind, settings, folder, log } = this.#parts;
     const secrets = await this.#parts.secrets();
-    return DriverThread.open({ driver: kind.driver.href, name, settings, secrets }, log, {
-      health: (health, link) => {
+    return DriverThread.open({ driver: kind.driver.href, name, settings, folder, secrets }, log, {
+      health: (health, link, linking) => {
         this.#link = link;
+        this.#linking = linking;
         this.#said = health;
         this.#become(health);
       },

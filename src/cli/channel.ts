@@ -9,6 +9,7 @@ import type { ChannelShown } from '../operations/channels.ts';
 import { installPackages } from '../operations/package_install.ts';
 import { packagesNamed } from '../operations/package_sets.ts';
 import { addChannel, wantedOf } from './channel_add.ts';
+import { linkChannel } from './channel_link.ts';
 import { proveChannel, runTest } from './channel_test.ts';
 import { healthWords } from './channel_words.ts';
 import { confirmed } from './confirm.ts';
@@ -16,9 +17,9 @@ import { ControlClient } from './control_client.ts';
 import type { Input } from './hidden.ts';
 import { type Io, red } from './io.ts';
 
-/** `glass channel list|kinds|add|test|remove|install`. */
+/** `glass channel list|kinds|add|link|test|remove|install`. */
 const USAGE =
-  'usage: glass channel list | kinds | add <kind> [--name <name>] [--set <setting>=<value>]… [--stdin] | test <name> [--no-reply | --quiet] | remove <name> [--yes] | install <kind>';
+  'usage: glass channel list | kinds | add <kind> [--name <name>] [--set <setting>=<value>]… [--stdin] [--yes] | link <name> | test <name> [--no-reply | --quiet] | remove <name> [--yes] | install <kind>';
 
 const OPTIONS = {
   name: { type: 'string' },
@@ -36,7 +37,7 @@ export async function channel(args: string[], paths: Paths, io: Io, input: Input
   if (verb === 'install' && rest.length === 1) return install(rest[0]!, paths, io);
   if (verb === 'add') {
     const named = values.name === undefined ? {} : { name: values.name };
-    return addChannel(wantedOf(rest, named, values.set ?? [], values.stdin), paths, io, input);
+    return addChannel(wantedOf(rest, named, values.set ?? [], values), paths, io, input);
   }
   const client = new ControlClient(paths.controlSocket);
   try {
@@ -45,6 +46,7 @@ export async function channel(args: string[], paths: Paths, io: Io, input: Input
     if (name === undefined || more.length > 0) throw new OperatingError('usage', USAGE);
     if (verb === 'test' && values.quiet) return await proveChannel(client, name, io);
     if (verb === 'test') return await runTest(client, name, { reply: !values['no-reply'] }, io);
+    if (verb === 'link') return await link(client, name, io);
     if (verb === 'remove') return await remove(client, name, values.yes, io);
     throw new OperatingError('usage', USAGE);
   } finally {
@@ -64,7 +66,7 @@ function list({ channels, webhooks }: { channels: ChannelShown[]; webhooks: stri
   if (io.json) io.out(JSON.stringify({ channels, webhooks }));
   else {
     for (const shown of channels)
-      io.out(`${shown.name.padEnd(16)}  ${shown.kind.padEnd(10)}  ${healthWords(shown, io)}`);
+      io.out(`${shown.name.padEnd(16)}  ${shown.kind.padEnd(15)}  ${healthWords(shown, io)}`);
     if (webhooks !== null) io.out(red(io, webhooks));
   }
   return 0;
@@ -76,7 +78,7 @@ function kinds(paths: Paths, io: Io): number {
     installed: isReady(driverPackages(paths.root, kind)),
   }));
   if (io.json) io.out(JSON.stringify({ kinds: rows }));
-  else for (const { kind, title, summary } of rows) io.out(`${kind.padEnd(10)}  ${title}: ${summary}`);
+  else for (const { kind, title, summary } of rows) io.out(`${kind.padEnd(15)}  ${title}: ${summary}`);
   return 0;
 }
 
@@ -91,6 +93,17 @@ async function install(word: string, paths: Paths, io: Io): Promise<number> {
   const changed = packages !== null && (await installPackages(paths.root, packages, io.err));
   if (io.json) io.out(JSON.stringify({ kind: word, installed: true, changed }));
   else if (!changed) io.out(`the packages of ${word} are installed already`);
+  return 0;
+}
+
+/** Begins anew, so that it asks for its link again; a channel that is well is left alone. */
+async function link(client: ControlClient, name: string, io: Io): Promise<number> {
+  const { kind } = await client.call<ChannelShown>('channel_show', { name });
+  if (KINDS.find((known) => known.kind === kind)?.linked !== true)
+    throw new OperatingError('usage', `a channel of kind ${kind} has tokens; nothing is to be linked`);
+  await client.call('channel_retry', { name });
+  if (!(await linkChannel(client, name, io))) return 1;
+  if (!io.json) io.out(`If nobody is known there yet: ./glass pair ${name}`);
   return 0;
 }
 

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OperatingError } from '../base/errors.ts';
 import { PAIRING_MS } from '../base/limits/talk.ts';
@@ -8,7 +9,9 @@ import type { PersonShown } from '../ledger/people.ts';
 import type { ChannelShown } from '../operations/channels.ts';
 import { installPackages } from '../operations/package_install.ts';
 import type { PairingShown } from '../operations/people.ts';
+import { linkChannel } from './channel_link.ts';
 import { runTest } from './channel_test.ts';
+import { confirmed } from './confirm.ts';
 import { ControlClient } from './control_client.ts';
 import { type Input, readHidden, readPiped } from './hidden.ts';
 import { bold, type Io, printable } from './io.ts';
@@ -21,6 +24,8 @@ export interface Wanted {
   settings: Record<string, unknown>;
   /** Tokens come on standard input, one `name=value` a line, and nobody is asked anything. */
   stdin: boolean;
+  /** What there is to warn of is accepted. */
+  yes: boolean;
 }
 
 /** Throws `OperatingError` before anything is done for what cannot be. */
@@ -28,13 +33,13 @@ export function wantedOf(
   [word, ...more]: string[],
   values: Record<string, string>,
   set: string[],
-  stdin: boolean,
+  { stdin, yes }: { stdin: boolean; yes: boolean },
 ): Wanted {
   const all = KINDS.map(({ kind }) => kind).join(', ');
   if (word === undefined || more.length > 0) throw new OperatingError('usage', `which kind: one of ${all}`);
   const settings = Object.fromEntries(set.map(settingOf));
   const { kind, settings: parsed } = readSettings(KINDS, values['name'] ?? word, { ...settings, kind: word });
-  return { kind, name: values['name'] ?? word, settings: parsed, stdin };
+  return { kind, name: values['name'] ?? word, settings: parsed, stdin, yes };
 }
 
 /** `a=true`, `a=12` and `a=[x, y]` are what they look like in JSON; anything else is a text. */
@@ -50,19 +55,27 @@ function settingOf(pair: string): [string, unknown] {
 }
 
 /**
- * What a person does on the platform, the packages, the tokens into the vault, the channel, its owner, and one message
+ * What a person does on the platform, the packages, the tokens into the vault, the channel, its link, its owner, and one message
  * each way. Returns the exit code: 1 when a step failed; all that was done before it stays, and it can be said again.
  */
 export async function addChannel(wanted: Wanted, paths: Paths, io: Io, input: Input): Promise<number> {
   const { kind, name, settings } = wanted;
   const asks = input.isTTY === true && !wanted.stdin;
+  if (kind.warning !== undefined) {
+    io.err(kind.warning);
+    if (!wanted.yes && !(await confirmed(`Add ${name} all the same?`, '--yes'))) return 1;
+  }
   const steps = io.json ? [] : kind.steps({ name, settings });
   for (const [at, step] of steps.entries()) io.out(`${bold(io, `${at + 1}.`)} ${step}`);
   const packages = driverPackages(paths.root, kind);
   if (packages !== null) await installPackages(paths.root, packages, io.err);
   const known = await secretNames(paths); // before the prompt: nobody types a token to hear that nobody listens
-  const given = asks ? null : tokensOf(await readPiped(input));
-  for (const secret of kind.secrets) {
+  const typedIn = kind.secrets.filter(({ made }) => made !== true);
+  for (const { name: part } of kind.secrets.filter(({ made }) => made === true))
+    if (!known.has(`${name}-${part}`))
+      await keepChannelSecret(`${name}-${part}`, randomBytes(32).toString('base64url'), paths);
+  const given = asks || typedIn.length === 0 ? null : tokensOf(await readPiped(input));
+  for (const secret of typedIn) {
     const value = given === null ? await typed(secret, wanted, known, input) : given.get(secret.name);
     if (value !== undefined) await keepChannelSecret(`${name}-${secret.name}`, checked(secret, value), paths);
     else if (!known.has(`${name}-${secret.name}`) && secret.optional?.(settings) !== true)
@@ -72,6 +85,7 @@ export async function addChannel(wanted: Wanted, paths: Paths, io: Io, input: In
   try {
     const shown = await client.call<ChannelShown>('channel_add', { name, kind: kind.kind, settings });
     if (!io.json) io.out(`${name} is in glass.yaml.`);
+    if (kind.linked === true && !(await linkChannel(client, name, io))) return 1;
     const paired = asks ? await pairOwner(client, shown.name, io) : false;
     return await runTest(client, name, { reply: paired }, io);
   } finally {

@@ -67,7 +67,7 @@ export const ALERT_RULES: Readonly<Record<string, AlertRule>> = {
   ),
   'channel.deaf': urgent(
     'a channel has heard nothing for fifteen seconds: its driver ended, the platform is away, its token was refused. It is tried again for ever; what is to be sent waits',
-    'see ./glass channel list; a refused token: ./glass secret set <channel>-token --kind channel',
+    'see ./glass channel list; a refused token: ./glass secret set <channel>-token --kind channel; an unlinked device: ./glass channel link <channel>',
     'when it is connected',
   ),
   'channel.unproven': urgent(

@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { isMap, parseDocument } from 'yaml';
 import type { Clock } from '../base/clock.ts';
 import { type ChannelConfig, type InstallConfig, parseInstall } from '../base/config.ts';
@@ -7,7 +8,7 @@ import type { Log } from '../base/log.ts';
 import { isComplete } from '../base/packages.ts';
 import type { Paths } from '../base/paths.ts';
 import { writeWhole } from '../base/whole_file.ts';
-import type { Channel, ChannelHealth } from '../channels/channel.ts';
+import type { Channel, ChannelHealth, Linking } from '../channels/channel.ts';
 import type { ChannelKind } from '../channels/kind.ts';
 import { driverPackages, readSettings } from '../channels/kinds.ts';
 import { SupervisedChannel } from '../channels/supervised.ts';
@@ -41,6 +42,11 @@ export interface ChannelsInput {
 export interface ChannelShown extends ChannelHealth {
   name: string;
   kind: string;
+}
+
+export interface ChannelShownAlone extends ChannelShown {
+  /** What a person's phone is to scan or to be told now; shown here alone, and kept nowhere. */
+  linking: Linking | null;
 }
 
 export class Channels {
@@ -88,15 +94,15 @@ export class Channels {
   }
 
   /** Throws `not_found`. */
-  show(name: string): ChannelShown {
+  show(name: string): ChannelShownAlone {
     const found = this.list().find((channel) => channel.name === name);
     if (found === undefined)
       throw new OperatingError('not_found', `there is no channel "${name}"`, 'glass channel list shows them');
-    return found;
+    return { ...found, linking: this.#supervised.get(name)?.linking() ?? null };
   }
 
   /** Writes it into `glass.yaml` and begins. Throws `config` for settings that its kind refuses, `conflict` for a name that is taken. */
-  async add(name: string, block: ChannelConfig): Promise<ChannelShown> {
+  async add(name: string, block: ChannelConfig): Promise<ChannelShownAlone> {
     const { channels, ledger, clock, paths } = this.#input;
     if (channels.has(name))
       throw new OperatingError('conflict', `there is a channel "${name}" already`, `glass channel remove ${name}`);
@@ -110,7 +116,7 @@ export class Channels {
     return this.show(name);
   }
 
-  /** Ends it and takes it out of `glass.yaml`. What is in the ledger stays; what still waits for it waits. */
+  /** Ends it, takes it out of `glass.yaml` and its folder off the disk. What is in the ledger stays; what still waits for it waits. */
   async remove(name: string): Promise<void> {
     const { channels, ledger, clock, clear } = this.#input;
     const channel = this.#supervised.get(name);
@@ -128,6 +134,7 @@ export class Channels {
     this.#supervised.delete(name);
     this.webhooks.remove(name);
     await channel.stop();
+    rmSync(join(this.#input.paths.channels, name), { recursive: true, force: true });
     for (const kind of ['channel.deaf', 'channel.unproven']) clear(kind, name);
     await ledger.write('channel', (db) => recordEvent(db, clock, 'channel.removed', {}, { channel: name }));
   }
@@ -146,10 +153,11 @@ export class Channels {
   }
 
   #make(name: string, block: ChannelConfig): SupervisedChannel {
-    const { kinds, clock, log, alert, clear, channels } = this.#input;
+    const { kinds, clock, log, alert, clear, channels, paths } = this.#input;
     const { kind, settings } = readSettings(kinds, name, block);
     const channel = new SupervisedChannel({
       ...{ name, kind, settings, clock, log, alert, clear },
+      folder: join(paths.channels, name),
       secrets: () => this.#secretsOf(name, kind, settings),
       listens: (listening) => this.webhooks.add(listening),
     });

@@ -151,7 +151,7 @@ test('a token that the gateway refuses is said to be so, and asked about until i
 test('a stop while a connection is being made leaves nothing behind', async () => {
   const account = await DiscordAccount.start();
   account.discord.hangs = true;
-  const channel = account.open({ ...account.parts, log: () => {}, changed: () => {} });
+  const channel = account.open({ ...account.parts, folder: '', log: () => {}, changed: () => {} });
   await channel.start(new RecordingSink(), new Map());
   await until('it connects', async () => assert.equal(account.discord.hanging.length, 1));
   await channel.stop();

@@ -297,7 +297,7 @@ test('an app proves who it is, renews its token, and is told from its own mentio
 
 test('a key that is none is refused at once, and not shown', () => {
   const settings = github.settings.parse({ repos: [REPO], app_id: 1, installation_id: 2 });
-  const parts = { name: 'code', settings, secrets: { key: 'not a key' }, log: () => {}, changed: () => {} };
+  const parts = { name: 'code', settings, secrets: { key: 'not a key' }, folder: '', log: () => {}, changed: () => {} };
   assert.throws(() => open(parts), /^OperatingError: the secret "key" is no private key$/);
 });
 
@@ -317,7 +317,7 @@ test('a call that is no news, or of another repository, is answered and nothing 
 
 test('without its secret a webhook is not opened', () => {
   const settings = github.settings.parse({ repos: [REPO], webhook: true });
-  const parts = { name: 'code', settings, log: () => {}, changed: () => {} };
+  const parts = { name: 'code', settings, folder: '', log: () => {}, changed: () => {} };
   assert.throws(() => open({ ...parts, secrets: { token: TOKEN } }), /the secret of the webhook is there/);
   assert.throws(() => open({ ...parts, secrets: { token: TOKEN, webhook: '' } }), /the secret of the webhook is there/);
 });
@@ -326,7 +326,7 @@ test('without its secret a webhook is not opened', () => {
 async function startOnly(subject: ChannelUnderTest) {
   const account = (await subject.start()) as GitHubAccount;
   const sink = new RecordingSink();
-  const channel = account.open({ ...account.parts, log: () => {}, changed: () => {} });
+  const channel = account.open({ ...account.parts, folder: '', log: () => {}, changed: () => {} });
   await channel.start(sink, sink.cursors);
   return {
     ...{ channel, sink, rest: account.rest },
@@ -350,7 +350,7 @@ test('in the host’s thread it hears, answers, and is called', async () => {
   const health = (told: ChannelHealth): void => {
     state = told.state;
   };
-  const thread = await DriverThread.open(spec, silentLog, { health });
+  const thread = await DriverThread.open({ ...spec, folder: '' }, silentLog, { health });
   try {
     await thread.start(sink, sink.cursors);
     await until('it is connected', async () => assert.equal(state, 'connected'));

@@ -165,7 +165,7 @@ describe('Microsoft’s signature', () => {
     const request = account.hook.request(HELLO);
     await account.teams.close();
     assert.equal((await scene.webhook(request)).status, 200, 'by the keys that it has');
-    const other = account.open({ ...account.parts, log: () => {}, changed: () => {} });
+    const other = account.open({ ...account.parts, folder: '', log: () => {}, changed: () => {} });
     await other.start(scene.sink, scene.sink.cursors);
     assert.equal((await other.webhook!(request)).status, 503);
     await account.teams.listen();

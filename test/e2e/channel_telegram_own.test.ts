@@ -226,7 +226,7 @@ test('a token that counts again is noticed', async () => {
 
 test('an address for a pairing is there once the bot knows its name', async () => {
   const account = await TelegramAccount.start(false);
-  const channel = account.open({ ...account.parts, log: () => {}, changed: () => {} });
+  const channel = account.open({ ...account.parts, folder: '', log: () => {}, changed: () => {} });
   assert.equal(channel.deepLink!('AB12'), null);
   await using scene = await Scene.of({ ...polled, start: async () => account });
   assert.equal(scene.channel.deepLink!('AB12'), `https://t.me/${BOT.username}?start=AB12`);

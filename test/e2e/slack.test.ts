@@ -96,7 +96,7 @@ test('without the scope to see keys nothing is said to be missing', async () => 
   await using _ = scene;
   await scene.halt();
   account.slack.scopes = SCOPES.filter((scope) => scope !== 'metadata.message:read');
-  scene.channel = account.open({ ...account.parts, log: () => {}, changed: () => {} });
+  scene.channel = account.open({ ...account.parts, folder: '', log: () => {}, changed: () => {} });
   await scene.channel.start(scene.sink, scene.sink.cursors);
   await scene.until('the channel has failed', () => scene.channel.health().state === 'failed');
   assert.match(scene.channel.health().detail, /metadata\.message:read/);
@@ -168,7 +168,7 @@ test('that Socket Mode was turned off, and that the app’s token is wrong, is s
   assert.match(scene.channel.health().detail, /Socket Mode is off/);
   await scene.channel.stop();
   const secrets = { ...account.parts.secrets, app: 'xapp-wrong-token' };
-  scene.channel = account.open({ ...account.parts, secrets, log: () => {}, changed: () => {} });
+  scene.channel = account.open({ ...account.parts, secrets, folder: '', log: () => {}, changed: () => {} });
   await scene.channel.start(scene.sink, new Map());
   await scene.until('the channel has failed', () => scene.channel.health().state === 'failed');
   assert.match(scene.channel.health().detail, /token is not valid/);
@@ -225,7 +225,7 @@ test('over a socket there is nothing to call, and without a signing secret nobod
   await using _ = scene;
   assert.equal(scene.channel.webhook, undefined);
   const settings = { ...account.parts.settings, mode: 'events' };
-  const bare = account.open({ ...account.parts, settings, log: () => {}, changed: () => {} });
+  const bare = account.open({ ...account.parts, settings, folder: '', log: () => {}, changed: () => {} });
   const { status } = await bare.webhook!(signed({ type: 'url_verification', challenge: 'x' }, undefined, ''));
   assert.equal(status, 401);
 });

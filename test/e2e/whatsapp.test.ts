@@ -22,7 +22,7 @@ async function withTemplate(scene: Scene): Promise<void> {
   const template = { name: 'from_glass', language: 'en_US' };
   const settings = cloud.kind.settings.parse({ ...account.parts.settings, template });
   const log = (...line: unknown[]): void => void scene.logs.push(JSON.stringify(line));
-  scene.channel = account.open({ ...account.parts, settings, log, changed: () => {} });
+  scene.channel = account.open({ ...account.parts, settings, folder: '', log, changed: () => {} });
   await scene.channel.start(scene.sink, new Map());
   await scene.until('it is connected', () => scene.channel.health().state === 'connected');
 }
@@ -62,7 +62,7 @@ test('without an app secret or a verify token nobody is believed', async () => {
   await using scene = await Scene.of(cloud);
   const { parts } = of(scene);
   const secrets = { token: TOKEN, 'app-secret': '', verify: '' };
-  const bare = of(scene).open({ ...parts, secrets, log: () => {}, changed: () => {} });
+  const bare = of(scene).open({ ...parts, secrets, folder: '', log: () => {}, changed: () => {} });
   assert.equal((await bare.webhook!(signed([], ''))).status, 401);
   const asked = { 'hub.mode': 'subscribe', 'hub.challenge': '1', 'hub.verify_token': '' };
   assert.equal((await bare.webhook!(challenged(asked))).status, 403);
@@ -123,7 +123,7 @@ test('in a thread of its own, a body of more chats than the host takes at once c
   const account = of(scene);
   await scene.channel.stop();
   const told = Promise.withResolvers<string | null>();
-  const thread = await DriverThread.open({ ...account.parts, driver: cloud.kind.driver.href }, silentLog, {
+  const thread = await DriverThread.open({ ...account.parts, folder: '', driver: cloud.kind.driver.href }, silentLog, {
     health: ({ state }, link) => state === 'connected' && told.resolve(link),
   });
   try {
@@ -343,7 +343,7 @@ test('a direct chat is a number, and the address knows ours', async () => {
     assert.equal(await scene.channel.openDm!(none), null, none);
   assert.equal(scene.channel.deepLink!('AB12-CD34'), 'https://wa.me/15550783881?text=pair%20AB12-CD34');
   const { parts } = of(scene);
-  const young = of(scene).open({ ...parts, log: () => {}, changed: () => {} });
+  const young = of(scene).open({ ...parts, folder: '', log: () => {}, changed: () => {} });
   assert.equal(young.deepLink!('AB12-CD34'), null);
 });
 

@@ -1,4 +1,6 @@
-import type { Channel, IncomingMessage, SendResult, Sink } from '../../src/channels/channel.ts';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Channel, ChannelHealth, IncomingMessage, SendResult, Sink } from '../../src/channels/channel.ts';
 import type { DriverParts } from '../../src/channels/kind.ts';
 import { PlatformChannel } from './platform_channel.ts';
 
@@ -6,14 +8,22 @@ import { PlatformChannel } from './platform_channel.ts';
 const REVOKED = 'fake-token-revoked';
 const UNKNOWN = 'fake-token-unknown';
 
+/** Where its phone says that it has linked it, in the driver's folder. */
+export const LINKED_FILE = 'linked';
+
 /**
- * The driver of the fake platform; `deaf`: it hears nothing, and only speaks. A message `driver throw` and so on, once it has been accepted, makes it fail as the
+ * The driver of the fake platform; `unlinked`: it asks to be linked until a file in its folder says that it is;  `deaf`: it hears nothing, and only speaks. A message `driver throw` and so on, once it has been accepted, makes it fail as the
  * packages of a real one might.
  */
 export function open(parts: DriverParts): Channel {
   const token = parts.secrets['token']!;
   const inner = new PlatformChannel(parts.settings['url'] as string);
   let failing = 0;
+  const isLinked = (): boolean => parts.settings['unlinked'] !== true || existsSync(join(parts.folder, LINKED_FILE));
+  const state = (): ChannelHealth => {
+    if (!isLinked()) return { state: 'starting', detail: 'it waits to be linked' };
+    return parts.settings['deaf'] === true ? { state: 'connected', detail: 'it only speaks' } : inner.health();
+  };
   const misbehave: Record<string, (sink: Sink, message: IncomingMessage) => void> = {
     throw: () => setTimeout(() => JSON.parse('{')),
     hang: () => {
@@ -41,9 +51,9 @@ export function open(parts: DriverParts): Channel {
     if (parts.settings['deaf'] !== true) await inner.start({ ...sink, accept }, cursors);
     let was = '';
     setInterval(() => {
-      const { state } = inner.health();
-      if (state !== was) parts.changed();
-      was = state;
+      const now = state().state;
+      if (now !== was) parts.changed();
+      was = now;
     }, 20);
   };
   const send: Channel['send'] = async (operation): Promise<SendResult> => {
@@ -67,7 +77,8 @@ export function open(parts: DriverParts): Channel {
     openDm: (handle) => inner.openDm(handle),
     menu: (commands) => inner.menu(commands),
     deepLink: (code) => inner.deepLink(code),
-    health: () => (parts.settings['deaf'] === true ? { state: 'connected', detail: 'it only speaks' } : inner.health()),
+    linking: () => (isLinked() ? null : { code: 'AB12CD34' }),
+    health: state,
     webhook: async ({ method, path, query, headers, body }) => ({
       status: 200,
       body: JSON.stringify({ method, path, query, signature: headers['x-signature'], body: body.toString('utf8') }),

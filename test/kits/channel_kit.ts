@@ -56,12 +56,13 @@ export function channelKit(subject: ChannelUnderTest): void {
 /** Each row, or those with this need, with a driver that does one thing wrong: the row must say so. */
 export function channelWrongs(subject: ChannelUnderTest, need?: Need): void {
   describe(`what the kit finds wrong, with ${subject.title}`, () => {
-    for (const { row: name, title, makes, says, patience_ms = WRONG_PATIENCE_MS } of WRONGS) {
+    for (const { row: name, title, makes, says, patience_ms = WRONG_PATIENCE_MS, threads } of WRONGS) {
       if (need !== undefined && ROWS.find((each) => each.name === name)?.needs !== need) continue;
       test(`${name}: ${title}`, async (context) => {
         const row = ROWS.find((each) => each.name === name);
         assert.ok(row, 'there is such a row');
-        const missing = subject.lacks[name] ?? (await missingOf(subject, row));
+        const noThreads = threads === true ? subject.lacks['a thread is told apart, both ways'] : undefined;
+        const missing = subject.lacks[name] ?? noThreads ?? (await missingOf(subject, row));
         if (missing !== null) return context.skip(missing);
         await assert.rejects(async () => {
           await using scene = await Scene.of(subject, makes, patience_ms);

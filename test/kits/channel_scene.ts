@@ -188,7 +188,9 @@ export class Scene {
     const changed = (): void => {
       this.changes += 1;
     };
-    this.channel = this.#wrong(this.account.open({ ...this.account.parts, log, changed }));
+    this.channel = this.#wrong(
+      this.account.open({ ...this.account.parts, folder: join(this.#folder, 'kept'), log, changed }),
+    );
     await this.channel.start(this.sink, this.sink.cursors);
     await this.until('the driver is connected', () => this.channel.health().state === 'connected');
   }

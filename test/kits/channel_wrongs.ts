@@ -10,6 +10,8 @@ export interface WrongDriver {
   says: RegExp;
   /** Absent: it says so by waiting for what does not come, and need not wait long. */
   patience_ms?: number;
+  /** It is wrong only where there are threads. */
+  threads?: true;
 }
 
 const SENT: SendResult = { ok: true, receipt: 'made up' };
@@ -184,6 +186,13 @@ export const WRONGS: readonly WrongDriver[] = [
     row: 'that we are busy is shown where we are',
     title: 'shows it beside the thread',
     makes: (channel) => ({ ...delegate(channel), typing: (chat) => channel.typing!(chat, '') }),
+    says: /deep-equal/,
+    threads: true,
+  },
+  {
+    row: 'that we are busy is shown where we are',
+    title: 'shows nothing',
+    makes: (channel) => ({ ...delegate(channel), typing: async () => {} }),
     says: /deep-equal/,
   },
   sendWrong('a message can have nine buttons, in their order', 'takes eight', (send, operation) =>

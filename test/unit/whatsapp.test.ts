@@ -247,7 +247,7 @@ test('settings are few, and refuse an address that would send the token in the c
     assert.equal(settings.parse({ phone_number_id, api })['api'], api);
   for (const api of ['http://graph.example', 'http://127.0.0.1.evil.example/', 'https://a@b/', 'ftp://127.0.0.1', 'x'])
     assert.throws(() => settings.parse({ phone_number_id, api }), api);
-  assert.throws(() => settings.parse({ phone_number_id, mode: 'linked' }), /linked devices are not built/);
+  assert.throws(() => settings.parse({ phone_number_id, mode: 'linked' }), /add the kind whatsapp-linked/);
   assert.throws(() => settings.parse({ phone_number_id: 106540352242922 }), /in quotes/);
   assert.throws(() => settings.parse({}));
 });

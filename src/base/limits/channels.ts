@@ -39,8 +39,11 @@ export const CHANNEL_DEAF_MS = 15 * SECOND_MS;
 export const BREAKER_FAILURES = 5;
 export const BREAKER_OPEN_MS = 10 * SECOND_MS;
 export const BREAKER_OPEN_MAX_MS = 10 * MINUTE_MS;
-/** Channels of one install, drivers in threads: six kinds, some twice. */
+/** Channels of one install, drivers in threads: seven kinds, some twice. */
 export const CHANNELS_MAX = 20;
+
+/** `glass channel link`: from its start until somebody has scanned a picture, of which WhatsApp gives some for three minutes. */
+export const CHANNEL_LINK_MS = 5 * MINUTE_MS;
 
 // --- HTTP -------------------------------------------------------------------------------------------------------
 

@@ -6,8 +6,9 @@ const NUMBER_ID = 'must be the digits of the Phone number ID, in quotes';
 
 /** `api`: another Graph server, of a test. Its calls carry the token, so plain HTTP stays on the machine. */
 export const whatsappSettings = z.strictObject({
-  /** A linked device (`linked`) is not built; see the page of this channel. */
-  mode: z.literal('cloud', { error: 'must be "cloud"; linked devices are not built' }).default('cloud'),
+  mode: z
+    .literal('cloud', { error: 'must be "cloud"; for a linked device add the kind whatsapp-linked' })
+    .default('cloud'),
   phone_number_id: z.string({ error: NUMBER_ID }).regex(/^\d{5,20}$/, NUMBER_ID),
   api: z
     .url()

@@ -1,0 +1,154 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
+import {
+  type AuthenticationCreds,
+  type BaileysEventEmitter,
+  Browsers,
+  DEFAULT_CONNECTION_CONFIG,
+  isJidBroadcast,
+  isJidGroup,
+  isJidNewsletter,
+  isLidUser,
+  isPnUser,
+  makeWASocket,
+  type SignalDataSet,
+  type SignalKeyStoreWithTransaction,
+  type SocketConfig,
+  type WAMessageKey,
+  WAProto,
+  type WASocket,
+} from '@whiskeysockets/baileys';
+import type { Inbox, Me } from './inbox.ts';
+import type { SealedKeys } from './keys.ts';
+import { QUERY_MS } from './limits.ts';
+
+/** A connection by Baileys, and what we put between it and its keys. */
+
+export type Socket = Pick<
+  WASocket,
+  | 'user'
+  | 'end'
+  | 'sendMessage'
+  | 'sendPresenceUpdate'
+  | 'requestPairingCode'
+  | 'groupMetadata'
+  | 'onWhatsApp'
+  | 'waitForMessage'
+> & { ev: BaileysEventEmitter };
+
+export interface ConnectParts {
+  creds: AuthenticationCreds;
+  keys: SealedKeys;
+  inbox: Inbox;
+  /** A message of ours that somebody's device could not read, and asks for again. */
+  sentBefore(key: WAMessageKey): WAProto.IMessage | undefined;
+}
+
+/** Connects at once; what becomes of it is told by `ev`. */
+export type Connect = (parts: ConnectParts) => Socket;
+
+type Logger = SocketConfig['logger'];
+type SignalAuth = Parameters<SocketConfig['makeSignalRepository']>[0];
+
+/** What Baileys would log holds texts, names and numbers. */
+const SILENT: Logger = {
+  level: 'silent',
+  child: () => SILENT,
+  trace: () => {},
+  debug: () => {},
+  info: () => {},
+  warn: () => {},
+  error: () => {},
+};
+
+/** What a new device has to know of the account; not what was said before it was linked. */
+const SYNCED = [
+  WAProto.Message.HistorySyncType.INITIAL_BOOTSTRAP,
+  WAProto.Message.HistorySyncType.PUSH_NAME,
+  WAProto.Message.HistorySyncType.NON_BLOCKING_DATA,
+];
+
+/** `more`: what is other than usual. */
+export function connectTo(parts: ConnectParts, more: Partial<SocketConfig>): WASocket {
+  const { creds, inbox, sentBefore } = parts;
+  // Baileys would refuse the message at hand as one that cannot be read; without a connection it stays WhatsApp's.
+  const keys = parts.keys.guarded((error) => void socket.end(error));
+  /** By the bytes in it that are encrypted: what came around them. */
+  const stanzas = new WeakMap<Uint8Array, Record<string, string>>();
+  const me = (): Me => ({ id: creds.me?.id ?? '', lid: creds.me?.lid });
+  const socket = makeWASocket({
+    auth: { creds, keys },
+    logger: SILENT,
+    browser: Browsers.ubuntu('Chrome'),
+    // The phone goes on telling its person of messages.
+    markOnlineOnConnect: false,
+    emitOwnEvents: false,
+    syncFullHistory: false,
+    defaultQueryTimeoutMs: QUERY_MS,
+    shouldSyncHistoryMessage: ({ syncType }) => syncType != null && SYNCED.includes(syncType),
+    shouldIgnoreJid: (jid) => !isChat(jid),
+    getMessage: async (key) => sentBefore(key),
+    transactionOpts: { maxCommitRetries: 1, delayBetweenTriesMs: 0 },
+    makeSignalRepository: (auth, logger, numbers) => keeping({ auth, logger, numbers, keys, inbox, stanzas, me }),
+    ...more,
+  });
+  socket.ws.on('CB:message', ({ attrs, content }) => {
+    if (!Array.isArray(content)) return;
+    for (const part of content)
+      if (part.tag === 'enc' && part.content instanceof Uint8Array) stanzas.set(part.content, attrs);
+  });
+  return socket;
+}
+
+/** Not what is said to everybody: status, channels, lists. */
+function isChat(jid: string): boolean {
+  if (isJidBroadcast(jid) || isJidNewsletter(jid)) return false;
+  return Boolean(isPnUser(jid) || isLidUser(jid) || isJidGroup(jid));
+}
+
+interface KeepingParts {
+  auth: SignalAuth;
+  logger: Logger;
+  numbers: Parameters<SocketConfig['makeSignalRepository']>[2];
+  keys: SealedKeys;
+  inbox: Inbox;
+  stanzas: WeakMap<Uint8Array, Record<string, string>>;
+  me(): Me;
+}
+
+/**
+ * Baileys' own encryption with two promises more: a session that has moved on is on disk before what was encrypted with it
+ * leaves, and what was decrypted is in the inbox in the same write that moves its session on, before WhatsApp is told.
+ */
+function keeping({ auth, logger, numbers, keys, inbox, stanzas, me }: KeepingParts) {
+  const receiving = new AsyncLocalStorage<true>();
+  const shared = auth.keys as SignalKeyStoreWithTransaction;
+  const ahead: SignalKeyStoreWithTransaction = {
+    ...shared,
+    set: async (data) => {
+      await shared.set(data);
+      if (shared.isInTransaction() && receiving.getStore() === undefined) keys.setAhead(data);
+    },
+  };
+  const repository = DEFAULT_CONNECTION_CONFIG.makeSignalRepository({ ...auth, keys: ahead }, logger, numbers);
+  const kept = async (bytes: Uint8Array, lane: string, decrypt: () => Promise<Uint8Array>): Promise<Uint8Array> => {
+    const id = inbox.idOf(bytes);
+    const before = inbox.plain(id);
+    if (before !== null) return before;
+    await inbox.room();
+    const work = async (): Promise<Uint8Array> => {
+      const plain = await decrypt();
+      const attrs = stanzas.get(bytes);
+      if (attrs !== undefined) await shared.set(inbox.entry(id, attrs, plain, me()) as SignalDataSet);
+      return plain;
+    };
+    return receiving.run(true, () => shared.transaction(work, lane));
+  };
+  const { decryptMessage, decryptGroupMessage } = repository;
+  return {
+    ...repository,
+    decryptMessage: (given: Parameters<typeof decryptMessage>[0]) =>
+      kept(given.ciphertext, given.jid, () => decryptMessage(given)),
+    decryptGroupMessage: (given: Parameters<typeof decryptGroupMessage>[0]) =>
+      kept(given.msg, given.group, () => decryptGroupMessage(given)),
+  };
+}

@@ -1,0 +1,410 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, truncateSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { Channel } from '../../src/channels/channel.ts';
+import { savedCreds } from '../../src/channels/whatsapp-linked/keys.ts';
+import { INBOX_MAX } from '../../src/channels/whatsapp-linked/limits.ts';
+import { SealedStore } from '../../src/channels/whatsapp-linked/store.ts';
+import { until } from '../fakes/install.ts';
+import { KEY, LinkedAccount, linkedDevice } from '../fakes/whatsapp_linked/account.ts';
+import { DisconnectReason, WAProto } from '../fakes/whatsapp_linked/baileys.ts';
+import { OTHER, PERSON } from '../fakes/whatsapp_linked/people.ts';
+import { GROUP, NUMBER, OWN_LID } from '../fakes/whatsapp_linked/world.ts';
+import { refusalOf, Scene } from '../kits/channel_scene.ts';
+import { RecordingSink } from '../kits/channel_sink.ts';
+
+/** What a linked device has and other channels do not: its link, its inbox, and WhatsApp's two names for each person. */
+
+function of(scene: Scene): LinkedAccount {
+  return scene.account as LinkedAccount;
+}
+
+/** A device that was never linked. */
+async function unlinked(settings: Record<string, unknown> = {}) {
+  const account = new LinkedAccount(false);
+  const sink = new RecordingSink();
+  let changes = 0;
+  const parts = { ...account.parts, settings, folder: account.folder, log: () => {} };
+  const changed = (): void => {
+    changes += 1;
+  };
+  const open = (): Channel => account.open({ ...parts, changed });
+  const channel = open();
+  return {
+    ...{ account, sink, channel, open, changes: () => changes },
+    [Symbol.asyncDispose]: async () => {
+      await channel.stop();
+      await account.stop();
+    },
+  };
+}
+
+async function is(channel: Channel, state: string): Promise<string> {
+  return until(`it is ${state}`, async () => {
+    const health = channel.health();
+    assert.equal(health.state, state, health.detail);
+    return health.detail;
+  });
+}
+
+test('a picture is shown, anew when its time is over, and gone when it was scanned', async () => {
+  await using world = await unlinked();
+  const { account, channel, sink } = world;
+  await channel.start(sink, new Map());
+  const first = await until('there is a picture', async () => {
+    const linking = channel.linking!();
+    assert.ok(linking !== null && 'qr' in linking);
+    return linking;
+  });
+  assert.match(first.picture, /^[ █▀▄\n]+$/);
+  const rows = first.picture.split('\n');
+  assert.ok(rows.length > 20 && rows.every((row) => row.length === rows[0]!.length), 'a square of two rows a line');
+  assert.ok(Math.abs(rows.length * 2 - rows[0]!.length) <= 2);
+  assert.equal(channel.health().state, 'starting');
+  const [socket] = account.world.unlinked;
+  socket!.ask('2@another');
+  const second = channel.linking!();
+  assert.ok(second !== null && 'qr' in second && second.qr === '2@another' && second.picture !== first.picture);
+  const before = world.changes();
+  account.world.link();
+  assert.match(await is(channel, 'connected'), new RegExp(`^\\+${NUMBER} Glass$`));
+  assert.equal(channel.linking!(), null);
+  assert.ok(world.changes() > before);
+  await account.people.say({ place: 'direct', from: 'person', text: 'hello' });
+  await until('a message', async () => assert.equal(sink.messages.length, 1));
+});
+
+test('with a phone number a code is shown, once', async () => {
+  await using world = await unlinked({ phone: '4917012345678' });
+  const { account, channel, sink } = world;
+  await channel.start(sink, new Map());
+  await until('there is a code', async () => assert.deepEqual(channel.linking!(), { code: 'AB12CD34' }));
+  const [socket] = account.world.unlinked;
+  socket!.ask('2@another');
+  assert.deepEqual(channel.linking!(), { code: 'AB12CD34' });
+  account.world.link();
+  await is(channel, 'connected');
+});
+
+test('nobody scans it: WhatsApp is left alone until somebody begins anew', async () => {
+  await using world = await unlinked();
+  const { account, channel, sink } = world;
+  await channel.start(sink, new Map());
+  await until('it asks', async () => assert.notEqual(channel.linking!(), null));
+  const [socket] = account.world.unlinked;
+  socket!.close(DisconnectReason.timedOut);
+  assert.match(await is(channel, 'failed'), /^it is not linked to an account: "glass channel link wa"/);
+  assert.equal(channel.linking!(), null);
+  const plain = { kind: 'reply', reply_to: null, file: null, key: 'k' } as const;
+  const refused = refusalOf(await channel.send({ chat: PERSON, thread: '', body: 'x', ...plain }));
+  assert.equal(refused.class, 'auth', 'it waits until it is linked');
+  assert.equal(account.world.connections, 1);
+  await channel.stop();
+  const again = world.open();
+  await again.start(sink, new Map());
+  await until('it asks again', async () => assert.notEqual(again.linking!(), null));
+  account.world.link();
+  await is(again, 'connected');
+  await again.stop();
+});
+
+test('nothing of a link that was begun and not finished is kept', async () => {
+  await using world = await unlinked();
+  await world.channel.start(world.sink, new Map());
+  await until('it asks', async () => assert.notEqual(world.channel.linking!(), null));
+  const [socket] = world.account.sockets;
+  socket!.ev.emit('creds.update', { me: { id: `${NUMBER}@s.whatsapp.net`, name: '~' } });
+  await world.channel.stop();
+  const store = SealedStore.open(world.account.folder, KEY);
+  assert.equal(savedCreds(store), null);
+  store.close();
+});
+
+test('unlinked on the phone it says so and how to link it again, and its keys are gone', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  const account = of(scene);
+  account.faults.revoke();
+  await scene.until('it has failed', () => scene.channel.health().state === 'failed');
+  assert.match(scene.channel.health().detail, /unlinked this device.*"glass channel link wa"/);
+  const { connections } = account.world;
+  await scene.quiet();
+  assert.equal(account.world.connections, connections, 'it does not come back by itself');
+  await scene.channel.stop();
+  const store = SealedStore.open(account.folder, KEY);
+  assert.equal(savedCreds(store), null);
+  store.close();
+});
+
+test('what was decrypted and not committed is handed over at the next start, also without WhatsApp', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  const account = of(scene);
+  scene.sink.hold();
+  await account.people.say({ place: 'direct', from: 'person', text: 'one' });
+  await account.people.say({ place: 'group', from: 'other', text: 'two', mention: true });
+  await scene.until('both are handed over', () => scene.sink.calls.length === 2);
+  assert.deepEqual(account.world.waiting, [], 'WhatsApp has forgotten them');
+  const before = scene.sink.calls.map(({ value }) => value.dedupe_key).sort();
+  await scene.halt('dies');
+  await account.faults.offline();
+  const channel = account.open({ ...account.parts, folder: account.folder, log: () => {}, changed: () => {} });
+  await channel.start(scene.sink, new Map());
+  await scene.until('both come again', () => scene.sink.messages.length === 2);
+  assert.deepEqual(scene.sink.messages.map(({ dedupe_key }) => dedupe_key).sort(), before);
+  assert.equal(scene.sink.messages.find(({ text }) => text === 'two')!.addressed, true);
+  await channel.stop();
+});
+
+test('what waits when the device is unlinked still comes in, under the name of that account', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  const account = of(scene);
+  scene.sink.hold();
+  await account.people.say({ place: 'group', from: 'person', text: 'last words', mention: true });
+  await scene.until('it is handed over', () => scene.sink.calls.length === 1);
+  const { dedupe_key } = scene.sink.calls[0]!.value;
+  account.faults.revoke();
+  await scene.until('it has failed', () => scene.channel.health().state === 'failed');
+  await scene.halt('dies');
+  const channel = account.open({ ...account.parts, folder: account.folder, log: () => {}, changed: () => {} });
+  await channel.start(scene.sink, new Map());
+  await scene.until('it comes in', () => scene.sink.messages.length === 1);
+  assert.equal(scene.sink.messages[0]!.dedupe_key, dedupe_key);
+  assert.equal(scene.sink.messages[0]!.addressed, true);
+  await channel.stop();
+});
+
+test('what Baileys had not told of when its connection ended comes in, once', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  const { people, world, faults } = of(scene);
+  world.isGathering = true;
+  for (const text of ['one', 'two']) await people.say({ place: 'direct', from: 'person', text });
+  await until('WhatsApp has forgotten them', async () => assert.deepEqual(world.waiting, []));
+  await scene.quiet();
+  assert.deepEqual(scene.sink.calls, []);
+  world.isGathering = false;
+  await faults.drop();
+  await scene.until('both come in', () => scene.sink.messages.length === 2);
+  await people.say({ place: 'direct', from: 'person', text: 'three' });
+  await scene.until('the third', () => scene.sink.messages.length === 3);
+  assert.deepEqual(
+    scene.sink.calls.map(({ value }) => (value as { text: string }).text),
+    ['one', 'two', 'three'],
+  );
+});
+
+test('what says nothing fills no room, however much of it comes', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  const { people, world, sockets } = of(scene);
+  world.isGathering = true;
+  for (let at = 0; at < INBOX_MAX + 20; at += 1)
+    people.tell(
+      'group',
+      'person',
+      at % 2 ? { senderKeyDistributionMessage: { groupId: GROUP } } : { reactionMessage: { text: 'x' } },
+    );
+  await until('all are read', async () => assert.deepEqual(world.waiting, []));
+  assert.deepEqual(sockets.at(-1)!.parts.inbox.left(), []);
+});
+
+test('what cannot be opened is told in a sentence, and stays as it is', async () => {
+  const account = new LinkedAccount();
+  const file = join(account.folder, 'device.db');
+  const open = (key: string): Channel =>
+    account.open({ ...account.parts, secrets: { key }, folder: account.folder, log: () => {}, changed: () => {} });
+  await assert.rejects(
+    open('A'.repeat(43)).start(new RecordingSink(), new Map()),
+    /does not open under its key in the vault: put/,
+  );
+  truncateSync(file, 5000);
+  await assert.rejects(
+    open(KEY).start(new RecordingSink(), new Map()),
+    /is damaged .*remove the channel and link it anew/,
+  );
+  assert.equal(account.world.connections, 0);
+  await account.stop();
+});
+
+test('WhatsApp is asked for no more than can wait here', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  const account = of(scene);
+  scene.sink.hold();
+  for (let at = 0; at < INBOX_MAX + 20; at += 1)
+    await account.people.say({ place: at % 2 ? 'group' : 'direct', from: 'person', text: `${at}` });
+  await scene.quiet();
+  assert.equal(account.world.waiting.length, 20);
+  scene.sink.release();
+  await scene.until('all come in', () => scene.sink.messages.length === INBOX_MAX + 20);
+  assert.equal(account.sockets.at(-1)!.parts.inbox.left().length, 0);
+});
+
+test('what we say on our own phone is ours, in a direct chat and in a group', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  const account = of(scene);
+  const ids = [
+    await account.people.say({ place: 'direct', from: 'self', text: 'from the phone' }),
+    await account.people.say({ place: 'group', from: 'self', text: 'in the group', mention: true }),
+  ];
+  await scene.until('both come in', () => scene.sink.messages.length === 2);
+  assert.deepEqual(
+    scene.sink.messages.map(({ sender, chat, platform_id }) => [
+      sender.kind,
+      sender.handle,
+      chat.platform_id,
+      platform_id,
+    ]),
+    [
+      ['self', NUMBER, PERSON, ids[0]],
+      ['self', NUMBER, GROUP, ids[1]],
+    ],
+  );
+  await scene.sent('direct', 'said here');
+  await scene.quiet();
+  assert.equal(scene.sink.messages.length, 2, 'what is said here does not come back');
+});
+
+test('a person is their number, under whichever name WhatsApp sends them', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  const account = of(scene);
+  const lid = '55566677788899@lid';
+  const text = (words: string): WAProto.IMessage => ({ conversation: words });
+  account.people.tell('direct', 'person', text('unknown'), { from: lid });
+  await scene.until('the first one', () => scene.sink.messages.length === 1);
+  account.people.tell('direct', 'person', text('said with it'), { from: lid, sender_pn: `${PERSON}@s.whatsapp.net` });
+  account.sockets.at(-1)!.parts.keys.set({ 'lid-mapping': { [`${lid.replace('@lid', '')}_reverse`]: PERSON } });
+  account.people.tell('direct', 'person', text('known by now'), { from: `${lid.replace('@', ':3@')}` });
+  account.people.tell('group', 'person', text('in a group'), { participant: lid, addressing_mode: 'lid' });
+  account.people.tell('direct', 'self', text('from our phone'), {
+    from: OWN_LID,
+    recipient: lid,
+    sender_pn: `${NUMBER}@s.whatsapp.net`,
+  });
+  await scene.until('all come in', () => scene.sink.messages.length === 5);
+  const by = new Map(scene.sink.messages.map((message) => [message.text, message]));
+  assert.equal(by.get('unknown')!.sender.handle, lid);
+  for (const words of ['said with it', 'known by now', 'in a group'])
+    assert.equal(by.get(words)!.sender.handle, PERSON, words);
+  assert.equal(by.get('known by now')!.chat.platform_id, PERSON);
+  assert.equal(by.get('from our phone')!.chat.platform_id, PERSON, 'the chat is theirs, not ours');
+  assert.equal(by.get('from our phone')!.sender.kind, 'self');
+});
+
+test('in a group a message is taken away by its author or an admin, and by nobody else', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  const { people, world } = of(scene);
+  const ours = await scene.sent('group', 'said by us');
+  const theirs = await people.say({ place: 'group', from: 'person', text: 'said by them' });
+  const { REVOKE } = WAProto.Message.ProtocolMessage.Type;
+  const take = (from: 'person' | 'other', message: string, author: string): void => {
+    const key = { id: message.slice(message.indexOf('/') + 1), fromMe: false, participant: `${author}@s.whatsapp.net` };
+    people.tell('group', from, { protocolMessage: { type: REVOKE, key } });
+  };
+  take('other', theirs, PERSON);
+  take('other', ours, NUMBER);
+  take('person', theirs, PERSON);
+  await scene.until('the author’s', () => scene.sink.deletions.length === 1);
+  assert.equal(scene.sink.deletions[0]!.platform_id, theirs);
+  assert.equal(scene.logs.filter((line) => line.includes('not_theirs')).length, 2);
+  world.groups.get(GROUP)!.participants = [{ id: `${OTHER}@s.whatsapp.net`, admin: 'admin' }];
+  await scene.restart('stops');
+  take('other', ours, NUMBER);
+  await scene.until('the admin’s', () => scene.sink.deletions.some(({ platform_id }) => platform_id === ours));
+});
+
+test('nobody edits what another wrote', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  const { people } = of(scene);
+  const theirs = await people.say({ place: 'group', from: 'person', text: 'said by them' });
+  await people.edit('group', 'other', theirs, 'made of it');
+  await scene.until('it comes in', () => scene.sink.edits.length === 1);
+  assert.notEqual(scene.sink.edits[0]!.platform_id, theirs);
+});
+
+test('a file with another’s seal, or none, is left out', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  const { people, world } = of(scene);
+  for (const spoil of [
+    (bytes: Buffer) => bytes.with(bytes.length - 1, bytes.at(-1)! ^ 1),
+    (bytes: Buffer) => bytes.with(0, bytes[0]! ^ 1),
+    (bytes: Buffer) => bytes.subarray(0, 5),
+    () => Buffer.alloc(0),
+  ]) {
+    const kept = await world.keep('image', Buffer.from('a picture'));
+    world.files.set(kept.url, Buffer.from(spoil(world.files.get(kept.url)!)));
+    people.tell('direct', 'person', { imageMessage: { ...kept, caption: 'look' } });
+  }
+  await scene.until('all come in', () => scene.sink.messages.length === 4);
+  for (const { text, files } of scene.sink.messages) {
+    assert.deepEqual(files, []);
+    assert.match(text, /^look\n\[the file "photo\.jpg" was left out: it is not what was sent\]$/);
+  }
+});
+
+test('the same send has the same id, in this life and in the next', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  const one = await scene.sent('direct', 'hello', { key: 'o12' });
+  await scene.restart('stops');
+  assert.equal(await scene.sent('direct', 'hello', { key: 'o12' }), one);
+  assert.notEqual(await scene.sent('direct', 'hello', { key: 'o13' }), one);
+  assert.match(one, /^me\/3EB0[0-9A-F]{18}$/);
+});
+
+test('an edit is another message each time, and of ours alone', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  const message = await scene.sent('direct', 'one');
+  const edit = (body: string, id = message) => scene.channel.edit!({ chat: PERSON, thread: '', message: id, body });
+  for (const body of ['two', 'one', 'two']) assert.equal((await edit(body)).ok, true);
+  assert.equal(scene.account.sent()[0]!.shown, 'two');
+  assert.equal(refusalOf(await edit('x', 'they/AC1')).class, 'gone');
+  assert.equal(refusalOf(await edit('x', 'nothing')).class, 'gone');
+});
+
+test('a text that is too long for one message is refused before it is sent', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  assert.equal(refusalOf(await scene.send('direct', 'x'.repeat(5000))).class, 'too_large');
+  assert.deepEqual(scene.account.sent(), []);
+});
+
+test('a link in a text is not visited', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  await scene.sent('direct', 'see http://127.0.0.1:1/ and https://example.org/');
+  const { extendedTextMessage } = of(scene).world.posted[0]!.message;
+  assert.equal(extendedTextMessage!.matchedText ?? '', '');
+});
+
+test('a picture goes out as one, and no copy of it lies in the folder of everybody', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  const before = readdirSync(tmpdir());
+  const png = Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), Buffer.alloc(5000, 9)]);
+  const seen = new Set<string>();
+  const watch = setInterval(() => {
+    for (const name of readdirSync(tmpdir())) seen.add(name);
+  }, 1);
+  await scene.sent('direct', 'look', { file: scene.file('a.png', png) });
+  clearInterval(watch);
+  const [sent] = scene.account.sent();
+  assert.ok(sent!.file!.data.equals(png));
+  assert.ok(of(scene).world.posted[0]!.message.imageMessage);
+  assert.deepEqual(
+    [...seen].filter((name) => !before.includes(name) && name.endsWith('-original')),
+    [],
+  );
+});
+
+test('what the code for encryption prints goes nowhere', async () => {
+  const driver = new URL('../../src/channels/whatsapp-linked/driver.ts', import.meta.url).href;
+  const program = `
+    const { open } = await import(${JSON.stringify(driver)});
+    open({ name: 'wa', settings: {}, folder: '/nowhere', secrets: { key: '' }, log() {}, changed() {} });
+    for (const level of ['log', 'info', 'warn', 'error', 'debug']) console[level]('a private key');`;
+  const { stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });
+  assert.deepEqual([stdout, stderr], ['', '']);
+});
+
+test('what is kept goes with the folder, and nothing lies beside it', async () => {
+  await using scene = await Scene.of(linkedDevice);
+  await scene.channel.stop();
+  assert.ok(existsSync(of(scene).folder));
+  assert.deepEqual(readdirSync(of(scene).folder), ['device.db']);
+});
