@@ -72,7 +72,7 @@ async function probeFigures(): Promise<void> {
   add('warm message → reply, p95', warm.p95, 'ms', 20);
   const cold = await coldLatency(install, 'cold');
   add('cold message → reply, bubblewrap, p50', cold.p50, 'ms', 250);
-  add('idle session resident, probe', await sessionMemory(install, 'memory', 500), 'MB', 60);
+  add('idle session resident, probe', await sessionMemory(install, 'memory', 2000), 'MB', 60);
   const rate = await sustainedRate(install);
   add('sustained messages per second, 20 sessions', rate.per_second, '/s', RATE_MIN, true);
   const half = await latencyAt(install, RATE_MIN / 2);

@@ -4,7 +4,9 @@ import { BareClaude } from './bare_claude.ts';
 import { Install, Terminal } from './install.ts';
 import { groupYaml, toRequest } from './resources.ts';
 
-const PAIRED_TURNS = 16;
+const PAIRED_TURNS = 40;
+/** Where nothing is promised. */
+const PAIRED_TURNS_NOTED = 16;
 const WARMING = 4;
 /** Between two turns: what a turn leaves running is over, and a processor limit starts afresh. */
 const PAUSE_MS = 250;
@@ -16,14 +18,14 @@ const PAUSE_MS = 250;
 export async function addedToBareClaude(): Promise<{ limited_ms: number; free_ms: number }> {
   const bare = await BareClaude.start();
   try {
-    const free_ms = await addedTo(bare, `limits: {cpus: ${Math.max(1, availableParallelism())}}\n`);
-    return { free_ms, limited_ms: await addedTo(bare, '') };
+    const free_ms = await addedTo(bare, PAIRED_TURNS, `limits: {cpus: ${Math.max(1, availableParallelism())}}\n`);
+    return { free_ms, limited_ms: await addedTo(bare, PAIRED_TURNS_NOTED, '') };
   } finally {
     await bare.close();
   }
 }
 
-async function addedTo(bare: BareClaude, limits: string): Promise<number> {
+async function addedTo(bare: BareClaude, turns: number, limits: string): Promise<number> {
   const model = await startModel();
   const install = new Install();
   install.group('assistant', groupYaml('claude', model) + limits);
@@ -35,16 +37,15 @@ async function addedTo(bare: BareClaude, limits: string): Promise<number> {
     await terminal.open();
     await terminal.ask('hello');
     const added: number[] = [];
-    for (let i = 0; i < PAIRED_TURNS; i += 1) {
+    for (let i = 0; i < turns; i += 1) {
       const alone = await bare.turn();
       await sleep(PAUSE_MS);
       added.push((await toRequest(terminal, model, `question-${i}`)) - alone);
       await sleep(PAUSE_MS);
     }
     terminal.close();
-    return Number(
-      (added.slice(WARMING).toSorted((a, b) => a - b)[(PAIRED_TURNS - WARMING) / 2] ?? Number.NaN).toFixed(1),
-    );
+    const measured = added.slice(WARMING).toSorted((a, b) => a - b);
+    return Number((measured[Math.floor(measured.length / 2)] ?? Number.NaN).toFixed(1));
   } finally {
     await install.stop();
     await model.close();

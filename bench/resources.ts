@@ -22,7 +22,8 @@ export async function sessionMemory(install: Install, chat: string, settle_ms: n
   terminal.close();
   await sleep(settle_ms);
   const status = await install.control.call<Status>('status');
-  const pid = status.sessions.find((session) => session.state === 'idle' && session.pid !== null)?.pid;
+  // The newest: others have answered hundreds of times.
+  const pid = status.sessions.findLast((session) => session.state === 'idle' && session.pid !== null)?.pid;
   return pid === undefined || pid === null ? Number.NaN : treeRssMb(pid);
 }
 

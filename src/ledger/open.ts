@@ -10,7 +10,13 @@ import { type Migration, migrate } from './migrate.ts';
  */
 const SETTINGS = `
   PRAGMA page_size = 1024; PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 8000;
-  PRAGMA synchronous = FULL; PRAGMA busy_timeout = 2000; PRAGMA trusted_schema = OFF;`;
+  PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;`;
+
+/**
+ * From the first look on: after a crash whoever opens the file first, a backup's reader too, mends its log alone, and the others
+ * have to wait for that.
+ */
+const LOCKED_MS = 2000;
 
 /**
  * Opens `ledger.db`: WAL, synchronous FULL (a commit that was reported survives power loss), defensive mode, foreign
@@ -29,7 +35,11 @@ export async function openLedgerFile(file: string, migrations: Migration[]): Pro
 function openChecked(file: string, isNew: boolean): DatabaseSync {
   let db: DatabaseSync | null = null;
   try {
-    db = new DatabaseSync(file, { enableForeignKeyConstraints: true, enableDoubleQuotedStringLiterals: false });
+    db = new DatabaseSync(file, {
+      enableForeignKeyConstraints: true,
+      enableDoubleQuotedStringLiterals: false,
+      timeout: LOCKED_MS,
+    });
     db.enableDefensive(true);
     if (!isNew) checkIntegrity(db, file);
     db.exec(SETTINGS);

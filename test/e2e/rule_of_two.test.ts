@@ -210,6 +210,8 @@ test('what one conversation has seen goes along with its words: to agents, tasks
     WHERE s.group_name = 'careful' AND c.channel = 'agents'`;
   await until('the other has it', async () => assert.equal(rows<{ marks: string }>(install, sql)[0]?.marks, 'AB'));
   await one.has('ABC');
+  // The other one answers, which would join the next turn.
+  await talk.rests();
   const task = `tool task_add {"when":"every 1h","text":"again"}`;
   await one.say(task);
   const tasks = `SELECT group_concat(k.mark, '') AS marks FROM marks k JOIN sessions s ON s.id = k.session_id WHERE s.task_id IS NOT NULL`;

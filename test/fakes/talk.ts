@@ -140,6 +140,17 @@ export class Talk {
     });
   }
 
+  /** Waits until no message waits or runs, and none is on its way to another agent: what is said next joins no turn. */
+  rests(): Promise<void> {
+    const open = `SELECT (SELECT count(*) FROM inbound WHERE state IN ('queued', 'running'))
+      + (SELECT count(*) FROM outbound o JOIN chats c ON c.id = o.chat_id
+         WHERE c.channel = 'agents' AND o.state IN ('queued', 'sending', 'retry')) AS n`;
+    return until('nothing is left to do', async () => {
+      const n = this.count(open);
+      if (n > 0) throw new Error(`${n} messages`);
+    });
+  }
+
   async kinds(platformId: string): Promise<string[]> {
     const { steps } = await this.call<Trace>('trace', { message: platformId });
     return steps.map(({ kind }) => kind);

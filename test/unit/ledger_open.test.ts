@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -151,6 +153,20 @@ test('a ledger that another process writes is refused after a bounded wait', asy
   context.after(() => other.close());
   other.exec('BEGIN IMMEDIATE');
   await assert.rejects(openLedgerFile(file, [FIRST]), { code: 'storage', message: /database is locked/ });
+});
+
+test('somebody who has the file to themselves for a moment is waited for', async (context) => {
+  const file = fileIn(context);
+  (await openLedgerFile(file, [FIRST])).close();
+  const hold = `const db = new (require('node:sqlite').DatabaseSync)(process.argv[1]);
+    db.exec("PRAGMA locking_mode = EXCLUSIVE; INSERT INTO facts VALUES ('x')");
+    console.log('held'); setTimeout(() => db.close(), 300);`;
+  const child = spawn(process.execPath, ['-e', hold, file], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  const db = await openLedgerFile(file, [FIRST]);
+  assert.equal(db.prepare('SELECT count(*) AS n FROM facts').get()!['n'], 1);
+  db.close();
+  if (child.exitCode === null) await once(child, 'exit');
 });
 
 test('a migration keeps the data, and a copy of the file as it was', async (context) => {
