@@ -87,6 +87,11 @@ async function chat(group: string) {
   const hears = async (what: RegExp, from = 0) => (await talk.hears(name, what, from)).text;
   return {
     ...{ name, say, hears },
+    /** Said when nothing runs: what joins a turn is no command to the model any more. */
+    async alone(text: string): Promise<void> {
+      await talk.rests();
+      await say(text);
+    },
     /** What a command printed in its sandbox. */
     async run(command: string, within_ms = 90_000): Promise<string> {
       const from = (await talk.sent(name)).length;
@@ -210,10 +215,8 @@ test('what one conversation has seen goes along with its words: to agents, tasks
     WHERE s.group_name = 'careful' AND c.channel = 'agents'`;
   await until('the other has it', async () => assert.equal(rows<{ marks: string }>(install, sql)[0]?.marks, 'AB'));
   await one.has('ABC');
-  // The other one answers, which would join the next turn.
-  await talk.rests();
   const task = `tool task_add {"when":"every 1h","text":"again"}`;
-  await one.say(task);
+  await one.alone(task); // the other one answers
   const tasks = `SELECT group_concat(k.mark, '') AS marks FROM marks k JOIN sessions s ON s.id = k.session_id WHERE s.task_id IS NOT NULL`;
   await until('its task has it', async () => assert.equal(rows<{ marks: string }>(install, tasks)[0]?.marks, 'AB'));
   const two = await chat('assistant');
@@ -301,11 +304,12 @@ test('a text for another chat waits as a whole, leaves after a yes, and never af
   const [one, two] = [await chat('careful'), await chat('careful')];
   await one.run(get('/tickets/a'));
   const words = (text: string) => `tool send_message ${JSON.stringify({ to: `platform:${two.name}`, text })}`;
-  for (const [text, allow] of [
-    ['first text', true],
-    ['second text', false],
+  const state = 'SELECT state FROM outbound WHERE body = ?';
+  for (const [text, allow, becomes] of [
+    ['first text', true, 'sent'],
+    ['second text', false, 'rejected'],
   ] as const) {
-    await one.say(words(text));
+    await one.alone(words(text));
     const asked = await question('message');
     assert.match(
       (await talk.hears('dm-olga', new RegExp(`^${asked.id}:`))).text,
@@ -313,14 +317,15 @@ test('a text for another chat waits as a whole, leaves after a yes, and never af
     );
     assert.ok(!JSON.stringify(await talk.sent(two.name)).includes(text));
     await decide(asked.id, allow);
+    await until(`${text} is ${becomes}`, async () =>
+      assert.equal(rows<{ state: string }>(install, state, text)[0]?.state, becomes),
+    );
   }
   await two.hears(/^first text$/);
-  const state = "SELECT state FROM outbound WHERE body = 'second text'";
-  assert.equal(rows<{ state: string }>(install, state)[0]?.state, 'rejected');
   assert.ok(!JSON.stringify(await talk.sent(two.name)).includes('second text'));
-  await one.say(`tool ask ${JSON.stringify({ to: `platform:${two.name}`, question: 'third text?' })}`);
+  await one.alone(`tool ask ${JSON.stringify({ to: `platform:${two.name}`, question: 'third text?' })}`);
   await one.hears(/asks where it was asked/);
-  await one.say(`tool task_add ${JSON.stringify({ to: `platform:${two.name}`, when: 'every 1h', text: 'fourth' })}`);
+  await one.alone(`tool task_add ${JSON.stringify({ to: `platform:${two.name}`, when: 'every 1h', text: 'fourth' })}`);
   await one.hears(/sets no task in another chat/);
 });
 
@@ -343,6 +348,7 @@ test('hosts, gateways, summaries and lost memories come and go, marks stay; a ne
   await install.ready();
   await isHeld('host');
   await one.say('/compact');
+  await one.hears(/answered from a summary/);
   await isHeld('compact');
   const [{ id }] = rows<{ id: number }>(
     install,
