@@ -71,7 +71,7 @@ test('a shell in the sandbox finds no credential, no file of the host and nothin
   const agent = await Terminal.open(install.control, 'agent');
   const seen = await shell(
     agent,
-    `env; cat /proc/*/environ /proc/*/cmdline 2>/dev/null | tr '\\0' ' '; cat /state/private /tmp/private;
+    `exec 2>&1; env; cat /proc/*/environ /proc/*/cmdline 2>/dev/null | tr '\\0' ' '; cat /state/private /tmp/private;
      ls ${install.paths.home} ${install.paths.run} /root /home /var; cat ${install.paths.vaultKey};
      find /run /tmp /state /workspace /group /opt/glass/cache -name '*.sock'; ls -l /proc/self/fd | tail -n +2`,
   );

@@ -52,6 +52,26 @@ describe('a workspace with a file system of its own', { skip: problem ?? false }
     assert.match(await shell(one, 'cat more; grep " /workspace " /proc/mounts'), /more[\s\S]* ext4 rw,nosuid,nodev/);
   });
 
+  test('is told of when it cannot have the size that it should, and when it has it', async (context) => {
+    const made = await scripted(context);
+    const { install } = made;
+    const told = async (): Promise<string[]> => {
+      const { alerts } = await install.control.call<Status>('status');
+      return alerts.flatMap(({ kind, subject, text }) => (kind === 'workspace.size' ? `${subject}: ${text}` : []));
+    };
+    await shell(await made.terminal('before'), 'echo x > x');
+    await install.change('assistant', made.yaml('limits: {workspace: 16MiB, memory: 512MiB}\n'));
+    await shell(await made.terminal('meanwhile'), 'echo x > x');
+    await until('it is told of', async () =>
+      assert.match((await told()).join(), /^assistant: .*until the host starts/),
+    );
+    await install.end('host', 'SIGTERM');
+    install.spawn('host');
+    await install.ready();
+    await shell(await made.terminal('after'), 'echo x > x');
+    await until('it is over', async () => assert.deepEqual(await told(), []));
+  });
+
   test('outlives a host that is killed, and is unmounted by one that stops', async (context) => {
     const made = await scripted(context);
     const chat = await made.terminal('life');

@@ -9,6 +9,7 @@ import {
   ALERT_WINDOW_MS,
   ALERTS_TOLD_MAX,
 } from '../../src/base/limits/alerts.ts';
+import { silentLog } from '../../src/base/log.ts';
 import {
   endTell,
   insertTell,
@@ -19,6 +20,7 @@ import {
   waitingTells,
 } from '../../src/ledger/alert_tells.ts';
 import { openAlerts, raiseAlert, recentAlerts } from '../../src/ledger/alerts.ts';
+import { Watch, type WatchParts } from '../../src/operations/watch.ts';
 import { alertWorld } from '../fakes/alert_world.ts';
 
 /** Whom an alert reaches, how often, and what becomes of it where it does not arrive. */
@@ -164,6 +166,19 @@ test('what waits for the gateway is tried as soon as it is back', async (context
   );
   assert.equal(waitingTells(world.ledger.db, 'webhook'), 0);
   world.again('webhook');
+});
+
+test('wake-ups that were lost are told of, with their number', async (context) => {
+  const world = await alertWorld(context);
+  const watch = new Watch({ alerts: world.alerts, clock: world.clock, log: silentLog } as unknown as WatchParts);
+  await watch.stop(); // it looks at nothing else
+  watch.look(0);
+  watch.look(3);
+  await world.settle();
+  assert.deepEqual(
+    openAlerts(world.ledger.db).map(({ kind, text }) => `${kind}: ${text.slice(0, 21)}`),
+    ['wakeups.lost: 3 wake-ups were lost,'],
+  );
 });
 
 test('an alert that does not arrive in a chat raises none', async (context) => {
