@@ -19,6 +19,8 @@ export async function mountImage(image: string, folder: string): Promise<void> {
 export async function unmountImage(folder: string): Promise<void> {
   const mounted = mountAt(folder);
   if (mounted === null) return;
+  // Somebody who starts just now may hold a copy of all mounts: then the kernel writes what is left when they let go, and not now.
+  await run(['sync', '-f', folder]);
   await must(`${folder} cannot be unmounted`, ['umount', folder]);
   setQueue(mounted.source, 'nr_requests', LOOP_REQUESTS_DEFAULT); // the device's next user is not ours
   // The kernel frees the device a little later, and only a free one says that nobody else has the image.

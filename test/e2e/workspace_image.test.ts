@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -222,6 +224,28 @@ test('a larger limit makes it larger, a smaller one smaller, and one below what 
   assert.match((await again(16 * MIB))!, /keeps its 50331648 bytes: .*No space left/);
   execFileSync('rm', [join(workspace.folder, 'large')]);
   assert.equal(contentOf(workspace.folder), before);
+});
+
+test('what was written is in the image when it is unmounted, though somebody has a copy of all mounts', {
+  skip,
+}, async (context) => {
+  const workspace = fresh(context);
+  await mountWorkspace(workspace);
+  const holder = spawn('unshare', ['--mount', '--propagation', 'private', 'sh', '-c', 'echo there; exec sleep 60'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  context.after(() => holder.kill('SIGKILL'));
+  await once(holder.stdout, 'data');
+  writeFileSync(join(workspace.folder, 'kept'), 'yes');
+  assert.ok(await unmountWorkspace(workspace.folder));
+  assert.notEqual(loopOf(workspace.image), null, 'it is held');
+  const copy = fresh(context);
+  copyFileSync(workspace.image, copy.image);
+  await mountWorkspace(copy);
+  assert.equal(readFileSync(join(copy.folder, 'kept'), 'utf8'), 'yes');
+  await putAway(copy);
+  holder.kill('SIGKILL');
+  await putAway(workspace);
 });
 
 test('a limit that changes while it is in use: larger at once where the kernel lets it, smaller at the next start', {
