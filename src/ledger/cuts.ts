@@ -37,14 +37,19 @@ export function cutBefore(db: Db, before_ms: number, limit: number): Cut | null 
 }
 
 /**
- * The time of the oldest hop, in milliseconds, when it has not come yet: the clock was ahead then, and no hop is removed until it
- * comes. Rows of that time are as far ahead, so to step over it would make them look like rows without their hops. Else null.
+ * The time of the oldest hop, in milliseconds, when the clock was far ahead then: old ones behind it stay until it is old too. Rows of
+ * that time are as far ahead, so to step over it would make them look like rows without their hops. Else null. `limit`: of how
+ * many behind it are looked at.
  */
-export function keptUntil(db: Db, now_ms: number): number | null {
+export function heldBack(db: Db, before_ms: number, now_ms: number, limit: number): number | null {
   const begin = cutOf(db)?.through ?? 0;
   const oldest = db.get<{ at_us: number }>('SELECT at_us FROM events WHERE id > ? ORDER BY id LIMIT 1', begin);
   const at_ms = Math.floor((oldest?.at_us ?? 0) / 1000);
-  return at_ms > now_ms + AHEAD_MS ? at_ms : null;
+  if (at_ms < before_ms) return null; // it goes with the next cut
+  if (at_ms > now_ms + AHEAD_MS) return at_ms;
+  const old_us = (before_ms - AHEAD_MS) * 1000;
+  const sql = 'SELECT 1 FROM events WHERE id > ? AND id <= ? AND at_us < ? LIMIT 1';
+  return db.get(sql, begin, begin + limit, old_us) === undefined ? null : at_ms;
 }
 
 /** Removes what the cut stands for. Throws, and so rolls back, when it does not go on from the one before. */

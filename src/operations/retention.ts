@@ -9,7 +9,7 @@ import { EVENTS_CUT_AT_ONCE, FILE_YOUNG_MS, PRUNE_EVERY_MS, PRUNE_FILES_MAX } fr
 import type { Log } from '../base/log.ts';
 import type { Paths } from '../base/paths.ts';
 import { pruneAlerts } from '../ledger/alert_tells.ts';
-import { cutBefore, cutEvents, cutOf, keptUntil } from '../ledger/cuts.ts';
+import { cutBefore, cutEvents, cutOf, heldBack } from '../ledger/cuts.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { pruneLives } from '../ledger/lives.ts';
@@ -167,9 +167,11 @@ export class Retention {
   }
 
   #tellWhatWaits(): void {
-    const until_ms = keptUntil(this.#parts.ledger.db, this.#parts.clock.now());
-    if (until_ms === null) return this.#parts.clear(ALERT, 'events');
-    const day = new Date(until_ms).toISOString().slice(0, 10);
+    const { ledger, clock, events } = this.#parts;
+    const now = clock.now();
+    const at_ms = heldBack(ledger.db, startOfKept(now, events.keep), now, EVENTS_CUT_AT_ONCE);
+    if (at_ms === null) return this.#parts.clear(ALERT, 'events');
+    const day = new Date(at_ms + events.keep).toISOString().slice(0, 10);
     const text = `The clock was once far ahead: no old event is removed until ${day}.`;
     this.#parts.alert(ALERT, 'events', text);
   }

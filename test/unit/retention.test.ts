@@ -349,3 +349,19 @@ test('a clock that was once far ahead is told of, as long as it keeps old events
   await retention.prune();
   assert.deepEqual(told, ['retention.failed events', 'over: retention.failed files']);
 });
+
+test('it is told of for as long as old events stand behind that time, also when it has come', async (context) => {
+  const { db, retention, told } = await world(context);
+  const hop = (days: number): void => {
+    const at_us = systemClock.micros() - days * DAY_MS * 1000;
+    recordEvent(db, systemClock, 'alert.cleared', {}, { kind: 'x', subject: '' }, at_us);
+  };
+  hop(10);
+  await retention.prune();
+  hop(200);
+  await retention.prune();
+  assert.deepEqual(
+    told.filter((words) => words.endsWith('events')),
+    ['over: retention.failed events', 'retention.failed events'],
+  );
+});
