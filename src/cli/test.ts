@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { harnessSchema } from '../base/config.ts';
 import { OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
@@ -9,7 +9,7 @@ import { telemetryPackages } from '../evidence/telemetry/packages.ts';
 import { installPackages } from '../operations/package_install.ts';
 import { packagesOf } from '../sessions/harnesses.ts';
 import type { Io } from './io.ts';
-import { runTests, type TestRun } from './test_run.ts';
+import { runTests, type TestOptions, type TestRun } from './test_run.ts';
 
 /**
  * `glass test [--full] [name…]`: every check of this checkout, cheapest first; the first step that fails is the last. A
@@ -19,22 +19,23 @@ import { runTests, type TestRun } from './test_run.ts';
 
 /**
  * A program that says by its exit code whether all is well, or files of node:test. Tests of e2e mostly wait, so more of
- * them run at once than there are cores; the crash matrix kills what it finds, so it runs alone.
+ * them run at once than there are cores; the crash matrix kills what it finds, so it runs alone. A few that are red beside others get a second look, alone, and are named
+ * (decision 0053); those of a step that runs alone get none.
  */
-type Step = { name: string } & ({ program: string[] } | { files: string; at_once: number });
+type Step = { name: string } & ({ program: string[] } | ({ files: string } & TestOptions));
 
 const STEPS: readonly Step[] = [
   { name: 'lint', program: ['node_modules/@biomejs/biome/bin/biome', 'check', '.'] },
   { name: 'types', program: ['node_modules/typescript/bin/tsc'] },
-  { name: 'tidy', files: 'test/tidy.test.ts', at_once: 1 },
-  { name: 'unit', files: 'test/unit/*.test.ts', at_once: 2 },
-  { name: 'e2e', files: 'test/e2e/*.test.ts', at_once: 4 },
-  { name: 'crash', files: 'test/crash/*.test.ts', at_once: 1 },
+  { name: 'tidy', files: 'test/tidy.test.ts', at_once: 1, second_looks: 0 },
+  { name: 'unit', files: 'test/unit/*.test.ts', at_once: 2, second_looks: 0 },
+  { name: 'e2e', files: 'test/e2e/*.test.ts', at_once: 4, second_looks: 3 },
+  { name: 'crash', files: 'test/crash/*.test.ts', at_once: 1, second_looks: 0 },
 ];
 
 interface Outcome {
   ok: boolean;
-  /** What to print when it failed. */
+  /** What to print when something was red. */
   output: string;
   tests: TestRun | null;
 }
@@ -103,7 +104,7 @@ async function runStep(step: Chosen, root: string): Promise<Outcome> {
   if (step.paths.length === 0) return { ok: true, output: '', tests: null };
   const tests = await runTests(
     step.paths.map((path) => join(root, path)),
-    step.at_once,
+    step,
   );
   return { ok: tests.failed === 0, output: tests.report, tests };
 }
@@ -123,10 +124,12 @@ function runProgram(program: string[], root: string): Promise<Outcome> {
 }
 
 function tell(step: Chosen, { ok, output, tests }: Outcome, seconds: number, io: Io): void {
-  if (!ok) io.out(output.trimEnd());
+  if (!ok || (tests?.unsteady.length ?? 0) > 0) io.out(output.trimEnd());
   const counts =
     tests === null ? '' : `  ${tests.passed} passed, ${tests.failed} failed, ${tests.skipped.length} skipped`;
   const nothing = 'files' in step && tests === null ? '  (no files)' : '';
   io.out(`${ok ? 'ok    ' : 'FAILED'}  ${step.name.padEnd(5)}  ${seconds.toFixed(1).padStart(6)} s${counts}${nothing}`);
+  for (const { name, file } of tests?.unsteady ?? [])
+    io.out(`        unsteady: ${name} (${basename(file)}: red beside others, green alone)`);
   for (const skipped of tests?.skipped ?? []) io.out(`        skipped: ${skipped.name} (${skipped.reason})`);
 }
