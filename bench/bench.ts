@@ -18,7 +18,7 @@ import { latestTask } from './tasks.ts';
 import { traceFigures } from './trace.ts';
 
 /**
- * `glass bench`: the numbers that this project promises, measured on this machine, in throw-away installs with real
+ * `glass bench [part…]`: the numbers that this project promises, measured on this machine, in throw-away installs with real
  * sandboxes and a model endpoint on loopback that answers at once. A table for people on standard error, JSON on
  * standard output. Nothing is judged but against the stated target, and a machine that does other work is slower.
  */
@@ -174,39 +174,69 @@ async function traceRows(): Promise<void> {
   note('search for words that 100,000 messages do not hold', search_ms, 'ms');
 }
 
+async function gatewayRows(): Promise<void> {
+  progress('gateway against the endpoint itself, in turns');
+  const gateway = await gatewayFigures();
+  add('gateway added latency, p50', gateway.added_p50_ms, 'ms', 0.5);
+  note('  … of a relay that does nothing else, same run', gateway.bare_added_p50_ms, 'ms');
+  add('gateway added latency over that relay, p50', gateway.over_bare_p50_ms, 'ms', 0.5);
+  add('gateway added latency, p99', gateway.added_p99_ms, 'ms', 3);
+  note('  … of a relay that does nothing else, same run', gateway.bare_added_p99_ms, 'ms');
+  add('gateway added latency over that relay, p99', gateway.over_bare_p99_ms, 'ms', 3);
+  add('gateway CPU per request', gateway.cpu_us_per_request, 'µs', 300);
+  const ratio = gateway.cpu_us_per_request / gateway.bare_cpu_us_per_request;
+  add('  … against a relay that does nothing else, same run', Number(ratio.toFixed(2)), '×', 2);
+}
+
+async function taskRows(): Promise<void> {
+  add('task said after its time, latest', await latestTask(), 'ms', 1000);
+}
+
+async function lineRows(): Promise<void> {
+  const lines = countTrustedLines();
+  add('trusted code, kernel', lines.kernel, 'lines', KERNEL_LINES_MAX);
+  add('trusted code, all', lines.all, 'lines', TRUSTED_LINES_MAX);
+}
+
+/** Each can be had alone, by its name. */
+const PARTS: Record<string, () => Promise<void>> = {
+  probe: probeFigures,
+  docker: dockerFigures,
+  abuse: abuseRows,
+  native: () => harnessFigures('native', 10_000, 120, 1000),
+  claude: () => harnessFigures('claude', 25_000, 60, 35_000),
+  stops: stopRows,
+  tasks: taskRows,
+  gateway: gatewayRows,
+  services: serviceRows,
+  channels: channelRows,
+  trace: traceRows,
+  lines: lineRows,
+};
+
+/** Those that are named, or all. Ends the process when there is no such part. */
+function chosen(names: string[]): string[] {
+  const unknown = names.find((name) => PARTS[name] === undefined);
+  if (unknown === undefined) return names.length === 0 ? Object.keys(PARTS) : names;
+  process.stderr.write(`there is no measurement "${unknown}"\nTry: one of ${Object.keys(PARTS).join(', ')}\n`);
+  process.exit(2);
+}
+
 const began = performance.now();
-await probeFigures();
-await dockerFigures();
-await abuseRows();
-await harnessFigures('native', 10_000, 120, 1000);
-await harnessFigures('claude', 25_000, 60, 35_000);
-await stopRows();
-add('task said after its time, latest', await latestTask(), 'ms', 1000);
-progress('gateway against the endpoint itself, in turns');
-const gateway = await gatewayFigures();
-add('gateway added latency, p50', gateway.added_p50_ms, 'ms', 0.5);
-note('  … of a relay that does nothing else, same run', gateway.bare_added_p50_ms, 'ms');
-add('gateway added latency over that relay, p50', gateway.over_bare_p50_ms, 'ms', 0.5);
-add('gateway added latency, p99', gateway.added_p99_ms, 'ms', 3);
-note('  … of a relay that does nothing else, same run', gateway.bare_added_p99_ms, 'ms');
-add('gateway added latency over that relay, p99', gateway.over_bare_p99_ms, 'ms', 3);
-add('gateway CPU per request', gateway.cpu_us_per_request, 'µs', 300);
-add(
-  '  … against a relay that does nothing else, same run',
-  Number((gateway.cpu_us_per_request / gateway.bare_cpu_us_per_request).toFixed(2)),
-  '×',
-  2,
-);
-await serviceRows();
-await channelRows();
-await traceRows();
-const lines = countTrustedLines();
-add('trusted code, kernel', lines.kernel, 'lines', KERNEL_LINES_MAX);
-add('trusted code, all', lines.all, 'lines', TRUSTED_LINES_MAX);
+const seconds: Record<string, number> = {};
+for (const name of chosen(process.argv.slice(2))) {
+  const start = performance.now();
+  await PARTS[name]!();
+  seconds[name] = secondsSince(start);
+}
 const machine = {
   cpus: cpus().length,
   model: cpus()[0]?.model ?? 'unknown',
   node: process.version,
-  seconds: Math.round((performance.now() - began) / 1000),
+  seconds: secondsSince(began),
 };
-console.log(JSON.stringify({ machine, rows }, null, 2));
+console.log(JSON.stringify({ machine, seconds, rows }, null, 2));
+
+function secondsSince(start: number): number {
+  return Math.round((performance.now() - start) / 1000);
+}

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ChannelShown } from '../src/operations/channels.ts';
 import { discordGateway } from '../test/fakes/discord/account.ts';
-import { polled as github } from '../test/fakes/github/subject.ts';
+import { hooked as github } from '../test/fakes/github/subject.ts';
 import { slackSocket } from '../test/fakes/slack/account.ts';
 import { teamsSubject } from '../test/fakes/teams/account.ts';
 import { polled as telegram } from '../test/fakes/telegram/subject.ts';
@@ -23,7 +23,7 @@ export interface ChannelFigures {
   idle_mb: number;
   /** Of one core. Most of it is Discord’s heartbeat, which its fake wants 270 times as often. */
   idle_cpu_percent: number;
-  /** From a person's word on the platform to the answer there, by kind; not of GitHub, which is asked every minute. */
+  /** From a person's word on the platform to the answer there, by kind. */
   warm: [kind: string, Spread][];
 }
 
@@ -47,7 +47,7 @@ export async function channelFigures(): Promise<ChannelFigures> {
     const idle_cpu_percent = Number((((cpuTicks(install.pid('host')) - before) * 1000) / IDLE_MS).toFixed(1));
     const idle_mb = rssMb(install.pid('host')) - without;
     const warm: ChannelFigures['warm'] = [];
-    for (const { kind, account } of accounts) if (kind !== 'github') warm.push([kind, await warmOf(kind, account)]);
+    for (const { kind, account } of accounts) warm.push([kind, await warmOf(kind, account)]);
     return { idle_mb, idle_cpu_percent, warm };
   } finally {
     await install.stop();
@@ -59,8 +59,7 @@ async function add(install: Install, kind: string, account: Account): Promise<vo
   const { settings, secrets } = account.parts;
   for (const [part, value] of Object.entries(secrets))
     await install.secret(`${kind}-${part}`, value, { form: { kind: 'channel' }, hosts: [] });
-  const block = kind === 'github' ? { ...settings, poll_s: 60 } : settings;
-  await install.control.call('channel_add', { name: kind, kind, settings: block });
+  await install.control.call('channel_add', { name: kind, kind, settings });
   const identity = { channel: kind, handle: account.handle('person') };
   await install.control.call('person_add', { name: 'Olga', identity, role: 'owner' });
   const chat = `${kind}:${account.place('direct').chat}`;

@@ -133,5 +133,3 @@ function fill({ db }: Ledger): void {
         ${pick(8, 'i').replaceAll('k >=', 'k.k >=')}, '{"ms":1}' FROM n, k JOIN named ON named.k = k.k ORDER BY i, k.k;
     COMMIT; PRAGMA synchronous = FULL`);
 }
-
-if (import.meta.main) console.log(JSON.stringify({ 'trace.ms': await traceFigures() }, null, 2));

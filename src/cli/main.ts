@@ -219,10 +219,10 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'bench',
-    usage: 'bench [trace]',
+    usage: 'bench [<part>…]',
     summary: 'measure this machine against the promised numbers',
     flags: [],
-    words: 1,
+    words: Number.POSITIVE_INFINITY,
     load: async () => (await import('./bench.ts')).bench,
   },
 ];

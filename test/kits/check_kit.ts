@@ -84,10 +84,12 @@ function reportIn(out: string): Checked['report'] {
   return out.startsWith('{"state"') ? JSON.parse(out) : null;
 }
 
-/** The claims in that state, in order. */
+/** The claims in that state, in order; of those that failed also why. */
 export function claimsIn({ report }: Checked, state: string): string[] {
   const claims = report?.checks.flatMap((check) => check.claims) ?? [];
-  return claims.filter((claim) => claim.state === state).map(({ what }) => what);
+  return claims
+    .filter((claim) => claim.state === state)
+    .map(({ what, seen }) => (state === 'failed' ? `${what}: ${seen}` : what));
 }
 
 function freePort(): Promise<number> {
