@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { pathsOf } from '../../src/base/paths.ts';
-import { pidOf, supervisorOf } from '../../src/cli/check/processes.ts';
+import { hasEnded, pidOf, supervisorOf } from '../../src/cli/check/processes.ts';
 import { documentOf } from '../../src/evidence/check/document.ts';
 import { newestReport, reportsFolder } from '../../src/evidence/check/newest.ts';
 import { brokenPath } from '../../src/evidence/check/path.ts';
@@ -15,6 +16,7 @@ import { watchTurns } from '../../src/evidence/failing.ts';
 import type { TraceStep } from '../../src/evidence/trace_steps.ts';
 import { recordEvent } from '../../src/ledger/events.ts';
 import { beginTurn, failAttempt, settleTurn } from '../../src/ledger/turns.ts';
+import { until } from '../fakes/install.ts';
 import { freshLedger, queueMessage, seedChat, temporaryFolder } from '../fakes/ledger_kit.ts';
 
 /** What `glass check` judges by, and what it writes. */
@@ -205,4 +207,16 @@ test('a pid file names a process only if that is the program: what else has the 
   write(`${host.pid}\n`);
   assert.equal(pidOf(paths, 'host'), host.pid);
   assert.equal(supervisorOf(paths), null, 'a test is nobody who starts it again');
+});
+
+test('a process has ended when it runs no more, though its parent has not heard of it', async (context) => {
+  const parent = spawn('sh', ['-c', 'sleep 0.01 & echo $!; exec sleep 60'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  context.after(() => parent.kill('SIGKILL'));
+  const [line] = await once(parent.stdout!, 'data');
+  await until('it is a zombie', async () => assert.ok(hasEnded(Number(line))));
+  assert.doesNotThrow(() => process.kill(Number(line), 0), 'its number is still taken');
+  assert.equal(hasEnded(parent.pid!), false);
+  parent.kill('SIGKILL');
+  await once(parent, 'exit');
+  assert.equal(hasEnded(parent.pid!), true);
 });

@@ -38,6 +38,12 @@ export function maySignal(pid: number): boolean {
   }
 }
 
+/** Whether nothing of it runs any more, whoever has still to hear of its end. */
+export function hasEnded(pid: number): boolean {
+  const status = read(`/proc/${pid}/status`);
+  return status === '' || /^State:\t[ZX]/m.test(status);
+}
+
 /** A supervisor that an earlier check held, and that nobody let go. */
 export function letGo(supervisor: Supervisor): void {
   if (supervisor.kind === 'up' && /^State:\tT/m.test(read(`/proc/${supervisor.pid}/status`)))

@@ -1,12 +1,17 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { seconds } from '../../evidence/check/document.ts';
 import type { Claim } from '../../evidence/check/report.ts';
 import { Chat, word } from './chat.ts';
 import type { Found } from './experiments.ts';
-import { maySignal, type PartName, pidOf, type Supervisor } from './processes.ts';
+import { hasEnded, maySignal, type PartName, pidOf, type Supervisor } from './processes.ts';
 import type { Scene } from './scene.ts';
 
 /** Sandbox, gateway and host die by SIGKILL, one by one, while messages run: each comes back by itself, and nothing is lost or said twice. */
 type Victim = 'sandbox' | PartName;
+
+/** More than a kernel takes to end a process. */
+const ENDED_MS = 5000;
+const ENDED_LOOK_MS = 5;
 
 export const UNSUPERVISED =
   'nobody starts gateway and host again: they were started one by one, not by glass up nor as a service';
@@ -35,7 +40,8 @@ async function killed(scene: Scene, victim: Victim, what: string): Promise<Claim
     if (!maySignal(pid)) return { state: 'not tested', seen: `this account may not end process ${pid}: use sudo` };
     began = performance.now();
     process.kill(pid, 'SIGKILL');
-    // What is said while it is away waits for it.
+    // What is said while it is away waits for it; what it could still take it might answer, and nothing need come back.
+    await ended(pid);
     const [next, late] = await Promise.all([
       scene.until(`another ${victim} than process ${pid}`, () => isReady(scene, victim, pid, messages[0]!)),
       chat.say(words[2]!),
@@ -64,6 +70,12 @@ async function atWork(scene: Scene, chat: Chat, words: string[]): Promise<string
   const turn = await scene.until('its turn begins', async () => (await scene.trace(first)).handled[0]?.turn ?? null);
   await scene.event('its agent is at work', (event) => event.kind === 'turn.taken' && event.turn === turn);
   return [first, await chat.say(words[1]!)];
+}
+
+/** A process that is killed goes on until its processor hears of it. */
+async function ended(pid: number): Promise<void> {
+  const end = performance.now() + ENDED_MS;
+  while (!hasEnded(pid) && performance.now() < end) await sleep(ENDED_LOOK_MS);
 }
 
 async function pidOfVictim(scene: Scene, victim: Victim, message: string): Promise<number> {
