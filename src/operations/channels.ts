@@ -107,6 +107,8 @@ export class Channels {
     if (channels.has(name))
       throw new OperatingError('conflict', `there is a channel "${name}" already`, `glass channel remove ${name}`);
     readSettings(this.#input.kinds, name, block);
+    // Of a channel of that name whose removal a crash cut short, or that was taken out of the file by hand.
+    this.#forget(name);
     this.#edit((document) => document.setIn(['channels', name], document.createNode(block)));
     const channel = this.#make(name, block);
     await ledger.write('channel', (db) =>
@@ -134,7 +136,7 @@ export class Channels {
     this.#supervised.delete(name);
     this.webhooks.remove(name);
     await channel.stop();
-    rmSync(join(this.#input.paths.channels, name), { recursive: true, force: true });
+    this.#forget(name);
     for (const kind of ['channel.deaf', 'channel.unproven']) clear(kind, name);
     await ledger.write('channel', (db) => recordEvent(db, clock, 'channel.removed', {}, { channel: name }));
   }
@@ -150,6 +152,11 @@ export class Channels {
     this.retry(name);
     const channel = this.#input.channels.get(name)!;
     return (tell, gone) => testChannel({ ...this.#input, channel }, reply, tell, gone);
+  }
+
+  /** What it kept. */
+  #forget(name: string): void {
+    rmSync(join(this.#input.paths.channels, name), { recursive: true, force: true });
   }
 
   #make(name: string, block: ChannelConfig): SupervisedChannel {

@@ -70,6 +70,15 @@ test('what a phone is to be told is shown with that channel alone, until it is l
   assert.equal(existsSync(folder), false);
 });
 
+test('what a channel of the same name has left is not taken over', async () => {
+  const folder = join(install.paths.channels, 'phone');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, LINKED_FILE), '');
+  await talk.call('channel_add', { name: 'phone', kind: 'fake', settings: { url: talk.url, unlinked: true } });
+  await until('it asks', async () => assert.deepEqual((await shown('phone')).linking, { code: 'AB12CD34' }));
+  await talk.call('channel_remove', { name: 'phone' });
+});
+
 const SERVER = ['--set', 'server=ws://127.0.0.1:1/'];
 
 test('nothing is done until the risk is accepted', async () => {
