@@ -23,20 +23,24 @@ const PARTS = ['src', 'sandbox', 'templates', 'test'];
 
 /**
  * A copy of this checkout from which a guard is taken out: what runs is the code that ships, but for that. Files that are not
- * patched are hard links: one has the name that imports need, and costs a tenth of a copy. The packages of harnesses are left
- * out, but those that are asked for: `probe` needs none.
+ * patched are hard links: one has the name that imports need, and costs a tenth of a copy. The packages of harnesses and channels
+ * are left out, but those that are asked for: `probe` needs none. A channel's may be those of the checkout, since no sandbox sees them.
  */
 export class PatchedTree {
   readonly root = mkdtempSync(join(tmpdir(), 'gs-'));
 
   /** Fails when one of the places is no longer there. */
-  constructor(patches: readonly Patch[], harnesses: readonly string[] = []) {
+  constructor(patches: readonly Patch[], harnesses: readonly string[] = [], channels: readonly string[] = []) {
     for (const part of PARTS) linkFolder(join(ROOT, part), join(this.root, part));
     link(join(ROOT, 'package.json'), join(this.root, 'package.json'));
     symlinkSync(join(ROOT, 'node_modules'), join(this.root, 'node_modules'));
     for (const harness of harnesses) {
       const packages = join('sandbox/harnesses', harness, 'node_modules');
       cpSync(join(ROOT, packages), join(this.root, packages), { recursive: true, verbatimSymlinks: true });
+    }
+    for (const channel of channels) {
+      const packages = join('src/channels', channel, 'node_modules');
+      symlinkSync(join(ROOT, packages), join(this.root, packages));
     }
     for (const [file, from, to] of patches) {
       const text = readFileSync(join(this.root, file), 'utf8');

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { once } from 'node:events';
 import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,38 +13,24 @@ import { remove } from '../fakes/remove.ts';
 import { KEY } from '../fakes/whatsapp_linked/account.ts';
 import {
   type AuthenticationCreds,
-  addTransactionCapability,
   type BinaryNode,
-  DEFAULT_CONNECTION_CONFIG,
+  type DEFAULT_CONNECTION_CONFIG,
   encodeWAMessage,
-  generateSignalPubKey,
   initAuthCreds,
-  type SignalKeyStore,
   type WAMessage,
   WAProto,
   type WASocket,
 } from '../fakes/whatsapp_linked/baileys.ts';
-import { GROUP, linkedCreds, NUMBER } from '../fakes/whatsapp_linked/world.ts';
+import { type Listener, listen } from '../fakes/whatsapp_linked/listener.ts';
+import { FIRST, Phone } from '../fakes/whatsapp_linked/phone.ts';
+import { linkedCreds } from '../fakes/whatsapp_linked/world.ts';
 
 /**
  * The real Baileys, with real sessions of Signal, connected to a server on this machine that says nothing: what it does with a message
  * that comes, and in which order, is what the driver's promises stand on.
  */
-const PEER = '16505551234@s.whatsapp.net';
-const LID = '111222333444555@lid';
-const OURS = `${NUMBER}:7@s.whatsapp.net`;
-const SILENT = { level: 'silent', child: () => SILENT, trace() {}, debug() {}, info() {}, warn() {}, error() {} };
-const { makeSignalRepository } = DEFAULT_CONNECTION_CONFIG;
+const { jid: PEER, lid: LID } = FIRST;
 const ends: (() => unknown)[] = [];
-
-/** Of the package that Baileys connects with, which has no types. */
-interface Server {
-  on(event: 'connection', act: (client: { on(event: 'message', act: (data: Buffer) => void): void }) => void): void;
-  address(): { port: number };
-  close(): void;
-}
-const WS = '../../src/channels/whatsapp-linked/node_modules/ws/wrapper.mjs';
-const { WebSocketServer } = (await import(WS)) as { WebSocketServer: new (options: object) => Server };
 
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
@@ -67,8 +52,7 @@ class Device {
   }
 
   async open(): Promise<void> {
-    const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
-    await once(server as never, 'listening');
+    const server = await listen();
     this.store = SealedStore.open(this.folder, KEY);
     this.inbox = new Inbox(this.store);
     const { port } = server.address();
@@ -88,7 +72,7 @@ class Device {
     ends.push(() => this.close(server));
   }
 
-  async close(server?: Server): Promise<void> {
+  async close(server?: Listener): Promise<void> {
     await this.socket.end(undefined);
     this.store.close();
     server?.close();
@@ -99,78 +83,11 @@ class Device {
   }
 }
 
-/** Somebody's phone: their side of the encryption. */
-class Peer {
-  readonly #repository: ReturnType<typeof makeSignalRepository>;
-
-  constructor() {
-    const kept = new Map<string, unknown>();
-    const store: SignalKeyStore = {
-      get: (type, ids) =>
-        Object.fromEntries(
-          ids.flatMap((id) => (kept.has(`${type} ${id}`) ? [[id, kept.get(`${type} ${id}`)]] : [])),
-        ) as never,
-      set: (data) => {
-        for (const [type, values] of Object.entries(data))
-          for (const [id, value] of Object.entries(values!)) kept.set(`${type} ${id}`, value);
-      },
-    };
-    const keys = addTransactionCapability(store, SILENT, { maxCommitRetries: 1, delayBetweenTriesMs: 1 });
-    this.#repository = makeSignalRepository({ creds: initAuthCreds(), keys }, SILENT);
-    ends.push(() => this.#repository.close?.());
-  }
-
-  async knows({ signedIdentityKey, signedPreKey, registrationId }: AuthenticationCreds): Promise<void> {
-    const { keyId, keyPair, signature } = signedPreKey;
-    const session = {
-      registrationId,
-      identityKey: generateSignalPubKey(signedIdentityKey.public),
-      signedPreKey: { keyId, publicKey: generateSignalPubKey(keyPair.public), signature },
-    };
-    await this.#repository.injectE2ESession({ jid: OURS, session });
-  }
-
-  /** The first time with the key of the group, as phones do. */
-  async writesInGroup(id: string, text: string): Promise<BinaryNode> {
-    const group = await this.#repository.encryptGroupMessage({
-      ...{ group: GROUP, meId: PEER, data: encodeWAMessage({ conversation: text }) },
-    });
-    const senderKeyDistributionMessage = {
-      ...{ groupId: GROUP, axolotlSenderKeyDistributionMessage: group.senderKeyDistributionMessage },
-    };
-    const { type, ciphertext } = await this.#repository.encryptMessage({
-      jid: OURS,
-      data: encodeWAMessage({ senderKeyDistributionMessage }),
-    });
-    const t = `${Math.floor(Date.now() / 1000)}`;
-    return {
-      tag: 'message',
-      attrs: { id, from: GROUP, participant: PEER, participant_lid: LID, type: 'text', t, notify: 'First' },
-      content: [
-        { tag: 'enc', attrs: { v: '2', type }, content: ciphertext },
-        { tag: 'enc', attrs: { v: '2', type: 'skmsg' }, content: group.ciphertext },
-      ],
-    };
-  }
-
-  async writes(id: string, text: string): Promise<BinaryNode> {
-    const { type, ciphertext } = await this.#repository.encryptMessage({
-      jid: OURS,
-      data: encodeWAMessage({ conversation: text }),
-    });
-    const t = `${Math.floor(Date.now() / 1000)}`;
-    return {
-      tag: 'message',
-      attrs: { id, from: PEER, sender_lid: LID, type: 'text', t, notify: 'First' },
-      content: [{ tag: 'enc', attrs: { v: '2', type }, content: ciphertext }],
-    };
-  }
-}
-
-async function met(): Promise<{ device: Device; peer: Peer }> {
+async function met(): Promise<{ device: Device; peer: Phone }> {
   const device = new Device();
   await device.open();
-  const peer = new Peer();
+  const peer = new Phone();
+  ends.push(() => peer.close());
   await peer.knows(device.creds);
   return { device, peer };
 }
@@ -215,7 +132,7 @@ test('a session is on disk before what it encrypted leaves, and is not put back 
   const { signalRepository, authState } = device.socket;
   const address = signalRepository.jidToSignalProtocolAddress(LID);
   const session = (): string => Buffer.from(JSON.stringify(device.store.get('session', address))).toString('base64');
-  const keys = authState.keys as Parameters<typeof makeSignalRepository>[0]['keys'] & {
+  const keys = authState.keys as Parameters<typeof DEFAULT_CONNECTION_CONFIG.makeSignalRepository>[0]['keys'] & {
     transaction(act: () => Promise<void>, key: string): Promise<void>;
   };
   const before = session();

@@ -1,0 +1,116 @@
+import { type AuthenticationCreds, jidDecode } from './baileys.ts';
+import { type Heard, type Hub, Line, type Stanza } from './connection.ts';
+import { type Listener, listen } from './listener.ts';
+import { Identity } from './noise.ts';
+import type { Phone } from './phone.ts';
+
+/**
+ * WhatsApp's server on this machine, for one linked device, as the wire has it: the real Baileys connects to it. What somebody's phone
+ * has encrypted waits here until the device says that it has come; what the device encrypts goes to the phones, which read it.
+ */
+
+export class WhatsappServer implements Hub {
+  readonly identity = new Identity();
+  /** Of the device: what WhatsApp knows of it. */
+  readonly creds: AuthenticationCreds;
+  readonly waiting: Stanza[] = [];
+  /** What phones have read, each time that it came. */
+  readonly heard: Heard[] = [];
+  /** Messages that the device said have come, in that order. */
+  readonly receipts: string[] = [];
+  /** Messages that the device could not read, and asked for again. */
+  readonly retries: string[] = [];
+  /** What is wrong with what the device said: not to be read, not known here. */
+  readonly faults: string[] = [];
+  readonly typing: string[] = [];
+  connections = 0;
+  /** Called for each receipt before anything else is. */
+  onReceipt: (id: string) => void = () => {};
+  #listener: Listener | null = null;
+  #line: Line | null = null;
+  readonly #phones = new Map<string, Phone>();
+  #port = 0;
+  #next = 1;
+
+  constructor(creds: AuthenticationCreds) {
+    this.creds = creds;
+  }
+
+  async start(): Promise<void> {
+    this.#listener = await listen(this.#port);
+    this.#port = this.#listener.address().port;
+    this.#listener.on('connection', (client) => new Line(this, client));
+  }
+
+  /** As the setting `server` of the driver. */
+  get address(): string {
+    return `ws://127.0.0.1:${this.#port}/`;
+  }
+
+  get isOpen(): boolean {
+    return this.#line !== null;
+  }
+
+  async add(phone: Phone): Promise<void> {
+    await phone.knows(this.creds);
+    for (const jid of [phone.who.jid, phone.who.lid]) this.#phones.set(jidDecode(jid)!.user, phone);
+  }
+
+  readonly phoneOf = (jid: string): Phone | null => {
+    const { user = '', device } = jidDecode(jid) ?? {};
+    return (device ?? 0) === 0 ? (this.#phones.get(user) ?? null) : null;
+  };
+
+  /** Somebody writes; it waits until the device has it. Resolves with the message's id. */
+  async say(from: Phone, text: string): Promise<string> {
+    const id = `AC${String(this.#next++).padStart(18, '0')}`;
+    const stanza = { id, from, text, node: await from.writes(id, text) };
+    this.waiting.push(stanza);
+    this.#line?.deliver(stanza);
+    return id;
+  }
+
+  /** The connection ends without a word. */
+  cut(): void {
+    this.#line?.cut();
+  }
+
+  /** Nobody can connect until it has been started again. */
+  close(): void {
+    this.#listener?.close();
+    this.#listener = null;
+    this.cut();
+  }
+
+  /** A new one takes the place of another. */
+  opened(line: Line): void {
+    this.connections += 1;
+    this.#line?.replace();
+    this.#line = line;
+  }
+
+  closed(line: Line): void {
+    if (this.#line === line) this.#line = null;
+  }
+
+  came(id: string): void {
+    this.onReceipt(id);
+    this.receipts.push(id);
+    this.#forget(id);
+  }
+
+  /** Their phone encrypts it once more, under the same id. */
+  async again(id: string): Promise<void> {
+    this.retries.push(id);
+    const stanza = this.#forget(id);
+    if (stanza === undefined) return void this.faults.push(`asked again for ${id}, which is gone`);
+    const renewed = { ...stanza, node: await stanza.from.writes(id, stanza.text) };
+    this.waiting.push(renewed);
+    this.#line?.deliver(renewed);
+  }
+
+  #forget(id: string): Stanza | undefined {
+    const at = this.waiting.findIndex((stanza) => stanza.id === id);
+    return at < 0 ? undefined : this.waiting.splice(at, 1)[0];
+  }
+}
