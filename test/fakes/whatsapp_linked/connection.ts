@@ -36,9 +36,11 @@ export interface Hub {
   readonly creds: AuthenticationCreds;
   readonly waiting: readonly Stanza[];
   readonly heard: Heard[];
+  readonly unread: Map<string, BinaryNode>;
+  readonly unreadable: string[];
   readonly faults: string[];
   readonly typing: string[];
-  phoneOf(jid: string): Phone | null;
+  readonly phoneOf: (jid: string) => Phone | null;
   opened(line: Line): void;
   closed(line: Line): void;
   /** The device says that it has a message. */
@@ -166,25 +168,35 @@ export class Line {
     for (const { node: stanza } of waiting) this.#send({ ...stanza, attrs: { ...stanza.attrs, offline: '0' } });
     this.#send(node('ib', {}, [node('offline', { count: `${waiting.length}` })]));
     this.#isLive = true;
+    for (const asking of this.#server.unread.values()) this.#send(asking);
   }
 
   #said(given: BinaryNode): void {
     const { id, to } = given.attrs;
     this.#send(node('ack', { class: 'message', id: id!, from: to!, t: seconds() }));
     const parts = getBinaryNodeChildren(getBinaryNodeChild(given, 'participants'), 'to');
-    for (const part of parts) this.#posting = this.#posting.then(() => this.#post(id!, part));
+    for (const part of parts) this.#posting = this.#posting.then(() => this.#post(id!, to!, part));
   }
 
-  async #post(id: string, part: BinaryNode): Promise<void> {
+  /** A phone that has read it before passes over it; one that cannot asks for it again. */
+  async #post(id: string, to: string, part: BinaryNode): Promise<void> {
+    const { heard, unread, faults, phoneOf } = this.#server;
     const jid = part.attrs['jid']!;
-    const by = this.#server.phoneOf(jid);
+    const by = phoneOf(jid);
+    if (by === null) return void faults.push(`${id} is for ${jid}, and there is no such device`);
+    const name = `${by.who.jid} ${id}`;
+    const isOwn = jidDecode(jid)!.user === NUMBER;
     try {
-      if (by === null) throw new Error('there is no such device');
       const text = textOf(await by.reads(getBinaryNodeChild(part, 'enc')!));
-      this.#server.heard.push({ by, id, text, at_ms: performance.now() });
-      if (jidDecode(jid)!.user !== NUMBER) this.#send(node('receipt', { id, from: jid, t: seconds() }));
+      unread.delete(name);
+      if (heard.some((each) => each.by === by && each.id === id)) return;
+      heard.push({ by, id, text, at_ms: performance.now() });
+      if (!isOwn) this.#send(node('receipt', { id, from: jid, t: seconds() }));
     } catch (error) {
-      this.#server.faults.push(`${id} to ${jid}: ${String(error)}`);
+      this.#server.unreadable.push(`${name}: ${String(error)}`);
+      const asking = by.asksAgain(id, isOwn ? to : undefined);
+      unread.set(name, asking);
+      if (this.#isLive) this.#send(asking);
     }
   }
 }

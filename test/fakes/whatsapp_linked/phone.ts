@@ -39,11 +39,14 @@ export const FIRST: Named = { jid: '16505551234@s.whatsapp.net', lid: '111222333
 export class Phone {
   readonly who: Named;
   readonly #creds = initAuthCreds();
+  readonly #kept = new Map<string, unknown>();
   readonly #repository: ReturnType<typeof makeSignalRepository>;
+  /** It does one thing at a time. */
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(who = FIRST) {
     this.who = who;
-    const keys = addTransactionCapability(memory(), SILENT, { maxCommitRetries: 1, delayBetweenTriesMs: 1 });
+    const keys = addTransactionCapability(memory(this.#kept), SILENT, { maxCommitRetries: 1, delayBetweenTriesMs: 1 });
     this.#repository = makeSignalRepository({ creds: this.#creds, keys }, SILENT);
   }
 
@@ -86,7 +89,33 @@ export class Phone {
   }
 
   /** The first time with the key of the group, as phones do. */
-  async writesInGroup(id: string, text: string): Promise<BinaryNode> {
+  writesInGroup(id: string, text: string): Promise<BinaryNode> {
+    return this.#next(() => this.#writesInGroup(id, text));
+  }
+
+  writes(id: string, text: string): Promise<BinaryNode> {
+    return this.#next(() => this.#writes(id, text));
+  }
+
+  /** What our device has encrypted for it. Rejects when it cannot be read. */
+  reads(sealed: BinaryNode): Promise<WAProto.Message> {
+    return this.#next(() => this.#reads(sealed));
+  }
+
+  /** As a phone does that could not read a message. */
+  asksAgain(id: string, recipient: string | undefined): BinaryNode {
+    const t = now();
+    return {
+      tag: 'receipt',
+      attrs: { id, from: this.who.jid, type: 'retry', t, ...(recipient !== undefined && { recipient }) },
+      content: [
+        { tag: 'retry', attrs: { count: '1', id, t, v: '1' } },
+        { tag: 'registration', attrs: {}, content: encodeBigEndian(this.#creds.registrationId) },
+      ],
+    };
+  }
+
+  async #writesInGroup(id: string, text: string): Promise<BinaryNode> {
     const { jid, lid, name } = this.who;
     const group = await this.#repository.encryptGroupMessage({
       ...{ group: GROUP, meId: jid, data: encodeWAMessage({ conversation: text }) },
@@ -108,7 +137,7 @@ export class Phone {
     };
   }
 
-  async writes(id: string, text: string): Promise<BinaryNode> {
+  async #writes(id: string, text: string): Promise<BinaryNode> {
     const { jid, lid, name } = this.who;
     const { type, ciphertext } = await this.#repository.encryptMessage({
       jid: OURS,
@@ -121,19 +150,38 @@ export class Phone {
     };
   }
 
-  /** What our device has encrypted for it. Rejects when it cannot be read. */
-  async reads({ attrs, content }: BinaryNode): Promise<WAProto.Message> {
-    const plain = await this.#repository.decryptMessage({
-      jid: OURS,
-      type: attrs['type'] as 'pkmsg' | 'msg',
-      ciphertext: content as Uint8Array,
-    });
+  async #reads({ attrs, content }: BinaryNode): Promise<WAProto.Message> {
+    const type = attrs['type'] as 'pkmsg' | 'msg';
+    const before = structuredClone(this.#sessions());
+    const plain = await this.#repository.decryptMessage({ jid: OURS, type, ciphertext: content as Uint8Array });
+    if (type === 'msg') restore(this.#sessions(), before);
     return WAProto.Message.decode(unpadRandomMax16(plain));
+  }
+
+  #sessions(): Sessions {
+    const address = this.#repository.jidToSignalProtocolAddress(OURS);
+    return (this.#kept.get(`session ${address}`) as { _sessions: Sessions } | undefined)?._sessions ?? {};
+  }
+
+  #next<T>(act: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(act);
+    this.#last = result.catch(() => {});
+    return result;
   }
 }
 
-function memory(): SignalKeyStore {
-  const kept = new Map<string, unknown>();
+type Sessions = Record<string, { indexInfo: { used: number } }>;
+
+/** What Baileys encrypts with moves a session on also where it turns out to be the wrong one for a message; a phone does not. */
+function restore(sessions: Sessions, before: Sessions): void {
+  const isUsed = ([key, { indexInfo }]: [string, Sessions[string]]): boolean =>
+    before[key]?.indexInfo.used !== indexInfo.used;
+  if (Object.entries(sessions).some(isUsed))
+    for (const [key, session] of Object.entries(before))
+      if (sessions[key]?.indexInfo.used === session.indexInfo.used) sessions[key] = session;
+}
+
+function memory(kept: Map<string, unknown>): SignalKeyStore {
   return {
     get: (type, ids) =>
       Object.fromEntries(

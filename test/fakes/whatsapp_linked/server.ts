@@ -1,4 +1,4 @@
-import { type AuthenticationCreds, jidDecode } from './baileys.ts';
+import { type AuthenticationCreds, type BinaryNode, jidDecode } from './baileys.ts';
 import { type Heard, type Hub, Line, type Stanza } from './connection.ts';
 import { type Listener, listen } from './listener.ts';
 import { Identity } from './noise.ts';
@@ -8,7 +8,6 @@ import type { Phone } from './phone.ts';
  * WhatsApp's server on this machine, for one linked device, as the wire has it: the real Baileys connects to it. What somebody's phone
  * has encrypted waits here until the device says that it has come; what the device encrypts goes to the phones, which read it.
  */
-
 export class WhatsappServer implements Hub {
   readonly identity = new Identity();
   /** Of the device: what WhatsApp knows of it. */
@@ -20,12 +19,15 @@ export class WhatsappServer implements Hub {
   readonly receipts: string[] = [];
   /** Messages that the device could not read, and asked for again. */
   readonly retries: string[] = [];
-  /** What is wrong with what the device said: not to be read, not known here. */
+  /** What phones could not read, each time; and by phone and message, how they ask for it until they have read it. */
+  readonly unreadable: string[] = [];
+  readonly unread = new Map<string, BinaryNode>();
+  /** What the device said that WhatsApp does not know. */
   readonly faults: string[] = [];
   readonly typing: string[] = [];
   connections = 0;
-  /** Called for each receipt before anything else is. */
-  onReceipt: (id: string) => void = () => {};
+  /** Called for each receipt before anything else is; `lost`: it never came. */
+  onReceipt: (id: string) => 'came' | 'lost' = () => 'came';
   #listener: Listener | null = null;
   #line: Line | null = null;
   readonly #phones = new Map<string, Phone>();
@@ -94,7 +96,7 @@ export class WhatsappServer implements Hub {
   }
 
   came(id: string): void {
-    this.onReceipt(id);
+    if (this.onReceipt(id) === 'lost') return;
     this.receipts.push(id);
     this.#forget(id);
   }
