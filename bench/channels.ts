@@ -9,6 +9,7 @@ import { polled as telegram } from '../test/fakes/telegram/subject.ts';
 import { cloud as whatsapp } from '../test/fakes/whatsapp/subject.ts';
 import type { Account, ChannelUnderTest, Saying } from '../test/kits/channel_scene.ts';
 import { Install, rssMb, type Spread, spreadOf, until } from './install.ts';
+import { linkedWarm } from './wire.ts';
 
 /** Every kind of channel in one host, each against the fake of its platform, which is in this process. */
 const SUBJECTS: readonly ChannelUnderTest[] = [telegram, slackSocket, discordGateway, github, teamsSubject, whatsapp];
@@ -27,7 +28,14 @@ export interface ChannelFigures {
   warm: [kind: string, Spread][];
 }
 
+/** And WhatsApp as a linked device afterwards, which would not believe in its fake without a change to the code. */
 export async function channelFigures(): Promise<ChannelFigures> {
+  const figures = await together();
+  figures.warm.push(['whatsapp-linked', await linkedWarm(ROUNDS)]);
+  return figures;
+}
+
+async function together(): Promise<ChannelFigures> {
   const accounts = await Promise.all(
     SUBJECTS.map(async (subject) => ({ kind: subject.kind.kind, account: await subject.start() })),
   );

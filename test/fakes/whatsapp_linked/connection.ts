@@ -27,6 +27,7 @@ export interface Heard {
   by: Phone;
   id: string;
   text: string;
+  /** When the server got it. */
   at_ms: number;
 }
 
@@ -173,13 +174,14 @@ export class Line {
 
   #said(given: BinaryNode): void {
     const { id, to } = given.attrs;
+    const at_ms = performance.now();
     this.#send(node('ack', { class: 'message', id: id!, from: to!, t: seconds() }));
     const parts = getBinaryNodeChildren(getBinaryNodeChild(given, 'participants'), 'to');
-    for (const part of parts) this.#posting = this.#posting.then(() => this.#post(id!, to!, part));
+    for (const part of parts) this.#posting = this.#posting.then(() => this.#post({ id: id!, to: to!, at_ms }, part));
   }
 
   /** A phone that has read it before passes over it; one that cannot asks for it again. */
-  async #post(id: string, to: string, part: BinaryNode): Promise<void> {
+  async #post({ id, to, at_ms }: { id: string; to: string; at_ms: number }, part: BinaryNode): Promise<void> {
     const { heard, unread, faults, phoneOf } = this.#server;
     const jid = part.attrs['jid']!;
     const by = phoneOf(jid);
@@ -190,7 +192,7 @@ export class Line {
       const text = textOf(await by.reads(getBinaryNodeChild(part, 'enc')!));
       unread.delete(name);
       if (heard.some((each) => each.by === by && each.id === id)) return;
-      heard.push({ by, id, text, at_ms: performance.now() });
+      heard.push({ by, id, text, at_ms });
       if (!isOwn) this.#send(node('receipt', { id, from: jid, t: seconds() }));
     } catch (error) {
       this.#server.unreadable.push(`${name}: ${String(error)}`);

@@ -65,11 +65,20 @@ export class WhatsappServer implements Hub {
 
   /** Somebody writes; it waits until the device has it. Resolves with the message's id. */
   async say(from: Phone, text: string): Promise<string> {
+    const stanza = await this.written(from, text);
+    this.post(stanza);
+    return stanza.id;
+  }
+
+  /** What they have encrypted, and their phone has not given to WhatsApp yet. */
+  async written(from: Phone, text: string): Promise<Stanza> {
     const id = `AC${String(this.#next++).padStart(18, '0')}`;
-    const stanza = { id, from, text, node: await from.writes(id, text) };
+    return { id, from, text, node: await from.writes(id, text) };
+  }
+
+  post(stanza: Stanza): void {
     this.waiting.push(stanza);
     this.#line?.deliver(stanza);
-    return id;
   }
 
   /** The connection ends without a word. */
@@ -106,9 +115,7 @@ export class WhatsappServer implements Hub {
     this.retries.push(id);
     const stanza = this.#forget(id);
     if (stanza === undefined) return void this.faults.push(`asked again for ${id}, which is gone`);
-    const renewed = { ...stanza, node: await stanza.from.writes(id, stanza.text) };
-    this.waiting.push(renewed);
-    this.#line?.deliver(renewed);
+    this.post({ ...stanza, node: await stanza.from.writes(id, stanza.text) });
   }
 
   #forget(id: string): Stanza | undefined {
