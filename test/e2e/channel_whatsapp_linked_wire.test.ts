@@ -122,6 +122,26 @@ test('a receipt is lost with its connection: the message comes again, and is ans
   }
 });
 
+test('an answer that crosses what a person wrote before they saw it is read, and the next one too', async (context) => {
+  const { install, server, person } = world;
+  // What is encrypted with whom is agreed on anew with the first answer of a life.
+  await install.end('host', 'SIGTERM');
+  install.spawn('host');
+  await install.ready();
+  await world.connected();
+  const before = server.unreadable.length;
+  const crossing = [await server.written(person, 'crossing one'), await server.written(person, 'crossing two')];
+  await world.say('crossed');
+  await until('it is answered', async () => assert.equal(world.answers('crossed'), 1));
+  for (const stanza of crossing) {
+    server.post(stanza);
+    await until('it is answered', async () => assert.equal(world.answers(stanza.text), 1));
+  }
+  await answered(['crossed']);
+  assert.deepEqual([...server.unread.keys()], []);
+  context.diagnostic(`${server.unreadable.length - before} answers could not be read at first`);
+});
+
 test('the host is killed while messages come: none is lost, none is answered twice', async (context) => {
   const { install, server } = world;
   const texts: string[] = [];
@@ -133,15 +153,18 @@ test('the host is killed while messages come: none is lost, none is answered twi
       await sleep(60);
     }
   })();
-  for (let death = 0; death < DEATHS; death += 1) {
-    const { length } = server.receipts;
-    await until('some have come', async () => assert.ok(server.receipts.length >= length + 5));
-    await install.end('host', 'SIGKILL');
-    install.spawn('host');
-    await install.ready();
+  try {
+    for (let death = 0; death < DEATHS; death += 1) {
+      const { length } = server.receipts;
+      await until('some have come', async () => assert.ok(server.receipts.length >= length + 5));
+      await install.end('host', 'SIGKILL');
+      install.spawn('host');
+      await install.ready();
+    }
+  } finally {
+    isOver = true;
+    await talking;
   }
-  isOver = true;
-  await talking;
   await until('all have come to their end', async () =>
     assert.deepEqual(new Map(endsOf('rain')), new Map(texts.map((text) => [text, 'answered']))),
   );

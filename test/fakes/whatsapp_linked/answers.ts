@@ -33,6 +33,7 @@ export function answerTo({ attrs, content }: BinaryNode, phoneOf: (jid: string) 
       return [node('list')];
     case 'privacy privacy':
       return [node('privacy', {}, [node('category', { name: 'readreceipts', value: 'all' })])];
+    case 'encrypt registration':
     case 'privacy tokens':
     case 'passive active':
     case 'w:p ping':

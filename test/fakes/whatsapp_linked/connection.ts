@@ -47,7 +47,7 @@ export interface Hub {
   /** The device says that it has a message. */
   came(id: string): void;
   /** It could not read it. */
-  again(id: string): Promise<void>;
+  again(id: string, asked: BinaryNode): Promise<void>;
 }
 
 /** One connection of the device, from its first byte. */
@@ -131,7 +131,7 @@ export class Line {
         return this.#said(given);
       case 'receipt': {
         const ids = [attrs['id']!, ...getBinaryNodeChildren(getBinaryNodeChild(given, 'list'), 'item').map(idOf)];
-        for (const id of ids) void (attrs['type'] === 'retry' ? this.#server.again(id) : this.#server.came(id));
+        for (const id of ids) void (attrs['type'] === 'retry' ? this.#server.again(id, given) : this.#server.came(id));
         return this.#send(node('ack', { class: 'receipt', id: attrs['id']!, from: attrs['to']! }));
       }
       case 'ib':
@@ -153,7 +153,7 @@ export class Line {
     const content = answerTo(given, this.#server.phoneOf);
     const attrs = { id: id!, from: 's.whatsapp.net' };
     if (content === null) {
-      this.#server.faults.push(`it asked for ${JSON.stringify(given)}`);
+      this.#server.faults.push(`it asked for ${JSON.stringify(given).slice(0, 300)}`);
       const error = node('error', { code: '501', text: 'feature-not-implemented' });
       return this.#send(node('iq', { ...attrs, type: 'error' }, [error]));
     }

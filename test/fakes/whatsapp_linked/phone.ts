@@ -5,6 +5,7 @@ import {
   DEFAULT_CONNECTION_CONFIG,
   encodeBigEndian,
   encodeWAMessage,
+  extractE2ESessionFromRetryReceipt,
   generateSignalPubKey,
   initAuthCreds,
   type SignalKeyStore,
@@ -24,6 +25,8 @@ for (const level of ['info', 'warn'] as const) {
     if (!String(words[0]).startsWith('Closing ')) print(...words);
   };
 }
+
+type Bundle = Parameters<ReturnType<typeof makeSignalRepository>['injectE2ESession']>[0]['session'];
 
 /** Somebody as WhatsApp names them. */
 export interface Named {
@@ -100,6 +103,15 @@ export class Phone {
   /** What our device has encrypted for it. Rejects when it cannot be read. */
   reads(sealed: BinaryNode): Promise<WAProto.Message> {
     return this.#next(() => this.#reads(sealed));
+  }
+
+  /** Our device could not read it, and may say with which keys it is to be agreed on anew. */
+  async writesAgain(id: string, text: string, asked: BinaryNode): Promise<BinaryNode> {
+    const session = extractE2ESessionFromRetryReceipt(asked) as Bundle | null;
+    return this.#next(async () => {
+      if (session !== null) await this.#repository.injectE2ESession({ jid: OURS, session });
+      return this.#writes(id, text);
+    });
   }
 
   /** As a phone does that could not read a message. */

@@ -111,11 +111,11 @@ export class WhatsappServer implements Hub {
   }
 
   /** Their phone encrypts it once more, under the same id. */
-  async again(id: string): Promise<void> {
+  async again(id: string, asked: BinaryNode): Promise<void> {
     this.retries.push(id);
     const stanza = this.#forget(id);
     if (stanza === undefined) return void this.faults.push(`asked again for ${id}, which is gone`);
-    this.post({ ...stanza, node: await stanza.from.writes(id, stanza.text) });
+    this.post({ ...stanza, node: await stanza.from.writesAgain(id, stanza.text, asked) });
   }
 
   #forget(id: string): Stanza | undefined {
