@@ -46,6 +46,8 @@ export interface Hub {
   closed(line: Line): void;
   /** The device says that it has a message. */
   came(id: string): void;
+  /** It passes over it: it had it before, or it has asked for it again. */
+  passed(id: string, error: string | undefined): void;
   /** It could not read it. */
   again(id: string, asked: BinaryNode): Promise<void>;
 }
@@ -140,6 +142,7 @@ export class Line {
       case 'chatstate':
         return void this.#server.typing.push(`${attrs['to']} ${Array.isArray(content) ? content[0]?.tag : ''}`);
       case 'ack':
+        return attrs['class'] === 'message' ? this.#server.passed(attrs['id']!, attrs['error']) : undefined;
       case 'presence':
         return;
       default:

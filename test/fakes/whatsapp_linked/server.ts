@@ -110,6 +110,10 @@ export class WhatsappServer implements Hub {
     this.#forget(id);
   }
 
+  passed(id: string, error: string | undefined): void {
+    if (!(error === '500' && this.retries.includes(id))) this.#forget(id);
+  }
+
   /** Their phone encrypts it once more, under the same id. */
   async again(id: string, asked: BinaryNode): Promise<void> {
     this.retries.push(id);
