@@ -15,6 +15,8 @@ import { WireInstall } from '../fakes/whatsapp_linked/wire.ts';
 const DEATHS = 3;
 const BURST = 50;
 let world: WireInstall;
+/** What is said after something else is another text each time. */
+let asides = 0;
 
 before(async () => {
   world = await WireInstall.start();
@@ -28,7 +30,7 @@ after(() => world?.end());
 /** Resolves when each was answered, and then something that was said after them. */
 async function answered(texts: readonly string[]): Promise<void> {
   for (const text of texts) await until(`"${text}" is answered`, async () => assert.ok(world.answers(text) > 0));
-  const last = `after ${texts.at(-1)}`;
+  const last = `after ${texts.at(-1) ?? 'that'} ${asides++}`;
   await world.say(last);
   await until('what comes after it is answered', async () => assert.equal(world.answers(last), 1));
 }
@@ -81,8 +83,10 @@ test('WhatsApp is told that a message has come only when no crash can lose it', 
     install.spawn('host');
     await install.ready();
     await world.connected();
-    await answered([text]);
-    assert.deepEqual(counted([text]), [[text, 1]]);
+    // Its answer may have been on its way when the host died.
+    await until(`"${text}" is answered`, async () => assert.ok(world.answers(text) > 0 || isUnsure(text)));
+    await answered([]);
+    assert.ok(world.answers(text) === 1 || (world.answers(text) === 0 && isUnsure(text)));
   }
 });
 
@@ -122,7 +126,7 @@ test('a receipt is lost with its connection: the message comes again, and is ans
   }
 });
 
-test('an answer that crosses what a person wrote before they saw it is read, and the next one too', async (context) => {
+test('an answer that crosses what a person wrote before they saw it is read, and the next one too', async () => {
   const { install, server, person } = world;
   // What is encrypted with whom is agreed on anew with the first answer of a life.
   await install.end('host', 'SIGTERM');
@@ -139,7 +143,7 @@ test('an answer that crosses what a person wrote before they saw it is read, and
   }
   await answered(['crossed']);
   assert.deepEqual([...server.unread.keys()], []);
-  context.diagnostic(`${server.unreadable.length - before} answers could not be read at first`);
+  assert.equal(server.unreadable.length, before, 'each is read at first');
 });
 
 test('the host is killed while messages come: none is lost, none is answered twice', async (context) => {
@@ -170,15 +174,23 @@ test('the host is killed while messages come: none is lost, none is answered twi
   );
   assert.equal(endsOf('rain').length, texts.length, 'each is in the ledger once');
   await answered([texts.at(-1)!]);
-  const uncertain = rows<{ body: string }>(install, "SELECT body FROM outbound WHERE state = 'uncertain'");
-  const unsure = (text: string): boolean =>
-    uncertain.some(({ body }) => body.split('\n').includes(`You said: ${text}`));
   for (const [text, answers] of counted(texts))
-    assert.ok(answers === 1 || (answers === 0 && unsure(text)), `${text}: ${answers}`);
+    assert.ok(answers === 1 || (answers === 0 && isUnsure(text)), `${text}: ${answers}`);
+  const uncertain = unsure();
   context.diagnostic(
     `${texts.length} messages, ${uncertain.length} answers uncertain, ${server.retries.length} asked for again by the device, ${server.unreadable.length} by phones`,
   );
 });
+
+/** Answers of which it is not known whether they have left: they are not sent again. */
+function unsure(): string[] {
+  const found = rows<{ body: string }>(world.install, "SELECT body FROM outbound WHERE state = 'uncertain'");
+  return found.map(({ body }) => body);
+}
+
+function isUnsure(text: string): boolean {
+  return unsure().some((body) => body.split('\n').includes(`You said: ${text}`));
+}
 
 /** Each message of that word, and what became of it, in the order of the ledger. */
 function endsOf(word: string): [text: string, state: string][] {

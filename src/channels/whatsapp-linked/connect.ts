@@ -20,6 +20,7 @@ import {
 import type { Inbox, Me } from './inbox.ts';
 import type { SealedKeys } from './keys.ts';
 import { QUERY_MS } from './limits.ts';
+import { spareOthers } from './spared.ts';
 
 /** A connection by Baileys, and what we put between it and its keys. */
 
@@ -116,21 +117,33 @@ interface KeepingParts {
 }
 
 /**
- * Baileys' own encryption with two promises more: a session that has moved on is on disk before what was encrypted with it
- * leaves, and what was decrypted is in the inbox in the same write that moves its session on, before WhatsApp is told.
+ * Baileys' own encryption with four promises more: a session that has moved on is on disk before what was encrypted with it
+ * leaves; what was decrypted is in the inbox in the same write that moves its session on, before WhatsApp is told; a message that is
+ * read moves no session on but its own; and no session is read for one message while another one moves it on.
  */
 function keeping({ auth, logger, numbers, keys, inbox, stanzas, me }: KeepingParts) {
-  const receiving = new AsyncLocalStorage<true>();
+  /** Sessions before what is being read was tried with them; null: it is not tried, but says with which. */
+  const receiving = new AsyncLocalStorage<Map<string, unknown> | null>();
+  const alone = queue();
   const shared = auth.keys as SignalKeyStoreWithTransaction;
   const ahead: SignalKeyStoreWithTransaction = {
     ...shared,
+    get: async (type, ids) => {
+      const tried = receiving.getStore();
+      // What a send has read before it waited for its turn may have moved on since; what is on disk has not.
+      const found = type === 'session' && tried === undefined ? keys.get(type, ids) : await shared.get(type, ids);
+      if (type === 'session') for (const id of ids) tried?.set(id, found[id]);
+      return found;
+    },
     set: async (data) => {
+      const tried = receiving.getStore();
+      for (const [id, record] of Object.entries(data.session ?? {})) spareOthers(record, tried?.get(id));
       await shared.set(data);
-      if (shared.isInTransaction() && receiving.getStore() === undefined) keys.setAhead(data);
+      if (shared.isInTransaction() && tried === undefined) keys.setAhead(data);
     },
   };
   const repository = DEFAULT_CONNECTION_CONFIG.makeSignalRepository({ ...auth, keys: ahead }, logger, numbers);
-  const kept = async (bytes: Uint8Array, lane: string, decrypt: () => Promise<Uint8Array>): Promise<Uint8Array> => {
+  const kept = async (bytes: Uint8Array, how: Receiving, decrypt: () => Promise<Uint8Array>): Promise<Uint8Array> => {
     const id = inbox.idOf(bytes);
     const before = inbox.plain(id);
     if (before !== null) return before;
@@ -141,14 +154,32 @@ function keeping({ auth, logger, numbers, keys, inbox, stanzas, me }: KeepingPar
       if (attrs !== undefined) await shared.set(inbox.entry(id, attrs, plain, me()) as SignalDataSet);
       return plain;
     };
-    return receiving.run(true, () => shared.transaction(work, lane));
+    return alone(() => receiving.run(how.isTried ? new Map() : null, () => shared.transaction(work, how.lane)));
   };
-  const { decryptMessage, decryptGroupMessage } = repository;
+  const { decryptMessage, decryptGroupMessage, encryptMessage } = repository;
   return {
     ...repository,
     decryptMessage: (given: Parameters<typeof decryptMessage>[0]) =>
-      kept(given.ciphertext, given.jid, () => decryptMessage(given)),
+      kept(given.ciphertext, { lane: given.jid, isTried: given.type === 'msg' }, () => decryptMessage(given)),
     decryptGroupMessage: (given: Parameters<typeof decryptGroupMessage>[0]) =>
-      kept(given.msg, given.group, () => decryptGroupMessage(given)),
+      kept(given.msg, { lane: given.group, isTried: false }, () => decryptGroupMessage(given)),
+    encryptMessage: (given: Parameters<typeof encryptMessage>[0]) => alone(() => encryptMessage(given)),
+  };
+}
+
+interface Receiving {
+  /** Of Baileys' transactions. */
+  lane: string;
+  /** With every session there is, until one can read it. */
+  isTried: boolean;
+}
+
+/** One after the other, in the context of whoever asked. */
+function queue(): <T>(act: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (act) => {
+    const result = last.then(act);
+    last = result.catch(() => {});
+    return result;
   };
 }

@@ -1,3 +1,4 @@
+import { spareOthers } from '../../../src/channels/whatsapp-linked/spared.ts';
 import {
   type AuthenticationCreds,
   addTransactionCapability,
@@ -166,13 +167,13 @@ export class Phone {
     const type = attrs['type'] as 'pkmsg' | 'msg';
     const before = structuredClone(this.#sessions());
     const plain = await this.#repository.decryptMessage({ jid: OURS, type, ciphertext: content as Uint8Array });
-    if (type === 'msg') restore(this.#sessions(), before);
+    // What Baileys encrypts with moves sessions on that cannot read it; a phone's does not.
+    if (type === 'msg') spareOthers(this.#sessions(), before);
     return WAProto.Message.decode(unpadRandomMax16(plain));
   }
 
-  #sessions(): Sessions {
-    const address = this.#repository.jidToSignalProtocolAddress(OURS);
-    return (this.#kept.get(`session ${address}`) as { _sessions: Sessions } | undefined)?._sessions ?? {};
+  #sessions(): unknown {
+    return this.#kept.get(`session ${this.#repository.jidToSignalProtocolAddress(OURS)}`);
   }
 
   #next<T>(act: () => Promise<T>): Promise<T> {
@@ -180,17 +181,6 @@ export class Phone {
     this.#last = result.catch(() => {});
     return result;
   }
-}
-
-type Sessions = Record<string, { indexInfo: { used: number } }>;
-
-/** What Baileys encrypts with moves a session on also where it turns out to be the wrong one for a message; a phone does not. */
-function restore(sessions: Sessions, before: Sessions): void {
-  const isUsed = ([key, { indexInfo }]: [string, Sessions[string]]): boolean =>
-    before[key]?.indexInfo.used !== indexInfo.used;
-  if (Object.entries(sessions).some(isUsed))
-    for (const [key, session] of Object.entries(before))
-      if (sessions[key]?.indexInfo.used === session.indexInfo.used) sessions[key] = session;
 }
 
 function memory(kept: Map<string, unknown>): SignalKeyStore {
