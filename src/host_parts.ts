@@ -14,6 +14,7 @@ import { LocalChannel } from './channels/local/local.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { Typing } from './delivery/typing.ts';
 import { watchTurns } from './evidence/failing.ts';
+import { inspectSandbox } from './evidence/inspection/inspection.ts';
 import { configHash } from './evidence/status_facts.ts';
 import { makeAlerts, makeWatch } from './host_alerts.ts';
 import { endLeftOver } from './ledger/approvals.ts';
@@ -138,7 +139,7 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
   });
   const proofs = new Proofs({
     ...{ paths, ledger, clock, log, planner, workspaces, alert, clear },
-    code: boundaryCodeHash(paths.root),
+    ...{ attempt: inspectSandbox, code: boundaryCodeHash(paths.root) },
     groups: () => groups.names(),
   });
   const wake = (session: number): void => sessions.wake(session);
