@@ -132,7 +132,7 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
   });
   const planner = new Planner({
     ...{ paths, ledger, egress, runtimes },
-    places: () => groups.places(),
+    places: (group) => groups.places(group),
     limitsOf: () => workspaces.limits(),
     node: process.execPath,
     codeCache: codeCacheOf(paths),
@@ -179,7 +179,7 @@ function makeGroups(base: Base, workspaces: Workspaces, applied: (group: string)
   // By group, what was made last: it may not be in force yet.
   const made = new Map<string, string | null>();
   return new Groups({
-    ...{ paths, install, ledger, clock, runtimes },
+    ...{ paths, install, ledger, clock, runtimes, env },
     limitsOf: () => workspaces.limits(),
     imageOf: async (authority, onProgress) => {
       const image = await imageOf(authority, { paths, install, env }, onProgress);

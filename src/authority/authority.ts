@@ -4,7 +4,7 @@ import { OperatingError } from '../base/errors.ts';
 import { parseYaml, readYaml } from '../base/yaml.ts';
 import { brokenExample } from './decide.ts';
 import type { EgressService } from './egress.ts';
-import { expandHome, judgeMount, lookAt, type Mount, type MountPlaces } from './mounts.ts';
+import { expandHome, judgeMount, judgeNesting, lookAt, type Mount, type MountPlaces } from './mounts.ts';
 import { canonicalPackages, type Packages } from './packages.ts';
 import { type GroupFile, groupSchema } from './schema.ts';
 
@@ -146,6 +146,8 @@ function mountsOf(raw: GroupFile, places: MountPlaces, refuse: (what: string) =>
   });
   const twice = mounts.find((mount, at) => mounts.findIndex(({ target }) => target === mount.target) !== at);
   if (twice !== undefined) refuse(`mounts: two of them are at ${twice.target}`);
+  const nested = judgeNesting(mounts, places.others);
+  if (nested !== null) refuse(`mounts: ${nested}`);
   return mounts;
 }
 

@@ -171,6 +171,23 @@ test('a mount that may be written is writable inside, and no other one is', asyn
   ]);
 });
 
+test('what lies in a folder that another group writes is not mounted, at plan and at a start', async () => {
+  const [shared, inner] = [join(folder, 'shared'), join(folder, 'shared/inner')];
+  mkdirSync(inner);
+  const reading = `harness: probe\nmounts: [{source: "${inner}"}]\n`;
+  await install.change('writer', `harness: probe\nmounts: [{source: "${shared}", access: write}]\n`);
+  install.group('assistant', reading);
+  const refused = install.glass('group', 'plan', 'assistant');
+  assert.equal(refused.status, 3);
+  assert.match(refused.stderr, /inner lies in .*shared, which the group writer may write/);
+  await install.change('writer', 'harness: probe\n');
+  await install.change('assistant', reading);
+  install.group('writer', `harness: probe\nmounts: [{source: "${shared}", access: write}]\n`);
+  assert.match(install.glass('group', 'plan', 'writer').stderr, /inner of the group assistant lies in/);
+  await install.change('assistant', 'harness: probe\n');
+  install.group('writer', 'harness: probe\n');
+});
+
 test('a mount that leads elsewhere by now keeps the group from starting, and the operator hears of it', async () => {
   await install.change('assistant', `harness: probe\nmounts: [{source: "${notes}"}]\n`);
   rmSync(notes, { recursive: true });
