@@ -24,7 +24,7 @@ import { messageOf, OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
 import { writeWhole } from '../base/whole_file.ts';
 import { type AuthorityRow, authorityInForce, insertAuthority } from '../ledger/authorities.ts';
-import { ensureGroup, groupUid } from '../ledger/chats.ts';
+import { ensureGroup, groupUid, type UidRange } from '../ledger/chats.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { LimitState, Runtime } from '../runtimes/runtime.ts';
 import type { OnProgress } from '../runtimes/tool.ts';
@@ -51,6 +51,8 @@ export interface Plan {
 export interface GroupShown {
   group: string;
   uid: number | null;
+  /** Null: nothing is in force. */
+  runtime: RuntimeName | null;
   in_force: { hash: string; applied_by: string; applied_ms: number } | null;
   /** Digest or path of what its system files come from; null: the host's own. */
   image: string | null;
@@ -63,6 +65,8 @@ export interface GroupShown {
 export type Explained = EgressRequest & Decision & { group: string };
 
 export interface GroupsInput extends PlacesInput {
+  /** Of groups' accounts, where the host is root. */
+  uids: UidRange;
   clock: Clock;
   runtimes: ReadonlyMap<RuntimeName, Runtime>;
   /** What an authority's system files come from; made where it is missing. Rejects with `OperatingError`. */
@@ -91,6 +95,7 @@ export class Groups {
     return {
       group,
       uid: groupUid(ledger.db, group),
+      runtime: row === undefined ? null : objectOf(row).runtime,
       in_force: row === undefined ? null : shownRow(row),
       image: row?.image ?? null,
       capabilities: row === undefined ? [] : capabilitiesOf(objectOf(row)).map(({ name, words }) => ({ name, words })),
@@ -152,12 +157,12 @@ export class Groups {
         `groups/${group}/group.yaml is not what was shown`,
         `./glass group plan ${group}`,
       );
-    const { paths, install, ledger, clock } = this.#input;
+    const { paths, uids, ledger, clock } = this.#input;
     const image = await this.#input.imageOf(authority, () => {});
     // First the file: a row never names what the gateway cannot read.
     keepAuthority(paths.authorities, authority);
     await ledger.write('apply', (db) => {
-      ensureGroup(db, clock.now(), group, process.getuid?.() === 0 ? install.uids : null);
+      ensureGroup(db, clock.now(), group, process.getuid?.() === 0 ? uids : null);
       insertAuthority(db, {
         group_name: group,
         hash,

@@ -75,7 +75,7 @@ export interface Sandbox {
  * after it was passed, or `absent`. The reason says by what, with which delay, or why not.
  */
 export interface LimitState {
-  name: keyof SandboxLimits | 'workspace_bytes' | 'state_bytes';
+  name: keyof SandboxLimits | 'workspace_bytes' | 'state_bytes' | 'turn_ms' | 'output_bytes';
   state: 'enforced' | 'watched' | 'absent';
   reason: string;
 }

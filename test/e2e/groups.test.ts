@@ -145,6 +145,24 @@ test('the rule that decides about a request is named, of what is in force', asyn
   await install.change('assistant', 'harness: probe\n');
 });
 
+test('limits that the host itself keeps are applied and shown as the others are', async () => {
+  const ofHost = [
+    ['turn_ms', 'watched'],
+    ['output_bytes', 'enforced'],
+  ];
+  const states = (list: { name: string; state: string }[]): string[][] =>
+    list.map(({ name, state }) => [name, state]).filter(([name]) => ofHost.some(([known]) => known === name));
+  const plan = install.glass('group', 'plan', 'assistant').stdout;
+  assert.match(plan, /enforced here +.*output_bytes/);
+  assert.match(plan, /watched here +turn_ms: the host’s clock: interrupted at its deadline, and ended 5 s later/);
+  const shown = JSON.parse(install.glass('group', 'show', 'assistant', '--json').stdout) as GroupShown;
+  assert.deepEqual(states(shown.controls), ofHost);
+  assert.deepEqual(states((await install.ready()).runtime.limits), ofHost);
+  const found = install.glass('inspect', 'assistant', '--quick').stdout;
+  assert.match(found, /limit turn_ms +watched: /);
+  assert.match(found, /limit output_bytes +enforced: 1 MiB a second of a stream are read, 4 MiB of a session are kept/);
+});
+
 test('a mount is read in the sandbox at its place, and not written', async () => {
   await install.change('assistant', `harness: probe\nmounts: [{source: "${notes}"}]\n`);
   assert.match(await answerTo('mount', 'file /mnt/notes/a.txt'), /ok: \{"id":"o\d+"\}/);

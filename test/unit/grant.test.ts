@@ -26,7 +26,7 @@ async function world(context: TestContext, whileImageIsMade: (yaml: string) => v
   let asked = false;
   const groups = new Groups({
     ...{ paths, install: readInstall(paths.config), ledger: await freshLedger(context) },
-    ...{ clock: systemClock, env: {} },
+    ...{ clock: systemClock, env: {}, uids: { first: 1000, count: 10 } },
     runtimes: new Map([['bubblewrap', runtime]]),
     imageOf: async () => {
       if (asked) whileImageIsMade(yaml);
