@@ -8,11 +8,12 @@ import type { Inspection } from '../../src/evidence/inspection/inspection.ts';
 import { type JudgeInput, judge } from '../../src/evidence/inspection/judge.ts';
 import { compareMounts, deviceAt, ownMounts, parseMounts } from '../../src/evidence/inspection/mounts.ts';
 import { ObservationReader } from '../../src/evidence/inspection/observe.ts';
-import { hostObservations, limitFile } from '../../src/evidence/inspection/outside.ts';
+import { hostObservations } from '../../src/evidence/inspection/outside.ts';
 import { GVISOR } from '../../src/evidence/inspection/probes/gvisor.ts';
 import { allProbes } from '../../src/evidence/inspection/probes/list.ts';
 import { expectationOf, type Probe, type Profile } from '../../src/evidence/inspection/probes/probe.ts';
 import { renderInspection } from '../../src/evidence/inspection/report.ts';
+import { countOf, limitFile } from '../../src/runtimes/limit_hits.ts';
 import type { Bind } from '../../src/runtimes/runtime.ts';
 import { sandboxSpec } from '../e2e/runtimes_kit.ts';
 
@@ -304,6 +305,13 @@ test('a limit is looked up in the version of control groups that has its control
   assert.equal(file('0::/a/b\n'), '/sys/fs/cgroup/a/b/cpu.max');
   assert.equal(file('4:cpu,cpuacct:/c\n1:name=systemd:/\n0::/a\n'), '/sys/fs/cgroup/cpu/c/cpu.cfs_quota_us');
   assert.equal(file('4:cpuset:/c\n0::/a\n'), '/sys/fs/cgroup/a/cpu.max');
+});
+
+test('what a control group has stopped is read by its whole name', () => {
+  assert.equal(countOf('low 0\nmax 5\noom 3\noom_kill 2\noom_group_kill 1\n', 'oom_kill'), 2);
+  assert.equal(countOf('oom_kill_disable 0\nunder_oom 0\noom_kill 7\n', 'oom_kill'), 7);
+  assert.equal(countOf('max 12\n', 'max'), 12);
+  assert.equal(countOf('', 'max'), 0);
 });
 
 test('a report shows what came out of a sandbox as text', () => {
