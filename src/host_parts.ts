@@ -14,11 +14,12 @@ import { LocalChannel } from './channels/local/local.ts';
 import { Delivery } from './delivery/delivery.ts';
 import { Typing } from './delivery/typing.ts';
 import { watchTurns } from './evidence/failing.ts';
+import { inspectSandbox } from './evidence/inspection/inspection.ts';
 import { configHash } from './evidence/status_facts.ts';
 import { makeAlerts, makeWatch } from './host_alerts.ts';
 import { endLeftOver } from './ledger/approvals.ts';
 import { imagesOfUse } from './ledger/authorities.ts';
-import { chatById } from './ledger/chats.ts';
+import { chatById, uidRange } from './ledger/chats.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { beginLife } from './ledger/lives.ts';
 import type { OutboundRow } from './ledger/outbound.ts';
@@ -39,6 +40,7 @@ import { Tasks } from './scheduler/tasks.ts';
 import { agentPost } from './sessions/agent_post.ts';
 import { Asks } from './sessions/asks.ts';
 import { Egress } from './sessions/egress.ts';
+import { limitsOfHost } from './sessions/host_limits.ts';
 import { Planner } from './sessions/planner.ts';
 import { Sessions } from './sessions/sessions.ts';
 import { Workspaces } from './sessions/workspaces.ts';
@@ -69,10 +71,11 @@ export async function openBase(options: HostOptions, paths: Paths) {
   const safe = options.env['GLASS_SAFE'] === '1';
   const ledger = await Ledger.open(paths.ledger, faults);
   const groups = groupNames(paths);
+  const uids = uidRange(ledger.db, paths.install, install.uids);
   const operatorChat = await ledger.write('start', (db) => {
     endLeftOver(db, clock);
     beginLife(db, clock.now());
-    return prepareLedger(db, clock.now(), groups, install.default_group, install.uids);
+    return prepareLedger(db, clock.now(), groups, install.default_group, uids);
   });
   const local = new LocalChannel();
   const channels = new Map<string, Channel>(
@@ -81,7 +84,7 @@ export async function openBase(options: HostOptions, paths: Paths) {
   const runtimes = makeRuntimes(paths, options.env, install.image);
   const runtime = runtimes.get(install.runtime)!;
   return {
-    ...{ env: options.env, paths, clock, started, install, log, faults, ledger, operatorChat, safe },
+    ...{ env: options.env, paths, clock, started, install, uids, log, faults, ledger, operatorChat, safe },
     ...{ local, channels, runtimes, runtime, kinds: options.kinds ?? KINDS },
     ...{ configHash: hash, versions: versionsHere(paths.root, install.runtime) },
   };
@@ -131,14 +134,14 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
   });
   const planner = new Planner({
     ...{ paths, ledger, egress, runtimes },
-    places: () => groups.places(),
-    limitsOf: () => workspaces.limits(),
+    places: (group) => groups.places(group),
+    limitsOf: () => limitsOfHost(workspaces),
     node: process.execPath,
     codeCache: codeCacheOf(paths),
   });
   const proofs = new Proofs({
     ...{ paths, ledger, clock, log, planner, workspaces, alert, clear },
-    code: boundaryCodeHash(paths.root),
+    ...{ attempt: inspectSandbox, code: boundaryCodeHash(paths.root) },
     groups: () => groups.names(),
   });
   const wake = (session: number): void => sessions.wake(session);
@@ -174,12 +177,12 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
 
 /** `applied`: a group's authority changed; returns the images that sandboxes still run from. */
 function makeGroups(base: Base, workspaces: Workspaces, applied: (group: string) => (string | null)[]): Groups {
-  const { paths, install, ledger, clock, runtimes, env } = base;
+  const { paths, install, uids, ledger, clock, runtimes, env } = base;
   // By group, what was made last: it may not be in force yet.
   const made = new Map<string, string | null>();
   return new Groups({
-    ...{ paths, install, ledger, clock, runtimes },
-    limitsOf: () => workspaces.limits(),
+    ...{ paths, install, uids, ledger, clock, runtimes, env },
+    limitsOf: () => limitsOfHost(workspaces),
     imageOf: async (authority, onProgress) => {
       const image = await imageOf(authority, { paths, install, env }, onProgress);
       made.set(authority.group, image);

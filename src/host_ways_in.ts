@@ -17,6 +17,7 @@ import { Wirings } from './operations/wirings.ts';
 import { Answers } from './router/answers.ts';
 import { Intake } from './router/intake.ts';
 import { Router } from './router/router.ts';
+import { limitsOfHost } from './sessions/host_limits.ts';
 
 /** What comes in: who may talk, to whom, who is asked about those that may not, and what a command does. */
 export function makeIntake(base: Base, flow: Flow) {
@@ -79,7 +80,7 @@ export function makeControl(base: Base, flow: Flow & ReturnType<typeof makeIntak
       ...{ clock, started, runtime, safe: base.safe },
       stops: () => emergency.list(),
       ...{ paths, configHash: base.configHash, versions: base.versions },
-      folderLimits: () => workspaces.limits(),
+      hostLimits: () => limitsOfHost(workspaces),
       db: ledger.db,
       channels: channels.values(),
       sweepsNeeded: () => sweep.needed,

@@ -4,7 +4,7 @@ import { OperatingError } from '../base/errors.ts';
 import { parseYaml, readYaml } from '../base/yaml.ts';
 import { brokenExample } from './decide.ts';
 import type { EgressService } from './egress.ts';
-import { expandHome, judgeMount, lookAt, type Mount, type MountPlaces } from './mounts.ts';
+import { expandHome, judgeMount, judgeNesting, lookAt, type Mount, type MountPlaces } from './mounts.ts';
 import { canonicalPackages, type Packages } from './packages.ts';
 import { type GroupFile, groupSchema } from './schema.ts';
 
@@ -68,7 +68,7 @@ function authorityOf(group: string, file: string, raw: GroupFile, install: Machi
     throw new OperatingError('config', `${file}: ${what}`);
   };
   const runtime = raw.runtime ?? install.runtime;
-  const userland = raw.userland ?? (runtime === 'bubblewrap' && noPackages(raw) ? 'host' : 'image');
+  const userland = userlandOf(raw, runtime);
   if (runtime !== 'bubblewrap' && userland === 'host') refuse(`userland: ${runtime} always runs an image`);
   if (userland === 'host' && !noPackages(raw))
     refuse('packages: the host’s programs are as they are; set userland: image');
@@ -111,6 +111,13 @@ export function readWish(file: string): Pick<Authority, 'harness' | 'model'> {
   return { harness: raw.harness, model: modelOf(raw) };
 }
 
+/** Whether bubblewrap is to start the group from a root that is made for it. Throws `OperatingError('config')`. */
+export function wantsRoot(file: string, install: Machine): boolean {
+  const raw = readYaml(file, groupSchema);
+  const runtime = raw.runtime ?? install.runtime;
+  return runtime === 'bubblewrap' && userlandOf(raw, runtime) === 'image';
+}
+
 /** SHA-256 (hex) of its canonical bytes: what is shown, approved, applied and passed on is the same object. */
 export function hashOf(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');
@@ -119,6 +126,10 @@ export function hashOf(bytes: Buffer): string {
 /** JSON with sorted keys, so that the same authority has the same bytes. */
 export function bytesOf(authority: Authority): Buffer {
   return Buffer.from(JSON.stringify(authority, (_key, value) => (isRecord(value) ? sortedRecord(value) : value)));
+}
+
+function userlandOf(raw: GroupFile, runtime: RuntimeName): Authority['userland'] {
+  return raw.userland ?? (runtime === 'bubblewrap' && noPackages(raw) ? 'host' : 'image');
 }
 
 function noPackages({ packages }: GroupFile): boolean {
@@ -146,6 +157,8 @@ function mountsOf(raw: GroupFile, places: MountPlaces, refuse: (what: string) =>
   });
   const twice = mounts.find((mount, at) => mounts.findIndex(({ target }) => target === mount.target) !== at);
   if (twice !== undefined) refuse(`mounts: two of them are at ${twice.target}`);
+  const nested = judgeNesting(mounts, places.others);
+  if (nested !== null) refuse(`mounts: ${nested}`);
   return mounts;
 }
 

@@ -222,7 +222,8 @@ const installSchema = z.strictObject({
   /** Host uids for groups, where the host runs as root: one each, never given twice. The last one is for warm-ups. */
   uids: z
     .strictObject({
-      first: z.int().min(1000).max(4_000_000_000).default(limits.GROUP_UID_FIRST),
+      /** Absent: by the hash of the home, so that two installs of one machine differ. */
+      first: z.int().min(1000).max(4_000_000_000).optional(),
       count: z.int().min(2).max(1_000_000).default(limits.GROUP_UID_COUNT),
     })
     .prefault({}),

@@ -7,6 +7,7 @@ import type { Step, TemplateShown } from '../operations/templates.ts';
 import { confirmed } from './confirm.ts';
 import { ControlClient } from './control_client.ts';
 import { bold, dim, type Io, printable, red } from './io.ts';
+import { accountWords } from './words.ts';
 
 /**
  * `glass group list|templates|new|show|plan|apply`. `apply` shows the difference, asks, and puts exactly that in force; `--yes` does
@@ -110,9 +111,7 @@ function show(shown: GroupShown, io: Io): number {
       : `  in force since ${when(in_force.applied_ms)}, applied by ${printable(in_force.applied_by)}, ${in_force.hash.slice(0, 12)}`,
   );
   if (shown.image !== null) io.out(`  programs from ${printable(shown.image)}`);
-  io.out(
-    `  account on the host: ${shown.uid === null ? 'the operator’s own, in a user namespace' : `uid ${shown.uid}, of this group only`}`,
-  );
+  io.out(`  account on the host: ${accountWords(shown)}`);
   for (const { name, words } of shown.capabilities) io.out(`  ${name.padEnd(18)}  ${printable(words)}`);
   printControls(shown.controls, io);
   if (shown.edited !== null) io.out(red(io, `  ${printable(shown.edited)}`));

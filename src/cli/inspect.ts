@@ -7,6 +7,7 @@ import type { GroupShown } from '../operations/groups.ts';
 import type { Inspected } from '../operations/proofs.ts';
 import { ControlClient } from './control_client.ts';
 import { bold, dim, type Io, printable, red } from './io.ts';
+import { accountWords } from './words.ts';
 
 /**
  * `glass inspect <group>`: what was declared, what is, and every attempt to break out with its result. Exit code 0 when no
@@ -46,16 +47,15 @@ async function markdown(found: InspectAnswer): Promise<string> {
     ]),
     declared: lines(declaredLines(found)),
     inspection: found.inspection,
+    last_seen: found.last_seen,
   });
 }
 
 function declaredLines({ declared, authority }: InspectAnswer): [label: string, words: string][] {
-  const account =
-    declared.uid === null ? 'the operator’s own, in a user namespace' : `uid ${declared.uid}, of this group only`;
   return [
     ['group', declared.group],
     ['authority', authority],
-    ['account on the host', account],
+    ['account on the host', accountWords(declared)],
     ['programs from', declared.image ?? 'the host’s own /usr, read-only'],
     ...declared.capabilities.map(({ name, words }): [string, string] => [name, words]),
     ...declared.controls.map(({ name, state, reason }): [string, string] => [`limit ${name}`, `${state}: ${reason}`]),

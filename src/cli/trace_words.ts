@@ -94,9 +94,8 @@ export function usageLine({ model_requests, service_requests, input_tokens, outp
 
 /** Whether a step is one that something went wrong with. */
 export function isBad({ kind, data }: TraceStep): boolean {
-  const bad = /\.(failed|attempt_failed|refused|change_refused|rejected|uncertain|ended|interrupted|stopped)$/.test(
-    kind,
-  );
+  const bad =
+    /\.(failed|attempt_failed|refused|change_refused|rejected|uncertain|ended|interrupted|limited|stopped)$/.test(kind);
   return (
     (bad && kind !== 'host.stopped' && kind !== 'sandbox.ended') ||
     data['decision'] === 'deny' ||

@@ -1,4 +1,5 @@
 import { OperatingError } from '../base/errors.ts';
+import type { GroupShown } from '../operations/groups.ts';
 
 /** A verb's words, apart from its flags. */
 export interface Split {
@@ -27,3 +28,13 @@ export function split(args: string[], valued: string[], bare: string[], usage: s
   }
   return found;
 }
+
+/** Whose account of the host a group's sandboxes run as. */
+export function accountWords({ uid, runtime }: Pick<GroupShown, 'uid' | 'runtime'>): string {
+  if (uid !== null) return `uid ${uid}, of this group only`;
+  // An engine of another account than ours makes no user namespace for us.
+  const namespace = { bubblewrap: ', in a user namespace', docker: ENGINE_SHARES, podman: ENGINE_SHARES };
+  return `the operator’s own${runtime === null ? '' : namespace[runtime]}`;
+}
+
+const ENGINE_SHARES = ', in the host’s user namespace';

@@ -52,7 +52,7 @@ export const ALERT_RULES: Readonly<Record<string, AlertRule>> = {
     'when one has started in that conversation',
   ),
   'boundary.failed': urgent(
-    'the self-check found a guard that does not hold: the group does not start until it does',
+    'the self-check found a guard that does not hold, and the group does not start until it does; or the daily one could not be made',
     './glass inspect <group> names it; ./glass doctor says what this machine lacks',
     'when it holds',
   ),

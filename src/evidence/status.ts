@@ -165,7 +165,7 @@ export interface StatusSources {
   runtime: Runtime;
   safe: boolean;
   stops(): Status['stopped'];
-  folderLimits(): Promise<LimitState[]>;
+  hostLimits(): Promise<LimitState[]>;
   channels: Iterable<Channel>;
   sweepsNeeded(): number;
   gateway: { readonly connected: boolean; readonly sinceMs: number; lastSpoken(group: string): number };
@@ -213,7 +213,7 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
     runtime: {
       name: runtime.name,
       problems: await runtime.check(),
-      limits: [...(await runtime.limits()), ...(await sources.folderLimits())],
+      limits: [...(await runtime.limits()), ...(await sources.hostLimits())],
     },
     channels: [...sources.channels].map((channel) => {
       const { at_ms, ok, how, detail } = sources.proofOf(channel.name) ?? { ok: null };

@@ -1,4 +1,5 @@
 import { OperatingError } from '../base/errors.ts';
+import { GROUP_UID_COUNT, GROUP_UID_FIRST, GROUP_UID_RANGES } from '../base/limits/sandbox.ts';
 import type { Db } from './db.ts';
 
 export interface ChatRow {
@@ -127,6 +128,23 @@ export function rewire(db: Db, chatId: number, group: string, engage: WiringRow[
 export interface UidRange {
   first: number;
   count: number;
+}
+
+/**
+ * Where groups' uids begin: where `glass.yaml` says, else by the install's hash; but an install that has given some from the range that
+ * all of them once began in goes on in it.
+ */
+export function uidRange(
+  db: Db,
+  install: string,
+  { first, count }: { first?: number | undefined; count: number },
+): UidRange {
+  if (first !== undefined) return { first, count };
+  const old = { first: GROUP_UID_FIRST, count };
+  const [from, to] = [old.first, old.first + count];
+  if (db.get('SELECT 1 FROM groups WHERE uid >= ? AND uid < ?', from, to) !== undefined) return old;
+  const range = 1 + (Number.parseInt(install, 16) % GROUP_UID_RANGES);
+  return { first: GROUP_UID_FIRST + range * GROUP_UID_COUNT, count };
 }
 
 /** Records a group. With a range it gets a host uid of its own, never one that another group ever had. */

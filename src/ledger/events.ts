@@ -55,6 +55,8 @@ export interface EventData {
   'turn.steered': { messages: number };
   'turn.taken': { messages: number };
   'turn.interrupted': { reason: string };
+  /** What its sandbox's limits have stopped, while that went on. */
+  'turn.limited': { oom_kills: number; forks_refused: number };
   'turn.settled': { outcome: string; taken: number; returned: number };
   'turn.attempt_failed': { attempt: number; reason: string; next: 'retry' | 'split' | 'failed' };
   'tool.called': { tool: string; ok: boolean; ms: number; summary: string };

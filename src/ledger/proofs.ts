@@ -25,7 +25,7 @@ export function lastProof(db: Db, group: string, depth: ProofRow['depth'] | null
   );
 }
 
-/** Keeps a proof with the probes that passed in it, and forgets the oldest ones. */
+/** Keeps a proof with the probes that passed in it, and forgets the oldest ones; never the newest full one, which may be red. */
 export function insertProof(db: Db, row: Omit<ProofRow, 'id'>, passed: string[]): void {
   db.run(
     'INSERT INTO proofs (group_name, fingerprint, depth, ok, at_ms, ms, inspection) VALUES (?, ?, ?, ?, ?, ?, ?)',
@@ -45,10 +45,9 @@ export function insertProof(db: Db, row: Omit<ProofRow, 'id'>, passed: string[])
     JSON.stringify(passed),
   );
   db.run(
-    'DELETE FROM proofs WHERE group_name = ? AND id <= (SELECT id FROM proofs WHERE group_name = ? ORDER BY id DESC LIMIT 1 OFFSET ?)',
-    row.group_name,
-    row.group_name,
-    PROOFS_KEPT,
+    `DELETE FROM proofs WHERE group_name = ? AND id <= (SELECT id FROM proofs WHERE group_name = ? ORDER BY id DESC LIMIT 1 OFFSET ?)
+     AND id <> ifnull((SELECT max(id) FROM proofs WHERE group_name = ? AND depth = 'full'), 0)`,
+    ...[row.group_name, row.group_name, PROOFS_KEPT, row.group_name],
   );
 }
 

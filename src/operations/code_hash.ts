@@ -4,7 +4,16 @@ import { join } from 'node:path';
 import { shortHash } from '../base/ids.ts';
 
 /** What makes a sandbox's boundary, and what stands inside of it before an agent does. */
-const PARTS = ['src/runtimes', 'src/evidence/inspection', 'src/sessions/spec.ts', 'sandbox/runner', 'sandbox/inspect'];
+const PARTS = [
+  'src/runtimes',
+  'src/evidence/inspection',
+  'src/base/limits/sandbox.ts',
+  'src/sessions/spec.ts',
+  'src/sessions/folders.ts',
+  'sandbox/runner',
+  'sandbox/harnesses',
+  'sandbox/inspect',
+];
 const BWRAP = ['/usr/local/lib/glassclaw/bwrap', '/usr/bin/bwrap'];
 
 /** Of the code that makes the boundary, its inspection, and the sandboxing program: another one is proven anew. */
@@ -18,10 +27,11 @@ export function boundaryCodeHash(root: string): string {
   return shortHash(hash.digest('hex'));
 }
 
+/** Packages are known by their lock file, which lies beside them. */
 function filesOf(path: string): string[] {
   if (statSync(path).isFile()) return [path];
-  return readdirSync(path, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
+  return readdirSync(path, { withFileTypes: true })
+    .filter(({ name }) => name !== 'node_modules')
+    .flatMap(({ name }) => filesOf(join(path, name)))
     .sort();
 }

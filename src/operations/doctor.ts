@@ -1,4 +1,6 @@
-import { type InstallConfig, type OneCliConfig, type RuntimeName, readInstall } from '../base/config.ts';
+import { existsSync, readdirSync } from 'node:fs';
+import { wantsRoot } from '../authority/authority.ts';
+import { type InstallConfig, isGroupName, type OneCliConfig, type RuntimeName, readInstall } from '../base/config.ts';
 import { messageOf } from '../base/errors.ts';
 import { request } from '../base/http.ts';
 import { MODEL_CONNECT_MS } from '../base/limits/gateway.ts';
@@ -38,7 +40,7 @@ export async function examine(
     ...limits.map((limit) => limitFinding(limit, machine)),
     workspaceFinding(machine),
     ...(install?.onecli === undefined ? [] : [await oneCliFinding(install.onecli)]),
-    ...podmanFindings(runtime?.name ?? '', machine),
+    ...subordinateFindings(runtime?.name ?? '', rootedGroups(paths, install), machine),
     ...unitFindings(paths.root, '/'),
   ];
 }
@@ -142,13 +144,36 @@ export async function oneCliFinding({ gateway }: OneCliConfig): Promise<Finding>
   return { what, state: 'weak', says, fix: 'start OneCLI; until it answers, what goes via onecli is refused' };
 }
 
-/** Rootless Podman maps a group's files to ranges that the account must have. */
-export function podmanFindings(runtime: string, machine: Machine): Finding[] {
-  if (runtime !== 'podman' || machine.uid === 0) return [];
-  if (machine.subordinate_ids) return [well('subordinate ids', 'are there')];
-  const user = machine.user ?? String(machine.uid);
-  const fix = `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ${user}`;
-  return [
-    { what: 'subordinate ids', state: 'problem', says: `${user} has no ranges in /etc/subuid and /etc/subgid`, fix },
-  ];
+/**
+ * Rootless Podman maps a group's files to ranges that the account must have, and so does the making of a root that bubblewrap starts a
+ * group from: `rooted` are the groups that ask for one.
+ */
+export function subordinateFindings(runtime: string, rooted: readonly string[], machine: Machine): Finding[] {
+  if ((runtime !== 'podman' && rooted.length === 0) || machine.uid === 0) return [];
+  const what = 'subordinate ids';
+  const whose = runtime === 'podman' ? '' : `, and the programs of ${rooted.join(', ')} are made with them`;
+  const found: Finding[] = [];
+  if (!machine.subordinate_ids) {
+    const user = machine.user ?? String(machine.uid);
+    const fix = `sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 ${user}`;
+    found.push({ what, state: 'problem', says: `${user} has no ranges in /etc/subuid and /etc/subgid${whose}`, fix });
+  }
+  if (!machine.uidmap) {
+    const says = `newuidmap and newgidmap, which map them, are missing${whose}`;
+    found.push({ what, state: 'problem', says, fix: 'sudo apt install uidmap' });
+  }
+  return found.length > 0 ? found : [well(what, 'are there')];
+}
+
+/** Groups whose file asks for a root of their own; a file that is refused is told of by `group plan`. */
+export function rootedGroups(paths: Paths, install: InstallConfig | null): string[] {
+  if (install === null || !existsSync(paths.groups)) return [];
+  const isRooted = (group: string): boolean => {
+    try {
+      return wantsRoot(paths.group(group).yaml, install);
+    } catch {
+      return false;
+    }
+  };
+  return readdirSync(paths.groups).filter(isGroupName).filter(isRooted).sort();
 }

@@ -15,20 +15,20 @@ import type { Foreseen } from '../approvals/wishes.ts';
 import { type Authority, bytesOf, hashOf, readGroup, readGroupText } from '../authority/authority.ts';
 import { type Decision, decide, type EgressRequest } from '../authority/decide.ts';
 import { type Change, capabilitiesOf, difference } from '../authority/difference.ts';
-import { type MountPlaces, placesOf } from '../authority/mounts.ts';
+import type { MountPlaces } from '../authority/mounts.ts';
 import { keepAuthority } from '../authority/store.ts';
 import { type Wish, withWish } from '../authority/wish.ts';
 import type { Clock } from '../base/clock.ts';
-import { type InstallConfig, isGroupName, type RuntimeName } from '../base/config.ts';
+import { isGroupName, type RuntimeName } from '../base/config.ts';
 import { messageOf, OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
 import { writeWhole } from '../base/whole_file.ts';
 import { type AuthorityRow, authorityInForce, insertAuthority } from '../ledger/authorities.ts';
-import { ensureGroup, groupUid } from '../ledger/chats.ts';
+import { ensureGroup, groupUid, type UidRange } from '../ledger/chats.ts';
 import { recordEvent } from '../ledger/events.ts';
-import type { Ledger } from '../ledger/ledger.ts';
 import type { LimitState, Runtime } from '../runtimes/runtime.ts';
 import type { OnProgress } from '../runtimes/tool.ts';
+import { mountPlaces, type PlacesInput } from './mount_places.ts';
 import { type FilledTemplate, fillTemplate, listTemplates, PLAIN_TEMPLATE, type TemplateShown } from './templates.ts';
 
 /**
@@ -51,6 +51,8 @@ export interface Plan {
 export interface GroupShown {
   group: string;
   uid: number | null;
+  /** Null: nothing is in force. */
+  runtime: RuntimeName | null;
   in_force: { hash: string; applied_by: string; applied_ms: number } | null;
   /** Digest or path of what its system files come from; null: the host's own. */
   image: string | null;
@@ -62,10 +64,9 @@ export interface GroupShown {
 
 export type Explained = EgressRequest & Decision & { group: string };
 
-export interface GroupsInput {
-  paths: Paths;
-  install: InstallConfig;
-  ledger: Ledger;
+export interface GroupsInput extends PlacesInput {
+  /** Of groups' accounts, where the host is root. */
+  uids: UidRange;
   clock: Clock;
   runtimes: ReadonlyMap<RuntimeName, Runtime>;
   /** What an authority's system files come from; made where it is missing. Rejects with `OperatingError`. */
@@ -94,6 +95,7 @@ export class Groups {
     return {
       group,
       uid: groupUid(ledger.db, group),
+      runtime: row === undefined ? null : objectOf(row).runtime,
       in_force: row === undefined ? null : shownRow(row),
       image: row?.image ?? null,
       capabilities: row === undefined ? [] : capabilitiesOf(objectOf(row)).map(({ name, words }) => ({ name, words })),
@@ -155,12 +157,12 @@ export class Groups {
         `groups/${group}/group.yaml is not what was shown`,
         `./glass group plan ${group}`,
       );
-    const { paths, install, ledger, clock } = this.#input;
+    const { paths, uids, ledger, clock } = this.#input;
     const image = await this.#input.imageOf(authority, () => {});
     // First the file: a row never names what the gateway cannot read.
     keepAuthority(paths.authorities, authority);
     await ledger.write('apply', (db) => {
-      ensureGroup(db, clock.now(), group, process.getuid?.() === 0 ? install.uids : null);
+      ensureGroup(db, clock.now(), group, process.getuid?.() === 0 ? uids : null);
       insertAuthority(db, {
         group_name: group,
         hash,
@@ -267,7 +269,7 @@ export class Groups {
     const { yaml } = paths.group(group);
     const text = withWish(readFileSync(yaml, 'utf8'), wish);
     try {
-      return { authority: readGroupText(group, yaml, text, install, this.places()), text };
+      return { authority: readGroupText(group, yaml, text, install, this.places(group)), text };
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error;
       throw new OperatingError('refused', error.message.replace(`${yaml}: `, ''));
@@ -285,7 +287,7 @@ export class Groups {
     const { yaml } = paths.group(group);
     if (existsSync(yaml)) throw new OperatingError('conflict', `the group ${group} exists already`);
     const text = filled.files.find(({ path }) => path === 'group.yaml')!.text;
-    readGroupText(group, yaml, text, install, this.places());
+    readGroupText(group, yaml, text, install, this.places(group));
     makeGroup(paths, group, filled);
   }
 
@@ -308,12 +310,11 @@ export class Groups {
 
   #read(group: string): Authority {
     const { paths, install } = this.#input;
-    return readGroup(group, paths.group(group).yaml, install, this.places());
+    return readGroup(group, paths.group(group).yaml, install, this.places(group));
   }
 
-  places(): MountPlaces {
-    const { paths, install } = this.#input;
-    return placesOf([...paths.own], paths.root, install.mounts.write);
+  places(group: string): MountPlaces {
+    return mountPlaces(this.#input, group, this.names());
   }
 
   #row(group: string): AuthorityRow | undefined {

@@ -1,6 +1,8 @@
 import { existsSync, readFileSync, statfsSync, statSync } from 'node:fs';
 import { userInfo } from 'node:os';
+import { join } from 'node:path';
 import type { Paths } from '../base/paths.ts';
+import { LAUNCH_ENV } from '../runtimes/bubblewrap_check.ts';
 
 /** What this machine says of itself, as far as sandboxes and state depend on it. Reading it changes nothing. */
 export interface Machine {
@@ -16,6 +18,8 @@ export interface Machine {
   apparmor_profile: boolean;
   /** Whether the account has ranges in `/etc/subuid` and `/etc/subgid`. */
   subordinate_ids: boolean;
+  /** Whether the programs are there that map them. */
+  uidmap: boolean;
   loop_devices: boolean;
   /** Bytes free where the home lies; null when there is no home yet. */
   free_bytes: number | null;
@@ -39,6 +43,9 @@ export function readMachine(paths: Paths): Machine {
     own_bwrap: existsSync(OWN_BWRAP),
     apparmor_profile: existsSync(APPARMOR_PROFILE),
     subordinate_ids: ['/etc/subuid', '/etc/subgid'].every((file) => hasRange(file, user, uid)),
+    uidmap: ['newuidmap', 'newgidmap'].every((program) =>
+      LAUNCH_ENV.PATH.split(':').some((folder) => existsSync(join(folder, program))),
+    ),
     loop_devices: existsSync('/dev/loop-control'),
     free_bytes: freeAt(paths.home),
     home: homeOf(paths.home),

@@ -1,24 +1,23 @@
 import { rmSync, writeFileSync } from 'node:fs';
-import { release } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { Clock } from '../base/clock.ts';
 import { messageOf, OperatingError } from '../base/errors.ts';
-import { randomToken, shortHash } from '../base/ids.ts';
-import { PROOF_EVERY_MS, PROOF_LOOK_MS } from '../base/limits/sandbox.ts';
+import { randomToken } from '../base/ids.ts';
+import { PROOF_LOOK_MS } from '../base/limits/sandbox.ts';
 import type { Log } from '../base/log.ts';
-import { installStamp } from '../base/packages.ts';
 import type { Paths } from '../base/paths.ts';
-import { type Inspection, inspectSandbox } from '../evidence/inspection/inspection.ts';
+import type { Inspection, InspectionInput } from '../evidence/inspection/inspection.ts';
 import type { Depth, Profile } from '../evidence/inspection/probes/probe.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { guardsSeen, insertProof, lastProof, type ProofRow } from '../ledger/proofs.ts';
+import { guardsSeen, insertProof, type ProofRow } from '../ledger/proofs.ts';
 import { prepareFolders } from '../sessions/folders.ts';
-import { harnessFolder } from '../sessions/harnesses.ts';
 import type { Planner } from '../sessions/planner.ts';
 import type { StartPlan } from '../sessions/services.ts';
 import { Timer } from '../sessions/timer.ts';
 import type { WorkspaceKeeper } from '../sessions/workspaces.ts';
+import { boundaryFacts, fingerprintOf } from './fingerprint.ts';
+import { countingProof, depthNeeded, isFullDue, isProven } from './proven.ts';
 
 /**
  * Whether a group's boundary holds, proven by attempts to break it in a sandbox of that group. No sandbox starts before it
@@ -29,7 +28,9 @@ export interface ProofsInput {
   ledger: Ledger;
   clock: Clock;
   log: Log;
-  planner: Planner;
+  planner: Pick<Planner, 'plan' | 'harnessOf'>;
+  /** Tries to break out of a sandbox. */
+  attempt(input: InspectionInput): Promise<Inspection>;
   workspaces: WorkspaceKeeper;
   /** Of the code that makes the boundary, and of the one that inspects it. */
   code: string;
@@ -82,10 +83,7 @@ export class Proofs {
     if (this.#proven(group, fingerprint)) return;
     await this.#alone(group, async () => {
       if (this.#proven(group, fingerprint)) return;
-      // What failed in full is not repaired by a quick look.
-      const last = lastProof(this.#input.ledger.db, group);
-      const depth = last?.fingerprint === fingerprint ? last.depth : 'quick';
-      const { inspection } = await this.#inspect(group, depth, false);
+      const { inspection } = await this.#inspect(group, depthNeeded(this.#input.ledger.db, group), false);
       if (!inspection.ok) throw failed(group, inspection);
     });
   }
@@ -103,9 +101,9 @@ export class Proofs {
     return next;
   }
 
-  /** The newest proof, for status. */
+  /** The proof that counts, for status. */
   last(group: string): (Pick<ProofRow, 'at_ms' | 'depth' | 'ms'> & { ok: boolean }) | null {
-    const row = lastProof(this.#input.ledger.db, group);
+    const row = countingProof(this.#input.ledger.db, group);
     return row === undefined ? null : { at_ms: row.at_ms, depth: row.depth, ms: row.ms, ok: row.ok === 1 };
   }
 
@@ -123,7 +121,7 @@ export class Proofs {
       const absent = controls.filter(({ state }) => state !== 'enforced').map(({ name }) => name);
       const workspace_bytes = plan.authority.limits.workspace;
       const { run } = paths.session(session);
-      const inspection = await inspectSandbox({
+      const inspection = await this.#input.attempt({
         runtime,
         spec,
         profile: profileOf(plan),
@@ -152,39 +150,36 @@ export class Proofs {
       recordEvent(db, clock, 'boundary.inspected', {}, { group, depth, ok, ms, failed: named('failed') });
     });
     log.info('boundary.inspected', { group, depth, ok, ms, passed: named('passed').length });
-    if (ok) this.#input.clear(ALERT, group);
-    else this.#input.alert(ALERT, group, `${failed(group, inspection).message}. The group does not start.`);
+    if (countingProof(ledger.db, group)?.ok === 1) this.#input.clear(ALERT, group);
+    if (!ok) this.#input.alert(ALERT, group, `${failed(group, inspection).message}. The group does not start.`);
   }
 
   #proven(group: string, fingerprint: string): boolean {
-    const last = lastProof(this.#input.ledger.db, group);
-    return last?.ok === 1 && last.fingerprint === fingerprint;
+    return isProven(this.#input.ledger.db, group, fingerprint);
   }
 
   async #inspectDue(): Promise<void> {
-    const { clock, ledger, log, planner } = this.#input;
     for (const group of this.#input.groups()) {
-      const last = lastProof(ledger.db, group, 'full');
-      if (planner.harnessOf(group) === null || clock.now() - (last?.at_ms ?? 0) < PROOF_EVERY_MS) continue;
-      await this.inspect(group, 'full', false).catch((error) =>
-        log.warn('boundary.not_inspected', { group, reason: messageOf(error) }),
-      );
+      if (this.#input.planner.harnessOf(group) === null) continue;
+      await this.#inspectIfDue(group).catch((error) => {
+        if (this.#stopped) return;
+        const reason = messageOf(error);
+        this.#input.log.warn('boundary.not_inspected', { group, reason });
+        this.#input.alert(ALERT, group, `The boundary of the group ${group} cannot be inspected: ${reason}.`);
+      });
     }
   }
 
-  /** Whatever changes the boundary changes this: the next start is then inspected first. */
+  async #inspectIfDue(group: string): Promise<void> {
+    const { clock, ledger, planner } = this.#input;
+    const fingerprint = this.#fingerprint(await planner.plan(group, `inspect-${group}`));
+    if (isFullDue(ledger.db, group, fingerprint, clock.now())) await this.inspect(group, 'full', false);
+    // It could not be looked at before, and nothing has changed since it held.
+    else if (this.#proven(group, fingerprint)) this.#input.clear(ALERT, group);
+  }
+
   #fingerprint(plan: StartPlan): string {
-    const { spec, runtime, harness, controls, egress } = plan;
-    const { paths, code } = this.#input;
-    const { userland, oci_runtime, uid } = spec;
-    const facts = {
-      ...{ authority: egress.policy, runtime: runtime.name, userland, oci_runtime, uid, harness, code },
-      packages: harness === 'probe' ? '' : installStamp(harnessFolder(paths.root, harness)).content,
-      controls: controls.map(({ name, state }) => `${name} ${state}`),
-      kernel: release(),
-      node: process.version,
-    };
-    return shortHash(JSON.stringify(facts));
+    return fingerprintOf(boundaryFacts(plan, this.#input.paths.root, this.#input.code));
   }
 }
 

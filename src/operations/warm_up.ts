@@ -1,10 +1,11 @@
 import { chmodSync, chownSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Authority } from '../authority/authority.ts';
-import type { HarnessName, InstallConfig, RuntimeName } from '../base/config.ts';
+import type { HarnessName, RuntimeName } from '../base/config.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Paths } from '../base/paths.ts';
+import type { UidRange } from '../ledger/chats.ts';
 import type { Runtime, SandboxSpec } from '../runtimes/runtime.ts';
 import { openCodeFolder } from '../sessions/code_folder.ts';
 import type { Planner } from '../sessions/planner.ts';
@@ -86,8 +87,8 @@ function seal(folder: string): void {
 }
 
 /** In the background: a first message that comes before it is done only starts slower. */
-export async function warmUpAll({ paths, runtimes, install, log }: Machine, planner: Planner): Promise<void> {
-  const uid = process.getuid?.() === 0 ? install.uids.first + install.uids.count - 1 : null;
+export async function warmUpAll({ paths, runtimes, uids, log }: Machine, planner: Planner): Promise<void> {
+  const uid = process.getuid?.() === 0 ? uids.first + uids.count - 1 : null;
   for (const name of groupNames(paths)) {
     const plan = planner.harnessOf(name);
     const runtime = plan === null ? undefined : runtimes.get(plan.authority.runtime);
@@ -98,6 +99,6 @@ export async function warmUpAll({ paths, runtimes, install, log }: Machine, plan
 interface Machine {
   paths: Paths;
   runtimes: ReadonlyMap<RuntimeName, Runtime>;
-  install: InstallConfig;
+  uids: UidRange;
   log: Log;
 }

@@ -57,6 +57,10 @@ export class BubblewrapRuntime implements Runtime {
     return checkBubblewrap();
   }
 
+  engine(): null {
+    return null;
+  }
+
   async limits(): Promise<LimitState[]> {
     const cgroups = this.#limiting();
     const pids = cgroups.state('pids', 'pids');

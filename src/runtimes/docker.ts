@@ -88,6 +88,10 @@ export class DockerRuntime implements Runtime {
     }
   }
 
+  engine(): string | null {
+    return this.#info === null ? null : `${this.#info.ServerVersion} ${this.#info.DefaultRuntime}`;
+  }
+
   async limits(): Promise<LimitState[]> {
     if (this.#info === null) await this.check();
     const info = this.#info;

@@ -75,7 +75,7 @@ export interface Sandbox {
  * after it was passed, or `absent`. The reason says by what, with which delay, or why not.
  */
 export interface LimitState {
-  name: keyof SandboxLimits | 'workspace_bytes' | 'state_bytes';
+  name: keyof SandboxLimits | 'workspace_bytes' | 'state_bytes' | 'turn_ms' | 'output_bytes';
   state: 'enforced' | 'watched' | 'absent';
   reason: string;
 }
@@ -87,6 +87,8 @@ export interface Runtime {
    * called when the host starts and by `status`, not per sandbox.
    */
   check(): Promise<string[]>;
+  /** What the engine said of itself when it was last asked; null: there is none, or it has not answered yet. */
+  engine(): string | null;
   /** Which of the resource limits hold on this machine. Never rejects: what cannot be found out is `absent`. */
   limits(): Promise<LimitState[]>;
   /**

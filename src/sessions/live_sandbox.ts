@@ -7,6 +7,7 @@ import { type Faults, guarded } from '../base/faults.ts';
 import { SANDBOX_READY_MS } from '../base/limits/messages.ts';
 import type { Paths } from '../base/paths.ts';
 import type { HostFrame, RunnerFrame } from '../protocol/frames.ts';
+import { type LimitHits, limitHits } from '../runtimes/limit_hits.ts';
 import type { Runtime, Sandbox, SandboxExit, SandboxSpec } from '../runtimes/runtime.ts';
 import type { Egress, EgressSession } from './egress.ts';
 import { prepareFolders } from './folders.ts';
@@ -48,6 +49,7 @@ export class LiveSandbox {
   #reason: string | null = null;
   #ready: NodeJS.Timeout | null = null;
   #leave: () => void = () => {};
+  #hits: LimitHits = { oom_kills: 0, forks_refused: 0 };
   readonly #over = Promise.withResolvers<void>();
 
   constructor(input: LiveSandboxInput, egress: Egress, workspaces: WorkspaceKeeper, handlers: LiveSandboxHandlers) {
@@ -100,6 +102,17 @@ export class LiveSandbox {
   /** Resolves when nothing of it is left, also of one that did not start. */
   get gone(): Promise<void> {
     return this.#over.promise;
+  }
+
+  /** What its limits have stopped in it since this was asked last; null: nothing. */
+  limited(): LimitHits | null {
+    if (this.#sandbox === null) return null;
+    const [before, now] = [this.#hits, limitHits(this.#sandbox.pid)];
+    const oom_kills = now.oom_kills - before.oom_kills;
+    const forks_refused = now.forks_refused - before.forks_refused;
+    if (oom_kills <= 0 && forks_refused <= 0) return null;
+    this.#hits = now;
+    return { oom_kills, forks_refused };
   }
 
   send(frame: HostFrame): void {

@@ -20,7 +20,7 @@ export interface PlannerInput {
   egress: Egress;
   runtimes: ReadonlyMap<RuntimeName, Runtime>;
   /** What decides whether a mount is dangerous, as it is now. */
-  places(): MountPlaces;
+  places(group: string): MountPlaces;
   /** Limits of a group that are no runtime's. */
   limitsOf(): Promise<LimitState[]>;
   node: string;
@@ -43,7 +43,7 @@ export class Planner {
     const runtime = runtimes.get(authority.runtime);
     if (runtime === undefined)
       throw new OperatingError('unavailable', `the runtime ${authority.runtime} does not exist here`);
-    checkMounts(authority.mounts, this.#input.places());
+    checkMounts(authority.mounts, this.#input.places(group));
     const controls = [...(await runtime.limits()), ...(await this.#input.limitsOf())];
     checkControls(row, controls);
     const codeCache = openCodeFolder(this.#input.codeCache, harness);

@@ -298,15 +298,13 @@ export class Session {
     text: string,
     resume: string | null,
   ): Promise<void> {
-    const { clock } = this.#services;
-    const harness = this.#plan!.harness;
+    const [{ clock }, { harness }] = [this.#services, this.#plan!];
     const end = { ...run.end(outcome, text, clock.micros()), ...this.#place(), turn: run.opened, harness, resume };
-    const { chat_id: chat } = run.place;
-    const claimed = await this.#insist('settle', (db) => {
-      return closeTurn(db, clock, end).length > 0 ? this.#services.claim(db, chat) : null;
-    });
+    const claimed = await this.#insist('settle', (db) =>
+      closeTurn(db, clock, end).length > 0 ? this.#services.claim(db, run.place.chat_id) : null,
+    );
     if (outcome !== 'failed') this.#reseed = false;
-    this.#services.deliver(chat, claimed);
+    this.#services.deliver(run.place.chat_id, claimed);
     this.#next();
   }
 
@@ -328,6 +326,8 @@ export class Session {
 
   #endRun(run: Run): void {
     run.close();
+    const limited = this.#live?.limited();
+    if (limited) this.#hop('turn.limited', limited, run.id);
     if (run.shown) this.#services.typing.end(run.place);
     this.#services.drafts?.end(run.id);
     this.#state = 'settling';
@@ -365,9 +365,9 @@ export class Session {
       return this.#settle(run, 'failed', deadlineText(this.#plan!.authority.limits.turn), null);
     if (run.interrupted === 'drain') return this.#takeBack(run);
     if (run.interrupted === 'stop') return this.#next();
-    const place = this.#place();
-    const recorded = await this.#insist('death', (db) => recordDeath(db, this.#services.clock, place, run, reason));
-    await afterDeath(this.#services, this.#row(), recorded, false);
+    const services = this.#services;
+    const recorded = await this.#insist('death', (db) => recordDeath(db, services.clock, this.#place(), run, reason));
+    await afterDeath(services, this.#row(), recorded, false);
     this.#services.deliver(run.place.chat_id);
     this.#next();
   }

@@ -145,6 +145,24 @@ test('the rule that decides about a request is named, of what is in force', asyn
   await install.change('assistant', 'harness: probe\n');
 });
 
+test('limits that the host itself keeps are applied and shown as the others are', async () => {
+  const ofHost = [
+    ['turn_ms', 'watched'],
+    ['output_bytes', 'enforced'],
+  ];
+  const states = (list: { name: string; state: string }[]): string[][] =>
+    list.map(({ name, state }) => [name, state]).filter(([name]) => ofHost.some(([known]) => known === name));
+  const plan = install.glass('group', 'plan', 'assistant').stdout;
+  assert.match(plan, /enforced here +.*output_bytes/);
+  assert.match(plan, /watched here +turn_ms: the host’s clock: interrupted at its deadline, and ended 5 s later/);
+  const shown = JSON.parse(install.glass('group', 'show', 'assistant', '--json').stdout) as GroupShown;
+  assert.deepEqual(states(shown.controls), ofHost);
+  assert.deepEqual(states((await install.ready()).runtime.limits), ofHost);
+  const found = install.glass('inspect', 'assistant', '--quick').stdout;
+  assert.match(found, /limit turn_ms +watched: /);
+  assert.match(found, /limit output_bytes +enforced: 1 MiB a second of a stream are read, 4 MiB of a session are kept/);
+});
+
 test('a mount is read in the sandbox at its place, and not written', async () => {
   await install.change('assistant', `harness: probe\nmounts: [{source: "${notes}"}]\n`);
   assert.match(await answerTo('mount', 'file /mnt/notes/a.txt'), /ok: \{"id":"o\d+"\}/);
@@ -169,6 +187,23 @@ test('a mount that may be written is writable inside, and no other one is', asyn
     'read /mnt/notes',
     'write /mnt/shared',
   ]);
+});
+
+test('what lies in a folder that another group writes is not mounted, at plan and at a start', async () => {
+  const [shared, inner] = [join(folder, 'shared'), join(folder, 'shared/inner')];
+  mkdirSync(inner);
+  const reading = `harness: probe\nmounts: [{source: "${inner}"}]\n`;
+  await install.change('writer', `harness: probe\nmounts: [{source: "${shared}", access: write}]\n`);
+  install.group('assistant', reading);
+  const refused = install.glass('group', 'plan', 'assistant');
+  assert.equal(refused.status, 3);
+  assert.match(refused.stderr, /inner lies in .*shared, which the group writer may write/);
+  await install.change('writer', 'harness: probe\n');
+  await install.change('assistant', reading);
+  install.group('writer', `harness: probe\nmounts: [{source: "${shared}", access: write}]\n`);
+  assert.match(install.glass('group', 'plan', 'writer').stderr, /inner of the group assistant lies in/);
+  await install.change('assistant', 'harness: probe\n');
+  install.group('writer', 'harness: probe\n');
 });
 
 test('a mount that leads elsewhere by now keeps the group from starting, and the operator hears of it', async () => {

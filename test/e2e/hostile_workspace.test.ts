@@ -197,6 +197,31 @@ test('a runner that is stopped does not hold its turn: its sandbox ends, the rea
   assert.match(await shell(agent, 'echo alive'), /alive/);
 });
 
+test('what the limits of a sandbox stop in it is in the trace of its turn, and the sandbox goes on', async () => {
+  const agent = await made.terminal('greedy');
+  const limited = async (command: string): Promise<Record<string, unknown> | undefined> => {
+    await shell(agent, command);
+    const { steps } = await made.install.control.call<Trace>('trace', { message: 'latest' });
+    return steps.find((step) => step.kind === 'turn.limited')?.data;
+  };
+  assert.equal(await limited('echo alive'), undefined);
+  if (await isEnforced('memory_bytes')) {
+    const hog = 'const all = []; for (;;) all.push(Buffer.alloc(1 << 24, 1));';
+    assert.equal((await limited(`node -e '${hog}'`))?.['oom_kills'], 1);
+  }
+  if (await isEnforced('pids')) {
+    const forks = Number((await limited('for i in $(seq 100); do sleep 2 & done; wait'))?.['forks_refused']);
+    assert.ok(forks > 0, `${forks} forks`);
+  }
+  assert.equal(await limited('echo alive'), undefined, 'each is told once');
+  assert.deepEqual(endings('greedy'), []);
+});
+
+async function isEnforced(name: string): Promise<boolean> {
+  const { runtime } = await made.install.control.call<Status>('status');
+  return runtime.limits.some((limit) => limit.name === name && /^control group/.test(limit.reason));
+}
+
 test('a fork bomb that leaves its command goes on within its limits, and keeps nobody waiting', async () => {
   const agent = await made.terminal('detached');
   const bomb = 'b() { b | b & }; : > left; b; sleep 1; b';

@@ -86,7 +86,7 @@ for (const name of ['bubblewrap', 'docker'] as const) {
 
     test('reads as a report', async () => {
       const inspection = await inspectSandbox(await home.input(runtime));
-      const report = renderInspection({ group: 'tested', versions: [], declared: [], inspection });
+      const report = renderInspection({ group: 'tested', versions: [], declared: [], inspection, last_seen: {} });
       assert.match(report, /No attempt to leave the sandbox succeeded/);
       for (const { id } of inspection.probes) assert.ok(report.includes(`| ${id.replaceAll('_', '\\_')} |`), id);
     });

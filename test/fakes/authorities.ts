@@ -14,7 +14,12 @@ export function readFixture(
   install: Pick<InstallConfig, 'runtime' | 'onecli'> = { runtime: 'bubblewrap' },
   group = 'assistant',
 ): Authority {
-  return readGroup(group, file, install, placesOf(['/nonexistent'], '/nonexistent', []));
+  return readGroup(
+    group,
+    file,
+    install,
+    placesOf({ state: ['/nonexistent'], root: '/nonexistent', writable: [], engines: [], others: [] }),
+  );
 }
 
 /** Writes a group's file and what a host would have applied of it; returns the hash that `open` of the gateway wants. */

@@ -25,7 +25,7 @@ import { freshLedger, queueMessage, seedChat, TAKES, temporaryFolder } from './l
 
 /** One real session on a real ledger and a real hatch; the test itself is the sandbox. */
 
-const AUTHORITY: Authority = {
+export const AUTHORITY: Authority = {
   version: 2,
   group: 'assistant',
   harness: 'probe',
@@ -152,6 +152,7 @@ export async function sessionWorld(context: Cleaned, authority: Partial<Authorit
   const runtime: Runtime = {
     name: 'bubblewrap',
     check: async () => [],
+    engine: () => null,
     limits: async () => [],
     reap: async () => 0,
     start: async (spec) => {

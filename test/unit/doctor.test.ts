@@ -1,10 +1,18 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { ROOT } from '../../src/base/paths.ts';
-import { homeFindings, limitFinding, podmanFindings, runtimeFinding } from '../../src/operations/doctor.ts';
+import { parseInstall } from '../../src/base/config.ts';
+import { pathsOf, ROOT } from '../../src/base/paths.ts';
+import {
+  homeFindings,
+  limitFinding,
+  rootedGroups,
+  runtimeFinding,
+  subordinateFindings,
+} from '../../src/operations/doctor.ts';
 import { type Machine, OWN_BWRAP } from '../../src/operations/machine.ts';
+import { temporaryFolder } from '../fakes/ledger_kit.ts';
 
 /** An ordinary account on a machine where everything is as it should be. */
 const GOOD: Machine = {
@@ -16,6 +24,7 @@ const GOOD: Machine = {
   own_bwrap: false,
   apparmor_profile: false,
   subordinate_ids: true,
+  uidmap: true,
   loop_devices: true,
   free_bytes: 10 ** 12,
   home: { uid: 1000, gid: 1000, mode: 0o700 },
@@ -46,7 +55,7 @@ test('a machine where all is well has nothing to mend', () => {
     ...homeFindings('/srv/home', GOOD),
     runtimeFinding('bubblewrap', [], GOOD),
     limitFinding({ name: 'pids', state: 'enforced', reason: 'x' }, GOOD),
-    ...podmanFindings('podman', GOOD),
+    ...subordinateFindings('podman', [], GOOD),
   ];
   assert.deepEqual(
     findings.map((finding) => [finding.state, finding.fix]),
@@ -76,9 +85,32 @@ test('a limit that does not hold is weak, with a fix for root and another for an
 
 test('rootless podman without subordinate ids is found, and only there', () => {
   const without = { ...GOOD, subordinate_ids: false };
-  assert.match(podmanFindings('podman', without)[0]!.fix!, /usermod --add-subuids .* ann$/);
-  assert.deepEqual(podmanFindings('podman', { ...without, uid: 0 }), []);
-  assert.deepEqual(podmanFindings('bubblewrap', without), []);
+  assert.match(subordinateFindings('podman', [], without)[0]!.fix!, /usermod --add-subuids .* ann$/);
+  assert.deepEqual(subordinateFindings('podman', [], { ...without, uid: 0 }), []);
+  assert.deepEqual(subordinateFindings('bubblewrap', [], without), []);
+});
+
+test('a group of bubblewrap’s that has a root made for it needs subordinate ids and what maps them', (context) => {
+  const [found, ...more] = subordinateFindings('bubblewrap', ['data', 'web'], { ...GOOD, subordinate_ids: false });
+  assert.match(found!.says, /no ranges .* programs of data, web are made with them/);
+  assert.deepEqual(more, []);
+  const unmapped = subordinateFindings('bubblewrap', ['data'], { ...GOOD, uidmap: false });
+  assert.deepEqual(
+    unmapped.map(({ state, fix }) => [state, fix]),
+    [['problem', 'sudo apt install uidmap']],
+  );
+  assert.deepEqual(subordinateFindings('bubblewrap', ['data'], { ...GOOD, uid: 0, uidmap: false }), []);
+  const home = temporaryFolder(context);
+  const paths = pathsOf(home, { XDG_RUNTIME_DIR: home });
+  const files = {
+    ...{ plain: '{}\n', rooted: 'userland: image\n', packed: 'packages: {apt: [jq]}\n', broken: 'no such key: 1\n' },
+    ...{ contained: 'runtime: docker\n' },
+  };
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(paths.group(name).folder, { recursive: true });
+    writeFileSync(paths.group(name).yaml, text);
+  }
+  assert.deepEqual(rootedGroups(paths, parseInstall('{}\n', 'glass.yaml')), ['packed', 'rooted']);
 });
 
 test('the profile that is shipped is for the path that is preferred', () => {

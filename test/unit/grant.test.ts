@@ -25,7 +25,8 @@ async function world(context: TestContext, whileImageIsMade: (yaml: string) => v
   const runtime = { name: 'bubblewrap', check: async () => [], limits: async () => [] } as unknown as Runtime;
   let asked = false;
   const groups = new Groups({
-    ...{ paths, install: readInstall(paths.config), ledger: await freshLedger(context), clock: systemClock },
+    ...{ paths, install: readInstall(paths.config), ledger: await freshLedger(context) },
+    ...{ clock: systemClock, env: {}, uids: { first: 1000, count: 10 } },
     runtimes: new Map([['bubblewrap', runtime]]),
     imageOf: async () => {
       if (asked) whileImageIsMade(yaml);

@@ -1,17 +1,19 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { INSPECTION_OUTPUT_BYTES_MAX } from '../../src/base/limits/sandbox.ts';
+import { accountWords } from '../../src/cli/words.ts';
 import { absentFolders, declaredOf, type HostFacts, isGeneratedEtc } from '../../src/evidence/inspection/declared.ts';
 import { derive, type Observation } from '../../src/evidence/inspection/derive.ts';
 import type { Inspection } from '../../src/evidence/inspection/inspection.ts';
 import { type JudgeInput, judge } from '../../src/evidence/inspection/judge.ts';
-import { compareMounts, ownMounts, parseMounts } from '../../src/evidence/inspection/mounts.ts';
+import { compareMounts, deviceAt, ownMounts, parseMounts } from '../../src/evidence/inspection/mounts.ts';
 import { ObservationReader } from '../../src/evidence/inspection/observe.ts';
-import { hostObservations, limitFile } from '../../src/evidence/inspection/outside.ts';
+import { hostObservations } from '../../src/evidence/inspection/outside.ts';
 import { GVISOR } from '../../src/evidence/inspection/probes/gvisor.ts';
 import { allProbes } from '../../src/evidence/inspection/probes/list.ts';
 import { expectationOf, type Probe, type Profile } from '../../src/evidence/inspection/probes/probe.ts';
 import { renderInspection } from '../../src/evidence/inspection/report.ts';
+import { countOf, limitFile } from '../../src/runtimes/limit_hits.ts';
 import type { Bind } from '../../src/runtimes/runtime.ts';
 import { sandboxSpec } from '../e2e/runtimes_kit.ts';
 
@@ -21,6 +23,7 @@ const HOST: HostFacts = {
   groups: [27],
   kernel: '6.1',
   namespaces: { pid: 'pid:[1]' },
+  devices: { '/data/w': '8:1', '/data/n': '8:1' },
   userland: { folders: ['/usr'], links: [['/bin', 'usr/bin']] },
 };
 const WORKSPACE: Bind = { source: '/data/w', target: '/workspace', access: 'write' };
@@ -238,7 +241,7 @@ describe('the mount table', () => {
     mount('/data/n', '/notes', 'ro,nosuid,nodev'),
   ];
   const wrong = (lines: string[]): Record<string, string[]> => {
-    const found = compareMounts(parseMounts(lines.join('\n')), [WORKSPACE, NOTES], own);
+    const found = compareMounts(parseMounts(lines.join('\n')), [WORKSPACE, NOTES], own, HOST.devices);
     return Object.fromEntries([...found].filter(([, targets]) => targets.length > 0));
   };
 
@@ -250,6 +253,11 @@ describe('the mount table', () => {
     assert.deepEqual(wrong([...good, mount('/home', '/a\\040b', 'ro')]), { 'mounts.extra': ['/a b'] });
     assert.deepEqual(wrong([root, workspace, mount('/etc', '/notes', 'ro')]), { 'mounts.sources': ['/notes'] });
     assert.deepEqual(wrong([root, workspace, mount('/@sub/data/n', '/notes', 'ro')]), {});
+    assert.deepEqual(wrong([root, workspace, mount('/', '/notes', 'ro')]), {});
+    for (const from of ['/', '/data/n', '/@sub/data/n'])
+      assert.deepEqual(wrong([root, workspace, mount(from, '/notes', 'ro').replace('8:1', '0:51')]), {
+        'mounts.sources': ['/notes'],
+      });
     assert.deepEqual(wrong([root, notes, mount('/data/w', '/workspace', 'rw')]), {
       'workspace.flags': ['nosuid', 'nodev'],
       'binds.suid': ['/workspace'],
@@ -266,11 +274,44 @@ describe('the mount table', () => {
   });
 });
 
+test('a path lies on the mount that is nearest above it, and of two at one place on the later one', () => {
+  const line = (device: string, target: string): string => `1 1 ${device} / ${target} rw - ext4 /dev/sda rw`;
+  const table = parseMounts(
+    [line('8:1', '/'), line('8:2', '/data'), line('8:3', '/data'), line('8:4', '/data/w')].join('\n'),
+  );
+  const found = ['/', '/database', '/data', '/data/x', '/data/w', '/data/w/a'].map((path) => deviceAt(table, path));
+  assert.deepEqual(found, ['8:1', '8:1', '8:3', '8:3', '8:4', '8:4']);
+  assert.equal(deviceAt([], '/data'), undefined);
+});
+
+test('whose account a sandbox has is said as it is under its runtime', () => {
+  assert.equal(accountWords({ uid: 7, runtime: 'docker' }), 'uid 7, of this group only');
+  assert.match(accountWords({ uid: null, runtime: 'bubblewrap' }), /operator’s own, in a user namespace$/);
+  for (const runtime of ['docker', 'podman'] as const)
+    assert.match(accountWords({ uid: null, runtime }), /operator’s own, in the host’s user namespace$/);
+  assert.equal(accountWords({ uid: null, runtime: null }), 'the operator’s own');
+  const probe = allProbes('x64', { loopback_port: 1, abstract: 'a', address: null }).find(
+    ({ id }) => id === 'namespace.user',
+  )!;
+  for (const profile of ['docker', 'podman'] as const) {
+    const { seen } = judged(probe, {}, { profile });
+    assert.match(seen, /share the host’s user namespace/);
+    assert.doesNotMatch(seen, /differs/, 'which is not so where the host is no root');
+  }
+});
+
 test('a limit is looked up in the version of control groups that has its controller', () => {
   const file = (groups: string): string => limitFile(groups, 'cpu', 'cpu.cfs_quota_us', 'cpu.max');
   assert.equal(file('0::/a/b\n'), '/sys/fs/cgroup/a/b/cpu.max');
   assert.equal(file('4:cpu,cpuacct:/c\n1:name=systemd:/\n0::/a\n'), '/sys/fs/cgroup/cpu/c/cpu.cfs_quota_us');
   assert.equal(file('4:cpuset:/c\n0::/a\n'), '/sys/fs/cgroup/a/cpu.max');
+});
+
+test('what a control group has stopped is read by its whole name', () => {
+  assert.equal(countOf('low 0\nmax 5\noom 3\noom_kill 2\noom_group_kill 1\n', 'oom_kill'), 2);
+  assert.equal(countOf('oom_kill_disable 0\nunder_oom 0\noom_kill 7\n', 'oom_kill'), 7);
+  assert.equal(countOf('max 12\n', 'max'), 12);
+  assert.equal(countOf('', 'max'), 0);
 });
 
 test('a report shows what came out of a sandbox as text', () => {
@@ -309,7 +350,10 @@ test('a report shows what came out of a sandbox as text', () => {
     versions: [],
     declared: [{ label: 'Memory', value: '1 GiB' }],
     inspection,
+    last_seen: { a: Date.UTC(2026, 0, 2, 3, 4) },
   });
+
+  assert.match(report, /\| last seen to hold \| probe \|\n.*\n.*\| 2026-01-02T03:04 \| a \|/);
   assert.match(report, /\*\*The boundary does not hold as declared\.\*\* 0 of 1 probes hold, 1 failed/);
   assert.ok(report.includes('\\| \\<b\\>\\`x\\` \\[2J \\# y'));
   assert.ok(report.includes('| Memory | 1 GiB |'));

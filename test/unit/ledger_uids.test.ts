@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ensureGroup, groupUid } from '../../src/ledger/chats.ts';
+import { GROUP_UID_COUNT, GROUP_UID_FIRST } from '../../src/base/limits/sandbox.ts';
+import { ensureGroup, groupUid, uidRange } from '../../src/ledger/chats.ts';
 import { freshLedger } from '../fakes/ledger_kit.ts';
 
 const RANGE = { first: 500_000, count: 4 };
@@ -30,4 +31,24 @@ test('a host that is no root gives none, and gives one when it is', async (conte
   assert.equal(groupUid(db, 'a'), null);
   ensureGroup(db, 1, 'a', RANGE);
   assert.equal(groupUid(db, 'a'), 500_000);
+});
+
+test('two installs of one machine give from ranges that do not touch, below 2^31, and always from the same', async (context) => {
+  const { db } = await freshLedger(context);
+  const first = (install: string): number => uidRange(db, install, { count: GROUP_UID_COUNT }).first;
+  const installs = ['0000000000', 'ffffffffff', '0a1b2c3d4e', '0a1b2c3d4f', '9f86d08188'];
+  const firsts = installs.map(first);
+  assert.equal(new Set(firsts).size, installs.length);
+  for (const [at, found] of firsts.entries()) {
+    assert.equal((found - GROUP_UID_FIRST) % GROUP_UID_COUNT, 0);
+    assert.ok(found > GROUP_UID_FIRST && found + GROUP_UID_COUNT < 2 ** 31);
+    assert.equal(first(installs[at]!), found);
+  }
+});
+
+test('an install goes on in the range that it has given from, and in the one that glass.yaml names', async (context) => {
+  const { db } = await freshLedger(context);
+  ensureGroup(db, 1, 'a', { first: GROUP_UID_FIRST, count: GROUP_UID_COUNT });
+  assert.deepEqual(uidRange(db, '0a1b2c3d4e', { count: 500 }), { first: GROUP_UID_FIRST, count: 500 });
+  assert.deepEqual(uidRange(db, '0a1b2c3d4e', { first: 70_000, count: 500 }), { first: 70_000, count: 500 });
 });

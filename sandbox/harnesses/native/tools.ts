@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { type FileHandle, mkdir, open, writeFile } from 'node:fs/promises';
+import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { jsonSchema, type ToolSet, tool } from 'ai';
 import { messageOf } from '../../../src/base/errors.ts';
@@ -138,7 +138,7 @@ export class Tools {
         return { ok: true, text: await readPart(path, Number(input.offset ?? 0)) };
       case 'write_file':
         await mkdir(dirname(path), { recursive: true });
-        await writeFile(path, String(input.content));
+        await writeRegular(path, String(input.content));
         return { ok: true, text: 'written' };
       case 'edit_file':
         return edit(path, String(input.old), String(input.new));
@@ -170,18 +170,31 @@ async function edit(path: string, from: string, to: string): Promise<Result> {
   const before = await file.readFile('utf8').finally(() => file.close());
   const count = from === '' ? 0 : before.split(from).length - 1;
   if (count !== 1) return refused(`the text to replace occurs ${count} times, it must occur once`);
-  await writeFile(
+  await writeRegular(
     path,
     before.replace(from, () => to),
   );
   return { ok: true, text: 'replaced' };
 }
 
+/** What is there is emptied only when it is known to be a file. */
+async function writeRegular(path: string, content: string): Promise<void> {
+  const file = await openRegular(path, constants.O_WRONLY | constants.O_CREAT);
+  try {
+    await file.truncate();
+    await file.writeFile(content);
+  } finally {
+    await file.close();
+  }
+}
+
 /** A pipe or a device would block or never end; without O_NONBLOCK already the opening of a pipe would. */
-async function openRegular(path: string): Promise<FileHandle> {
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+async function openRegular(path: string, flags = constants.O_RDONLY): Promise<FileHandle> {
+  const file = await open(path, flags | constants.O_NONBLOCK);
   const stat = await file.stat();
-  if (stat.isFile() && stat.size <= FILE_BYTES_MAX) return file;
+  // What is written over may have any size.
+  const size = flags === constants.O_RDONLY ? stat.size : 0;
+  if (stat.isFile() && size <= FILE_BYTES_MAX) return file;
   await file.close();
   throw new Error(stat.isFile() ? `the file is larger than ${FILE_BYTES_MAX} bytes` : 'that is not a regular file');
 }

@@ -88,6 +88,8 @@ export const START_OUTPUT_BYTES_MAX = 4 * KIB;
 /** Groups' own host uids, when the host runs as root. Above every range a distribution hands out. */
 export const GROUP_UID_FIRST = 2_000_000_000;
 export const GROUP_UID_COUNT = 10_000;
+/** Ranges that installs of one machine begin in, by the hash of their home; all below 2^31, where some programs end. */
+export const GROUP_UID_RANGES = 14_000;
 
 // --- Self-check -------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,8 @@ export interface HostFacts {
   kernel: string;
   /** Links of `/proc/self/ns`, by name. */
   namespaces: Record<string, string>;
+  /** `major:minor` of the file system of each source, by the source. */
+  devices: Readonly<Record<string, string>>;
   /** Top-level folders and links that bubblewrap takes from the host or from an unpacked root. */
   userland: { folders: readonly string[]; links: readonly (readonly [string, string])[] };
 }

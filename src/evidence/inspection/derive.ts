@@ -60,7 +60,7 @@ export function derive(raw: Observations, declared: Declared): Observations {
 function deriveMounts(raw: Observations, declared: Declared, seen: Map<string, Observation>): void {
   const table = raw.get('mounts');
   if (table === undefined || !('value' in table)) return;
-  const differences = compareMounts(parseMounts(table.value), declared.spec.binds, declared.own);
+  const differences = compareMounts(parseMounts(table.value), declared.spec.binds, declared.own, declared.host.devices);
   for (const [key, targets] of differences) seen.set(key, { value: listed(targets) });
 }
 

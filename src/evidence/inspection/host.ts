@@ -1,15 +1,17 @@
-import { existsSync, readlinkSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { networkInterfaces, release } from 'node:os';
+import type { Bind } from '../../runtimes/runtime.ts';
 import { rootUserland, userlandOf } from '../../runtimes/userland.ts';
 import type { HostFacts } from './declared.ts';
 import type { Observation } from './derive.ts';
+import { deviceAt, parseMounts } from './mounts.ts';
 
 /** What this host is, for comparison with what is seen inside. */
 
 export const NAMESPACES = ['cgroup', 'ipc', 'mnt', 'net', 'pid', 'user', 'uts'];
 
-/** `unpacked`: the root that bubblewrap takes system files from; null: the host's own. */
-export function hostFacts(unpacked: string | null): HostFacts {
+/** `unpacked`: the root that bubblewrap takes system files from; null: the host's own. `binds`: what is mounted, while it is. */
+export function hostFacts(unpacked: string | null, binds: readonly Bind[]): HostFacts {
   const { folders, links } = unpacked === null ? userlandOf('/', '/etc') : rootUserland(unpacked);
   return {
     uid: process.geteuid!(),
@@ -17,8 +19,20 @@ export function hostFacts(unpacked: string | null): HostFacts {
     groups: process.getgroups!(),
     kernel: release(),
     namespaces: Object.fromEntries(NAMESPACES.map((name) => [name, readlinkSync(`/proc/self/ns/${name}`)])),
+    devices: devicesOf(binds),
     userland: { folders: folders.map(({ target }) => target), links },
   };
+}
+
+/** By our own table, not by `stat`: an overlay or a subvolume answers there with another number than it is mounted with. */
+function devicesOf(binds: readonly Bind[]): Record<string, string> {
+  const mounts = parseMounts(readFileSync('/proc/self/mountinfo', 'utf8'));
+  return Object.fromEntries(
+    binds.flatMap(({ source }) => {
+      const device = existsSync(source) ? deviceAt(mounts, realpathSync(source)) : undefined;
+      return device === undefined ? [] : [[source, device]];
+    }),
+  );
 }
 
 /** An address of this host that other machines use, or null. */

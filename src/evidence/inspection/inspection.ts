@@ -78,7 +78,7 @@ export async function inspectSandbox(input: InspectionInput): Promise<Inspection
       run.spec,
       input.workspace_bytes,
       { runtime: input.runtime.name, profile },
-      hostFacts(unpackedRoot(input)),
+      hostFacts(unpackedRoot(input), run.spec.binds),
     );
     const probes = judge({
       probes: allProbes(run.arch, run.ends),

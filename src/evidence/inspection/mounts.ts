@@ -4,6 +4,8 @@ import type { Bind, Runtime } from '../../runtimes/runtime.ts';
 
 export interface Mount {
   target: string;
+  /** `major:minor` of its file system. */
+  device: string;
   /** Path of what is mounted, within its own file system. */
   root: string;
   flags: string[];
@@ -18,10 +20,11 @@ export function parseMounts(text: string): Mount[] {
     const [head, tail] = line.split(' - ');
     const words = head!.split(' ');
     if (words.length < 6 || tail === undefined) return [];
-    const [, , , root, target, flags, ...optional] = words as [string, string, string, string, string, string];
+    const [, , device, root, target, flags, ...optional] = words as [string, string, string, string, string, string];
     return [
       {
         target: unescaped(target),
+        device,
         root: unescaped(root),
         flags: flags.split(','),
         shared: (optional as string[]).some((word) => word.startsWith('shared:')),
@@ -81,8 +84,13 @@ export function ownMounts(runtime: Runtime['name'], userland: readonly string[])
   }
 }
 
-/** Each key is an observation: a list of the targets that are not as declared. */
-export function compareMounts(mounts: Mount[], binds: readonly Bind[], own: OwnMounts): Map<string, string[]> {
+/** Each key is an observation: a list of the targets that are not as declared. `devices`: those of the sources. */
+export function compareMounts(
+  mounts: Mount[],
+  binds: readonly Bind[],
+  own: OwnMounts,
+  devices: Readonly<Record<string, string>>,
+): Map<string, string[]> {
   const declared = new Map(binds.map((bind) => [bind.target, bind]));
   const isOwn = ({ target }: Mount): boolean =>
     own.exact.includes(target) || own.below.some((folder) => target.startsWith(folder));
@@ -101,7 +109,7 @@ export function compareMounts(mounts: Mount[], binds: readonly Bind[], own: OwnM
     ['mounts.extra', targets(mounts.filter((mount) => !declared.has(mount.target) && !isOwn(mount)))],
     ['mounts.missing', binds.filter(({ target }) => !found.has(target)).map(({ target }) => target)],
     ['mounts.access', wrong((bind, mount) => (bind.access === 'read') !== mount.flags.includes('ro'))],
-    ['mounts.sources', wrong((bind, mount) => !isFrom(mount.root, bind.source))],
+    ['mounts.sources', wrong((bind, mount) => !isFrom(mount, bind.source, devices[bind.source]))],
     [
       'mounts.writable',
       targets(
@@ -132,7 +140,18 @@ function isDevice(target: string): boolean {
   return /^\/dev(\/|$)/.test(target) && !['/dev/shm', '/dev/mqueue'].includes(target);
 }
 
-/** The table names a path within its file system: a part of the source, or the source below a subvolume. */
-function isFrom(root: string, source: string): boolean {
-  return root === '/' || source.endsWith(root) || root.endsWith(source.slice(1));
+/**
+ * The table names a path within its file system: a part of the source, or the source below a subvolume. So it does not say
+ * which file system; and of one that is mounted as a whole it says nothing else.
+ */
+function isFrom({ root, device }: Mount, source: string, expected: string | undefined): boolean {
+  return device === expected && (root === '/' || source.endsWith(root) || root.endsWith(source.slice(1)));
+}
+
+/** The file system that a path without links lies on, by the table of whoever sees the path. */
+export function deviceAt(mounts: readonly Mount[], path: string): string | undefined {
+  const above = mounts.filter(({ target }) => target === '/' || path === target || path.startsWith(`${target}/`));
+  // Of two at one place the later one hides the other.
+  const longest = Math.max(...above.map(({ target }) => target.length));
+  return above.findLast(({ target }) => target.length === longest)?.device;
 }

@@ -1,6 +1,6 @@
 import { readFileSync, readlinkSync } from 'node:fs';
-import { join } from 'node:path';
 import { systemCodeOf } from '../../base/errors.ts';
+import { limitFile } from '../../runtimes/limit_hits.ts';
 import type { Observation } from './derive.ts';
 import { NAMESPACES } from './host.ts';
 
@@ -25,8 +25,6 @@ export interface OutsideView {
   /** Links of its `ns`, or the code of the refusal to read one. */
   namespaces: Record<string, string>;
 }
-
-const CGROUPS = '/sys/fs/cgroup';
 
 /** A process that has ended already is `unknown` in every respect, which no probe takes for an answer. */
 export function outsideView(pid: number): OutsideView {
@@ -78,18 +76,6 @@ function ratesOf(text: string): string {
 
 function limitOf(groups: string, controller: string, v1: string, v2: string): string {
   return textOf(limitFile(groups, controller, v1, v2)).trim() || 'none';
-}
-
-/**
- * Where a controller's limit stands. `groups`: lines of `/proc/<pid>/cgroup`, `4:cpu,cpuacct:/path` under version 1 and
- * `0::/path` under version 2; a machine may have both, and a controller belongs to one of them.
- */
-export function limitFile(groups: string, controller: string, v1: string, v2: string): string {
-  const lines = groups.split('\n').map((line) => line.split(':'));
-  const own = lines.find(([, names]) => names?.split(',').includes(controller))?.[2];
-  if (own !== undefined) return join(CGROUPS, controller, own, v1);
-  const unified = lines.find(([id, names]) => id === '0' && names === '')?.[2];
-  return join(CGROUPS, unified ?? '/', v2);
 }
 
 function textOf(path: string): string {

@@ -16,6 +16,8 @@ export interface InspectionReport {
   versions: readonly DeclaredLine[];
   declared: readonly DeclaredLine[];
   inspection: Inspection;
+  /** Milliseconds since the epoch at which each probe last passed, by its id. */
+  last_seen: Record<string, number>;
 }
 
 const RESULT: Record<ProbeResult['state'], string> = {
@@ -35,7 +37,7 @@ const NOT_PROVEN: readonly string[] = [
   'The observer is our own code. It cannot vouch for itself against the host’s root.',
 ];
 
-export function renderInspection({ group, versions, declared, inspection }: InspectionReport): string {
+export function renderInspection({ group, versions, declared, inspection, last_seen }: InspectionReport): string {
   const failed = inspection.probes.filter(({ state }) => state === 'failed');
   return [
     `# Inspection of the group ${text(group)}`,
@@ -44,7 +46,7 @@ export function renderInspection({ group, versions, declared, inspection }: Insp
       ['', ''],
       [...headOf(inspection), ...versions].map(({ label, value }) => [label, value]),
     ),
-    ...(failed.length > 0 ? ['## What failed', probeTable(failed)] : []),
+    ...(failed.length > 0 ? ['## What failed', probeTable(failed, last_seen)] : []),
     '## What is declared',
     table(
       ['', ''],
@@ -53,7 +55,7 @@ export function renderInspection({ group, versions, declared, inspection }: Insp
     '## What was found inside',
     ...actualSections(inspection.actual),
     '## What was tried',
-    ...groupsOf(inspection.probes).flatMap(([name, probes]) => [`### ${capital(name)}`, probeTable(probes)]),
+    ...groupsOf(inspection.probes).flatMap(([name, probes]) => [`### ${capital(name)}`, probeTable(probes, last_seen)]),
     '## What is not built',
     reasons(inspection.probes, 'not_built'),
     '## What was not run',
@@ -96,9 +98,12 @@ function actualSections(actual: Actual): string[] {
   return [table(['', ''], lines), table(['mount', 'access', 'flags'], mounts)];
 }
 
-function probeTable(probes: readonly ProbeResult[]): string {
-  const rows = probes.map(({ id, what, state, expected, seen }) => [RESULT[state], what, expected, seen, id]);
-  return table(['result', 'attempt', 'expected', 'seen', 'probe'], rows, [0]);
+function probeTable(probes: readonly ProbeResult[], last_seen: Record<string, number>): string {
+  const rows = probes.map(({ id, what, state, expected, seen }) => {
+    const at = last_seen[id] === undefined ? 'never' : new Date(last_seen[id]).toISOString().slice(0, 16);
+    return [RESULT[state], what, expected, seen, at, id];
+  });
+  return table(['result', 'attempt', 'expected', 'seen', 'last seen to hold', 'probe'], rows, [0]);
 }
 
 /** In the order in which they first appear. */

@@ -8,9 +8,9 @@ const NONE: Expectation = { one_of: ['none'] };
 /** EINVAL: the user namespace has no such id at all. */
 const NOT_ROOT: Expectation = { one_of: ['EPERM', 'EINVAL'] };
 
-/** An engine without user namespaces: a uid of the host, without any right, stands in. */
+/** An engine without user namespaces: an account without any right stands in, the group's own where the host is root. */
 const SHARED_USERS: Expectation = {
-  not_built: 'an engine’s sandboxes share the host’s user namespace; the uid differs',
+  not_built: 'an engine’s sandboxes share the host’s user namespace: outside they are whom they are inside',
 };
 
 /** Paths of control groups can be read, and none can be written: `open./sys/fs/cgroup/…` tries. */
