@@ -145,7 +145,7 @@ test('a file that no group could have is refused before anything is written', (c
   const root = checkout(context, `summary: x\n${ANY}`, { 'group.yaml': 'harness: "{{thing}}"\n' });
   const paths = { ...pathsOf(temporaryFolder(context), {}), root };
   mkdirSync(paths.groups, { recursive: true });
-  const groups = new Groups({ paths, install: readInstall('/dev/null') } as unknown as GroupsInput);
+  const groups = new Groups({ paths, install: readInstall('/dev/null'), env: {} } as unknown as GroupsInput);
   const create = (thing: string): void => groups.create('mine', groups.filled('mine', { thing }));
   assert.throws(() => create('magic'), { code: 'config', message: /harness/ });
   assert.deepEqual(groups.names(), []);
