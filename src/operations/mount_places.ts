@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import type { Authority } from '../authority/authority.ts';
+import { AUTHORITY_VERSION, type Authority } from '../authority/authority.ts';
 import { type GivenMount, type MountPlaces, placesOf } from '../authority/mounts.ts';
 import type { InstallConfig } from '../base/config.ts';
 import type { Paths } from '../base/paths.ts';
@@ -27,7 +27,9 @@ export function mountPlaces(
     .flatMap((name): GivenMount[] => {
       const row = authorityInForce(ledger.db, name);
       if (row === undefined) return [];
-      return (JSON.parse(row.object) as Authority).mounts.map((mount) => ({ ...mount, group: name }));
+      const { version, mounts } = JSON.parse(row.object) as Authority;
+      // Of another version nothing starts.
+      return version === AUTHORITY_VERSION ? mounts.map((mount) => ({ ...mount, group: name })) : [];
     });
   const engines = sockets.flatMap((socket) => (socket === null ? [] : [dirname(socket)]));
   return placesOf({ state: [...paths.own], root: paths.root, writable: install.mounts.write, engines, others });
