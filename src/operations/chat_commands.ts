@@ -10,7 +10,7 @@ import { chatById, chatByPlatformId, nameOfChat, wiringsOf } from '../ledger/cha
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { groupsOfMessage, messageInChat, queuedIn } from '../ledger/messages.ts';
+import { groupsOfMessage, messageById, messageInChat, queuedIn } from '../ledger/messages.ts';
 import { insertNotice, releaseUnsent } from '../ledger/outbound.ts';
 import { administers } from '../ledger/people.ts';
 import {
@@ -192,6 +192,9 @@ export class ChatCommands implements CommandService {
     const found =
       chat === null ? undefined : messageInChat(ledger.db, chat, parseId('m', words[0] ?? ''), message.reply_to);
     if (found === undefined) return () => ({ text: 'I know of no such message in this chat.' });
+    // A text of ours may have come of what was said in another chat, and is told of there alone.
+    if (messageById(ledger.db, found)!.chat_id !== chat)
+      return () => ({ text: 'That came of a message of another chat.' });
     const soon: AskAudit = (...window) => Promise.race([audit(...window).catch(() => []), after(WHY_WAIT_MS)]);
     const text = whyText(await traceOf(ledger.db, found, soon));
     return (db, { groups }) => {
