@@ -3,6 +3,7 @@ import { assert, messageOf, OperatingError } from '../base/errors.ts';
 import { parseId, showId } from '../base/ids.ts';
 import { APPROVAL_PLACE_CHARS_MAX, APPROVALS_SHOWN_MAX } from '../base/limits/gateway.ts';
 import type { Log } from '../base/log.ts';
+import { visible } from '../base/text.ts';
 import {
   APPROVAL_ALERT,
   type ApprovalRow,
@@ -29,7 +30,7 @@ import { isStopped } from '../ledger/stops.ts';
 import { runningTurnOf } from '../ledger/turns.ts';
 import type { HoldEvent, MarkEvent, Decision as ToGateway } from '../protocol/gateway.ts';
 import type { Decided } from '../router/router.ts';
-import { yesOrNo } from './card.ts';
+import { cut, yesOrNo } from './card.ts';
 import { type DecidedQuestion, type Decision, refuse, stoppedAnswer, tellCard } from './decide.ts';
 import { chatOfPlace, placeOf, putCard, type Reach, takesCard } from './places.ts';
 import { requestCard } from './request_card.ts';
@@ -112,6 +113,19 @@ export class Approvals {
 
   list(): ApprovalShown[] {
     return recentApprovals(this.#input.ledger.db, APPROVALS_SHOWN_MAX).map((row) => this.#shown(row));
+  }
+
+  /** What waits for this person's word, each in a few lines of words. */
+  waiting(db: Db, person: number): string[] {
+    const rows = recentApprovals(db, APPROVALS_SHOWN_MAX).filter(
+      (row) => row.code !== null && whyUndecidable(db, this.#input.clock, row, person) === null,
+    );
+    return rows.map((row) => {
+      const { group, method, host, path, body_bytes } = JSON.parse(row.object) as HoldEvent;
+      const place = cut(visible(`${host}${path}`), APPROVAL_PLACE_CHARS_MAX);
+      const head = `${showId('h', row.id)}: ${group} asks to send ${method} ${place}, ${body_bytes} bytes`;
+      return [head, ...yesOrNo(row.code!).map(({ words }) => `  ${words}`)].join('\n');
+    });
   }
 
   /** Throws `OperatingError('not_found')`. */

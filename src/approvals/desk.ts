@@ -20,7 +20,15 @@ import type { AdmissionServices } from '../router/admission.ts';
 import type { Decided, DecidedBy, Decider } from '../router/router.ts';
 import type { Approvals } from './approvals.ts';
 import { cardText, choicesOf, summaryOf } from './card.ts';
-import { type DecidedQuestion, type Decision, decideQuestion, expireQuestion, refuse, saidOf } from './decide.ts';
+import {
+  type DecidedQuestion,
+  type Decision,
+  decideQuestion,
+  expireQuestion,
+  mayDecide,
+  refuse,
+  saidOf,
+} from './decide.ts';
 import { chatOfPlace, placeOf, putCard, type Reach, takesCard } from './places.ts';
 import type { Wishes } from './wishes.ts';
 
@@ -95,6 +103,18 @@ export class Desk implements Decider {
     const found = tokenOf(db, token, by.chat);
     if (found === undefined) return this.#unknown(db, by, 'That button belongs to nothing that was asked here.');
     return this.#decide(db, found.approval_id, { ...by, choice: found.choice, reason: '' });
+  }
+
+  waiting(db: Db, person: number): string[] {
+    const { services, requests } = this.#input;
+    const lines = pendingQuestions(db).flatMap((question) => {
+      const action = JSON.parse(question.object) as Action;
+      if (question.expires_ms <= services.clock.now() || !mayDecide(db, person, action, 'deny')) return [];
+      const { name, title } = saidOf(db, question);
+      const words = choicesOf(action, question.code).map((choice) => `  ${choice.words}`);
+      return [[`${showId('h', question.id)}: ${summaryOf(action, name, title)}`, ...words].join('\n')];
+    });
+    return [...lines, ...requests.waiting(db, person)];
   }
 
   /** From the command line. Rejects with `OperatingError`: then nothing has been done. */

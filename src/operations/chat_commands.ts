@@ -3,6 +3,7 @@ import { parseId, showId } from '../base/ids.ts';
 import { visible } from '../base/text.ts';
 import { AGENTS } from '../channels/agents/agents.ts';
 import type { IncomingMessage } from '../channels/channel.ts';
+import { LOCAL } from '../evidence/alerts.ts';
 import { traceOf } from '../evidence/trace.ts';
 import type { AskAudit } from '../evidence/trace_steps.ts';
 import { whyText } from '../evidence/why.ts';
@@ -12,7 +13,7 @@ import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { groupsOfMessage, messageById, messageInChat, queuedIn } from '../ledger/messages.ts';
 import { insertNotice, releaseUnsent } from '../ledger/outbound.ts';
-import { administers } from '../ledger/people.ts';
+import { administers, rolesToDecide } from '../ledger/people.ts';
 import {
   askCompact,
   closeSession,
@@ -31,6 +32,7 @@ import {
   type CommandPlace,
   type CommandService,
   groupMeant,
+  isAnywhere,
   type Parsed,
 } from '../router/commands.ts';
 import type { TaskShown } from '../scheduler/tasks.ts';
@@ -56,6 +58,8 @@ export interface ChatCommandParts {
   /** Ends an idle sandbox. */
   rest(session: number, reason: string): void;
   deliver(chat: number): void;
+  /** What waits for a person's word, each in a few lines of words. */
+  waiting(db: Db, person: number): string[];
   /** Of whole groups. */
   emergency: Pick<Emergency, 'command'>;
 }
@@ -73,6 +77,8 @@ export class ChatCommands implements CommandService {
     why: (message, words, chat) => this.#why(message, words, chat),
     status: async () => (db, place) => ({ text: this.#status(db, place) }),
     tasks: async () => (db, place) => ({ text: this.#tasks(db, place) }),
+    approve: async () => (db, place) => this.#waiting(db, place),
+    deny: async () => (db, place) => this.#waiting(db, place),
     usage: () => this.#usage(),
     model: async () => (_db, place) => ({ text: place.groups.map((group) => this.#model(group)).join('\n') }),
   };
@@ -92,7 +98,7 @@ export class ChatCommands implements CommandService {
     const chat = chatByPlatformId(this.#parts.ledger.db, channel, message.chat.platform_id)?.id ?? null;
     const act = await this.#prepare[command.name](message, command.words, chat);
     return (db, place) => {
-      if (kind.who === 'member') return shortened(act(db, place));
+      if (kind.who === 'member' || isAnywhere(command)) return shortened(act(db, place));
       const groups = place.groups.filter((group) => administers(db, place.person, group));
       if (groups.length > 0) return shortened(act(db, { ...place, groups }));
       return { text: `/${kind.name} is for admins of ${place.groups.join(' or ')}; you are a member.` };
@@ -235,6 +241,16 @@ export class ChatCommands implements CommandService {
   #tasks(db: Db, { chat, groups }: CommandPlace): string {
     const here = nameOfChat(chatById(db, chat)!);
     return tasksText(this.#parts.tasks(groups).filter(({ to }) => to === here));
+  }
+
+  /** With a code it is decided before it comes here. What a card says is for who may decide, and for nobody beside them. */
+  #waiting(db: Db, { chat, person }: CommandPlace): CommandAnswer {
+    if (rolesToDecide(db, person) === '') return { text: 'Only an admin or an owner decides about what waits.' };
+    const waiting = this.#parts.waiting(db, person);
+    if (waiting.length === 0) return { text: 'Nothing waits for you.' };
+    const { channel, direct } = chatById(db, chat)!;
+    if (direct === 1 || channel === LOCAL) return { text: waiting.join('\n') };
+    return { text: `${count(waiting.length, 'request')} for you; write /approve to me alone to see what.` };
   }
 
   async #usage(): Promise<CommandAct> {

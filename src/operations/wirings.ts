@@ -176,7 +176,7 @@ export class Wirings {
     const wirings = facts.wirings.map((row) => {
       return { group: row.group_name, engage: engageWords(row), ...judgeWiring(row, facts) };
     });
-    if (person !== null && wordsOf(text) !== null)
+    if (person !== null && wordsOf(text, said.addressed) !== null)
       return { would: 'host', rule: 'words for the host itself', groups: [], kept: [], wirings };
     if (parseCommand(text) !== null) {
       const done = groupsFor(db, said).length > 0;

@@ -1,7 +1,7 @@
 import { systemClock } from '../../src/base/clock.ts';
 import { silentLog } from '../../src/base/log.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
-import { ChatCommands } from '../../src/operations/chat_commands.ts';
+import { type ChatCommandParts, ChatCommands } from '../../src/operations/chat_commands.ts';
 import { Emergency, type EmergencyInput } from '../../src/operations/emergency.ts';
 import type { AuditRow } from '../../src/protocol/gateway.ts';
 import type { TaskShown } from '../../src/scheduler/tasks.ts';
@@ -10,7 +10,13 @@ import type { TaskShown } from '../../src/scheduler/tasks.ts';
 export function chatCommands(
   ledger: Ledger,
   done: string[],
-  facts: { audit?: AuditRow[] | 'silent'; usage?: 'lost'; untaken?: number[]; tasks?: string[] } = {},
+  facts: {
+    audit?: AuditRow[] | 'silent';
+    usage?: 'lost';
+    untaken?: number[];
+    tasks?: string[];
+    waiting?: ChatCommandParts['waiting'];
+  } = {},
 ): ChatCommands {
   return new ChatCommands({
     emergency: emergencyOf(ledger, done),
@@ -24,6 +30,7 @@ export function chatCommands(
     describe: () => ({ harness: 'probe', model: 'none', problem: null }),
     live: () => [],
     tasks: () => (facts.tasks ?? []).map((to, index) => ({ ...TASK, task: `k${index + 1}`, to })),
+    waiting: (db, person) => facts.waiting?.(db, person) ?? [],
     untaken: () => facts.untaken ?? [],
     stop: (session, turn, reason) => done.push(`stop ${session} ${turn}: ${reason}`),
     rest: (session, reason) => done.push(`rest ${session}: ${reason}`),

@@ -107,7 +107,7 @@ export async function deskWorld(context: TestContext): Promise<DeskWorld> {
     temporaryFolder(context),
     services,
     desk,
-    chatCommands(ledger, []),
+    chatCommands(ledger, [], { waiting: (db, person) => desk.waiting(db, person) }),
     new Answers(services, () => {}),
   );
   const intake = new Intake(ledger, router, { ...effects, asked: (question) => desk.asked(question) });
