@@ -239,15 +239,14 @@ test('/approve without a code lists to each what they decide, alone; elsewhere i
   assert.equal(await last('dm-olga', 'olga', '/approve'), 'Nothing waits for you.');
   await world.hold();
   const { code } = world.card('dm-alma');
-  await world.say('elsewhere', 'bob', 'who answers here?');
+  await world.ledger.write('seed', (db) => ensurePerson(db, 0, 'platform', 'otto', 'otto', 'admin', 'work'));
+  await world.say('team', 'zed', 'may I?');
   const request = `h1: assistant asks to send POST api.example.com/pulls, 9 bytes\n  approve ${code}\n  deny ${code}`;
   assert.ok((await last('dm-alma', 'alma', '/approve')).endsWith(request));
   const all = await last('dm-olga', 'olga', '/deny');
-  assert.match(
-    all,
-    /^h2: choose who answers in elsewhere\n {2}choose ([0-9a-f]{4}) 1: assistant\n[\s\S]* {2}deny \1\nh1: /,
-  );
+  assert.match(all, /^h2: let zed talk to assistant in team\n {2}approve ([0-9a-f]{4})\n {2}deny \1\nh1: /);
   assert.equal(await last('team', 'olga', '/approve'), '2 requests for you; write /approve to me alone to see what.');
+  assert.equal(await last('dm-otto', 'otto', '/approve'), 'Nothing waits for you.');
   assert.equal(await last('dm-bob', 'bob', '/approve'), 'Only an admin or an owner decides about what waits.');
   assert.equal(await world.say('dm-zed', 'zed', '/approve'), 'ignored: a command of a sender without a role');
   world.later(60_001);
