@@ -5,6 +5,7 @@ import { DURATION_MAX_MS } from '../base/limits/messages.ts';
 import type { Log } from '../base/log.ts';
 import { chatById, nameOfChat } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
+import { type FileFacts, filesOf } from '../ledger/files.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { approversOf, nameOfPerson } from '../ledger/people.ts';
 import {
@@ -64,6 +65,16 @@ export interface QuestionShown {
   decided_by: string | null;
   created_ms: number;
   expires_ms: number;
+}
+
+/** With all that a yes would let in, or pass on. */
+export interface QuestionWhole extends QuestionShown {
+  /** Who wrote the message that waits, or that an agent answers. */
+  from: string;
+  text: string;
+  files: FileFacts[];
+  /** What an agent wants to pass on; null: nothing. */
+  passes: string | null;
 }
 
 export class Desk implements Decider {
@@ -138,9 +149,14 @@ export class Desk implements Decider {
   }
 
   /** Undefined: there is none. */
-  show(id: string): QuestionShown | undefined {
+  show(id: string): QuestionWhole | undefined {
     const question = questionById(this.#db, parseId('h', id) ?? 0);
-    return question === undefined ? undefined : this.#shown(question);
+    if (question === undefined) return undefined;
+    const action = JSON.parse(question.object) as Action;
+    const { channel, handle, name, text } = saidOf(this.#db, question);
+    const files = filesOf(this.#db, question.message_id);
+    const passes = action.kind === 'message' ? action.text : null;
+    return { ...this.#shown(question), from: `${name} (${channel}:${handle})`, text, files, passes };
   }
 
   get #db(): Db {
@@ -203,7 +219,7 @@ export class Desk implements Decider {
     const where = nameOfChat({ channel: said.channel, platform_id: chatById(db, said.chat.id)!.platform_id });
     const text = cardText({
       ...{ question, action, name: said.name, handle: `${said.channel}:${said.handle}`, title: said.title || where },
-      ...{ chat: where, text: said.text },
+      ...{ chat: where, text: said.text, files: filesOf(db, said.message) },
     });
     const choices = choicesOf(action, question.code);
     const links = { message: question.message_id };

@@ -1,5 +1,6 @@
 import type { ApprovalShown } from '../approvals/approvals.ts';
-import type { QuestionShown } from '../approvals/desk.ts';
+import { fileFacts } from '../approvals/card.ts';
+import type { QuestionShown, QuestionWhole } from '../approvals/desk.ts';
 import { OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
 import { showsWhole } from '../protocol/gateway.ts';
@@ -24,7 +25,7 @@ export async function approval(args: string[], paths: Paths, io: Io): Promise<nu
       case 'list':
         return list(await client.call<Listed>('approvals'), io);
       case 'show':
-        return show(await client.call<Shown>('approval_show', { approval: id }), io);
+        return show(await client.call<ApprovalShown | QuestionWhole>('approval_show', { approval: id }), io);
       case 'approve':
       case 'deny': {
         const decision = { approval: id, allow: verb === 'approve', group, reason };
@@ -102,9 +103,21 @@ const WORDS: Record<ApprovalShown['state'], string> = {
   done: 'sent',
 };
 
-function show(one: Shown, io: Io): number {
-  io.out(io.json ? JSON.stringify(one) : 'kind' in one ? questionCard(one, io) : cardOf(one, io));
+function show(one: ApprovalShown | QuestionWhole, io: Io): number {
+  io.out(io.json ? JSON.stringify(one) : 'kind' in one ? wholeOf(one, io) : cardOf(one, io));
   return 0;
+}
+
+/** A question, and all that a yes would let in. */
+export function wholeOf(one: QuestionWhole, io: Io): string {
+  const { from, text, files, passes } = one;
+  return [
+    questionCard(one, io),
+    `  ${one.message}, from ${printable(from)}`,
+    ...text.split('\n').map(quoted),
+    ...files.map((file) => `  with a file of ${fileFacts(file)} | ${printable(file.name)}`),
+    ...(passes === null ? [] : ['  what it would pass on', ...passes.split('\n').map(quoted)]),
+  ].join('\n');
 }
 
 /** Ours first, each in its place. Of what the agent wrote, every line has our mark before it. */
