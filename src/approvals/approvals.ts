@@ -28,7 +28,7 @@ import { approversOf, nameOfPerson } from '../ledger/people.ts';
 import { sessionById } from '../ledger/sessions.ts';
 import { isStopped } from '../ledger/stops.ts';
 import { runningTurnOf } from '../ledger/turns.ts';
-import type { HoldEvent, MarkEvent, Decision as ToGateway } from '../protocol/gateway.ts';
+import type { BodyPart, HoldEvent, MarkEvent, Decision as ToGateway } from '../protocol/gateway.ts';
 import type { Decided } from '../router/router.ts';
 import { cut, yesOrNo } from './card.ts';
 import { type DecidedQuestion, type Decision, refuse, stoppedAnswer, tellCard } from './decide.ts';
@@ -37,7 +37,8 @@ import { requestCard } from './request_card.ts';
 
 /**
  * The host's side of held requests: each becomes a row and a card to one who may decide; a person's decision is on disk before
- * the gateway hears of it, so that it is made once, and then the gateway says whether anything left. The bytes are never here.
+ * the gateway hears of it, so that it is made once, and then the gateway says whether anything left. Of the bytes there
+ * is never more here than what a person is shown of them.
  */
 export interface ApprovalsInput extends Reach {
   ledger: Ledger;
@@ -48,6 +49,8 @@ export interface ApprovalsInput extends Reach {
   trouble(error: Error): void;
   /** Asks the gateway. Returns why nothing has left; null: it has, or was denied as asked. Rejects with `OperatingError`. */
   decide(decision: ToGateway): Promise<string | null>;
+  /** A part of what would leave. Rejects with `OperatingError`. */
+  body(hold: string, from: number): Promise<BodyPart>;
   /** What is on record of a session is the gateway's to know. Rejects with `OperatingError`. */
   marked(session: string): Promise<void>;
 }
@@ -131,6 +134,11 @@ export class Approvals {
   /** Throws `OperatingError('not_found')`. */
   show(id: string): ApprovalShown {
     return this.#shown(approvalOf(this.#input.ledger.db, id));
+  }
+
+  /** A part of its body. Rejects with `OperatingError`: `not_found` for what does not wait any more. */
+  async body(id: string, from: number): Promise<BodyPart> {
+    return this.#input.body((JSON.parse(approvalOf(this.#input.ledger.db, id).object) as HoldEvent).hold, from);
   }
 
   /**

@@ -171,9 +171,9 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'approval',
-    usage: 'approval list|show|approve|deny <id> [--group <g>] [--reason <text>]',
+    usage: 'approval list|show|approve|deny <id> [--body] [--group <g>] [--reason <text>]',
     summary: 'what waits until you have seen it',
-    flags: ['--reason', '--group'],
+    flags: ['--body', '--reason', '--group'],
     words: 3,
     load: async () => (await import('./approval.ts')).approval,
   },

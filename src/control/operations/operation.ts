@@ -31,7 +31,7 @@ export interface ControlServices {
   emergency: Pick<Emergency, 'stop' | 'resume'>;
   /** Nothing may happen: only what reads is answered, and the emergency stop. */
   safe: boolean;
-  approvals: Pick<Approvals, 'list' | 'show'>;
+  approvals: Pick<Approvals, 'list' | 'show' | 'body'>;
   questions: Pick<Desk, 'list' | 'show'>;
   people: People;
   wirings: Wirings;
