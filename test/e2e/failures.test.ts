@@ -15,14 +15,20 @@ import { BAD_INPUT, FAILURES, HERE, type Held } from './failures_rows.ts';
  */
 
 /** What is wrong with the words that somewhere a test holds this; '' : nothing. */
-function missing([file, title, among]: Held): string {
+function missing(held: Held): string {
+  const [file] = held;
   const path = join(ROOT, 'test', file);
   if (!existsSync(path)) return `there is no ${file}`;
-  const text = readFileSync(path, 'utf8');
+  return lacking(readFileSync(path, 'utf8'), held);
+}
+
+function lacking(text: string, [file, title, among]: Held): string {
   // What a test is called, and no other words of the file.
   const words = title.split('{}').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
-  const called = new RegExp(`\\btest\\((['"\`])${words.join('\\$\\{[^`]*?\\}')}\\1`);
-  if (!called.test(text)) return `${file} has no test '${title}'`;
+  const called = `^\\s*(?:await )?(?:\\w+\\.)?test\\((['"\`])${words.join('\\$\\{[^`]*?\\}')}\\1`;
+  if (!new RegExp(called, 'm').test(text)) return `${file} has no test '${title}'`;
+  if (new RegExp(`${called},\\s*\\{[^{}]*\\bskip: *(?:true|['"\`])`, 'm').test(text))
+    return `${file} always skips '${title}'`;
   return among === undefined || text.includes(among) ? '' : `${file} has no case ${among}`;
 }
 
@@ -48,6 +54,21 @@ test('a row whose test was renamed, removed, or lost its case is red', () => {
   assert.match(missing([HERE, title]), /has no test/);
   assert.equal(missing(['unit/scheduler_times.test.ts', '"{}" in {} is refused: {}']), '');
   assert.match(missing(['unit/scheduler_times.test.ts', '"{}" in {} is taken: {}']), /has no test/);
+});
+
+test('a row whose test is commented out, is none, or is always skipped is red', () => {
+  const held = (text: string): string => lacking(text, ['e2e/made_up.test.ts', 'it holds']);
+  for (const text of ["test('it holds', () => {});", "  await context.test('it holds', { skip }, () => {});"])
+    assert.equal(held(`${text}\n`), '', text);
+  for (const text of [
+    "// test('it holds', () => {});",
+    "test.skip('it holds', () => {});",
+    "latest('it holds');",
+    'const title = "test(\'it holds\')";',
+  ])
+    assert.match(held(`import x;\n${text}\n`), /has no test/, text);
+  for (const skip of ['{ skip: true }', "{ timeout: 5, skip: 'not today' }", '{\n  skip: true,\n}'])
+    assert.match(held(`test('it holds', ${skip}, () => {});`), /always skips/, skip);
 });
 
 const talk = await Talk.make(ROOT, { GLASS_TEST_DEAF: '1' });
