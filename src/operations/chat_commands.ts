@@ -7,7 +7,7 @@ import { LOCAL } from '../evidence/alerts.ts';
 import { traceOf } from '../evidence/trace.ts';
 import type { AskAudit } from '../evidence/trace_steps.ts';
 import { whyText } from '../evidence/why.ts';
-import { chatById, chatByPlatformId, nameOfChat, wiringsOf } from '../ledger/chats.ts';
+import { chatById, chatByPlatformId, wiringsOf } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -35,13 +35,13 @@ import {
   isAnywhere,
   type Parsed,
 } from '../router/commands.ts';
-import type { TaskShown } from '../scheduler/tasks.ts';
 import type { LiveSession } from '../sessions/sessions.ts';
 import { type Stopped, stopSession } from '../sessions/turn_book.ts';
 import { type Emergency, stoppedHere } from './emergency.ts';
+import { type TaskCommandParts, taskCommand } from './task_commands.ts';
 
 /** What commands are carried out with: the host's parts as the composition root passes them. */
-export interface ChatCommandParts {
+export interface ChatCommandParts extends TaskCommandParts {
   ledger: Ledger;
   clock: Clock;
   audit: AskAudit;
@@ -49,8 +49,6 @@ export interface ChatCommandParts {
   /** Harness and model of a group. */
   describe(group: string): { harness: string; model: string; problem: string | null };
   live(): LiveSession[];
-  /** What these groups have scheduled, what runs next first. */
-  tasks(groups: string[]): TaskShown[];
   /** Inbound keys that have joined a session's turn and that its agent has not seen. */
   untaken(session: number): number[];
   /** Ends a turn that has been cancelled. */
@@ -76,7 +74,7 @@ export class ChatCommands implements CommandService {
     resume: async () => (db, place) => this.#resume(db, place),
     why: (message, words, chat) => this.#why(message, words, chat),
     status: async () => (db, place) => ({ text: this.#status(db, place) }),
-    tasks: async () => (db, place) => ({ text: this.#tasks(db, place) }),
+    tasks: async (_message, words) => (db, place) => taskCommand(db, this.#parts, place, words),
     approve: async () => (db, place) => this.#waiting(db, place),
     deny: async () => (db, place) => this.#waiting(db, place),
     usage: () => this.#usage(),
@@ -237,12 +235,6 @@ export class ChatCommands implements CommandService {
     return `${group}: ${doing}, ${count(queuedIn(db, session.id), 'message')} waiting.`;
   }
 
-  /** Those that speak in this chat: what is set elsewhere was not said to everybody here. */
-  #tasks(db: Db, { chat, groups }: CommandPlace): string {
-    const here = nameOfChat(chatById(db, chat)!);
-    return tasksText(this.#parts.tasks(groups).filter(({ to }) => to === here));
-  }
-
   /** With a code it is decided before it comes here. What a card says is for who may decide, and for nobody beside them. */
   #waiting(db: Db, { chat, person }: CommandPlace): CommandAnswer {
     if (rolesToDecide(db, person) === '') return { text: 'Only an admin or an owner decides about what waits.' };
@@ -330,18 +322,6 @@ function receipt(stopped: Stopped[], keep: boolean, written: Map<number, AuditRo
   });
   return lines.length === 0 ? 'Nothing is running here.' : lines.join('\n');
 }
-
-function tasksText(tasks: TaskShown[]): string {
-  if (tasks.length === 0) return 'There are no tasks.';
-  const lines = tasks.slice(0, TASKS_SHOWN).map(({ task, when, zone, state, next, text }) => {
-    const time = state === 'active' ? `next ${next}` : state;
-    return `${task}: ${when} (${zone}), ${time}: ${visible(text).slice(0, 80)}`;
-  });
-  if (tasks.length > TASKS_SHOWN) lines.push(`and ${tasks.length - TASKS_SHOWN} more: ./glass task list`);
-  return lines.join('\n');
-}
-
-const TASKS_SHOWN = 15;
 
 function usageLine(group: string, row: UsageRow | undefined): string {
   if (row === undefined) return `${group}: nothing today.`;

@@ -31,7 +31,12 @@ export const COMMANDS = [
     summary: 'what happened to a message, the last one or one you reply to',
   },
   { name: 'status', who: 'member', usage: '/status', summary: 'what the agents of this chat are doing' },
-  { name: 'tasks', who: 'member', usage: '/tasks', summary: 'what is done here at its time' },
+  {
+    name: 'tasks',
+    who: 'member',
+    usage: '/tasks [pause | resume | run | remove k3]',
+    summary: 'what is done here at its time; or change it',
+  },
   {
     name: 'approve',
     who: 'admin',

@@ -1,4 +1,5 @@
 import { systemClock } from '../../src/base/clock.ts';
+import { OperatingError } from '../../src/base/errors.ts';
 import { silentLog } from '../../src/base/log.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { type ChatCommandParts, ChatCommands } from '../../src/operations/chat_commands.ts';
@@ -16,6 +17,7 @@ export function chatCommands(
     untaken?: number[];
     tasks?: string[];
     waiting?: ChatCommandParts['waiting'];
+    taskProblem?: string;
   } = {},
 ): ChatCommands {
   return new ChatCommands({
@@ -30,6 +32,10 @@ export function chatCommands(
     describe: () => ({ harness: 'probe', model: 'none', problem: null }),
     live: () => [],
     tasks: () => (facts.tasks ?? []).map((to, index) => ({ ...TASK, task: `k${index + 1}`, to })),
+    changeTask: (_db, task, what, who) => {
+      if (facts.taskProblem !== undefined) throw new OperatingError('conflict', facts.taskProblem);
+      return () => void done.push(`${what} ${task} by ${who}`);
+    },
     waiting: (db, person) => facts.waiting?.(db, person) ?? [],
     untaken: () => facts.untaken ?? [],
     stop: (session, turn, reason) => done.push(`stop ${session} ${turn}: ${reason}`),
