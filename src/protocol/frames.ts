@@ -79,6 +79,8 @@ const entry = record({
 export interface FrameModel {
   provider: 'anthropic' | 'openai' | 'ollama';
   name: string;
+  /** Null: as much as it does by itself. */
+  effort: 'low' | 'medium' | 'high' | null;
 }
 
 /** A server of tools, to be started in the sandbox. */
@@ -140,7 +142,11 @@ const HOST_FRAMES: Record<HostFrame['t'], Shape> = {
     session: text(40),
     group: text(40),
     harness: oneOf('probe', 'native', 'claude'),
-    model: record({ provider: oneOf('anthropic', 'openai', 'ollama'), name: text(200) }),
+    model: record({
+      provider: oneOf('anthropic', 'openai', 'ollama'),
+      name: text(200),
+      effort: nullable(oneOf('low', 'medium', 'high')),
+    }),
     tools: list(text(100), FRAME_TOOLS_MAX),
     mcp: list(mcp, MCP_SERVERS_MAX),
     resume: nullable(text(RESUME_BYTES_MAX)),

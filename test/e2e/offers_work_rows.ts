@@ -127,7 +127,17 @@ const HARNESSES: Offer[] = [
     terminal: [['e2e/groups.test.ts', 'services and budgets are planned in words']],
     platform: INSIDE,
   },
-  { name: 'effort for each group', terminal: 'a model thinks as much as it does by itself', platform: INSIDE },
+  {
+    name: 'effort for each group',
+    terminal: [
+      ['e2e/effort.test.ts', 'the effort of a group’s file is in what the model is asked by {}, once it was applied'],
+      [
+        'kits/harness_model_kit.ts',
+        'the effort that its group asks for reaches the model, and none where it asks for none',
+      ],
+    ],
+    platform: INSIDE,
+  },
 ];
 
 const OPERATION: Offer[] = [
