@@ -51,14 +51,10 @@ export type RuntimeName = z.infer<typeof runtimeSchema>;
 /** How much a model thinks, in words that every provider knows. */
 export const effortSchema = z.enum(['low', 'medium', 'high']);
 
-export interface ModelConfig {
-  provider: Provider;
-  name: string;
-  /** Absent: as much as it does by itself. */
+/** Without `effort`: as much as it does by itself. */
+export type ModelConfig = { provider: Provider; name: string; upstream: string; secret: string | null } & {
   effort?: z.infer<typeof effortSchema>;
-  upstream: string;
-  secret: string | null;
-}
+};
 
 const pathSchema = z
   .string()

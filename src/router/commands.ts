@@ -31,19 +31,9 @@ export const COMMANDS = [
     summary: 'what happened to a message, the last one or one you reply to',
   },
   { name: 'status', who: 'member', usage: '/status', summary: 'what the agents of this chat are doing' },
-  {
-    name: 'tasks',
-    who: 'member',
-    usage: '/tasks [pause | resume | run | remove k3]',
-    summary: 'what is done here at its time; or change it',
-  },
-  {
-    name: 'approve',
-    who: 'admin',
-    usage: '/approve [7f3a]',
-    summary: 'say yes to what waits; without a code: what waits',
-  },
-  { name: 'deny', who: 'admin', usage: '/deny [7f3a]', summary: 'say no to what waits; without a code: what waits' },
+  { name: 'tasks', who: 'member', usage: '/tasks [pause|resume|run|remove k3]', summary: 'what is done at its time' },
+  { name: 'approve', who: 'admin', usage: '/approve [7f3a]', summary: 'say yes to what waits; alone: what does' },
+  { name: 'deny', who: 'admin', usage: '/deny [7f3a]', summary: 'say no to what waits; alone: what does' },
   { name: 'usage', who: 'admin', usage: '/usage', summary: 'what the groups of this chat used today' },
   { name: 'model', who: 'admin', usage: '/model', summary: 'which harness and model answer here' },
 ] as const satisfies CommandKind[];
