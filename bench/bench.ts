@@ -13,7 +13,7 @@ import { Install } from './install.ts';
 import { coldLatency, latencyAt, sustainedRate, warmLatency } from './messages.ts';
 import { idleMemory, modelFigures, recoveryTimes, sessionMemory } from './resources.ts';
 import { serviceFigures } from './services.ts';
-import { groupStop, STOP_LOAD, slowestStop } from './stops.ts';
+import { chatStop, groupStop, STOP_LOAD } from './stops.ts';
 import { latestTask } from './tasks.ts';
 import { traceFigures } from './trace.ts';
 
@@ -159,7 +159,7 @@ async function stopRows(): Promise<void> {
   progress('/stop in the middle of a command');
   for (const harness of ['probe', 'native', 'claude'] as const) {
     if (!isInstalled(ROOT, harness)) continue;
-    add(`/stop → nothing left of it, ${harness}, slowest`, await slowestStop(harness), 'ms', 1000);
+    add(`/stop → nothing left of it, ${harness}, p99`, await chatStop(harness), 'ms', 1000);
     add(`emergency stop → nothing can leave, ${harness}, p99`, await groupStop(harness, 0), 'ms', 1000);
     const loaded = await groupStop(harness, STOP_LOAD);
     add(`  … with ${STOP_LOAD} messages a second into another group, p99`, loaded, 'ms', 1000);

@@ -124,7 +124,7 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
   const approvals = new Approvals({
     ...{ ledger, clock, log, channels, operatorChat: base.operatorChat, alert, deliver, trouble },
     decide: (decision) => egress.decide(decision),
-    marked: (session) => egress.marked(session),
+    ...{ body: egress.body.bind(egress), marked: egress.marked.bind(egress) },
   });
   const workspaces = new Workspaces({ paths, alert, clear });
   const groups = makeGroups(base, workspaces, (group) => {

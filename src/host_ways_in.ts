@@ -48,6 +48,8 @@ export function makeIntake(base: Base, flow: Flow) {
     describe: planner.describe.bind(planner),
     live: sessions.live.bind(sessions),
     tasks: (groups) => tasks.list(groups),
+    changeTask: tasks.command.bind(tasks),
+    waiting: (db, person) => desk.waiting(db, person),
     untaken: sessions.untaken.bind(sessions),
     stop: sessions.stop.bind(sessions),
     rest: sessions.rest.bind(sessions),

@@ -3,6 +3,7 @@ import { assert, messageOf, OperatingError } from '../base/errors.ts';
 import { parseId, showId } from '../base/ids.ts';
 import { APPROVAL_PLACE_CHARS_MAX, APPROVALS_SHOWN_MAX } from '../base/limits/gateway.ts';
 import type { Log } from '../base/log.ts';
+import { visible } from '../base/text.ts';
 import {
   APPROVAL_ALERT,
   type ApprovalRow,
@@ -27,16 +28,17 @@ import { approversOf, nameOfPerson } from '../ledger/people.ts';
 import { sessionById } from '../ledger/sessions.ts';
 import { isStopped } from '../ledger/stops.ts';
 import { runningTurnOf } from '../ledger/turns.ts';
-import type { HoldEvent, MarkEvent, Decision as ToGateway } from '../protocol/gateway.ts';
+import type { BodyPart, HoldEvent, MarkEvent, Decision as ToGateway } from '../protocol/gateway.ts';
 import type { Decided } from '../router/router.ts';
-import { yesOrNo } from './card.ts';
+import { cut, yesOrNo } from './card.ts';
 import { type DecidedQuestion, type Decision, refuse, stoppedAnswer, tellCard } from './decide.ts';
 import { chatOfPlace, placeOf, putCard, type Reach, takesCard } from './places.ts';
 import { requestCard } from './request_card.ts';
 
 /**
  * The host's side of held requests: each becomes a row and a card to one who may decide; a person's decision is on disk before
- * the gateway hears of it, so that it is made once, and then the gateway says whether anything left. The bytes are never here.
+ * the gateway hears of it, so that it is made once, and then the gateway says whether anything left. Of the bytes there
+ * is never more here than what a person is shown of them.
  */
 export interface ApprovalsInput extends Reach {
   ledger: Ledger;
@@ -47,6 +49,8 @@ export interface ApprovalsInput extends Reach {
   trouble(error: Error): void;
   /** Asks the gateway. Returns why nothing has left; null: it has, or was denied as asked. Rejects with `OperatingError`. */
   decide(decision: ToGateway): Promise<string | null>;
+  /** A part of what would leave. Rejects with `OperatingError`. */
+  body(hold: string, from: number): Promise<BodyPart>;
   /** What is on record of a session is the gateway's to know. Rejects with `OperatingError`. */
   marked(session: string): Promise<void>;
 }
@@ -114,9 +118,27 @@ export class Approvals {
     return recentApprovals(this.#input.ledger.db, APPROVALS_SHOWN_MAX).map((row) => this.#shown(row));
   }
 
+  /** What waits for this person's word, each in a few lines of words. */
+  waiting(db: Db, person: number): string[] {
+    const rows = recentApprovals(db, APPROVALS_SHOWN_MAX).filter(
+      (row) => row.code !== null && whyUndecidable(db, this.#input.clock, row, person) === null,
+    );
+    return rows.map((row) => {
+      const { group, method, host, path, body_bytes } = JSON.parse(row.object) as HoldEvent;
+      const place = cut(visible(`${host}${path}`), APPROVAL_PLACE_CHARS_MAX);
+      const head = `${showId('h', row.id)}: ${group} asks to send ${method} ${place}, ${body_bytes} bytes`;
+      return [head, ...yesOrNo(row.code!).map(({ words }) => `  ${words}`)].join('\n');
+    });
+  }
+
   /** Throws `OperatingError('not_found')`. */
   show(id: string): ApprovalShown {
     return this.#shown(approvalOf(this.#input.ledger.db, id));
+  }
+
+  /** A part of its body. Rejects with `OperatingError`: `not_found` for what does not wait any more. */
+  async body(id: string, from: number): Promise<BodyPart> {
+    return this.#input.body((JSON.parse(approvalOf(this.#input.ledger.db, id).object) as HoldEvent).hold, from);
   }
 
   /**

@@ -1,6 +1,6 @@
 import { unreachable } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
-import { CARD_CHOICES_MAX, CARD_NAME_CHARS_MAX, CARD_TEXT_CHARS_MAX } from '../base/limits/talk.ts';
+import { CARD_CHOICES_MAX, CARD_FILES_MAX, CARD_NAME_CHARS_MAX, CARD_TEXT_CHARS_MAX } from '../base/limits/talk.ts';
 import { visible } from '../base/text.ts';
 import type { FileFacts } from '../ledger/files.ts';
 import type { Action, Question } from '../ledger/questions.ts';
@@ -16,6 +16,8 @@ export interface CardFacts {
   title: string;
   chat: string;
   text: string;
+  /** What comes with it. */
+  files: readonly FileFacts[];
 }
 
 /** What can be chosen: a button each, and a line of words for where there are none. */
@@ -57,10 +59,28 @@ export function cardText(facts: CardFacts): string {
     `${showId('h', question.id)}: ${headOf(facts)}`,
     `From ${named(facts.name)} (${named(facts.handle)}):`,
     ...quoted(facts.text),
+    ...restOf(facts),
     askOf(action),
     ...choicesOf(action, question.code).map(({ words }) => `  ${words}`),
     `Nothing happens without a decision until ${untilOf(question.expires_ms)} UTC.`,
   ].join('\n');
+}
+
+/** What comes along with what is shown: a yes lets all of it in. */
+function restOf({ question, text, files }: CardFacts): string[] {
+  const show = `./glass approval show ${showId('h', question.id)}`;
+  const over = [...text].length - CARD_TEXT_CHARS_MAX;
+  const more = files.length - CARD_FILES_MAX;
+  return [
+    ...(over > 0 ? [`${over} characters more: ${show}`] : []),
+    ...files.slice(0, CARD_FILES_MAX).map((file) => `With a file of ${fileFacts(file)} | ${named(file.name)}`),
+    ...(more > 0 ? [`${more} files more: ${show}`] : []),
+  ];
+}
+
+/** Without its name, which is somebody else's. */
+export function fileFacts({ type, bytes, sha256 }: FileFacts): string {
+  return `${bytes} bytes, ${visible(type)}, SHA-256 ${sha256.slice(0, 12)}…`;
 }
 
 /** To the minute, in UTC. */

@@ -138,7 +138,7 @@ export function refuse(
 }
 
 /** By the roles of this moment. Whoever says no needs no more than whoever could say yes. */
-function mayDecide(db: Db, person: number, action: Action, choice: string): boolean {
+export function mayDecide(db: Db, person: number, action: Action, choice: string): boolean {
   switch (action.kind) {
     case 'sender':
       return action.groups.length > 0 && action.groups.every((group) => administers(db, person, group));

@@ -5,6 +5,7 @@ import { DURATION_MAX_MS } from '../base/limits/messages.ts';
 import type { Log } from '../base/log.ts';
 import { chatById, nameOfChat } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
+import { type FileFacts, filesOf } from '../ledger/files.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { approversOf, nameOfPerson } from '../ledger/people.ts';
 import {
@@ -20,7 +21,15 @@ import type { AdmissionServices } from '../router/admission.ts';
 import type { Decided, DecidedBy, Decider } from '../router/router.ts';
 import type { Approvals } from './approvals.ts';
 import { cardText, choicesOf, summaryOf } from './card.ts';
-import { type DecidedQuestion, type Decision, decideQuestion, expireQuestion, refuse, saidOf } from './decide.ts';
+import {
+  type DecidedQuestion,
+  type Decision,
+  decideQuestion,
+  expireQuestion,
+  mayDecide,
+  refuse,
+  saidOf,
+} from './decide.ts';
 import { chatOfPlace, placeOf, putCard, type Reach, takesCard } from './places.ts';
 import type { Wishes } from './wishes.ts';
 
@@ -56,6 +65,16 @@ export interface QuestionShown {
   decided_by: string | null;
   created_ms: number;
   expires_ms: number;
+}
+
+/** With all that a yes would let in, or pass on. */
+export interface QuestionWhole extends QuestionShown {
+  /** Who wrote the message that waits, or that an agent answers. */
+  from: string;
+  text: string;
+  files: FileFacts[];
+  /** What an agent wants to pass on; null: nothing. */
+  passes: string | null;
 }
 
 export class Desk implements Decider {
@@ -97,6 +116,18 @@ export class Desk implements Decider {
     return this.#decide(db, found.approval_id, { ...by, choice: found.choice, reason: '' });
   }
 
+  waiting(db: Db, person: number): string[] {
+    const { services, requests } = this.#input;
+    const lines = pendingQuestions(db).flatMap((question) => {
+      const action = JSON.parse(question.object) as Action;
+      if (question.expires_ms <= services.clock.now() || !mayDecide(db, person, action, 'deny')) return [];
+      const { name, title } = saidOf(db, question);
+      const words = choicesOf(action, question.code).map((choice) => `  ${choice.words}`);
+      return [[`${showId('h', question.id)}: ${summaryOf(action, name, title)}`, ...words].join('\n')];
+    });
+    return [...lines, ...requests.waiting(db, person)];
+  }
+
   /** From the command line. Rejects with `OperatingError`: then nothing has been done. */
   async decide(id: string, person: number, choice: string, reason: string): Promise<QuestionShown> {
     const { ledger, services } = this.#input;
@@ -118,9 +149,14 @@ export class Desk implements Decider {
   }
 
   /** Undefined: there is none. */
-  show(id: string): QuestionShown | undefined {
+  show(id: string): QuestionWhole | undefined {
     const question = questionById(this.#db, parseId('h', id) ?? 0);
-    return question === undefined ? undefined : this.#shown(question);
+    if (question === undefined) return undefined;
+    const action = JSON.parse(question.object) as Action;
+    const { channel, handle, name, text } = saidOf(this.#db, question);
+    const files = filesOf(this.#db, question.message_id);
+    const passes = action.kind === 'message' ? action.text : null;
+    return { ...this.#shown(question), from: `${name} (${channel}:${handle})`, text, files, passes };
   }
 
   get #db(): Db {
@@ -183,7 +219,7 @@ export class Desk implements Decider {
     const where = nameOfChat({ channel: said.channel, platform_id: chatById(db, said.chat.id)!.platform_id });
     const text = cardText({
       ...{ question, action, name: said.name, handle: `${said.channel}:${said.handle}`, title: said.title || where },
-      ...{ chat: where, text: said.text },
+      ...{ chat: where, text: said.text, files: filesOf(db, said.message) },
     });
     const choices = choicesOf(action, question.code);
     const links = { message: question.message_id };

@@ -22,14 +22,14 @@ export function requestCard(id: number, code: string, event: HoldEvent, textMax:
     ...yesOrNo(code).map(({ words }) => `  ${words}`),
     `Nothing leaves without a decision until ${untilOf(event.expires_ms)} UTC.`,
   ].join('\n');
-  const more = `./glass approval show ${shown} prints more`;
+  const more = `./glass approval show ${shown} --body prints all of it`;
   const room = Math.min(textMax, CARD_REQUEST_CHARS_MAX) - ours.length - 2 * (more.length + HEADING_CHARS);
   const top = fitting(headers.flatMap(marked), room / 2);
   const body = fitting(marked(preview), room - top.text.length);
   const isWhole = body.isWhole && showsWhole(event);
   return [
     ours,
-    top.isWhole ? 'Its headers:' : `Some of its headers; ${more}:`,
+    top.isWhole ? 'Its headers:' : `Some of its headers; ./glass approval show ${shown} prints more:`,
     ...(top.text === '' ? [] : [top.text]),
     isWhole ? 'Its whole body:' : `The beginning of its body; ${more}:`,
     ...(body.text === '' ? [] : [body.text]),

@@ -142,6 +142,7 @@ function modelOf({ model }: GroupFile): ModelConfig {
   return {
     provider: model.provider,
     name: model.name,
+    ...(model.effort === undefined ? {} : { effort: model.effort }),
     upstream: (model.upstream ?? defaults.upstream).replace(/\/+$/, ''),
     secret: secret === 'none' ? null : secret,
   };

@@ -34,7 +34,7 @@ export function capabilitiesOf(authority: Authority): Capability[] {
     ),
     one(
       'model',
-      `${model.provider} ${model.name} at ${model.upstream}, ${model.secret === null ? 'without a secret' : `with the secret ${model.secret}`}`,
+      `${model.provider} ${model.name}${model.effort === undefined ? '' : ` with ${model.effort} effort`} at ${model.upstream}, ${model.secret === null ? 'without a secret' : `with the secret ${model.secret}`}`,
     ),
     one(
       'runtime',

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import {
   durationSchema,
+  effortSchema,
   harnessSchema,
   nameSchema,
   providerSchema,
@@ -38,6 +39,8 @@ const upstreamSchema = z.string().superRefine((text, context) => {
 const modelSchema = z.strictObject({
   provider: providerSchema.default('anthropic'),
   name: z.string().min(1).max(200).default('claude-sonnet-5'),
+  /** How much it thinks; absent: as much as it does by itself. */
+  effort: effortSchema.optional(),
   /** Where the gateway sends model requests; the sandbox never sees it. */
   upstream: upstreamSchema.optional(),
   /** Name of the secret that the gateway injects; `none` for an endpoint without one. */

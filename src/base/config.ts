@@ -48,7 +48,13 @@ export type HarnessName = z.infer<typeof harnessSchema>;
 export const runtimeSchema = z.enum(['bubblewrap', 'docker', 'podman']);
 export type RuntimeName = z.infer<typeof runtimeSchema>;
 
-export type ModelConfig = { provider: Provider; name: string; upstream: string; secret: string | null };
+/** How much a model thinks, in words that every provider knows. */
+export const effortSchema = z.enum(['low', 'medium', 'high']);
+
+/** Without `effort`: as much as it does by itself. */
+export type ModelConfig = { provider: Provider; name: string; upstream: string; secret: string | null } & {
+  effort?: z.infer<typeof effortSchema>;
+};
 
 const pathSchema = z
   .string()

@@ -128,6 +128,8 @@ export interface SendOperation {
   kind: 'reply' | 'send' | 'notice';
   /** Platform id of the message that this answers and should quote, or null. It may be gone: then it is sent without. */
   reply_to: string | null;
+  /** Our own id of that message (`m12`), wherever it came from: for terminals, which know no other. */
+  answers?: string;
   /** Goes below the text, which may be empty then. */
   file: OutgoingFile | null;
   /** Idempotency key: the same key is the same send. */

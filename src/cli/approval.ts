@@ -1,8 +1,9 @@
 import type { ApprovalShown } from '../approvals/approvals.ts';
-import type { QuestionShown } from '../approvals/desk.ts';
+import { fileFacts } from '../approvals/card.ts';
+import type { QuestionShown, QuestionWhole } from '../approvals/desk.ts';
 import { OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
-import { showsWhole } from '../protocol/gateway.ts';
+import { type BodyPart, showsWhole } from '../protocol/gateway.ts';
 import { ControlClient } from './control_client.ts';
 import { bold, type Io, printable, red } from './io.ts';
 import { split } from './words.ts';
@@ -11,20 +12,21 @@ import { split } from './words.ts';
  * `glass approval list|show|approve|deny`: requests of agents, people and chats that wait for a person. Exit code 4 for an unknown
  * one, 5 for one that does not wait any more, or was approved and could not be done all the same.
  */
-const USAGE = 'usage: glass approval list | show <id> | approve <id> [--group <g>] | deny <id> [--reason <text>]';
+const USAGE =
+  'usage: glass approval list | show <id> [--body] | approve <id> [--group <g>] | deny <id> [--reason <text>]';
 
 /** What waits, of either sort. */
 type Shown = ApprovalShown | QuestionShown;
 
 export async function approval(args: string[], paths: Paths, io: Io): Promise<number> {
-  const { verb, id, group, reason } = readArguments(args);
+  const { verb, id, group, reason, body } = readArguments(args);
   const client = new ControlClient(paths.controlSocket);
   try {
     switch (verb) {
       case 'list':
         return list(await client.call<Listed>('approvals'), io);
       case 'show':
-        return show(await client.call<Shown>('approval_show', { approval: id }), io);
+        return show(await wholeBody(client, id!, body), io);
       case 'approve':
       case 'deny': {
         const decision = { approval: id, allow: verb === 'approve', group, reason };
@@ -43,14 +45,18 @@ function readArguments(args: string[]): {
   id: string | undefined;
   group: string | null;
   reason: string;
+  body: boolean;
 } {
-  const { words, values } = split(args, ['reason', 'group'], [], USAGE);
+  const { words, values, flags } = split(args, ['reason', 'group'], ['body'], USAGE);
   const [verb, id, ...more] = words;
   const { reason, group } = values;
   const bare = verb === 'list' ? id === undefined : id !== undefined;
-  const fits = (reason === undefined || verb === 'deny') && (group === undefined || verb === 'approve');
+  const fits =
+    (reason === undefined || verb === 'deny') &&
+    (group === undefined || verb === 'approve') &&
+    (!flags.has('body') || verb === 'show');
   if (!bare || more.length > 0 || !fits) throw new OperatingError('usage', USAGE);
-  return { verb, id, group: group ?? null, reason: reason ?? '' };
+  return { verb, id, group: group ?? null, reason: reason ?? '', body: flags.has('body') };
 }
 
 interface Listed {
@@ -102,13 +108,45 @@ const WORDS: Record<ApprovalShown['state'], string> = {
   done: 'sent',
 };
 
-function show(one: Shown, io: Io): number {
-  io.out(io.json ? JSON.stringify(one) : 'kind' in one ? questionCard(one, io) : cardOf(one, io));
+/** With `body` of a held request also all that would leave, which only the gateway has: it comes in parts. */
+async function wholeBody(
+  client: ControlClient,
+  approval: string,
+  body: boolean,
+): Promise<RequestWhole | QuestionWhole> {
+  const one = await client.call<ApprovalShown | QuestionWhole>('approval_show', { approval });
+  if (!body || 'kind' in one) return one;
+  const parts: string[] = [];
+  for (let from: number | null = 0; from !== null; ) {
+    const part: BodyPart = await client.call('approval_body', { approval, from });
+    parts.push(part.text);
+    from = part.next;
+  }
+  return { ...one, body: parts.join('') };
+}
+
+/** `body`: all of it, where that was asked for. */
+type RequestWhole = ApprovalShown & { body?: string };
+
+function show(one: RequestWhole | QuestionWhole, io: Io): number {
+  io.out(io.json ? JSON.stringify(one) : 'kind' in one ? wholeOf(one, io) : cardOf(one, io));
   return 0;
 }
 
+/** A question, and all that a yes would let in. */
+export function wholeOf(one: QuestionWhole, io: Io): string {
+  const { from, text, files, passes } = one;
+  return [
+    questionCard(one, io),
+    `  ${one.message}, from ${printable(from)}`,
+    ...text.split('\n').map(quoted),
+    ...files.map((file) => `  with a file of ${fileFacts(file)} | ${printable(file.name)}`),
+    ...(passes === null ? [] : ['  what it would pass on', ...passes.split('\n').map(quoted)]),
+  ].join('\n');
+}
+
 /** Ours first, each in its place. Of what the agent wrote, every line has our mark before it. */
-export function cardOf(one: ApprovalShown, io: Io): string {
+export function cardOf(one: RequestWhole, io: Io): string {
   const rows: [string, string][] = [
     ['method', one.method],
     ['host', one.host],
@@ -117,14 +155,14 @@ export function cardOf(one: ApprovalShown, io: Io): string {
     ['asked', `${when(one.created_ms)} by ${one.session}, until ${when(one.expires_ms)}`],
     ['body', `${one.body_bytes} bytes, SHA-256 ${one.body_sha256}`],
   ];
-  const whole = showsWhole(one);
+  const whole = one.body !== undefined || showsWhole(one);
   return [
     bold(io, `${one.id} of ${one.group}: ${stateOf(one)}`),
     ...rows.map(([name, text]) => `  ${name.padEnd(7)}  ${printable(text)}`),
     '  its headers',
     ...one.headers.map(quoted),
-    whole ? '  its whole body' : '  the beginning of its body; the rest leaves unseen',
-    quoted(one.preview),
+    whole ? '  its whole body' : `  the beginning of its body; ./glass approval show ${one.id} --body prints all of it`,
+    quoted(one.body ?? one.preview),
   ].join('\n');
 }
 

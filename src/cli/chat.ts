@@ -115,6 +115,28 @@ function showPartial(row: Extract<Row, { t: 'partial' }>, screen: Screen, io: Io
   else screen.partial(row.turn, row.text);
 }
 
+/** What was said in this terminal, by its id: an answer that comes when more was said since says which it is to. */
+class Said {
+  readonly #texts = new Map<string, string>();
+  #last = '';
+
+  add(message: string, text: string): void {
+    this.#texts.set(message, text);
+    if (this.#texts.size > KNOWN_MAX) this.#texts.delete(this.#texts.keys().next().value!);
+    this.#last = message;
+  }
+
+  above({ answers }: LocalMessage, io: Io): string[] {
+    const text = answers === null || answers === this.#last ? undefined : this.#texts.get(answers);
+    return text === undefined ? [] : [dim(io, `↳ ${printable(text.replace(/\s+/g, ' ')).slice(0, QUOTED_CHARS)}`)];
+  }
+}
+
+/** So many a person can still have in mind. */
+const KNOWN_MAX = 100;
+/** Of what is answered, enough to know it again. */
+const QUOTED_CHARS = 60;
+
 /** A text, and below it what came with it. */
 function shownText({ body, file }: LocalMessage): string {
   const line =
@@ -171,11 +193,13 @@ async function converse(client: ControlClient, options: Options, io: Io): Promis
   const ended = new AbortController();
   const screen = new Screen(io);
   const above = (text: string): void => screen.print(text);
+  const said = new Said();
   const terminal = new Terminal(client, chatName, wantsPartial(options, io), (row) => {
     if (row.t === 'history') above(dim(io, `${row.from === null ? '' : '› '}${printable(row.body)}`));
     else if (row.t === 'typing') screen.busy();
     else if (row.t === 'partial') showPartial(row, screen, io);
-    else if (row.t === 'message') above(io.json ? JSON.stringify(row) : shownText(row));
+    else if (row.t === 'message')
+      above(io.json ? JSON.stringify(row) : [...said.above(row, io), shownText(row)].join('\n'));
   });
   const reopen = (): void => {
     if (ended.signal.aborted) return;
@@ -206,7 +230,8 @@ async function converse(client: ControlClient, options: Options, io: Io): Promis
     const key = randomUUID();
     terminal.knows(key);
     readSaid(text)
-      .then((said) => client.call('say', { chat: chatName, ...said, key }))
+      .then((read) => client.call<{ message: string }>('say', { chat: chatName, ...read, key }))
+      .then(({ message }) => said.add(message, text))
       .catch((error) => above(`not sent: ${error.message}`));
   };
   return new Promise((resolve) => {

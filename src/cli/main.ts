@@ -139,7 +139,7 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'channel',
-    usage: 'channel list|kinds|add|test|remove|install <name>',
+    usage: 'channel list|kinds|add|link|test|remove|install <name>',
     summary: 'accounts on Telegram, Slack and others',
     flags: ['--name', '--set', '--stdin', '--no-reply', '--quiet', '--yes'],
     words: Number.POSITIVE_INFINITY,
@@ -171,9 +171,9 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'approval',
-    usage: 'approval list|show|approve|deny <id> [--group <g>] [--reason <text>]',
+    usage: 'approval list|show|approve|deny <id> [--body] [--group <g>] [--reason <text>]',
     summary: 'what waits until you have seen it',
-    flags: ['--reason', '--group'],
+    flags: ['--body', '--reason', '--group'],
     words: 3,
     load: async () => (await import('./approval.ts')).approval,
   },

@@ -90,6 +90,8 @@ function said(answer: object, words: string, io: Io): number {
 const WORDS: Record<WouldAnswer['would'], string> = {
   answer: 'would be answered',
   ask: 'would wait',
+  wait: 'would wait',
+  refuse: 'would be refused',
   ignore: 'would be ignored',
   host: 'would be answered by the host itself',
 };

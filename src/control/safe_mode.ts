@@ -4,7 +4,7 @@ import { OperatingError } from '../base/errors.ts';
 const ALLOWED: ReadonlySet<string> = new Set([
   ...['status', 'trace', 'trace_follow', 'trace_find', 'events', 'alerts', 'outcome', 'chat', 'shown', 'file'],
   ...['channels', 'channel_show', 'groups', 'group_show', 'group_plan', 'templates', 'people', 'person_show'],
-  ...['wirings', 'wiring_test', 'tasks', 'task_log', 'approvals', 'approval_show'],
+  ...['wirings', 'wiring_test', 'tasks', 'task_log', 'approvals', 'approval_show', 'approval_body'],
   ...['egress_explain', 'egress_log', 'events_verify', 'events_export'],
   ...['group_stop', 'group_resume', 'stop'],
 ]);

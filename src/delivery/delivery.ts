@@ -358,6 +358,7 @@ export class Delivery {
       body: row.source === null ? textIn(markup, row.body) : row.body,
       kind: row.kind,
       reply_to: this.#quoted(channel, row.reply_to, chat),
+      ...(row.reply_to !== null && { answers: showId('m', row.reply_to) }),
       file: this.#file(row),
       key: row.key,
       ...buttons,

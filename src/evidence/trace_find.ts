@@ -3,7 +3,7 @@ import { parseId } from '../base/ids.ts';
 import { LINKS } from '../channels/kinds.ts';
 import { chatByPlatformId } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
-import { latestMessageId, messageById } from '../ledger/messages.ts';
+import { ANSWERED_BY, latestMessageId, messageById } from '../ledger/messages.ts';
 
 /** From whatever a person has of a message to its key. Every way is a search by an index, or a bounded look back. */
 
@@ -42,8 +42,7 @@ const BY_LETTER = {
   m: 'SELECT id FROM messages WHERE id = ?1',
   i: 'SELECT message_id AS id FROM inbound WHERE id = ?1',
   t: `SELECT i.message_id AS id FROM turn_inbound x JOIN inbound i ON i.id = x.inbound_id WHERE x.turn_id = ?1 ORDER BY i.id LIMIT 1`,
-  o: `SELECT coalesce(o.reply_to, (SELECT i.message_id FROM turn_inbound x JOIN inbound i ON i.id = x.inbound_id
-        WHERE x.turn_id = o.turn_id ORDER BY i.id LIMIT 1)) AS id FROM outbound o WHERE o.id = ?1`,
+  o: `SELECT ${ANSWERED_BY} AS id FROM outbound o WHERE o.id = ?1`,
   q: `SELECT i.message_id AS id FROM asks a JOIN turn_inbound x ON x.turn_id = a.turn_id JOIN inbound i ON i.id = x.inbound_id
        WHERE a.id = ?1 ORDER BY i.id LIMIT 1`,
   h: `SELECT coalesce(a.message_id, (SELECT i.message_id FROM turn_inbound x JOIN inbound i ON i.id = x.inbound_id

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Clock } from '../base/clock.ts';
 import { randomToken } from '../base/ids.ts';
 import {
+  APPROVAL_BODY_PART_CHARS,
   APPROVAL_HEADER_CHARS_MAX,
   APPROVAL_MS,
   APPROVAL_PREVIEW_BYTES_MAX,
@@ -11,7 +12,7 @@ import {
 } from '../base/limits/gateway.ts';
 import { redact } from '../base/log.ts';
 import { cutBytes, visible } from '../base/text.ts';
-import type { Decision, GatewayEvent, HoldEvent, Mark } from '../protocol/gateway.ts';
+import type { BodyPart, Decision, GatewayEvent, HoldEvent, Mark } from '../protocol/gateway.ts';
 import type { Asked } from './audit.ts';
 import { refusal } from './refuse.ts';
 import type { Refusal } from './route.ts';
@@ -39,6 +40,10 @@ type Settle = (why: Refusal | null) => Refusal | null;
 
 interface Pending {
   event: HoldEvent;
+  /** The whole of what would leave; nobody else has it. */
+  body: Buffer | null;
+  /** As a person is shown it, once somebody looks. */
+  shown?: string;
   rule: string;
   /** Monotonic milliseconds. */
   until_ms: number;
@@ -83,7 +88,7 @@ export class Holds {
     const event = eventOf(hold, asked, this.#clock.now() + this.#expires_ms);
     const timer = setTimeout(() => this.end(hold, 'expired'), this.#expires_ms);
     const until_ms = now_ms + this.#expires_ms;
-    this.#pending.set(hold, { event, rule: asked.rule, until_ms, timer, settle });
+    this.#pending.set(hold, { event, body: asked.body, rule: asked.rule, until_ms, timer, settle });
     this.#tell(event);
     return hold;
   }
@@ -116,6 +121,17 @@ export class Holds {
     if (event.policy !== policy)
       return settle(withheld(rule, 'authority changed', 'what the group may do changed'))!.reason;
     return settle(null)?.reason ?? null;
+  }
+
+  /** What is held, as a person is shown it, in parts. Null: it does not wait any more. */
+  body(hold: string, from: number): BodyPart | null {
+    const found = this.#pending.get(hold);
+    if (found === undefined) return null;
+    // Masked as a whole: in parts, half a credential would not be known as one.
+    found.shown ??= visible(redact((found.body ?? Buffer.alloc(0)).toString('utf8')));
+    const text = found.shown;
+    const next = from + APPROVAL_BODY_PART_CHARS;
+    return { text: text.slice(from, next), next: next < text.length ? next : null };
   }
 
   #take(hold: string): Pending | undefined {

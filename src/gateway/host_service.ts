@@ -140,6 +140,11 @@ export class HostService implements LineService<GatewayRequest> {
         return { signature: await this.#cut(request.cut) };
       case 'decide':
         return { refused: this.#holds.decide(request) };
+      case 'body': {
+        const part = this.#holds.body(request.hold, request.from);
+        if (part === null) throw new OperatingError('not_found', 'it does not wait any more, and its bytes are gone');
+        return part;
+      }
       case 'usage':
         return { rows: this.#audit.usage(request.since_ms) };
       case 'spoken':

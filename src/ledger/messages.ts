@@ -173,9 +173,13 @@ export function groupsOfMessage(db: Db, id: number): string[] {
 /** So far back a message is looked for that is not named by its key: no index is worth what it would cost each message. */
 const LOOKED_BACK = 10_000;
 
+/** What a row of `outbound o` answers, in SQL: what it names, else the first message of its turn. */
+export const ANSWERED_BY = `coalesce(o.reply_to, (SELECT i.message_id FROM turn_inbound x JOIN inbound i ON i.id = x.inbound_id
+  WHERE x.turn_id = o.turn_id ORDER BY i.id LIMIT 1))`;
+
 /**
- * A message of a chat: by key, by the platform's id of it or of what we answered it with, else the last one that was not
- * a command. Undefined: none, or one of another chat.
+ * A message of a chat: by key, by the platform's id of it or of any text of ours that came of it, else the last one that
+ * was not a command. Undefined: none, or one of another chat; but what our text came of may have been said elsewhere.
  */
 export function messageInChat(
   db: Db,
@@ -187,8 +191,8 @@ export function messageInChat(
   if (platformId !== undefined) {
     return db.get<{ id: number }>(
       `SELECT id FROM messages WHERE id > (SELECT max(id) FROM messages) - ?3 AND chat_id = ?1 AND platform_id = ?2
-        UNION ALL SELECT reply_to FROM outbound WHERE id > (SELECT max(id) FROM outbound) - ?3
-          AND chat_id = ?1 AND receipt = ?2 AND reply_to IS NOT NULL LIMIT 1`,
+        UNION ALL SELECT ${ANSWERED_BY} FROM outbound o WHERE o.id > (SELECT max(id) FROM outbound) - ?3
+          AND o.chat_id = ?1 AND o.receipt = ?2 AND coalesce(o.reply_to, o.turn_id) IS NOT NULL LIMIT 1`,
       ...[chatId, platformId, LOOKED_BACK],
     )?.id;
   }

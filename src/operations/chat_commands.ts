@@ -3,16 +3,17 @@ import { parseId, showId } from '../base/ids.ts';
 import { visible } from '../base/text.ts';
 import { AGENTS } from '../channels/agents/agents.ts';
 import type { IncomingMessage } from '../channels/channel.ts';
+import { LOCAL } from '../evidence/alerts.ts';
 import { traceOf } from '../evidence/trace.ts';
 import type { AskAudit } from '../evidence/trace_steps.ts';
 import { whyText } from '../evidence/why.ts';
-import { chatById, chatByPlatformId, nameOfChat, wiringsOf } from '../ledger/chats.ts';
+import { chatById, chatByPlatformId, wiringsOf } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { groupsOfMessage, messageInChat, queuedIn } from '../ledger/messages.ts';
+import { groupsOfMessage, messageById, messageInChat, queuedIn } from '../ledger/messages.ts';
 import { insertNotice, releaseUnsent } from '../ledger/outbound.ts';
-import { administers } from '../ledger/people.ts';
+import { administers, rolesToDecide } from '../ledger/people.ts';
 import {
   askCompact,
   closeSession,
@@ -31,15 +32,16 @@ import {
   type CommandPlace,
   type CommandService,
   groupMeant,
+  isAnywhere,
   type Parsed,
 } from '../router/commands.ts';
-import type { TaskShown } from '../scheduler/tasks.ts';
 import type { LiveSession } from '../sessions/sessions.ts';
 import { type Stopped, stopSession } from '../sessions/turn_book.ts';
 import { type Emergency, stoppedHere } from './emergency.ts';
+import { type TaskCommandParts, taskCommand } from './task_commands.ts';
 
 /** What commands are carried out with: the host's parts as the composition root passes them. */
-export interface ChatCommandParts {
+export interface ChatCommandParts extends TaskCommandParts {
   ledger: Ledger;
   clock: Clock;
   audit: AskAudit;
@@ -47,8 +49,6 @@ export interface ChatCommandParts {
   /** Harness and model of a group. */
   describe(group: string): { harness: string; model: string; problem: string | null };
   live(): LiveSession[];
-  /** What these groups have scheduled, what runs next first. */
-  tasks(groups: string[]): TaskShown[];
   /** Inbound keys that have joined a session's turn and that its agent has not seen. */
   untaken(session: number): number[];
   /** Ends a turn that has been cancelled. */
@@ -56,6 +56,8 @@ export interface ChatCommandParts {
   /** Ends an idle sandbox. */
   rest(session: number, reason: string): void;
   deliver(chat: number): void;
+  /** What waits for a person's word, each in a few lines of words. */
+  waiting(db: Db, person: number): string[];
   /** Of whole groups. */
   emergency: Pick<Emergency, 'command'>;
 }
@@ -72,7 +74,9 @@ export class ChatCommands implements CommandService {
     resume: async () => (db, place) => this.#resume(db, place),
     why: (message, words, chat) => this.#why(message, words, chat),
     status: async () => (db, place) => ({ text: this.#status(db, place) }),
-    tasks: async () => (db, place) => ({ text: this.#tasks(db, place) }),
+    tasks: async (_message, words) => (db, place) => taskCommand(db, this.#parts, place, words),
+    approve: async () => (db, place) => this.#waiting(db, place),
+    deny: async () => (db, place) => this.#waiting(db, place),
     usage: () => this.#usage(),
     model: async () => (_db, place) => ({ text: place.groups.map((group) => this.#model(group)).join('\n') }),
   };
@@ -92,7 +96,7 @@ export class ChatCommands implements CommandService {
     const chat = chatByPlatformId(this.#parts.ledger.db, channel, message.chat.platform_id)?.id ?? null;
     const act = await this.#prepare[command.name](message, command.words, chat);
     return (db, place) => {
-      if (kind.who === 'member') return shortened(act(db, place));
+      if (kind.who === 'member' || isAnywhere(command)) return shortened(act(db, place));
       const groups = place.groups.filter((group) => administers(db, place.person, group));
       if (groups.length > 0) return shortened(act(db, { ...place, groups }));
       return { text: `/${kind.name} is for admins of ${place.groups.join(' or ')}; you are a member.` };
@@ -192,6 +196,9 @@ export class ChatCommands implements CommandService {
     const found =
       chat === null ? undefined : messageInChat(ledger.db, chat, parseId('m', words[0] ?? ''), message.reply_to);
     if (found === undefined) return () => ({ text: 'I know of no such message in this chat.' });
+    // A text of ours may have come of what was said in another chat, and is told of there alone.
+    if (messageById(ledger.db, found)!.chat_id !== chat)
+      return () => ({ text: 'That came of a message of another chat.' });
     const soon: AskAudit = (...window) => Promise.race([audit(...window).catch(() => []), after(WHY_WAIT_MS)]);
     const text = whyText(await traceOf(ledger.db, found, soon));
     return (db, { groups }) => {
@@ -228,10 +235,14 @@ export class ChatCommands implements CommandService {
     return `${group}: ${doing}, ${count(queuedIn(db, session.id), 'message')} waiting.`;
   }
 
-  /** Those that speak in this chat: what is set elsewhere was not said to everybody here. */
-  #tasks(db: Db, { chat, groups }: CommandPlace): string {
-    const here = nameOfChat(chatById(db, chat)!);
-    return tasksText(this.#parts.tasks(groups).filter(({ to }) => to === here));
+  /** With a code it is decided before it comes here. What a card says is for who may decide, and for nobody beside them. */
+  #waiting(db: Db, { chat, person }: CommandPlace): CommandAnswer {
+    if (rolesToDecide(db, person) === '') return { text: 'Only an admin or an owner decides about what waits.' };
+    const waiting = this.#parts.waiting(db, person);
+    if (waiting.length === 0) return { text: 'Nothing waits for you.' };
+    const { channel, direct } = chatById(db, chat)!;
+    if (direct === 1 || channel === LOCAL) return { text: waiting.join('\n') };
+    return { text: `${count(waiting.length, 'request')} for you; write /approve to me alone to see what.` };
   }
 
   async #usage(): Promise<CommandAct> {
@@ -311,18 +322,6 @@ function receipt(stopped: Stopped[], keep: boolean, written: Map<number, AuditRo
   });
   return lines.length === 0 ? 'Nothing is running here.' : lines.join('\n');
 }
-
-function tasksText(tasks: TaskShown[]): string {
-  if (tasks.length === 0) return 'There are no tasks.';
-  const lines = tasks.slice(0, TASKS_SHOWN).map(({ task, when, zone, state, next, text }) => {
-    const time = state === 'active' ? `next ${next}` : state;
-    return `${task}: ${when} (${zone}), ${time}: ${visible(text).slice(0, 80)}`;
-  });
-  if (tasks.length > TASKS_SHOWN) lines.push(`and ${tasks.length - TASKS_SHOWN} more: ./glass task list`);
-  return lines.join('\n');
-}
-
-const TASKS_SHOWN = 15;
 
 function usageLine(group: string, row: UsageRow | undefined): string {
   if (row === undefined) return `${group}: nothing today.`;

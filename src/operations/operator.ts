@@ -1,6 +1,6 @@
 import { userInfo } from 'node:os';
 import type { Clock } from '../base/clock.ts';
-import type { Accepted, IncomingFile, Sink } from '../channels/channel.ts';
+import type { Accepted, IncomingMessage, Sink } from '../channels/channel.ts';
 import { ensureChat, ensureGroup, rewire, type UidRange, wire, wiringsOf } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -35,7 +35,7 @@ export class Operator {
   }
 
   /** A message typed by the operator. The same `key` is the same message. */
-  async say(chat: string, text: string, files: IncomingFile[], key: string): Promise<Accepted> {
+  async say(chat: string, said: Pick<IncomingMessage, 'text' | 'files' | 'reply_to'>, key: string): Promise<Accepted> {
     if (!this.#wired.has(chat)) {
       await this.#ledger.write('wire', (db) => {
         const id = ensureChat(db, this.#clock.now(), CHANNEL, chat, chat);
@@ -50,8 +50,7 @@ export class Operator {
       sender: { handle: HANDLE, name: this.#name },
       addressed: true,
       platform_id: key,
-      text,
-      files,
+      ...said,
       sent_ms: this.#clock.now(),
     });
   }

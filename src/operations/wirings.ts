@@ -1,6 +1,7 @@
 import type { Clock } from '../base/clock.ts';
 import { OperatingError, unreachable } from '../base/errors.ts';
 import { parseId, showId } from '../base/ids.ts';
+import { SESSION_QUEUE_MAX } from '../base/limits/messages.ts';
 import { LISTED_MAX, UNWIRED_SHOWN_MAX } from '../base/limits/talk.ts';
 import { visible } from '../base/text.ts';
 import type { Channel } from '../channels/channel.ts';
@@ -15,7 +16,10 @@ import {
 import type { Db } from '../ledger/db.ts';
 import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { queuedIn } from '../ledger/messages.ts';
 import { personShown } from '../ledger/people.ts';
+import { openSessions } from '../ledger/sessions.ts';
+import { isStopped } from '../ledger/stops.ts';
 import {
   allWirings,
   PLAIN_TERMS,
@@ -25,8 +29,8 @@ import {
   type WiringTerms,
   wiringOf,
 } from '../ledger/wirings.ts';
-import { type AdmissionServices, factsOf, groupsFor, type Said } from '../router/admission.ts';
-import { admit, judgeWiring } from '../router/admit.ts';
+import { type AdmissionServices, entryFirst, factsOf, groupsFor, type Said } from '../router/admission.ts';
+import { type Admission, admit, judgeWiring } from '../router/admit.ts';
 import { parseCommand } from '../router/commands.ts';
 import { checkPattern } from '../router/pattern.ts';
 import { wordsOf } from '../router/words.ts';
@@ -74,7 +78,8 @@ export interface WiringAsked {
 
 /** Who would answer a message, and why. */
 export interface WouldAnswer {
-  would: 'answer' | 'ask' | 'ignore' | 'host';
+  /** `wait`: until its group goes on; `refuse`: the sender is told so. */
+  would: 'answer' | 'ask' | 'wait' | 'refuse' | 'ignore' | 'host';
   rule: string;
   groups: string[];
   /** Groups that would be shown it with their next turn. */
@@ -176,7 +181,7 @@ export class Wirings {
     const wirings = facts.wirings.map((row) => {
       return { group: row.group_name, engage: engageWords(row), ...judgeWiring(row, facts) };
     });
-    if (person !== null && wordsOf(text) !== null)
+    if (person !== null && wordsOf(text, said.addressed) !== null)
       return { would: 'host', rule: 'words for the host itself', groups: [], kept: [], wirings };
     if (parseCommand(text) !== null) {
       const done = groupsFor(db, said).length > 0;
@@ -186,13 +191,7 @@ export class Wirings {
     const admission = admit(facts);
     switch (admission.kind) {
       case 'deliver':
-        return {
-          would: 'answer',
-          rule: admission.rule,
-          groups: names(admission.wirings),
-          kept: names(admission.keep),
-          wirings,
-        };
+        return { ...this.#delivered(db, said, admission), kept: names(admission.keep), wirings };
       case 'hold':
         return { would: 'ask', rule: `somebody is asked about the ${admission.what}`, groups: [], kept: [], wirings };
       case 'ignore':
@@ -200,6 +199,34 @@ export class Wirings {
       default:
         return unreachable(admission);
     }
+  }
+
+  /** What becomes of a message that is let in. */
+  #delivered(
+    db: Db,
+    said: Said,
+    { rule, wirings }: Extract<Admission, { kind: 'deliver' }>,
+  ): Pick<WouldAnswer, 'would' | 'rule' | 'groups'> {
+    const first = entryFirst(db, this.#input, said, wirings);
+    if (first !== null) {
+      const { wiring, verdict } = first;
+      if (verdict.verdict === 'deny') return { would: 'ignore', rule: verdict.rule, groups: [] };
+      const asked = `somebody is asked first, by the rule of two of ${wiring.group_name}`;
+      return { would: 'ask', rule: asked, groups: [] };
+    }
+    const all = names(wirings);
+    const full = all.filter((group) => {
+      const [session] = openSessions(db, said.chat.id, said.thread, [group]);
+      return session !== undefined && queuedIn(db, session.id) >= SESSION_QUEUE_MAX;
+    });
+    const stopped = all.filter((group) => !full.includes(group) && isStopped(db, group));
+    const others = [
+      ...stopped.map((group) => `${group} is stopped: it waits there until ${group} goes on`),
+      ...full.map((group) => `${SESSION_QUEUE_MAX} messages wait for ${group} already: it is refused there`),
+    ];
+    const groups = all.filter((group) => !full.includes(group) && !stopped.includes(group));
+    if (groups.length > 0) return { would: 'answer', rule: [rule, ...others].join('; '), groups };
+    return { would: stopped.length > 0 ? 'wait' : 'refuse', rule: others.join('; '), groups };
   }
 
   #shown(db: Db, chat: string, group: string): WiringShown | undefined {

@@ -79,6 +79,8 @@ const entry = record({
 export interface FrameModel {
   provider: 'anthropic' | 'openai' | 'ollama';
   name: string;
+  /** Null: as much as it does by itself. */
+  effort: 'low' | 'medium' | 'high' | null;
 }
 
 /** A server of tools, to be started in the sandbox. */
@@ -133,6 +135,8 @@ export type HostFrame =
   | { t: 'interrupt'; turn: number }
   | { t: 'receipt'; call: number; ok: boolean; value: unknown };
 
+const effort = nullable(oneOf('low', 'medium', 'high'));
+
 const HOST_FRAMES: Record<HostFrame['t'], Shape> = {
   welcome: record({
     t: text(20),
@@ -140,7 +144,7 @@ const HOST_FRAMES: Record<HostFrame['t'], Shape> = {
     session: text(40),
     group: text(40),
     harness: oneOf('probe', 'native', 'claude'),
-    model: record({ provider: oneOf('anthropic', 'openai', 'ollama'), name: text(200) }),
+    model: record({ provider: oneOf('anthropic', 'openai', 'ollama'), name: text(200), effort }),
     tools: list(text(100), FRAME_TOOLS_MAX),
     mcp: list(mcp, MCP_SERVERS_MAX),
     resume: nullable(text(RESUME_BYTES_MAX)),

@@ -82,6 +82,8 @@ export const gatewayRequest = z.discriminatedUnion('op', [
   z.strictObject({ id: z.int(), op: z.literal('cut'), cut: cutSchema }),
   /** At most once does anything. `refused`: why nothing has left although it was allowed. */
   z.strictObject({ id: z.int(), op: z.literal('decide'), ...decision }),
+  /** The body of a held request as it is shown, from a character on; `next`: where the rest begins, null: there is none. */
+  z.strictObject({ id: z.int(), op: z.literal('body'), hold: z.string(), from: z.int().min(0) }),
   /** Use of models per group since a time; for status. */
   z.strictObject({ id: z.int(), op: z.literal('usage'), since_ms: z.int() }),
   /** When somebody last spoke to a group: until it is told, the gateway takes it for idle. */
@@ -163,6 +165,11 @@ export const gatewayHealth = z.object({
 export type GatewayHealth = z.infer<typeof gatewayHealth>;
 
 /** Answers by operation. */
+export interface BodyPart {
+  text: string;
+  next: number | null;
+}
+
 export interface GatewayAnswers {
   open: Record<string, never>;
   marks: Record<string, never>;
@@ -177,6 +184,7 @@ export interface GatewayAnswers {
   cut: { signature: string };
   usage: { rows: UsageRow[] };
   decide: { refused: string | null };
+  body: BodyPart;
   spoken: Record<string, never>;
   release: { value: string };
   health: GatewayHealth;

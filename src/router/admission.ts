@@ -178,20 +178,38 @@ export function marksFor(db: Db, { person, files, forwarded }: Said, group: stri
   return messageMarks({ sender, members, foreign: files > 0 || forwarded });
 }
 
-/** A person is asked before a conversation that reads what is private, and acts, takes in what anybody may have written. Null: none is there. */
+/**
+ * The first of these groups whose conversation reads what is private, and acts, and so takes in what anybody may have written only after
+ * a person was asked, and whether one is. Reads only. Null: none is there.
+ */
+export function entryFirst(
+  db: Db,
+  { clock }: Pick<AdmissionServices, 'clock'>,
+  said: Said,
+  wirings: WiringRow[],
+): { wiring: WiringRow; verdict: Verdict } | null {
+  for (const wiring of wirings) {
+    const { group_name } = wiring;
+    const id = openSessions(db, said.chat.id, said.thread, [group_name])[0]?.id ?? 0;
+    if (!mustHold(db, { id, group_name }, marksFor(db, said, group_name))) continue;
+    const facts = { ...askedBefore(db, entryOf(said, group_name, id)), pending: countQuestions(db), now: clock.now() };
+    return { wiring, verdict: guard('entry', { ...facts, standing: 'ask', refusal: '' }) };
+  }
+  return null;
+}
+
+function entryOf({ chat, channel, message }: Said, group: string, session: number): Action {
+  return { kind: 'entry', chat: chat.id, channel, group, session, message };
+}
+
+/** Null: nobody has to be. */
 function askedFirst(db: Db, services: AdmissionServices, said: Said, wirings: WiringRow[]): Admitted | null {
-  const { chat, channel, message, thread } = said;
-  const wiring = wirings.find(({ group_name }) => {
-    const [session] = openSessions(db, chat.id, thread, [group_name]);
-    return mustHold(db, { id: session?.id ?? 0, group_name }, marksFor(db, said, group_name));
-  });
-  if (wiring === undefined) return null;
+  const first = entryFirst(db, services, said, wirings);
+  if (first === null) return null;
+  const { wiring, verdict } = first;
   const { group_name: group, cut } = wiring;
-  const session = ensureSession(db, services.clock.now(), group, chat.id, thread, cut).id;
-  const action: Action = { kind: 'entry', chat: chat.id, channel, group, session, message };
-  const facts = { ...askedBefore(db, action), pending: countQuestions(db), now: services.clock.now() };
-  const verdict = guard('entry', { ...facts, standing: 'ask', refusal: '' });
-  if (verdict.verdict === 'hold') return held(db, services, said, action, verdict.expires_ms);
+  const session = ensureSession(db, services.clock.now(), group, said.chat.id, said.thread, cut).id;
+  if (verdict.verdict === 'hold') return held(db, services, said, entryOf(said, group, session), verdict.expires_ms);
   const rule = verdict.verdict === 'deny' ? verdict.rule : 'rule of two';
   return ignored(db, services, said, {
     kind: 'ignore',

@@ -77,7 +77,7 @@ function judgeEdit(db: Db, message: MessageRow, { sender, text, sent_ms }: Incom
 
 /** What would have been done if it had come as a message. It is not kept either: a code is nobody's to read. */
 function isForTheHost(text: string, addressed: boolean): boolean {
-  const words = wordsOf(text);
+  const words = wordsOf(text, addressed);
   if (words !== null) return words.kind !== 'pair' || isPairingCode(words.code);
   const command = parseCommand(text);
   return command !== null && isForUs(command, addressed);

@@ -31,7 +31,9 @@ export const COMMANDS = [
     summary: 'what happened to a message, the last one or one you reply to',
   },
   { name: 'status', who: 'member', usage: '/status', summary: 'what the agents of this chat are doing' },
-  { name: 'tasks', who: 'member', usage: '/tasks', summary: 'what is done here at its time' },
+  { name: 'tasks', who: 'member', usage: '/tasks [pause|resume|run|remove k3]', summary: 'what is done at its time' },
+  { name: 'approve', who: 'admin', usage: '/approve [7f3a]', summary: 'say yes to what waits; alone: what does' },
+  { name: 'deny', who: 'admin', usage: '/deny [7f3a]', summary: 'say no to what waits; alone: what does' },
   { name: 'usage', who: 'admin', usage: '/usage', summary: 'what the groups of this chat used today' },
   { name: 'model', who: 'admin', usage: '/model', summary: 'which harness and model answer here' },
 ] as const satisfies CommandKind[];
@@ -75,6 +77,11 @@ export function groupMeant(command: Parsed | null): string | null {
   const [which, group] = command.words;
   if (which === 'all') return '';
   return which === 'group' && group !== undefined ? group : null;
+}
+
+/** Whether it is meant wherever it is said, also where no group answers: a card is shown in a chat of its person's own. */
+export function isAnywhere(command: Parsed | null): boolean {
+  return groupMeant(command) !== null || command?.name === 'approve' || command?.name === 'deny';
 }
 
 /** Whether it is ours to answer: one that names a bot, or that we do not know, may be another's in the same chat. */

@@ -15,7 +15,7 @@ import { unstick } from '../ledger/wirings.ts';
 import { type AdmissionServices, admitMessage, groupsFor, mayCommand, type Said } from './admission.ts';
 import type { Answers, Heard } from './answers.ts';
 import { applyChange, type Change } from './changes.ts';
-import { type CommandAct, type CommandService, groupMeant, isForUs, type Parsed, parseCommand } from './commands.ts';
+import { type CommandAct, type CommandService, isAnywhere, isForUs, type Parsed, parseCommand } from './commands.ts';
 import { pair } from './pairing.ts';
 import { isPairingCode, type Words, wordsOf } from './words.ts';
 
@@ -45,6 +45,8 @@ export interface Decider {
   /** `choice`: `approve`, `deny`, or a number. */
   decideByCode(db: Db, code: string, choice: string, by: DecidedBy): Decided;
   decideByToken(db: Db, token: string, by: DecidedBy): Decided;
+  /** What waits for this person's word, each in a few lines of words. */
+  waiting(db: Db, person: number): string[];
 }
 
 export interface DecidedBy {
@@ -103,7 +105,7 @@ export class Router {
 
   /** For somebody without a role nothing is gathered: their command is refused where it is judged. */
   async #prepared(command: Parsed, channel: string, incoming: IncomingMessage): Promise<CommandAct> {
-    if (groupMeant(command) === null && !mayCommand(this.#ledger.db, channel, incoming)) return () => ({ text: '' });
+    if (!isAnywhere(command) && !mayCommand(this.#ledger.db, channel, incoming)) return () => ({ text: '' });
     return this.#commands.prepare(command, channel, incoming);
   }
 
@@ -129,13 +131,13 @@ export class Router {
     const known = messageByKey(db, incoming.dedupe_key);
     if (known !== undefined) return this.#repeated(db, known, incoming.dedupe_key);
     const said = this.#taken(db, channel, incoming, files, received_us);
-    const words = wordsOf(incoming.text);
+    const words = wordsOf(incoming.text, incoming.addressed);
     const answered = words === null ? null : this.#answer(db, said, words);
     if (answered !== null) return answered;
     const command = parseCommand(said.text);
     const heard = command === null ? this.#answers.byMessage(db, said, incoming.reply_to) : null;
     if (heard !== null) return this.#heard(db, said, heard, said.message);
-    if (act !== null) return this.#command(db, said, act, groupMeant(command) !== null);
+    if (act !== null) return this.#command(db, said, act, isAnywhere(command));
     return {
       message: said.message,
       repeated: false,

@@ -6,6 +6,8 @@
  *   choose <code> <number>           … by one of the choices that its card names
  *   answer <code> <what>             answers what an agent asks: a number of its options, or words
  *   quiet                            ends that an agent listens on after a mention
+ *
+ * Each also as a command: `/approve 7f3a`, or `/approve@our_bot 7f3a` as platforms with several bots in a chat send it.
  */
 export type Words =
   | { kind: 'pair'; code: string }
@@ -22,11 +24,18 @@ const ANSWER = /^\/?answer\s+(?=[a-f]*\d)(?=\d*[a-f])([0-9a-f]{4})\s+(\S[\s\S]*)
 /** As `glass pair` shows it. */
 const CODE = /^[0-9A-HJKMNP-TV-Z]{4}-?[0-9A-HJKMNP-TV-Z]{4}$/i;
 
-export function wordsOf(text: string): Words | null {
-  const answer = ANSWER.exec(text.trim());
+/** The bot that a command names. */
+const NAMED = /^(\/[a-z]{1,20})@[\w.-]{1,64}(?=\s|$)/i;
+
+/** `addressed`: a bot that is named is ours. */
+export function wordsOf(given: string, addressed: boolean): Words | null {
+  const trimmed = given.trim();
+  const text = trimmed.replace(NAMED, '$1');
+  if (text !== trimmed && !addressed) return null;
+  const answer = ANSWER.exec(text);
   if (answer !== null) return { kind: 'answer', code: answer[1]!.toLowerCase(), text: answer[2]! };
   const said = text.slice(0, 100).trim();
-  if (text.trim().length > said.length) return null;
+  if (text.length > said.length) return null;
   const pair = PAIR.exec(said);
   if (pair !== null) return { kind: 'pair', code: pair[1]! };
   const lower = said.toLowerCase();

@@ -25,7 +25,7 @@ import {
   tasksOf,
 } from '../ledger/tasks.ts';
 import type { AgentTasks } from '../sessions/tool_call.ts';
-import { noEffects, type RunServices, refusalOf, scheduleOf, startRun } from './runs.ts';
+import { noEffects, type RunEffects, type RunServices, refusalOf, scheduleOf, startRun } from './runs.ts';
 import type { Scheduler } from './scheduler.ts';
 import { nextTime, parseSchedule, showSchedule } from './times.ts';
 
@@ -74,6 +74,8 @@ export interface RunShown {
   message: string | null;
   ms: number | null;
 }
+
+export type TaskWord = 'pause' | 'resume' | 'run' | 'remove';
 
 export interface SetBy {
   person: number;
@@ -142,46 +144,38 @@ export class Tasks {
     by: SetBy['by'],
     group?: string,
   ): Promise<TaskShown> {
-    const { ledger, clock } = this.#input;
+    const { ledger } = this.#input;
     const id = await ledger.write('task_set', (db) => {
       const task = this.#find(db, shown, group);
-      switch (what) {
-        case 'pause':
-          setTaskState(db, task.id, 'paused', `by the ${by}`, null);
-          break;
-        case 'resume':
-          resume(db, task, clock.now());
-          break;
-        case 'remove':
-          setTaskState(db, task.id, 'removed', '', null);
-          endTask(db, clock.now(), task.id);
-          break;
-        default:
-          what satisfies never;
-      }
-      this.#record(db, task.id, what, by);
+      this.#change(db, task, what, `the ${by}`, by);
       return task.id;
     });
     this.#input.scheduler.look();
     return this.#shown(id);
   }
 
+  /**
+   * What somebody says in a chat, in that transaction; returns what is to follow its commit. Throws `OperatingError`: then nothing has
+   * been written.
+   */
+  command(db: Db, shown: string, what: TaskWord, who: string): () => void {
+    const { scheduler } = this.#input;
+    const task = this.#find(db, shown);
+    if (what !== 'run') {
+      this.#change(db, task, what, who, who);
+      return () => scheduler.look();
+    }
+    const effects = noEffects();
+    this.#run(db, task, effects);
+    this.#record(db, task.id, what, who);
+    return () => scheduler.settle(effects);
+  }
+
   /** Runs it now, whatever its time; its next time stays. Rejects with `conflict` while a run is under way. */
   async run(shown: string): Promise<{ task: string; message: string }> {
-    const { ledger, clock, scheduler } = this.#input;
+    const { ledger, scheduler } = this.#input;
     const effects = noEffects();
-    const message = await ledger.write('task', (db) => {
-      const task = this.#find(db, shown);
-      if (isStopped(db, task.group_name))
-        throw new OperatingError('refused', `${task.group_name} is stopped`, `./glass resume ${task.group_name}`);
-      const refusal = refusalOf(db, task);
-      if (refusal !== null) throw new OperatingError('refused', `task ${shown} may not run: ${refusal}`);
-      const running = openRunOf(db, task.id) !== undefined;
-      const started = running ? null : startRun(db, this.#input, task, clock.now(), effects);
-      if (started === null)
-        throw new OperatingError('conflict', `task ${shown} is running`, './glass task log shows it');
-      return started;
-    });
+    const message = await ledger.write('task', (db) => this.#run(db, this.#find(db, shown), effects));
     scheduler.settle(effects);
     return { task: shown, message: showId('m', message) };
   }
@@ -193,6 +187,38 @@ export class Tasks {
       list: (group) => this.list([group]),
       cancel: (group, shown) => this.change(shown, 'remove', 'agent', group),
     };
+  }
+
+  #change(db: Db, task: TaskRow, what: Exclude<TaskWord, 'run'>, who: string, by: string): void {
+    const now = this.#input.clock.now();
+    switch (what) {
+      case 'pause':
+        setTaskState(db, task.id, 'paused', `by ${who}`, null);
+        break;
+      case 'resume':
+        resume(db, task, now);
+        break;
+      case 'remove':
+        setTaskState(db, task.id, 'removed', '', null);
+        endTask(db, now, task.id);
+        break;
+      default:
+        what satisfies never;
+    }
+    this.#record(db, task.id, what, by);
+  }
+
+  /** Returns the message that it begins with. */
+  #run(db: Db, task: TaskRow, effects: RunEffects): number {
+    const shown = showId('k', task.id);
+    if (isStopped(db, task.group_name))
+      throw new OperatingError('refused', `${task.group_name} is stopped`, `./glass resume ${task.group_name}`);
+    const refusal = refusalOf(db, task);
+    if (refusal !== null) throw new OperatingError('refused', `task ${shown} may not run: ${refusal}`);
+    const running = openRunOf(db, task.id) !== undefined;
+    const started = running ? null : startRun(db, this.#input, task, this.#input.clock.now(), effects);
+    if (started === null) throw new OperatingError('conflict', `task ${shown} is running`, './glass task log shows it');
+    return started;
   }
 
   #find(db: Db, shown: string, group?: string): TaskRow {

@@ -95,13 +95,40 @@ function isDay([, year, month, day]: RegExpExecArray): boolean {
   return date.getUTCMonth() === Number(month) - 1 && date.getUTCDate() === Number(day);
 }
 
-/** A local time that does not exist, or exists twice, is the library's to decide, as for cron. */
+/** A local time that exists twice is the first of them; one that a jump leaves out comes right after it, as for cron. */
 function localTime(text: string, zone: string): number {
+  let at: number;
   try {
-    return new Cron(text, { timezone: zone, paused: true }).nextRun(new Date(0))?.getTime() ?? Number.NaN;
+    at = new Cron(text, { timezone: zone, paused: true }).nextRun(new Date(0))?.getTime() ?? Number.NaN;
   } catch {
     return Number.NaN;
   }
+  // The library goes on counting beyond the jump: half past two comes at half past three.
+  const wanted = Date.parse(`${text}Z`);
+  const over = at + offsetMs(at, zone) - wanted;
+  return over > 0 && over <= JUMP_MS_MAX ? jumpBefore(at, over, zone) : at;
+}
+
+/** The longest jump of a zone that keeps its day: most are an hour. */
+const JUMP_MS_MAX = 3 * UNIT_MS['h']!;
+
+/** The first moment after a jump that lies at most so far before a time. */
+function jumpBefore(at: number, within_ms: number, zone: string): number {
+  const offset = offsetMs(at, zone);
+  let [before, after] = [at - within_ms - 1, at];
+  if (offsetMs(before, zone) === offset) return at;
+  while (after - before > 1) {
+    const middle = Math.floor((before + after) / 2);
+    if (offsetMs(middle, zone) === offset) after = middle;
+    else before = middle;
+  }
+  return after;
+}
+
+/** What a zone's clocks are ahead of UTC. */
+function offsetMs(at: number, zone: string): number {
+  const clock = new Intl.DateTimeFormat('sv', { timeZone: zone, dateStyle: 'short', timeStyle: 'medium' }).format(at);
+  return Date.parse(`${clock.replace(' ', 'T')}Z`) - Math.floor(at / 1000) * 1000;
 }
 
 function parseEvery(text: string): number {

@@ -7,6 +7,7 @@ import {
   type Anchor,
   type AuditRow,
   auditRow,
+  type BodyPart,
   type ChainState,
   type CutCall,
   chainState,
@@ -241,6 +242,11 @@ export class Egress {
   /** Returns why nothing has left. Rejects with `OperatingError`: then it is unknown whether it has. */
   async decide(decision: Decision): Promise<string | null> {
     return (await this.#ask('decide', { ...decision }, REQUEST_MS)).refused;
+  }
+
+  /** A part of what a held request would send. Rejects with `OperatingError`. */
+  async body(hold: string, from: number): Promise<BodyPart> {
+    return this.#ask('body', { hold, from }, REQUEST_MS);
   }
 
   /** A channel's token: secrets of no other kind come. Rejects with `OperatingError`. */

@@ -8,14 +8,14 @@ import type { StartPlan } from './services.ts';
 
 /** The host's first frame: who the sandbox is, and where its harness goes on. `drafts`: what there is of an answer is wanted. */
 export function welcomeFrame(session: SessionRow, plan: StartPlan, paths: Paths, drafts: boolean): HostFrame {
-  const { provider, name } = plan.authority.model;
+  const { provider, name, effort = null } = plan.authority.model;
   return {
     t: 'welcome',
     v: HATCH_VERSION,
     session: plan.egress.session,
     group: plan.authority.group,
     harness: plan.harness,
-    model: { provider, name },
+    model: { provider, name, effort },
     tools: plan.authority.tools,
     mcp: Object.entries(plan.authority.mcp ?? {}).map(([name, { command, env }]) => {
       return { name, command, env: Object.entries(env).map(([name, value]) => ({ name, value })) };

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { after, afterEach, before, test } from 'node:test';
 import type { QuestionShown } from '../../src/approvals/desk.ts';
 import { AGENT_HOPS_MAX, WISHES_PENDING_MAX } from '../../src/base/limits/talk.ts';
@@ -88,6 +89,20 @@ async function sayWhy(chat: string, say: (text: string) => Promise<string>) {
   await say('/why');
   return talk.hears(chat, /More: \.\/glass trace/, from);
 }
+
+test('a file goes to another agent with its text, byte for byte', async () => {
+  await talk.wire('files', 'front');
+  const data = Buffer.from('the plan of bob\n');
+  const sha256 = createHash('sha256').update(data).digest('hex');
+  await talk.say('files', 'bob', 'files', { files: [{ name: 'plan.txt', data }] });
+  const { text } = await talk.hears('files', new RegExp(`^/inbox/m\\d+/plan\\.txt text/plain .* ${sha256}$`, 'm'));
+  const from = (await talk.sent('files')).length;
+  const path = /\/inbox\/m\d+\/plan\.txt/.exec(text)![0];
+  await talk.say('files', 'bob', `file agent:back ${path} files`);
+  const there = `/inbox/m\\d+/plan\\.txt text/plain ${data.length} ${sha256}`;
+  const answer = await talk.hears('files', new RegExp(`You said: .*${there}`, 's'), from);
+  assert.ok(!answer.text.includes(path), 'it lies in an inbox of the other one');
+});
 
 test('each conversation has one of its own with the other agent', async () => {
   const [left, right] = [await chat('left'), await chat('right')];

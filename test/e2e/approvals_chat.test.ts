@@ -86,6 +86,15 @@ function ends(id: string, on = talk): Promise<[string, string]> {
   });
 }
 
+test('/approve lists what waits, and with its code lets it leave', { skip }, async () => {
+  const card = await asked('commands');
+  await talk.say('dm-alma', 'alma', '/approve');
+  await talk.hears('dm-alma', new RegExp(`^${card.id}: assistant asks to send POST .*\\n {2}approve ${card.code}\\n`));
+  await talk.say('dm-alma', 'alma', `/approve@our_bot ${card.code}`);
+  await talk.hears('commands', /made 0/);
+  assert.deepEqual(await ends(card.id), ['done', '']);
+});
+
 test('a press of the admin lets it leave once; only the admin has seen the body, and the trace says who and where', {
   skip,
 }, async () => {

@@ -220,6 +220,30 @@ test('a host that is killed has approved nothing; the next one says so, and the 
   assert.match(await said, /a person denied it/);
 });
 
+test('all of a body that waits can be read, however long it is, until it is decided', { skip }, async () => {
+  const agent = await Terminal.open(install.control, 'long');
+  const make = 'head -c 75000 /dev/zero | base64 -w0; echo the-end';
+  const said = shell(agent, `(${make}) | curl -sS --data-binary @- https://${api.place}/pulls; echo " $?"`);
+  const { id } = await waiting();
+  const card = install.glass('approval', 'show', id).stdout;
+  assert.match(
+    card,
+    new RegExp(`\\n {2}the beginning of its body; ./glass approval show ${id} --body prints all of it\\n`),
+  );
+  assert.doesNotMatch(card, /the-end/);
+  const { stdout: whole, stderr } = install.glass('approval', 'show', id, '--body');
+  assert.equal(stderr, '');
+  assert.match(whole, /\n {2}its whole body\n {2}\| A/);
+  assert.match(whole.replaceAll('\n  | ', ''), /A{100000}the-endU\+000A\n$/);
+  assert.equal(JSON.parse(install.glass('approval', 'show', id, '--body', '--json').stdout).body.length, 100_013);
+  assert.equal(install.glass('approval', 'approve', id).status, 0);
+  await said;
+  assert.equal(api.received.at(-1)!.body.length, 100_008);
+  const gone = install.glass('approval', 'show', id, '--body');
+  assert.equal(gone.status, 4);
+  assert.match(gone.stderr, /it does not wait any more, and its bytes are gone/);
+});
+
 test('what the command line cannot do is one sentence and an exit code', () => {
   const unknown = install.glass('approval', 'approve', 'h999');
   assert.equal(unknown.status, 4);
@@ -232,6 +256,8 @@ test('what the command line cannot do is one sentence and an exit code', () => {
     ['approve', 'h1', '--reason', 'x'],
     ['deny', 'h1', '--reason'],
     ['x', 'h1'],
+    ['list', '--body'],
+    ['approve', 'h1', '--body'],
   ])
     assert.equal(install.glass('approval', ...words).status, 2, words.join(' '));
   assert.ok(Array.isArray(JSON.parse(install.glass('approval', 'list', '--json').stdout).approvals));

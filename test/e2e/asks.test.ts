@@ -43,7 +43,12 @@ test('a press answers it, longer than a turn may last; trace, /why, status and t
   const kinds = await talk.kinds(question.asker);
   assert.ok(kinds.indexOf('ask.asked') > 0 && kinds.indexOf('ask.answered') > kinds.indexOf('ask.asked'), kinds.join());
   assert.ok((await talk.kinds(press)).includes('ask.answered'));
-  await talk.say(chat, 'bob', '/why', { reply_to: question.message + 1 });
+  const answer = await talk.hears(chat, /ok: \{"answer":"blue"/);
+  for (const { id } of [{ id: question.message }, answer]) {
+    const from = (await talk.sent(chat)).length;
+    await talk.say(chat, 'bob', '/why', { reply_to: id });
+    await talk.hears(chat, new RegExp(`^m\\d+ from bob, [\\s\\S]*Asked ${question.id} in platform:press; carol`), from);
+  }
   assert.deepEqual((await talk.call<Status>('status')).asks, { waiting: 0, oldest_ms: null });
   const said = rows<{ role: string; author: string; text: string }>(
     install,

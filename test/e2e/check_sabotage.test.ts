@@ -56,8 +56,8 @@ const BROKEN: readonly Broken[] = [
     patches: [
       [
         'src/channels/local/local.ts',
-        "client.push({ t: 'message', key, thread, kind, body, file });",
-        "for (const copy of ['', '-2']) client.push({ t: 'message', key: key + copy, thread, kind, body, file });",
+        "client.push({ t: 'message', key, thread, kind, body, answers, file });",
+        "for (const copy of ['', '-2']) client.push({ t: 'message', key: key + copy, thread, kind, body, answers, file });",
       ],
       [
         'src/cli/up.ts',

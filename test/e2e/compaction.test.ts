@@ -22,7 +22,7 @@ const { History, trimmed } = await import('../../sandbox/harnesses/native/histor
 const subject: Subject = {
   name: 'native',
   create: createNative,
-  model: { provider: 'anthropic', name: 'claude-sonnet-5' },
+  model: { provider: 'anthropic', name: 'claude-sonnet-5', effort: null },
   url: (model) => model.origin,
   words: { send: String, ask: String, busy: String, recall: () => ({ text: '', expect: '' }) },
 };

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, globSync, readFileSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { ROOT } from '../../src/base/paths.ts';
@@ -7,24 +7,13 @@ import type { Status } from '../../src/evidence/status.ts';
 import { until } from '../fakes/install.ts';
 import { Talk } from '../fakes/talk.ts';
 import { rows, sessionOf, statesOf, Terminal } from '../fakes/terminal.ts';
-import { BAD_INPUT, FAILURES, HERE, type Held } from './failures_rows.ts';
+import { lacking, missing } from '../kits/held.ts';
+import { BAD_INPUT, FAILURES, HERE } from './failures_rows.ts';
 
 /**
  * How platforms of this kind fail the people who use them, one test a row; then bad input in conversations. A row is held by tests
  * that stand elsewhere: it is red when one of them is not there under its title. What none of them holds is tested at the end.
  */
-
-/** What is wrong with the words that somewhere a test holds this; '' : nothing. */
-function missing([file, title, among]: Held): string {
-  const path = join(ROOT, 'test', file);
-  if (!existsSync(path)) return `there is no ${file}`;
-  const text = readFileSync(path, 'utf8');
-  // What a test is called, and no other words of the file.
-  const words = title.split('{}').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
-  const called = new RegExp(`\\btest\\((['"\`])${words.join('\\$\\{[^`]*?\\}')}\\1`);
-  if (!called.test(text)) return `${file} has no test '${title}'`;
-  return among === undefined || text.includes(among) ? '' : `${file} has no case ${among}`;
-}
 
 for (const [of, table] of [['others', FAILURES] as const, ['bad input', BAD_INPUT] as const]) {
   for (const { name, by, skip } of table) {
@@ -48,6 +37,23 @@ test('a row whose test was renamed, removed, or lost its case is red', () => {
   assert.match(missing([HERE, title]), /has no test/);
   assert.equal(missing(['unit/scheduler_times.test.ts', '"{}" in {} is refused: {}']), '');
   assert.match(missing(['unit/scheduler_times.test.ts', '"{}" in {} is taken: {}']), /has no test/);
+  assert.equal(missing(['kits/channel_rows_in.ts', 'files come in whole']), '');
+  assert.match(missing(['kits/channel_rows_in.ts', 'files come in half']), /has no test/);
+});
+
+test('a row whose test is commented out, is none, or is always skipped is red', () => {
+  const held = (text: string): string => lacking(text, ['e2e/made_up.test.ts', 'it holds']);
+  for (const text of ["test('it holds', () => {});", "  await context.test('it holds', { skip }, () => {});"])
+    assert.equal(held(`${text}\n`), '', text);
+  for (const text of [
+    "// test('it holds', () => {});",
+    "test.skip('it holds', () => {});",
+    "latest('it holds');",
+    'const title = "test(\'it holds\')";',
+  ])
+    assert.match(held(`import x;\n${text}\n`), /has no test/, text);
+  for (const skip of ['{ skip: true }', "{ timeout: 5, skip: 'not today' }", '{\n  skip: true,\n}'])
+    assert.match(held(`test('it holds', ${skip}, () => {});`), /always skips/, skip);
 });
 
 const talk = await Talk.make(ROOT, { GLASS_TEST_DEAF: '1' });

@@ -1,7 +1,6 @@
-/** How platforms of this kind fail the people who use them, and bad input in conversations: which tests hold what. `failures.test.ts` checks it. */
+import type { Held } from '../kits/held.ts';
 
-/** File below `test/`, title with `{}` for what differs from case to case, and, where one case is meant, words of it. */
-export type Held = [file: string, title: string, among?: string];
+/** How platforms of this kind fail the people who use them, and bad input in conversations: which tests hold what. `failures.test.ts` checks it. */
 
 export interface Row {
   name: string;

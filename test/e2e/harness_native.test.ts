@@ -34,7 +34,7 @@ function subject(model: FrameModel, url: (model: FakeModel) => string): ModelSub
 }
 
 for (const provider of ['anthropic', 'openai'] as const) {
-  const model = { provider, name: provider === 'anthropic' ? 'claude-sonnet-5' : 'gpt-test' };
+  const model = { provider, name: provider === 'anthropic' ? 'claude-sonnet-5' : 'gpt-test', effort: null };
   const under = subject(model, (fake) => (provider === 'openai' ? `${fake.origin}/v1` : fake.origin));
   harnessKit(under);
   harnessModelKit(under);

@@ -54,7 +54,18 @@ const OPS = gatewayRequest.options.map((option) => option.shape.op.value);
 test('no operation of the host’s socket gives away the value of a secret, but for the token of a channel', async () => {
   const session = 's1';
   const socket = gateway.paths.session(session).egress;
-  const fields = { session, group: 'assistant', policy, socket, from_ms: 0, to_ms: 1, since_ms: 0, at_ms: 0, limit: 1 };
+  const fields = {
+    session,
+    group: 'assistant',
+    policy,
+    socket,
+    from_ms: 0,
+    to_ms: 1,
+    since_ms: 0,
+    at_ms: 0,
+    limit: 1,
+    from: 0,
+  };
   const decision = { anchors: [], hold: 'none', body_sha256: policy, allow: true, reason: '' };
   const evidence = { marks: ['A'], event: 1, hash: policy, to: 'webhook', body: '' };
   const cut = { day: '2020-01-01', through: 1, seq: 1, hash: policy, count: 1 };
@@ -70,7 +81,21 @@ test('no operation of the host’s socket gives away the value of a secret, but 
   assert.deepEqual(
     [...OPS].sort(),
     [
-      ...['audit', 'check', 'close', 'cut', 'decide', 'head', 'health', 'log', 'marks', 'names', 'open', 'post'],
+      ...[
+        'audit',
+        'body',
+        'check',
+        'close',
+        'cut',
+        'decide',
+        'head',
+        'health',
+        'log',
+        'marks',
+        'names',
+        'open',
+        'post',
+      ],
       ...['release', 'signer', 'spoken', 'usage'],
     ],
     'each one is looked at here',

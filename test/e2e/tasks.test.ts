@@ -160,6 +160,29 @@ test('the command line sets, shows, runs and removes tasks, and says what it can
   }
 });
 
+test('in its chat it is paused, goes on, runs and is removed by a word', async () => {
+  const chat = await chatNamed('words');
+  const { task } = await add('words', 'every 1h', 'the hour');
+  const shown = async () =>
+    (await install.control.call<{ tasks: TaskShown[] }>('tasks', {})).tasks.find((one) => one.task === task);
+  await chat.say(`/tasks pause ${task}`);
+  await chat.hears(new RegExp(`^${task} is paused\\.$`));
+  const paused = (await shown())!;
+  assert.deepEqual([paused.state, paused.next], ['paused', null]);
+  assert.match(paused.reason, /^by /);
+  await chat.say(`/tasks resume ${task}`);
+  await chat.hears(new RegExp(`^${task} goes on at its next time\\.$`));
+  assert.equal((await shown())!.state, 'active');
+  await chat.say(`/tasks run ${task}`);
+  await chat.hears(/You said: the hour/);
+  await ended(task, [['answered', '']]);
+  await chat.say(`/tasks remove ${task}`);
+  await chat.hears(new RegExp(`^${task} is removed\\.$`));
+  assert.equal(await shown(), undefined);
+  await chat.say(`/tasks run ${task}`);
+  await chat.hears(new RegExp(`^There is no task ${task} in this chat; /tasks lists them\\.$`));
+});
+
 test('an agent sets, lists and removes its tasks; what cannot be kept is a reason that it reads', async (context) => {
   if (!isInstalled(install.paths.root, 'native')) return context.skip('native is not installed');
   const chat = await chatNamed('agent');

@@ -1,7 +1,8 @@
 import { systemClock } from '../../src/base/clock.ts';
+import { OperatingError } from '../../src/base/errors.ts';
 import { silentLog } from '../../src/base/log.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
-import { ChatCommands } from '../../src/operations/chat_commands.ts';
+import { type ChatCommandParts, ChatCommands } from '../../src/operations/chat_commands.ts';
 import { Emergency, type EmergencyInput } from '../../src/operations/emergency.ts';
 import type { AuditRow } from '../../src/protocol/gateway.ts';
 import type { TaskShown } from '../../src/scheduler/tasks.ts';
@@ -10,7 +11,14 @@ import type { TaskShown } from '../../src/scheduler/tasks.ts';
 export function chatCommands(
   ledger: Ledger,
   done: string[],
-  facts: { audit?: AuditRow[] | 'silent'; usage?: 'lost'; untaken?: number[]; tasks?: string[] } = {},
+  facts: {
+    audit?: AuditRow[] | 'silent';
+    usage?: 'lost';
+    untaken?: number[];
+    tasks?: string[];
+    waiting?: ChatCommandParts['waiting'];
+    taskProblem?: string;
+  } = {},
 ): ChatCommands {
   return new ChatCommands({
     emergency: emergencyOf(ledger, done),
@@ -24,6 +32,11 @@ export function chatCommands(
     describe: () => ({ harness: 'probe', model: 'none', problem: null }),
     live: () => [],
     tasks: () => (facts.tasks ?? []).map((to, index) => ({ ...TASK, task: `k${index + 1}`, to })),
+    changeTask: (_db, task, what, who) => {
+      if (facts.taskProblem !== undefined) throw new OperatingError('conflict', facts.taskProblem);
+      return () => void done.push(`${what} ${task} by ${who}`);
+    },
+    waiting: (db, person) => facts.waiting?.(db, person) ?? [],
     untaken: () => facts.untaken ?? [],
     stop: (session, turn, reason) => done.push(`stop ${session} ${turn}: ${reason}`),
     rest: (session, reason) => done.push(`rest ${session}: ${reason}`),

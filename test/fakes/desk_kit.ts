@@ -107,7 +107,7 @@ export async function deskWorld(context: TestContext): Promise<DeskWorld> {
     temporaryFolder(context),
     services,
     desk,
-    chatCommands(ledger, []),
+    chatCommands(ledger, [], { waiting: (db, person) => desk.waiting(db, person) }),
     new Answers(services, () => {}),
   );
   const intake = new Intake(ledger, router, { ...effects, asked: (question) => desk.asked(question) });
@@ -121,12 +121,14 @@ export async function deskWorld(context: TestContext): Promise<DeskWorld> {
   };
 }
 
+const NO_BODY = { text: '', next: null };
+
 function approvalsOf(ledger: Ledger, clock: Clock, channels: ReadonlyMap<string, Channel>, operatorChat: number) {
   const gateway: DeskWorld['gateway'] = { asked: [], answer: () => null };
   const alerts = new Alerts({ ledger, clock, log: silentLog, channels, operatorChat, deliver: () => {}, ways: [] });
   const approvals = new Approvals({
     ...{ ledger, clock, log: silentLog, channels, operatorChat, alert: alerts.alert.bind(alerts) },
-    ...{ deliver: () => {}, trouble: () => {}, marked: async () => {} },
+    ...{ deliver: () => {}, trouble: () => {}, marked: async () => {}, body: async () => NO_BODY },
     decide: async (decision) => {
       gateway.asked.push(decision);
       return gateway.answer();

@@ -60,6 +60,7 @@ export const ANSWERS = new Answers({ clock: systemClock, ...ROUTER_EFFECTS }, ()
 export const NOBODY_DECIDES: Decider = {
   decideByCode: () => assert.fail('nobody is asked'),
   decideByToken: () => assert.fail('nobody is asked'),
+  waiting: () => [],
 };
 
 /** Queues a message in a session, as the router does; returns its inbound key. */

@@ -34,6 +34,8 @@ export interface Update {
   kind?: 'person' | 'bot' | 'self';
   /** It passes on what somebody else wrote. */
   forwarded?: boolean;
+  /** In base64. */
+  files?: { name: string; data: string }[];
   /** The id of one of the bot's messages that it answers. */
   reply_to?: number;
   /** A button's; then there is no text. */

@@ -159,7 +159,10 @@ async function take(sink: Sink, update: Update): Promise<void> {
   else if (update.emoji !== undefined)
     await sink.reacted({ ...change, emoji: update.emoji, removed: update.removed === true });
   else if (update.token !== undefined) await sink.pressed({ ...common, token: update.token });
-  else await sink.accept({ ...common, ...more(update), text: update.text, files: [] });
+  else {
+    const files = (update.files ?? []).map(({ name, data }) => ({ name, data: Buffer.from(data, 'base64') }));
+    await sink.accept({ ...common, ...more(update), text: update.text, files });
+  }
 }
 
 function more({ mention, reply_to, forwarded }: Update): {

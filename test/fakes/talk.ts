@@ -28,6 +28,7 @@ interface More {
   kind?: 'bot' | 'self';
   reply_to?: number;
   forwarded?: boolean;
+  files?: { name: string; data: Buffer }[];
 }
 
 export class Talk {
@@ -68,7 +69,8 @@ export class Talk {
 
   /** Somebody writes. Resolves with the platform's id of the message once the host has taken it. */
   async say(chat: string, from: string, text: string, more: More = {}): Promise<string> {
-    return this.#post('/people/say', { chat, from, text, ...more });
+    const files = more.files?.map(({ name, data }) => ({ name, data: data.toString('base64') }));
+    return this.#post('/people/say', { chat, from, text, ...more, files });
   }
 
   async press(chat: string, from: string, token: string): Promise<string> {

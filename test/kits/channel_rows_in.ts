@@ -38,7 +38,7 @@ export const ROWS_IN: readonly Row[] = [
       await came(scene, 1);
       const [message] = sink.messages;
       assert.ok(message);
-      assert.match(message.text, /hello/);
+      assert.equal(message.text, 'hello', 'without our name, which only calls us');
       assert.equal(message.chat.platform_id, account.place('group').chat);
       assert.notEqual(message.chat.direct, true, 'a group is no direct chat');
       assert.notEqual(message.chat.title, '');

@@ -21,6 +21,12 @@ export const WRONGS: readonly WrongDriver[] = [
   inWrong('a message of a group says where it was said and by whom', 'forgets who', {
     sender: { handle: '', name: '' },
   }),
+  {
+    row: 'a message of a group says where it was said and by whom',
+    title: 'leaves our name in the text',
+    makes: wrongSink((sink) => ({ accept: (message) => sink.accept({ ...message, text: `@us ${message.text}` }) })),
+    says: /without our name/,
+  },
   inWrong('a thread is told apart, both ways', 'forgets the thread', { thread: 'another' }),
   inWrong('who is addressed is told by a mention and by a reply to us', 'believes that it is addressed', {
     addressed: true,

@@ -74,7 +74,7 @@ export class Opened {
 
   private constructor(options: OpenOptions) {
     this.harness = options.create({
-      model: options.model ?? { provider: 'anthropic', name: 'claude-sonnet-5' },
+      model: options.model ?? { provider: 'anthropic', name: 'claude-sonnet-5', effort: null },
       instructions: options.instructions ?? '',
       resume: options.resume ?? null,
       modelUrl: async () => options.modelUrl,

@@ -44,6 +44,20 @@ function takenTests(subject: ModelSubject): void {
     assert.deepEqual(takenWhenAsked, [1]);
   });
 
+  test('the effort that its group asks for reaches the model, and none where it asks for none', async () => {
+    for (const effort of ['low', 'high', null] as const) {
+      const model = { ...(subject.model ?? { provider: 'anthropic', name: 'claude-sonnet-5' }), effort };
+      await using scene = await Scene.of({ ...subject, model });
+      const opened = await scene.open();
+      await opened.turn([message(1, 'hello')]);
+      const [{ body }] = main(scene.model.requests) as [ModelRequest];
+      const asked = JSON.parse(body) as { reasoning_effort?: string; output_config?: { effort?: string } };
+      const found = asked.output_config?.effort ?? asked.reasoning_effort;
+      if (effort === null) assert.notEqual(found, 'low');
+      else assert.equal(found, effort);
+    }
+  });
+
   test('a message that joins while the last answer is written is left for the next turn', async () => {
     await using scene = await Scene.of(subject);
     const opened = await scene.open();

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ROOT } from '../../src/base/paths.ts';
+import type { ChannelShown } from '../../src/operations/channels.ts';
 import { until } from '../fakes/install.ts';
 import { echoScript, type FakeModel, type ModelRequest, startModel } from '../fakes/model.ts';
 import type { Answer } from '../fakes/model_replies.ts';
@@ -12,6 +13,7 @@ import { Talk } from '../fakes/talk.ts';
 import { rows } from '../fakes/terminal.ts';
 import { TokenService } from '../fakes/token_service.ts';
 import { placesEnv, TestAuthority, Upstream } from '../fakes/upstream.ts';
+import type { Account, ChannelUnderTest } from './channel_scene.ts';
 import { requireHarness } from './harness_bench.ts';
 
 /** Of GitHub; no sandbox may ever hold it. */
@@ -29,6 +31,7 @@ export class TemplateWorld {
   readonly calendar = new Upstream('www.googleapis.com', this.authority);
   readonly login = new Upstream('oauth2.googleapis.com', this.authority);
   readonly tokens = new TokenService();
+  readonly #accounts: Account[] = [];
   readonly folder = mkdtempSync(join(tmpdir(), 'gt-'));
   talk!: Talk;
   model!: FakeModel;
@@ -61,16 +64,44 @@ export class TemplateWorld {
 
   async stop(): Promise<void> {
     await this.talk?.end();
+    for (const account of this.#accounts) await account.stop();
     await this.model?.close();
     await Promise.all(this.#services.map((service) => service.close()));
     remove(this.folder);
   }
 
-  /** Makes a group and follows each printed step; its tasks. */
+  /** A channel of its own on the fake of its platform, added to the running install; `person` there is a member. */
+  async channel({ kind: { kind }, start }: ChannelUnderTest): Promise<Account> {
+    const { install } = this.talk;
+    const account = await start();
+    this.#accounts.push(account);
+    const { settings, secrets } = account.parts;
+    for (const [part, value] of Object.entries(secrets))
+      await install.secret(`${kind}-${part}`, value, { form: { kind: 'channel' }, hosts: [] });
+    await this.talk.call('channel_add', { name: kind, kind, settings });
+    const identity = { channel: kind, handle: account.handle('person') };
+    await this.talk.call('person_add', { name: 'Zoe', identity, role: 'member', group: '' });
+    await until(`${kind} is connected`, async () => {
+      const { state, detail } = await this.talk.call<ChannelShown>('channel_show', { name: kind });
+      assert.equal(state, 'connected', detail);
+    });
+    return account;
+  }
+
+  /** Makes a group and follows each printed step; its tasks. `chat`: of the fake platform, or `<channel>:<chat>`. */
   make(group: string, chat: string, set: Record<string, string>, template = group): string[] {
     const { install } = this.talk;
     const values = Object.entries(set).flatMap(([name, value]) => ['--set', `${name}=${value}`]);
-    const words = ['group', 'new', group, '--template', template, ...values, '--to', `platform:${chat}`];
+    const words = [
+      'group',
+      'new',
+      group,
+      '--template',
+      template,
+      ...values,
+      '--to',
+      chat.includes(':') ? chat : `platform:${chat}`,
+    ];
     const { status, stdout, stderr } = install.glass(...words);
     assert.equal(status, 0, stderr);
     const { yaml } = install.paths.group(group);

@@ -7,6 +7,7 @@ import { insertAuthority } from '../../src/ledger/authorities.ts';
 import { ensureChat, ensureGroup } from '../../src/ledger/chats.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
 import type { Db } from '../../src/ledger/db.ts';
+import { type FileFacts, filesOf } from '../../src/ledger/files.ts';
 import { messageByKey } from '../../src/ledger/messages.ts';
 import { endHeld, holdForApproval, holdUnsent, insertOutbound, releaseUnsent } from '../../src/ledger/outbound.ts';
 import { endQuestion, insertQuestion } from '../../src/ledger/questions.ts';
@@ -33,10 +34,10 @@ async function world(context: TestContext) {
   const post = agentPost({ ledger, clock: systemClock, wake: (session) => woken.push(session) });
   let ordinal = 0;
   /** What a session says there; resolves with the key of the message, or why there is none. */
-  const say = async (session: number, turnId: number): Promise<string> => {
+  const say = async (session: number, turnId: number, file?: FileFacts): Promise<string> => {
     ordinal += 1;
     const links = { session_id: session, turn_id: turnId, attempt: 1, ordinal, send_hash: '', reply_to: null };
-    const out = { chat_id: chat, thread: `s${front.id}`, kind: 'send' as const, ...links };
+    const out = { chat_id: chat, thread: `s${front.id}`, kind: 'send' as const, ...links, ...(file && { file }) };
     const [id] = insertOutbound(db, now, out, [{ body: 'text', source: 'text' }]);
     return pass(id!);
   };
@@ -79,6 +80,19 @@ test('a text is handed over once, whoever asks again, and its answer goes to whe
   const answer = said(db, await say(there.session, there.turn));
   assert.deepEqual({ ...answer }, { session_id: front.id, chat_id: front.chat_id, hops: 2, person_id: null });
   assert.deepEqual(conservation(db, systemClock.now()).violations, []);
+});
+
+test('a file is handed over with its text, both ways, and once', async (context) => {
+  const { db, front, turn, say, pass, asked } = await world(context);
+  const file = (name: string) => ({ name, type: 'text/plain', bytes: 4, sha256: 'a'.repeat(64) });
+  const files = (message: string) =>
+    filesOf(db, Number(message.slice(1))).map(({ name, type, bytes, sha256 }) => ({ name, type, bytes, sha256 }));
+  const message = await say(front.id, turn.id, file('plan.txt'));
+  assert.equal(await pass(1), message);
+  assert.deepEqual(files(message), [file('plan.txt')]);
+  const there = asked();
+  assert.deepEqual(files(await say(there.session, there.turn, file('answer.txt'))), [file('answer.txt')]);
+  assert.deepEqual(files(await say(there.session, there.turn)), []);
 });
 
 test('a right that was taken away meanwhile is not there any more', async (context) => {

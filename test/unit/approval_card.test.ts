@@ -8,7 +8,7 @@ import { cardOf } from '../../src/cli/approval.ts';
 const IO = { out: () => {}, err: () => {}, json: false, colour: false };
 const HASH = 'a'.repeat(64);
 
-function card(more: Partial<ApprovalShown>): string[] {
+function card(more: Partial<ApprovalShown & { body: string }>): string[] {
   const shown: ApprovalShown = {
     ...{ id: 'h1', state: 'pending', reason: '', decided_by: null, created_ms: 0, decided_ms: null, session: 's1' },
     ...{ group: 'assistant', service: 'api', method: 'POST', host: 'api.example.com', path: '/a', policy: HASH },
@@ -44,5 +44,12 @@ test('a text that is made to be broken by the terminal has our mark on every lin
 });
 
 test('a body that is not shown whole says so', () => {
-  assert.equal(card({ body_bytes: 2049 }).at(-2), '  the beginning of its body; the rest leaves unseen');
+  assert.equal(
+    card({ body_bytes: 2049 }).at(-2),
+    '  the beginning of its body; ./glass approval show h1 --body prints all of it',
+  );
+  const body = 'z'.repeat(5000);
+  const lines = card({ body_bytes: 5000, body });
+  assert.ok(lines.includes('  its whole body'));
+  assert.equal(lines.join('').match(/z/g)!.length, 5000);
 });

@@ -59,6 +59,7 @@ async function world(context: TestContext, clock: Clock = systemClock): Promise<
   const approvals = new Approvals({
     ...{ ledger, clock, log: silentLog, alert: alerts.alert.bind(alerts), trouble: () => {} },
     ...{ channels: new Map(), operatorChat: session.chat_id, deliver: () => {}, marked: async () => {} },
+    body: async () => ({ text: '', next: null }),
     decide: async (decision) => {
       asked.push(decision);
       return gateway.answer();

@@ -229,3 +229,37 @@ test('a request whose turn was stopped is not let out any more', async (context)
   assert.equal(said, 'h1 does not wait any more: its turn was stopped.');
   assert.deepEqual(world.gateway.asked, []);
 });
+
+test('/approve without a code lists to each what they decide, alone; elsewhere it says how much', async (context) => {
+  const world = await deskWorld(context);
+  const last = async (chat: string, who: string, text: string): Promise<string> => {
+    await world.say(chat, who, text);
+    return world.heard(chat).at(-1)!;
+  };
+  assert.equal(await last('dm-olga', 'olga', '/approve'), 'Nothing waits for you.');
+  await world.hold();
+  const { code } = world.card('dm-alma');
+  await world.ledger.write('seed', (db) => ensurePerson(db, 0, 'platform', 'otto', 'otto', 'admin', 'work'));
+  await world.say('team', 'zed', 'may I?');
+  const request = `h1: assistant asks to send POST api.example.com/pulls, 9 bytes\n  approve ${code}\n  deny ${code}`;
+  assert.ok((await last('dm-alma', 'alma', '/approve')).endsWith(request));
+  const all = await last('dm-olga', 'olga', '/deny');
+  assert.match(all, /^h2: let zed talk to assistant in team\n {2}approve ([0-9a-f]{4})\n {2}deny \1\nh1: /);
+  assert.equal(await last('team', 'olga', '/approve'), '2 requests for you; write /approve to me alone to see what.');
+  assert.equal(await last('dm-otto', 'otto', '/approve'), 'Nothing waits for you.');
+  assert.equal(await last('dm-bob', 'bob', '/approve'), 'Only an admin or an owner decides about what waits.');
+  assert.equal(await world.say('dm-zed', 'zed', '/approve'), 'ignored: a command of a sender without a role');
+  world.later(60_001);
+  assert.doesNotMatch(await last('dm-olga', 'olga', '/approve'), /h1/);
+});
+
+test('/approve with a code decides, also where it names our bot; another bot’s is not ours', async (context) => {
+  const world = await deskWorld(context);
+  await world.hold();
+  const { code } = world.card('dm-alma');
+  await world.say('team', 'alma', `/approve@another_bot ${code}`, { addressed: false });
+  assert.deepEqual(world.gateway.asked, []);
+  assert.equal(await world.say('team', 'alma', `/approve@our_bot ${code}`), 'answered: a decision');
+  assert.equal(await world.say('team', 'alma', `/deny ${code}`), 'answered: a decision that was refused');
+  assert.equal(world.gateway.asked.length, 1);
+});

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import type { Db } from '../../src/ledger/db.ts';
+import { type Chunk, insertOutbound, type NewOutbound } from '../../src/ledger/outbound.ts';
 import { ensurePerson } from '../../src/ledger/people.ts';
 import { compactAsked, ensureSession, type SessionRow } from '../../src/ledger/sessions.ts';
 import { textOfEntry } from '../../src/ledger/transcript.ts';
@@ -183,3 +184,37 @@ test('/why tells of the last message, of one that is named or replied to, and of
   ])
     assert.deepEqual(await own.say(asked.text, asked), ['I know of no such message in this chat.']);
 });
+
+test('/why as a reply to any text of a turn tells of what it came of, and in no other chat', async (context) => {
+  const own = await world(context);
+  const { db } = own.ledger;
+  const turn = await running(own, 'what is the time?');
+  let ordinal = 0;
+  await own.ledger.write('test', () => {
+    seedChat(db, 'local', 'elsewhere');
+    const away = db.get<{ id: number }>("SELECT id FROM chats WHERE platform_id = 'elsewhere'")!.id;
+    // A send and a card, the second part of a long answer, and a text to another chat.
+    send('send', own.session.chat_id, [chunk('at once')]);
+    send('card', own.session.chat_id, [chunk('Build 12')], { card: '{"title":"Build 12","text":"","fields":[]}' });
+    send('long', own.session.chat_id, [chunk('one'), chunk('two')], { kind: 'reply', reply_to: 1 });
+    send('away', away, [chunk('over there')]);
+    closeTurn(db, systemClock, ending(own, turn));
+  });
+  function send(receipt: string, chat_id: number, chunks: Chunk[], part: Partial<NewOutbound> = {}): void {
+    const place = { chat_id, thread: '', session_id: own.session.id, turn_id: turn.id, attempt: 1 };
+    ordinal += 1;
+    const out = { kind: 'send' as const, ordinal, send_hash: '', reply_to: null, ...part };
+    for (const [i, id] of insertOutbound(db, 0, { ...place, ...out }, chunks).entries())
+      db.run("UPDATE outbound SET state = 'sent', receipt = ? WHERE id = ?", `${receipt}-${i}`, id);
+  }
+  for (const reply_to of ['send-0', 'card-0', 'long-0', 'long-1'])
+    assert.match((await own.say('/why', { reply_to }))[0]!, /^m1 from Alice, /, reply_to);
+  assert.deepEqual(await own.say('/why', { reply_to: 'away-0' }), ['I know of no such message in this chat.']);
+  assert.deepEqual(await own.say('/why', { reply_to: 'away-0', chat: 'elsewhere' }), [
+    'That came of a message of another chat.',
+  ]);
+});
+
+function chunk(body: string): Chunk {
+  return { body, source: null };
+}

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { afterEach, test } from 'node:test';
 import { type Clock, systemClock } from '../../src/base/clock.ts';
-import { APPROVALS_PER_HOUR_MAX } from '../../src/base/limits/gateway.ts';
+import { APPROVAL_BODY_PART_CHARS, APPROVALS_PER_HOUR_MAX } from '../../src/base/limits/gateway.ts';
 import { visible } from '../../src/base/text.ts';
 import { Holds, type ToHold } from '../../src/gateway/holds.ts';
 import type { Refusal } from '../../src/gateway/route.ts';
-import type { Decision, GatewayEvent, HoldEvent } from '../../src/protocol/gateway.ts';
+import type { BodyPart, Decision, GatewayEvent, HoldEvent } from '../../src/protocol/gateway.ts';
 
 /** Held requests by themselves, with a clock of the test's own where time matters. */
 
@@ -50,6 +50,30 @@ function world(clock: Clock = systemClock, expires_ms = 60_000): World {
   };
   return { holds, told, ends, hold, decide };
 }
+
+test('what is held is shown whole, in parts, masked as a whole, and gone with its end', () => {
+  const { holds, told, hold, decide } = world();
+  const credential = `sk-ant-${'k'.repeat(60)}`;
+  // It lies over the end of the first part.
+  const text = `${'x'.repeat(APPROVAL_BODY_PART_CHARS - 10)} ${credential} \u202e${'👍'.repeat(APPROVAL_BODY_PART_CHARS)}end`;
+  hold({ body: Buffer.from(text) });
+  const { hold: id } = told[0] as HoldEvent;
+  const parts: string[] = [];
+  for (let from: number | null = 0; from !== null; ) {
+    const part: BodyPart = holds.body(id, from)!;
+    assert.ok(part.text.length <= APPROVAL_BODY_PART_CHARS);
+    parts.push(part.text);
+    from = part.next;
+  }
+  assert.equal(parts.length, 4);
+  const shown = parts.join('');
+  assert.ok(!shown.includes('kkkkkkkkkkkk'), 'the credential is masked');
+  assert.match(shown, /^x+ [^x]+U\+202E(?:👍)+end$/u);
+  assert.equal(shown.match(/👍/gu)!.length, APPROVAL_BODY_PART_CHARS);
+  decide({ allow: false });
+  assert.equal(holds.body(id, 0), null);
+  assert.equal(holds.body('none', 0), null);
+});
 
 test('what is held is told with the hash of its bytes, and leaves once', () => {
   const { told, ends, hold, decide } = world();

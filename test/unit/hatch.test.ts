@@ -23,7 +23,7 @@ const WELCOME: HostFrame = {
   session: 's1',
   group: 'assistant',
   harness: 'probe',
-  model: { provider: 'anthropic', name: 'm' },
+  model: { provider: 'anthropic', name: 'm', effort: null },
   tools: [],
   resume: null,
   instructions: '',

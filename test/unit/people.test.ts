@@ -115,7 +115,17 @@ const WORDS: [text: string, words: object | null][] = [
 
 for (const [text, words] of WORDS)
   test(`${JSON.stringify(text.slice(0, 30))} is ${words === null ? 'talk' : 'for the host'}`, () =>
-    assert.deepEqual(wordsOf(text), words));
+    assert.deepEqual(wordsOf(text, false), words));
+
+test('a command that names a bot is for the host where that bot is ours', () => {
+  const said: [text: string, words: object][] = [
+    ['/approve@our_bot 7f3a', { kind: 'decide', code: '7f3a', choice: 'approve' }],
+    ['/Deny@our.bot 7F3A', { kind: 'decide', code: '7f3a', choice: 'deny' }],
+    ['/choose@our_bot 7f3a 2', { kind: 'decide', code: '7f3a', choice: '2' }],
+    ['/answer@our_bot 7f3a 2', { kind: 'answer', code: '7f3a', text: '2' }],
+  ];
+  for (const [text, words] of said) assert.deepEqual([wordsOf(text, true), wordsOf(text, false)], [words, null], text);
+});
 
 test('a word of talk has not the form of a code', () => {
   for (const code of ['ABCD-2345', 'abcd2345']) assert.ok(isPairingCode(code));

@@ -33,7 +33,7 @@ const HOST: { [K in HostFrame['t']]: Extract<HostFrame, { t: K }> } = {
     session: 's1',
     group: 'assistant',
     harness: 'probe',
-    model: { provider: 'anthropic', name: 'm' },
+    model: { provider: 'anthropic', name: 'm', effort: null },
     tools: [],
     resume: null,
     instructions: '',

@@ -58,7 +58,8 @@ test('whatever an agent writes, the card fits a message and no line of it looks 
 
 test('what is left out is said, and where it can be read', () => {
   const more = './glass approval show h4 prints more:';
-  assert.match(card({ preview: 'x'.repeat(2048), body_bytes: 2049 }), new RegExp(`beginning of its body; ${more}`));
+  const all = './glass approval show h4 --body prints all of it:';
+  assert.match(card({ preview: 'x'.repeat(2048), body_bytes: 2049 }), new RegExp(`beginning of its body; ${all}`));
   // Bytes that are no text: three for each, so that the preview ends before the body does.
   assert.match(card({ preview: '\ufffd'.repeat(682), body_bytes: 1000 }), /The beginning of its body;/);
   assert.match(card({ preview: 'x'.repeat(1900), body_bytes: 1900 }), /\nIts whole body:\n/);

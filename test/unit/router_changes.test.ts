@@ -245,3 +245,19 @@ test('a reaction is on record once, and one that is none is not', async (context
     [{ emoji: '👍', by: 'bob', removed: false }],
   );
 });
+
+test('a reaction to any part of what we said is about what it came of', async (context) => {
+  const { ledger, session, sink, say, begin } = await world(context);
+  const message = await say();
+  const turn = begin()!;
+  const own = { session_id: session.id, turn_id: turn.id, attempt: 1, ordinal: 0, send_hash: '', thread: '' };
+  const chunks = ['one', 'two'].map((body) => ({ body, source: null }));
+  await ledger.write('test', (db) => {
+    insertOutbound(db, 0, { chat_id: session.chat_id, kind: 'reply', ...own, reply_to: message }, chunks);
+    db.run("UPDATE outbound SET state = 'sent', receipt = body");
+  });
+  const chat = { platform_id: 'main', title: '' };
+  const reaction = { chat, sent_ms: 1, sender: { handle: 'bob', name: 'Bob' }, emoji: '👍', removed: false };
+  for (const platform_id of ['one', 'two'])
+    assert.equal((await sink.reacted({ ...reaction, dedupe_key: platform_id, platform_id })).outcome, 'recorded');
+});

@@ -5,6 +5,8 @@ import { nextTime, parseSchedule, showSchedule } from '../../src/scheduler/times
 
 const NOW = Date.parse('2026-01-15T12:00:00Z');
 const BERLIN = 'Europe/Berlin';
+const LORD_HOWE = 'Australia/Lord_Howe';
+const YEAR = '2026-01-15T12:00Z';
 
 function next(text: string, zone: string, after: string, anchor = NOW): string | null {
   const time = nextTime(parseSchedule(text, zone, NOW), zone, Date.parse(after), anchor);
@@ -28,6 +30,14 @@ const NEXT: [what: string, text: string, zone: string, after: string, expected: 
   ['every hour of the day that has 25', 'cron 0 * * * *', BERLIN, '2026-10-25T00:00Z', '2026-10-25T01:00:00.000Z'],
   ['a leap day', 'cron 0 0 29 2 *', 'UTC', '2026-03-01T00:00Z', '2028-02-29T00:00:00.000Z'],
   ['once', 'at 2026-12-01T09:00', 'America/New_York', '2026-01-15T12:00Z', '2026-12-01T14:00:00.000Z'],
+  ['once, in the hour that a jump leaves out', 'at 2026-03-29T02:30', BERLIN, YEAR, '2026-03-29T01:00:00.000Z'],
+  ['once, at the beginning of that hour', 'at 2026-03-29T02:00', BERLIN, YEAR, '2026-03-29T01:00:00.000Z'],
+  ['once, in the last second of it', 'at 2026-03-29T02:59:59', BERLIN, YEAR, '2026-03-29T01:00:00.000Z'],
+  ['once, right after that hour', 'at 2026-03-29T03:00', BERLIN, YEAR, '2026-03-29T01:00:00.000Z'],
+  ['once, half an hour after it', 'at 2026-03-29T03:30', BERLIN, YEAR, '2026-03-29T01:30:00.000Z'],
+  ['once, right before it', 'at 2026-03-29T01:59:59', BERLIN, YEAR, '2026-03-29T00:59:59.000Z'],
+  ['once, in half an hour that is left out', 'at 2026-10-04T02:15', LORD_HOWE, YEAR, '2026-10-03T15:30:00.000Z'],
+  ['once, in the hour that comes twice', 'at 2026-10-25T02:30', BERLIN, YEAR, '2026-10-25T00:30:00.000Z'],
   [
     'once, with an offset of its own',
     'at 2026-12-01T09:00+05:30',

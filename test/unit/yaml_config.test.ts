@@ -106,6 +106,7 @@ const REFUSED: [name: string, yaml: string, sentence: RegExp][] = [
   ['no processor', 'limits: {cpus: 0}\n', /limits\.cpus: /],
   ['a secret’s name that is a path', 'model: {secret: ../vault}\n', /model\.secret: must be 1–31/],
   ['a secret itself', 'model: {secret: sk-FAKE-not-a-real-key}\n', /model\.secret: must be 1–31/],
+  ['an effort that nobody knows', 'model: {effort: extreme}\n', /model\.effort: /],
   ['an empty model name', 'model: {name: ""}\n', /model\.name: /],
   ['a tool that does not exist', 'tools: [send_money]\n', /tools\.0: Invalid option/],
   ['a budget below nothing', 'budget: {usd_per_day: -1}\n', /budget\.usd_per_day: /],

@@ -102,6 +102,7 @@ class Driver {
     });
     return {
       model: options.model.name,
+      ...(options.model.effort === null ? {} : { effort: options.model.effort }),
       systemPrompt: options.system,
       cwd: options.workspace,
       env: processEnv(options, baseUrl),

@@ -49,12 +49,14 @@ export interface Step {
 export class Model {
   readonly #model: LanguageModel;
   readonly #limited: boolean;
+  readonly #effort: FrameModel['effort'];
   #onRequest: () => void = () => {};
   /** An answer has begun: what breaks from here on is a cut stream. */
   #answering = false;
 
   constructor(model: FrameModel, url: string) {
     this.#limited = model.provider === 'anthropic';
+    this.#effort = model.effort;
     this.#model = client(model, url, async (input, init) => {
       this.#answering = false;
       this.#onRequest();
@@ -74,6 +76,7 @@ export class Model {
       tools: input.tools,
       abortSignal: input.signal,
       maxRetries: RETRIES,
+      ...(this.#effort === null ? {} : { providerOptions: effortOptions(this.#effort) }),
       ...(this.#limited ? { maxOutputTokens: OUTPUT_TOKENS_MAX } : {}),
       onError: () => {}, // thrown below; the default prints it
     });
@@ -108,6 +111,12 @@ export class Model {
       throw this.#answering && isConnectionError(error) ? new CutStreamError(messageOf(error)) : error;
     }
   }
+}
+
+/** Each provider reads its own. */
+function effortOptions(effort: NonNullable<FrameModel['effort']>) {
+  const reasoning = { reasoningEffort: effort };
+  return { anthropic: { effort }, openai: reasoning, ollama: reasoning };
 }
 
 type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;

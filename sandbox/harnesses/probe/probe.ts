@@ -115,7 +115,7 @@ class Probe implements Harness {
       case 'card':
         return this.#tool('card', cardOf(rest));
       case 'file':
-        return this.#tool('send_file', { path: rest.split(' ')[0], text: rest.split(' ').slice(1).join(' ') });
+        return this.#tool('send_file', fileOf(rest));
       case 'tell':
         return this.#tool('send_message', { to: rest.split(' ')[0], text: rest.split(' ').slice(1).join(' ') });
       case 'want':
@@ -236,6 +236,12 @@ function wantOf(text: string): object {
   } catch {
     return { text };
   }
+}
+
+/** `[<to>] <path> [<text>]`: a destination has a colon, and a path has none. */
+function fileOf(rest: string): object {
+  const [, to, path, text = ''] = /^(?:(\S+:\S+) )?(\S*) ?([\s\S]*)$/.exec(rest) ?? [];
+  return { path, text, ...(to !== undefined && { to }) };
 }
 
 function askOf(rest: string): object {

@@ -119,6 +119,8 @@ export const APPROVAL_MS = 10 * MINUTE_MS;
 export const APPROVAL_HEADER_CHARS_MAX = 300;
 /** UTF-8 bytes of a held body that are shown. */
 export const APPROVAL_PREVIEW_BYTES_MAX = 2 * KIB;
+/** Characters of a held body in one line to the host, as they are shown: beside what JSON makes of them there is room in a line. */
+export const APPROVAL_BODY_PART_CHARS = 32 * KIB;
 /** Held requests in one list, those that wait first. */
 export const APPROVALS_SHOWN_MAX = 50;
 /** Characters of an address in a line of a chat; the whole is in what `approval show` prints. */

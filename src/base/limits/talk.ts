@@ -34,6 +34,8 @@ export const ASKS_PENDING_MAX = 20;
 export const ASK_AGAIN_MS = 7 * 24 * 60 * MINUTE_MS;
 /** Characters of a message that a card shows. */
 export const CARD_TEXT_CHARS_MAX = 300;
+/** Files of a message that a card names: each is a line on a phone. */
+export const CARD_FILES_MAX = 5;
 /** Characters of a name or a title on a card. */
 export const CARD_NAME_CHARS_MAX = 60;
 /** Characters of the card of a held request; less where a platform's messages have less. */

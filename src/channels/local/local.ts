@@ -22,6 +22,8 @@ export interface LocalMessage {
   thread: string;
   kind: 'reply' | 'send' | 'notice';
   body: string;
+  /** The message that it answers (`m12`), of whichever there is more than one. */
+  answers: string | null;
   /** Given out by the operation `file`, under its `id`. */
   file: Omit<OutgoingFile, 'path'> | null;
 }
@@ -113,9 +115,9 @@ export class LocalChannel implements Channel {
         resolve(result);
       };
       this.#pending.set(operation.key, { chat: operation.chat, settle });
-      const { key, thread, kind, body } = operation;
+      const { key, thread, kind, body, answers = null } = operation;
       const file = withoutPath(operation.file);
-      for (const client of clients) client.push({ t: 'message', key, thread, kind, body, file });
+      for (const client of clients) client.push({ t: 'message', key, thread, kind, body, answers, file });
     });
   }
 

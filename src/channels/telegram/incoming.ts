@@ -49,9 +49,9 @@ export class Incoming {
     await this.#moved(message);
     const sender = senderOf(message.from, message.sender_chat, this.#me);
     const attached = attachedTo(message);
-    const said = textOf(message);
+    const said = textOf(message, this.#me);
     // Somebody joined, a title is another one: nothing that anybody said.
-    if (sender === null || (said === '' && attached.length === 0)) return;
+    if (sender === null || (said === '' && attached.length === 0 && (message.text ?? '') === '')) return;
     const { files, left } = await fetchFiles(this.#client, attached);
     const reply = answered(message);
     await this.#sink.accept({
@@ -78,7 +78,7 @@ export class Incoming {
 
   async #edited(key: string, message: TgMessage): Promise<void> {
     const sender = senderOf(message.from, message.sender_chat, this.#me);
-    const text = textOf(message);
+    const text = textOf(message, this.#me);
     if (sender === null || text === '') return;
     const sent_ms = (message.edit_date ?? message.date) * 1000;
     await this.#sink.edited({ ...placeOf(message, this.#chats), dedupe_key: key, sender, text, sent_ms });

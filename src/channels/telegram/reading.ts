@@ -39,27 +39,36 @@ export function answered(message: TgMessage): TgMessage['reply_to_message'] {
 
 export function isAddressed(message: TgMessage, me: Me): boolean {
   if (message.chat.type === 'private' || answered(message)?.from?.id === me.id) return true;
-  const text = message.text ?? message.caption ?? '';
-  const name = `@${me.username}`.toLowerCase();
-  return (message.entities ?? message.caption_entities ?? []).some(({ type, offset, length, user }) => {
-    const words = text.slice(offset, offset + length).toLowerCase();
-    switch (type) {
-      case 'mention':
-        return words === name;
-      case 'text_mention':
-        return user?.id === me.id;
-      case 'bot_command':
-        return words.endsWith(name);
-      default:
-        return false;
-    }
-  });
+  const { text, entities } = wordsOf(message);
+  return entities.some((entity) => namesUs(text, entity, me));
 }
 
-/** What it says, with the addresses behind its words, and what is there instead of words. */
-export function textOf(message: TgMessage): string {
-  const { text, caption, entities, caption_entities, sticker, location, contact } = message;
-  const said = withLinks(text ?? caption ?? '', entities ?? caption_entities ?? []);
+function wordsOf({ text, caption, entities, caption_entities }: TgMessage): { text: string; entities: TgEntity[] } {
+  return { text: text ?? caption ?? '', entities: entities ?? caption_entities ?? [] };
+}
+
+function namesUs(text: string, { type, offset, length, user }: TgEntity, me: Me): boolean {
+  const name = `@${me.username}`.toLowerCase();
+  const words = text.slice(offset, offset + length).toLowerCase();
+  switch (type) {
+    case 'mention':
+      return words === name;
+    case 'text_mention':
+      return user?.id === me.id;
+    case 'bot_command':
+      return words.endsWith(name);
+    default:
+      return false;
+  }
+}
+
+/** What it says, with the addresses behind its words, and what is there instead of words. Our name that it begins with is no word. */
+export function textOf(message: TgMessage, me: Me): string {
+  const { sticker, location, contact } = message;
+  const { text, entities } = wordsOf(message);
+  const calls = entities.find((each) => each.offset === 0 && each.type !== 'bot_command' && namesUs(text, each, me));
+  const linked = withLinks(text, entities);
+  const said = calls === undefined ? linked : linked.slice(calls.length).replace(/^[\s,:]+/, '');
   const shown = [
     said,
     sticker && `[sticker ${sticker.emoji ?? ''}]`,

@@ -13,8 +13,9 @@ import type { IncomingFile } from '../../channels/channel.ts';
 import { checkFiles, harmlessName } from '../../channels/files.ts';
 import type { LocalLine } from '../../channels/local/local.ts';
 import { findMessage } from '../../evidence/trace_find.ts';
+import type { Db } from '../../ledger/db.ts';
 import { type EventRow, eventsAfter, lastEventId } from '../../ledger/events.ts';
-import { outcomeOf } from '../../ledger/messages.ts';
+import { messageById, outcomeOf } from '../../ledger/messages.ts';
 import { fileOfOutbound } from '../../ledger/outbound.ts';
 import { outboundFileGone } from '../../ledger/retention.ts';
 import { history } from '../history.ts';
@@ -29,6 +30,8 @@ const INPUTS = {
     text: z.string(),
     /** `data` is base64. */
     files: z.array(z.strictObject({ name: z.string(), data: z.string() })).default([]),
+    /** What it answers, as `trace` takes it: `m12`, or a text of ours, `o7`. */
+    reply_to: z.string().min(1).max(20).nullable().default(null),
     key: z.string().min(1).max(100),
   }),
   chat: z.strictObject({
@@ -108,8 +111,15 @@ async function say(services: ControlServices, input: z.infer<typeof INPUTS.say>)
       'send it in parts, or put it into a file of the workspace',
     );
   }
-  const accepted = await services.say(input.chat, input.text, files, input.key);
+  const reply_to =
+    input.reply_to === null ? {} : { reply_to: repliedTo(services.ledger.db, input.reply_to, input.chat) };
+  const accepted = await services.say(input.chat, { text: input.text, files, ...reply_to }, input.key);
   return value({ message: showId('m', accepted.message), repeated: accepted.repeated, ignored: accepted.ignored });
+}
+
+/** The key under which the chat knows it. Throws `OperatingError('not_found')`. */
+function repliedTo(db: Db, what: string, chat: string): string {
+  return messageById(db, findMessage(db, what, { chat: `local:${chat}` }))!.platform_id;
 }
 
 /** Node drops what is no base64; a file must not lose bytes in silence. */

@@ -16,6 +16,7 @@ const INPUTS = {
     limit: z.int().min(1).max(AUDIT_ROWS_MAX).default(50),
   }),
   approval: z.strictObject({ approval: z.string().max(20) }),
+  body: z.strictObject({ approval: z.string().max(20), from: z.int().min(0).default(0) }),
   decide: z.strictObject({
     approval: z.string().max(20),
     allow: z.boolean(),
@@ -53,6 +54,13 @@ export const EGRESS: readonly Operation[] = [
     input: INPUTS.approval,
     handle: async ({ approvals, questions }, input: z.infer<typeof INPUTS.approval>) =>
       value(questions.show(input.approval) ?? approvals.show(input.approval)),
+  },
+  {
+    name: 'approval_body',
+    summary: 'a part of what a held request would send, as it is shown',
+    input: INPUTS.body,
+    handle: async ({ approvals }, input: z.infer<typeof INPUTS.body>) =>
+      value(await approvals.body(input.approval, input.from)),
   },
   {
     name: 'approval_decide',

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ApprovalShown, Approvals } from '../../approvals/approvals.ts';
 import type { Desk, QuestionShown } from '../../approvals/desk.ts';
-import type { Accepted, IncomingFile } from '../../channels/channel.ts';
+import type { Accepted, IncomingMessage } from '../../channels/channel.ts';
 import type { LocalChannel } from '../../channels/local/local.ts';
 import type { AlertTestRow } from '../../evidence/alert_test.ts';
 import type { Alerts } from '../../evidence/alerts.ts';
@@ -31,7 +31,7 @@ export interface ControlServices {
   emergency: Pick<Emergency, 'stop' | 'resume'>;
   /** Nothing may happen: only what reads is answered, and the emergency stop. */
   safe: boolean;
-  approvals: Pick<Approvals, 'list' | 'show'>;
+  approvals: Pick<Approvals, 'list' | 'show' | 'body'>;
   questions: Pick<Desk, 'list' | 'show'>;
   people: People;
   wirings: Wirings;
@@ -51,7 +51,7 @@ export interface ControlServices {
   /** The gateway's evidence. */
   egress: { audit: AskAudit } & AskEgress & CheckEgress;
   /** A message typed by the operator. Rejects with `OperatingError` when nothing of it was kept. */
-  say(chat: string, text: string, files: IncomingFile[], key: string): Promise<Accepted>;
+  say(chat: string, said: Pick<IncomingMessage, 'text' | 'files' | 'reply_to'>, key: string): Promise<Accepted>;
   alerts: Pick<Alerts, 'ack'>;
   /** One alert by every way; each is told when it is known. */
   testAlerts(tell: (row: AlertTestRow) => void, gone: Promise<void>): Promise<void>;
