@@ -238,9 +238,9 @@ function wantOf(text: string): object {
   }
 }
 
-/** `[<to>] <path> [<text>]`: a destination has a colon, and a path has none. */
+/** `[<to>] <path> [<text>]`, each ended by a blank alone: a destination has a colon, and a path has none. */
 function fileOf(rest: string): object {
-  const [, to, path, text = ''] = /^(?:(\S+:\S+) )?(\S*) ?([\s\S]*)$/.exec(rest) ?? [];
+  const [, to, path, text = ''] = /^(?:([^ ]+:[^ ]+) )?([^ ]*) ?([\s\S]*)$/.exec(rest) ?? [];
   return { path, text, ...(to !== undefined && { to }) };
 }
 
