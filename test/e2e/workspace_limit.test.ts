@@ -21,6 +21,8 @@ import { ask, type ScriptedInstall, scriptedInstall, shell } from '../fakes/scri
 const LIMITS = 'limits: {workspace: 24MiB, memory: 512MiB}\n';
 const IS_ROOT = process.geteuid!() === 0;
 const FILL = 'head -c 64M /dev/zero > fill$$; sync; du -sm .';
+/** Of the host, until a workspace that was in use has its size. */
+const STARTS_MAX = 4;
 
 const scratch = mkdtempSync(join(tmpdir(), 'gw-'));
 const problem = await imagesProblem(join(scratch, 'trial'));
@@ -65,10 +67,13 @@ describe('a workspace with a file system of its own', { skip: problem ?? false }
     await until('it is told of', async () =>
       assert.match((await told()).join(), /^assistant: .*until the host starts/),
     );
-    await install.end('host', 'SIGTERM');
-    install.spawn('host');
-    await install.ready();
-    await shell(await made.terminal('after'), 'echo x > x');
+    // A sandbox of somebody else that starts just then holds a copy of the mount for a moment: then it is for the next start.
+    for (let start = 1; start === 1 || ((await told()).length > 0 && start <= STARTS_MAX); start += 1) {
+      await install.end('host', 'SIGTERM');
+      install.spawn('host');
+      await install.ready();
+      await shell(await made.terminal(`after-${start}`), 'echo x > x');
+    }
     await until('it is over', async () => assert.deepEqual(await told(), []));
   });
 
