@@ -97,7 +97,12 @@ const WHO: Offer[] = [
   {
     name: 'a chat is claimed by a code',
     terminal: KNOWN,
-    platform: 'a code makes a person known; a chat is given to a group by the card about it, which is our means',
+    platform: [
+      [
+        'e2e/pair_chat.test.ts',
+        'an admin of the group claims a group chat by a code, once, and the group answers there when it is addressed',
+      ],
+    ],
   },
 ];
 
