@@ -169,8 +169,8 @@ export class People {
           'use one, or wait ten minutes',
         );
       const expires_ms = insertPairing(db, clock.now(), { ...terms, wire_group: asked.group || defaultGroup }, code);
-      const known = asked.chat ? `a chat for ${asked.group}` : 'what they are';
-      const role = terms.role === null ? known : roleWords(terms.role, terms.group_name);
+      const what = asked.chat ? `a chat for ${asked.group}` : 'what they are';
+      const role = terms.role === null ? what : roleWords(terms.role, terms.group_name);
       recordEvent(db, clock, 'pairing.made', {}, { channel, role, by });
       return { role, expires_ms };
     });
