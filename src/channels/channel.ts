@@ -213,8 +213,11 @@ export interface ChannelHealth {
   seen?: ChannelSeen;
 }
 
-/** What a person's phone takes to link us to their account: a picture that it scans, whose text is `qr`, or a code that is typed there. */
-export type Linking = { qr: string; picture: string } | { code: string };
+/**
+ * What a person's phone takes to link us to their account: a picture that it scans, whose text is `qr`, or a code that is typed there.
+ * `over`: the driver asks for nothing more until a person begins it anew.
+ */
+export type Linking = { qr: string; picture: string } | { code: string } | { over: true };
 
 export interface ChannelSeen {
   kind: string;

@@ -111,6 +111,8 @@ export class SupervisedChannel implements Channel {
   /** What it was made of has changed: begins anew at once, unless it is well. */
   retry(): void {
     if (this.#state.state === 'connected') return;
+    // Of the life that ends here: who looks now is to see what the next one asks.
+    this.#linking = null;
     this.#made?.end('it begins anew');
     this.#wake.abort('retry');
   }

@@ -1,11 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CHANNEL_LINK_MS } from '../base/limits/channels.ts';
+import type { Linking } from '../channels/channel.ts';
 import type { ChannelShownAlone } from '../operations/channels.ts';
 import type { ControlClient } from './control_client.ts';
 import { bold, type Io, printable } from './io.ts';
-
-/** A channel that begins anew has ended by then. */
-const BEGUN_MS = 5000;
 
 /**
  * Shows what the phone is to scan or to be told, anew whenever it changes, until the channel is linked. Returns whether it is. For a
@@ -20,12 +18,12 @@ export async function linkChannel(client: Pick<ControlClient, 'call'>, name: str
       if (!io.json) io.out(`Linked: ${printable(detail)}`);
       return true;
     }
+    if (linking !== null && 'over' in linking) break;
     const asks = linking === null ? null : JSON.stringify(linking);
     if (linking !== null && asks !== asked) show(linking, io);
     asked = asks ?? asked;
-    // The time of what was shown is over. What it says at first may be of the life before.
-    const isOver = asked !== null || (detail.includes('glass channel link') && Date.now() - began > BEGUN_MS);
-    if (state === 'failed' && isOver) break;
+    // What was shown is good for nothing any more.
+    if (state === 'failed' && asked !== null) break;
     await sleep(500);
   }
   const { detail } = await client.call<ChannelShownAlone>('channel_show', { name });
@@ -33,7 +31,7 @@ export async function linkChannel(client: Pick<ControlClient, 'call'>, name: str
   return false;
 }
 
-function show(linking: NonNullable<ChannelShownAlone['linking']>, io: Io): void {
+function show(linking: Exclude<Linking, { over: true }>, io: Io): void {
   if (io.json) return io.out(JSON.stringify({ linking }));
   if ('code' in linking) return io.out(`Type on the phone:  ${bold(io, printable(linking.code))}`);
   const lines = printable(linking.picture).split('\n');

@@ -147,9 +147,9 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'pair',
-    usage: 'pair <channel> [--person <p>] [--role <r>] [--group <g>]',
-    summary: 'a code that makes whoever sends it a person',
-    flags: ['--person', '--role', '--group'],
+    usage: 'pair <channel> [--person <p>] [--role <r>] [--group <g>] | --chat --group <g>',
+    summary: 'a code that makes whoever sends it a person, or gives a chat to a group',
+    flags: ['--person', '--role', '--group', '--chat'],
     words: 4,
     load: async () => (await import('./pair.ts')).pair,
   },

@@ -35,8 +35,10 @@ import {
   isAnywhere,
   type Parsed,
 } from '../router/commands.ts';
+import { isPairingCode } from '../router/words.ts';
 import type { LiveSession } from '../sessions/sessions.ts';
 import { type Stopped, stopSession } from '../sessions/turn_book.ts';
+import { claimChat } from './chat_claims.ts';
 import { type Emergency, stoppedHere } from './emergency.ts';
 import { type TaskCommandParts, taskCommand } from './task_commands.ts';
 
@@ -75,7 +77,7 @@ export class ChatCommands implements CommandService {
     why: (message, words, chat) => this.#why(message, words, chat),
     status: async () => (db, place) => ({ text: this.#status(db, place) }),
     tasks: async (_message, words) => (db, place) => taskCommand(db, this.#parts, place, words),
-    approve: async () => (db, place) => this.#waiting(db, place),
+    approve: async (_message, words) => (db, place) => this.#approve(db, place, words[0] ?? ''),
     deny: async () => (db, place) => this.#waiting(db, place),
     usage: () => this.#usage(),
     model: async () => (_db, place) => ({ text: place.groups.map((group) => this.#model(group)).join('\n') }),
@@ -233,6 +235,11 @@ export class ChatCommands implements CommandService {
         ? `${state === 'cold' ? 'asleep' : 'ready'}`
         : `at work for ${Math.round((this.#parts.clock.now() - turn.started_ms) / 1000)} s`;
     return `${group}: ${doing}, ${count(queuedIn(db, session.id), 'message')} waiting.`;
+  }
+
+  /** The codes of what waits for a person look different. */
+  #approve(db: Db, place: CommandPlace, code: string): CommandAnswer {
+    return isPairingCode(code) ? { text: claimChat(db, this.#parts.clock, place, code) } : this.#waiting(db, place);
   }
 
   /** With a code it is decided before it comes here. What a card says is for who may decide, and for nobody beside them. */

@@ -24,6 +24,7 @@ import {
   removeRole,
   unlink,
 } from '../ledger/people.ts';
+import { chatCodesOf } from './chat_claims.ts';
 
 /**
  * Who may talk: what the operator changes of people, each as an event with who and when. Every method that changes something
@@ -44,6 +45,14 @@ export interface PeopleInput {
 export interface Identity {
   channel: string;
   handle: string;
+}
+
+export interface PairingAsked {
+  person: string | null;
+  role: Role | null;
+  group: string;
+  /** It is for a chat instead of a person. */
+  chat?: boolean;
 }
 
 export interface PairingShown {
@@ -134,11 +143,11 @@ export class People {
     });
   }
 
-  /** A code, once and for ten minutes. Without `person` and `role` it makes the first owner of a channel that has none. */
-  async pair(
-    channel: string,
-    asked: { person: string | null; role: Role | null; group: string },
-  ): Promise<PairingShown> {
+  /**
+   * A code, once and for ten minutes. Without `person` and `role` it makes the first owner of a channel that has none; with `chat` it
+   * gives the chat where an admin of the group says it to that group.
+   */
+  async pair(channel: string, asked: PairingAsked): Promise<PairingShown> {
     const { ledger, clock, channels, defaultGroup, by } = this.#input;
     const driver = channels.get(channel);
     if (driver === undefined)
@@ -152,26 +161,34 @@ export class People {
     const code = bytes.map((byte) => ALPHABET[byte % ALPHABET.length]).join('');
     const shown = `${code.slice(0, PAIRING_CODE_CHARS / 2)}-${code.slice(PAIRING_CODE_CHARS / 2)}`;
     const made = await ledger.write('people', (db) => {
-      const terms = this.#pairingTerms(db, channel, asked);
-      if (openPairings(db, clock.now(), channel).length >= PAIRINGS_OPEN_MAX)
+      const terms = asked.chat ? this.#chatTerms(channel, asked) : this.#pairingTerms(db, channel, asked);
+      if (openPairings(db, clock.now(), terms.channel).length >= PAIRINGS_OPEN_MAX)
         throw new OperatingError(
           'conflict',
           `${PAIRINGS_OPEN_MAX} codes of ${channel} are open`,
           'use one, or wait ten minutes',
         );
       const expires_ms = insertPairing(db, clock.now(), { ...terms, wire_group: asked.group || defaultGroup }, code);
-      const role = terms.role === null ? 'what they are' : roleWords(terms.role, terms.group_name);
+      const what = asked.chat ? `a chat for ${asked.group}` : 'what they are';
+      const role = terms.role === null ? what : roleWords(terms.role, terms.group_name);
       recordEvent(db, clock, 'pairing.made', {}, { channel, role, by });
       return { role, expires_ms };
     });
-    return { channel, code: shown, link: driver.deepLink?.(shown) ?? null, ...made };
+    return { channel, code: shown, link: asked.chat ? null : (driver.deepLink?.(shown) ?? null), ...made };
   }
 
-  #pairingTerms(
-    db: Db,
-    channel: string,
-    { person, role, group }: { person: string | null; role: Role | null; group: string },
-  ): Omit<PairingTerms, 'wire_group'> {
+  #chatTerms(channel: string, { person, role, group }: PairingAsked): Omit<PairingTerms, 'wire_group'> {
+    if (person !== null || role !== null || group === '')
+      throw new OperatingError(
+        'usage',
+        'a code for a chat is for a group, and makes nobody known',
+        'say --group <group>',
+      );
+    this.#checkRole(null, group);
+    return { channel: chatCodesOf(channel), person_id: null, role: null, group_name: group };
+  }
+
+  #pairingTerms(db: Db, channel: string, { person, role, group }: PairingAsked): Omit<PairingTerms, 'wire_group'> {
     this.#checkRole(role, group);
     if (person !== null) return { channel, person_id: known(db, person).person, role, group_name: group };
     const owned = hasOwner(db, channel);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { ROOT } from '../../src/base/paths.ts';
@@ -9,7 +9,7 @@ import { linkChannel } from '../../src/cli/channel_link.ts';
 import type { ControlClient } from '../../src/cli/control_client.ts';
 import type { Io } from '../../src/cli/io.ts';
 import type { ChannelShownAlone } from '../../src/operations/channels.ts';
-import { LINKED_FILE } from '../fakes/fake_driver.ts';
+import { LINKED_FILE, OVER_FILE } from '../fakes/fake_driver.ts';
 import { until } from '../fakes/install.ts';
 import { Talk } from '../fakes/talk.ts';
 
@@ -76,6 +76,27 @@ test('what a channel of the same name has left is not taken over', async () => {
   writeFileSync(join(folder, LINKED_FILE), '');
   await talk.call('channel_add', { name: 'phone', kind: 'fake', settings: { url: talk.url, unlinked: true } });
   await until('it asks', async () => assert.deepEqual((await shown('phone')).linking, { code: 'AB12CD34' }));
+  await talk.call('channel_remove', { name: 'phone' });
+});
+
+test('a channel that asks for nothing more says so once; begun anew it asks, and nothing of the life before is shown', async () => {
+  await talk.call('channel_add', { name: 'phone', kind: 'fake', settings: { url: talk.url, unlinked: true } });
+  const folder = join(install.paths.channels, 'phone');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, OVER_FILE), '');
+  await talk.call('channel_retry', { name: 'phone' });
+  await until('it is over', async () => assert.deepEqual((await shown('phone')).linking, { over: true }));
+  const said: string[] = [];
+  const out = (line: string): void => void said.push(line);
+  const io: Io = { out, err: out, json: true, colour: false };
+  assert.equal(await linkChannel(install.control, 'phone', io), false);
+  assert.deepEqual(said.splice(0), ['It is not linked: nobody has linked it']);
+  rmSync(join(folder, OVER_FILE));
+  await talk.call('channel_retry', { name: 'phone' });
+  const linked = linkChannel(install.control, 'phone', io);
+  await until('it asks', async () => assert.deepEqual(said, [JSON.stringify({ linking: { code: 'AB12CD34' } })]));
+  writeFileSync(join(folder, LINKED_FILE), '');
+  assert.equal(await linked, true);
   await talk.call('channel_remove', { name: 'phone' });
 });
 
@@ -185,7 +206,12 @@ test('a program is given what is in the picture, or the code, a line each', asyn
 });
 
 test('when the time is over it says what to do, and is not linked', async () => {
-  const { linked, said } = await linking([{ linking: first }, { state: 'failed', detail: 'it is not linked' }], false);
-  assert.equal(linked, false);
-  assert.match(said.at(-1)!, /It is not linked: it is not linked/);
+  const over = { state: 'failed', detail: 'it is not linked', linking: { over: true } } as const;
+  for (const before of [{ linking: first }, {}])
+    for (const json of [true, false]) {
+      const { linked, said } = await linking([before, over], json);
+      assert.equal(linked, false);
+      assert.equal(said.length, 'linking' in before ? 2 : 1);
+      assert.match(said.at(-1)!, /^It is not linked: it is not linked/);
+    }
 });

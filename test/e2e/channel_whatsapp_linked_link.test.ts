@@ -92,7 +92,7 @@ test('nobody scans it: WhatsApp is left alone until somebody begins anew', async
   const [socket] = account.world.unlinked;
   socket!.close(DisconnectReason.timedOut);
   assert.match(await is(channel, 'failed'), /^it is not linked to an account: "glass channel link wa"/);
-  assert.equal(channel.linking!(), null);
+  assert.deepEqual(channel.linking!(), { over: true });
   const plain = { kind: 'reply', reply_to: null, file: null, key: 'k' } as const;
   const refused = refusalOf(await channel.send({ chat: PERSON, thread: '', body: 'x', ...plain }));
   assert.equal(refused.class, 'auth', 'it waits until it is linked');
@@ -124,6 +124,7 @@ test('unlinked on the phone it says so and how to link it again, and its keys ar
   account.faults.revoke();
   await scene.until('it has failed', () => scene.channel.health().state === 'failed');
   assert.match(scene.channel.health().detail, /unlinked this device.*"glass channel link wa"/);
+  assert.deepEqual(scene.channel.linking!(), { over: true });
   const { connections } = account.world;
   await scene.quiet();
   assert.equal(account.world.connections, connections, 'it does not come back by itself');

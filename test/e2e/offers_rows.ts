@@ -97,7 +97,12 @@ const WHO: Offer[] = [
   {
     name: 'a chat is claimed by a code',
     terminal: KNOWN,
-    platform: 'a code makes a person known; a chat is given to a group by the card about it, which is our means',
+    platform: [
+      [
+        'e2e/pair_chat.test.ts',
+        'an admin of the group claims a group chat by a code, once, and the group answers there when it is addressed',
+      ],
+    ],
   },
 ];
 
@@ -272,9 +277,7 @@ const TOOLS: Offer[] = [
   {
     name: 'an agent has packages installed, after approval',
     terminal: [['e2e/runtimes_packages.test.ts', 'has the packages, in a sandbox that is sealed as ever']],
-    platform: [
-      ['unit/authority_wish.test.ts', 'what is asked for is added, and everything else stays as it was written'],
-    ],
+    platform: [['e2e/authority_granted.test.ts', 'packages: their programs run in the new sandbox']],
   },
   {
     name: 'an agent gets MCP servers, after approval',
@@ -288,6 +291,10 @@ const TOOLS: Offer[] = [
       [
         'e2e/authority_requests.test.ts',
         'a program is granted by the admin of the group: shown, applied, and used in a new sandbox that is told of it',
+      ],
+      [
+        'e2e/authority_granted.test.ts',
+        'a server of tools: the agent is offered its tool, calls it and gets the answer',
       ],
     ],
   },

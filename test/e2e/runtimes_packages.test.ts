@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { NO_PACKAGES } from '../../src/authority/packages.ts';
-import { OperatingError } from '../../src/base/errors.ts';
 import { imageId } from '../../src/runtimes/build.ts';
 import { SANDBOX_IMAGE } from '../../src/runtimes/docker.ts';
 import { Engine, engineSocket } from '../../src/runtimes/engine.ts';
@@ -12,12 +10,10 @@ import { buildGroupImage } from '../../src/runtimes/group_image.ts';
 import { packagesTag } from '../../src/runtimes/packages.ts';
 import { makeRoot, type Root } from '../../src/runtimes/roots.ts';
 import { seccompArch } from '../../src/runtimes/seccomp.ts';
+import { keptRoot, made, PACKAGES, ROOTS_CACHE } from '../kits/kept_root.ts';
 import * as kit from './runtimes_kit.ts';
 
 /** Real packages from real registries: what cannot be fetched here is skipped with the reason. */
-const PACKAGES = { ...NO_PACKAGES, apt: ['jq'], npm: ['semver@7.7.2'] };
-/** Kept between runs, because a root takes a minute. */
-const CACHE = join(homedir(), '.cache/glassclaw-test');
 const USES = 'echo {} | jq -c . && ls /usr/local/bin && ls /usr/local/lib/node_modules';
 
 // As the host has it: what is made must be readable for sandboxes all the same.
@@ -26,22 +22,13 @@ process.umask(0o077);
 const home = new kit.Home();
 after(() => home.remove());
 
-async function made<T>(make: () => Promise<T>): Promise<T | string> {
-  try {
-    return await make();
-  } catch (error) {
-    if (error instanceof OperatingError && error.code === 'unavailable') return error.message;
-    throw error;
-  }
-}
-
 const lines: string[] = [];
 const engine = new Engine(engineSocket(process.env) ?? '/no/such.sock');
 const build = () => buildGroupImage(engine, 'test', SANDBOX_IMAGE, PACKAGES, (line) => lines.push(line));
 const image = await made(build);
 const bubblewrap = home.runtime('bubblewrap');
 const problems = await bubblewrap.check();
-const root = problems.length > 0 ? problems.join('; ') : await made(() => makeRoot(CACHE, PACKAGES, () => {}));
+const root = problems.length > 0 ? problems.join('; ') : await keptRoot();
 
 describe('a group’s image', { skip: typeof image === 'string' ? image : false }, () => {
   test('has the packages, in a sandbox that is sealed as ever', async () => {
@@ -134,7 +121,7 @@ describe('a bubblewrap sandbox with a root of its own', { skip: typeof root === 
   });
 
   test('is made once, and a root that cannot be made leaves nothing', async () => {
-    assert.deepEqual(await makeRoot(CACHE, PACKAGES, () => {}), { ...(root as Root), built: false });
+    assert.deepEqual(await makeRoot(ROOTS_CACHE, PACKAGES, () => {}), { ...(root as Root), built: false });
     await assert.rejects(
       makeRoot(join(home.folder, 'cache'), { ...NO_PACKAGES, npm: ['@glassclaw/no-such-package'] }, () => {}),
       { code: 'unavailable', message: /no-such-package/ },

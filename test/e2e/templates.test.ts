@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import type { TemplateShown } from '../../src/operations/templates.ts';
+import { requireHarness } from '../kits/harness_bench.ts';
 import { requestsTo, scripted, TemplateWorld, TOKEN } from '../kits/template_world.ts';
 
 /** Templates whose work is a task: made by the printed lines, run now, in real sandboxes. */
@@ -21,42 +22,61 @@ function pull(number: number, days: number, more: object = {}) {
   return { number, title: `change ${number}`, user: { login: 'zoe' }, draft: false, updated_at, html_url, ...more };
 }
 
-test('stalled-prs: a quiet day wakes no model; a pull request that stalls is named once, and again when it stalls anew', async () => {
-  const [task] = world.make('stalled-prs', 'team', { repo: 'acme/app', zone: 'Europe/Berlin' });
-  let pulls = [pull(7, 2), pull(8, 9, { draft: true })];
-  world.api.handler = (_request, response) => void response.end(JSON.stringify(pulls));
-  assert.equal(await world.run(task!), 'silent');
-  assert.deepEqual(world.model.requests, []);
-  assert.deepEqual(requestsTo(world.api), [
-    'GET /repos/acme/app/pulls?state=open&sort=updated&direction=asc&per_page=100',
-  ]);
-  assert.deepEqual(world.api.values('authorization'), [`Bearer ${TOKEN}`]);
+/** What the model calls the same things with each agent loop. */
+const CALLS = {
+  native: {
+    send: (text: string) => ({ name: 'send_message', input: { text } }),
+    run: (command: string) => ({ name: 'bash', input: { command } }),
+    end: { name: 'no_reply', input: {} },
+  },
+  claude: {
+    send: (text: string) => ({ name: 'mcp__glass__send_message', input: { text } }),
+    run: (command: string) => ({ name: 'Bash', input: { command, description: 'note them' } }),
+    end: { name: 'mcp__glass__no_reply', input: {} },
+  },
+};
 
-  pulls = [pull(12, 4), ...pulls];
-  const shown: string[] = [];
-  const line = (): string => /Once you have named them: (.*)/.exec(shown[0]!)![1]!;
-  const agent = (): void =>
-    world.script(
-      ({ lastText }) => {
-        shown.unshift(lastText);
-        return { tools: [{ name: 'send_message', input: { text: /^#\d+ .*$/m.exec(lastText)![0] } }] };
-      },
-      () => ({ tools: [{ name: 'bash', input: { command: line() } }] }),
-      () => ({ tools: [{ name: 'no_reply', input: {} }] }),
-    );
-  agent();
-  await world.run(task!);
-  await world.talk.hears('team', /^#12 "change 12" by zoe, unchanged since .*acme\/app\/pull\/12$/);
-  assert.doesNotMatch(shown[0]!, /#7|#8/);
-  assert.ok(!shown[0]!.includes(TOKEN));
-  world.model.requests.length = 0;
-  assert.equal(await world.run(task!), 'silent');
-  assert.deepEqual(world.model.requests, []);
-  pulls = [pull(12, 3.5)];
-  agent();
-  await world.run(task!);
-  assert.equal((await world.talk.sent('team')).length, 2);
-});
+for (const harness of ['native', 'claude'] as const)
+  test(`stalled-prs with ${harness}: a quiet day wakes no model; a pull request that stalls is named once, and again when it stalls anew`, async () => {
+    await requireHarness(harness);
+    const set = { repo: 'acme/app', zone: 'Europe/Berlin' };
+    const team = `team-${harness}`;
+    const [task] = world.make(`stalled-${harness}`, team, set, 'stalled-prs', harness);
+    let pulls = [pull(7, 2), pull(8, 9, { draft: true })];
+    world.api.handler = (_request, response) => void response.end(JSON.stringify(pulls));
+    assert.equal(await world.run(task!), 'silent');
+    assert.deepEqual(world.model.requests, []);
+    assert.deepEqual(requestsTo(world.api), [
+      'GET /repos/acme/app/pulls?state=open&sort=updated&direction=asc&per_page=100',
+    ]);
+    assert.deepEqual(world.api.values('authorization'), [`Bearer ${TOKEN}`]);
+
+    pulls = [pull(12, 4), ...pulls];
+    const shown: string[] = [];
+    const line = (): string => /Once you have named them: (.*)/.exec(shown[0]!)![1]!;
+    const { send, run, end } = CALLS[harness];
+    const agent = (): void =>
+      world.script(
+        ({ lastText }) => {
+          shown.unshift(lastText);
+          return { tools: [send(/^#\d+ .*$/m.exec(lastText)![0])] };
+        },
+        () => ({ tools: [run(line())] }),
+        () => ({ tools: [end] }),
+      );
+    agent();
+    await world.run(task!);
+    await world.talk.hears(team, /^#12 "change 12" by zoe, unchanged since .*acme\/app\/pull\/12$/);
+    assert.doesNotMatch(shown[0]!, /#7|#8/);
+    assert.ok(!shown[0]!.includes(TOKEN));
+    world.model.requests.length = 0;
+    assert.equal(await world.run(task!), 'silent');
+    assert.deepEqual(world.model.requests, []);
+    pulls = [pull(12, 3.5)];
+    agent();
+    await world.run(task!);
+    assert.equal((await world.talk.sent(team)).length, 2);
+  });
 
 test('stalled-prs: a GitHub that does not answer well is a failure that the chat hears of, and writes are refused', async () => {
   const [task] = world.make('broken', 'broken', { repo: 'acme/app', zone: 'Europe/Berlin' }, 'stalled-prs');

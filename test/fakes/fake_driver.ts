@@ -10,6 +10,8 @@ const UNKNOWN = 'fake-token-unknown';
 
 /** Where its phone says that it has linked it, in the driver's folder. */
 export const LINKED_FILE = 'linked';
+/** As it begins: nobody has linked it, and it asks for nothing more in this life. */
+export const OVER_FILE = 'over';
 
 /**
  * The driver of the fake platform; `unlinked`: it asks to be linked until a file in its folder says that it is;  `deaf`: it hears nothing, and only speaks. A message `driver throw` and so on, once it has been accepted, makes it fail as the
@@ -20,7 +22,9 @@ export function open(parts: DriverParts): Channel {
   const inner = new PlatformChannel(parts.settings['url'] as string);
   let failing = 0;
   const isLinked = (): boolean => parts.settings['unlinked'] !== true || existsSync(join(parts.folder, LINKED_FILE));
+  const isOver = existsSync(join(parts.folder, OVER_FILE));
   const state = (): ChannelHealth => {
+    if (isOver) return { state: 'failed', detail: 'nobody has linked it' };
     if (!isLinked()) return { state: 'starting', detail: 'it waits to be linked' };
     return parts.settings['deaf'] === true ? { state: 'connected', detail: 'it only speaks' } : inner.health();
   };
@@ -77,7 +81,7 @@ export function open(parts: DriverParts): Channel {
     openDm: (handle) => inner.openDm(handle),
     menu: (commands) => inner.menu(commands),
     deepLink: (code) => inner.deepLink(code),
-    linking: () => (isLinked() ? null : { code: 'AB12CD34' }),
+    linking: () => (isOver ? { over: true } : isLinked() ? null : { code: 'AB12CD34' }),
     health: state,
     webhook: async ({ method, path, query, headers, body }) => ({
       status: 200,

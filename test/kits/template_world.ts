@@ -22,7 +22,7 @@ export const TOKEN = 'fake-github-token-of-the-operator';
 /**
  * An operator with an install on the fake platform, and the services that templates name, under their own names and on their own
  * port. A group is made as a person makes it: by `glass group new` and the lines that it prints, pasted into a shell as they are. Of its
- * file one thing is changed: which model it asks.
+ * file one thing is changed: which agent loop asks which model.
  */
 export class TemplateWorld {
   readonly authority = new TestAuthority();
@@ -89,7 +89,7 @@ export class TemplateWorld {
   }
 
   /** Makes a group and follows each printed step; its tasks. `chat`: of the fake platform, or `<channel>:<chat>`. */
-  make(group: string, chat: string, set: Record<string, string>, template = group): string[] {
+  make(group: string, chat: string, set: Record<string, string>, template = group, harness = 'native'): string[] {
     const { install } = this.talk;
     const values = Object.entries(set).flatMap(([name, value]) => ['--set', `${name}=${value}`]);
     const words = [
@@ -105,7 +105,7 @@ export class TemplateWorld {
     const { status, stdout, stderr } = install.glass(...words);
     assert.equal(status, 0, stderr);
     const { yaml } = install.paths.group(group);
-    writeFileSync(yaml, scripted(readFileSync(yaml, 'utf8'), this.model.origin));
+    writeFileSync(yaml, scripted(readFileSync(yaml, 'utf8'), this.model.origin, harness));
     for (const line of stdout.split('\n').filter((text) => text.startsWith('     ./glass '))) this.#paste(line.trim());
     const sql = 'SELECT id FROM tasks WHERE group_name = ? ORDER BY id';
     return rows<{ id: number }>(install, sql, group).map(({ id }) => `k${id}`);
@@ -166,11 +166,11 @@ export class TemplateWorld {
 }
 
 /** Two lines of every template say which agent loop and which model it has. */
-export function scripted(yaml: string, origin: string): string {
+export function scripted(yaml: string, origin: string, loop = 'native'): string {
   const [harness, model] = [/^harness: auto .*$/m, /^model:(?: \{.*\}|(?:\n {2}.*)+)$/m];
   assert.match(yaml, harness);
   assert.match(yaml, model);
-  return yaml.replace(harness, 'harness: native').replace(model, `model: {upstream: "${origin}"}`);
+  return yaml.replace(harness, `harness: ${loop}`).replace(model, `model: {upstream: "${origin}"}`);
 }
 
 /** Method and target of what a service was sent. */

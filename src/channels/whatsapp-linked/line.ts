@@ -127,7 +127,7 @@ export class Line {
   #end(detail: string): true {
     this.#over = no('auth', detail);
     this.#opening.resolve();
-    this.#is({ state: 'failed', detail });
+    this.#is({ state: 'failed', detail }, { over: true });
     return true;
   }
 

@@ -25,6 +25,7 @@ const INPUTS = {
     person: person.nullable().default(null),
     role: role.nullable().default(null),
     group,
+    chat: z.boolean().default(false),
   }),
 };
 
@@ -77,7 +78,8 @@ export const PEOPLE: readonly Operation[] = [
   },
   {
     name: 'pair',
-    summary: 'a code that makes whoever sends it in a direct chat a person, once, for ten minutes',
+    summary:
+      'a code, once, for ten minutes: whoever sends it in a direct chat is a person, or a group answers in a chat',
     input: INPUTS.pair,
     handle: async ({ people }, input: z.infer<typeof INPUTS.pair>) => value(await people.pair(input.channel, input)),
   },
