@@ -13,6 +13,8 @@ import { GVISOR } from '../../src/evidence/inspection/probes/gvisor.ts';
 import { allProbes } from '../../src/evidence/inspection/probes/list.ts';
 import { expectationOf, type Probe, type Profile } from '../../src/evidence/inspection/probes/probe.ts';
 import { renderInspection } from '../../src/evidence/inspection/report.ts';
+import { shownOf } from '../../src/evidence/inspection/shown.ts';
+import { EGRESS_FOLDER } from '../../src/protocol/proxy.ts';
 import { countOf, limitFile } from '../../src/runtimes/limit_hits.ts';
 import type { Bind } from '../../src/runtimes/runtime.ts';
 import { sandboxSpec } from '../e2e/runtimes_kit.ts';
@@ -225,10 +227,34 @@ describe('what follows from observations', () => {
     assert.ok(isGeneratedEtc('hosts') && !isGeneratedEtc('alternatives/a/b') && !isGeneratedEtc('ssh/ssh_config'));
   });
 
+  test('a socket that is not the inspection’s own is a foreign one', () => {
+    const own = `/run/glass/inspect.sock\n${EGRESS_FOLDER}/inspect.sock`;
+    assert.deepEqual(seenAs({ sockets: own }).get('sockets.foreign'), { value: 'none' });
+    const others = `${own}\n/run/glass/s2/hatch.sock`;
+    assert.deepEqual(seenAs({ sockets: others }).get('sockets.foreign'), { value: '/run/glass/s2/hatch.sock' });
+  });
+
   test('folders beside the declared ones must not be there, but for shared and system ones', () => {
     const binds = [WORKSPACE, { ...WORKSPACE, source: '/tmp/x' }, { ...WORKSPACE, source: '/usr/share/x' }];
     assert.deepEqual(absentFolders(sandboxSpec({ binds }), ['/usr']), ['/data']);
   });
+});
+
+test('the declared side has each mount, the names of variables, and the sockets by where they are mounted', () => {
+  const run: Bind = { source: '/run/x/s1', target: '/run/glass', access: 'read' };
+  const env = { TZ: 'UTC', HOME: '/state' };
+  assert.deepEqual(shownOf({ binds: [WORKSPACE, run], env }), {
+    binds: [WORKSPACE, run],
+    env: ['HOME', 'TZ'],
+    sockets: ['/run/glass/hatch.sock', '/run/glass/egress.sock'],
+    capabilities: 'none',
+  });
+  const service = { ...run, target: EGRESS_FOLDER };
+  assert.deepEqual(shownOf({ binds: [run, service], env }).sockets, [
+    '/run/glass/hatch.sock',
+    `${EGRESS_FOLDER}/egress.sock`,
+  ]);
+  assert.deepEqual(shownOf({ binds: [], env }).sockets, []);
 });
 
 describe('the mount table', () => {
@@ -326,6 +352,7 @@ test('a report shows what came out of a sandbox as text', () => {
   const actual = {
     mounts: [],
     env: [],
+    sockets: ['/run/glass/inspect.sock'],
     uid: '',
     gid: '',
     caps: {},
@@ -343,6 +370,7 @@ test('a report shows what came out of a sandbox as text', () => {
     ok: false,
     problem: null,
     probes: [probe],
+    declared: shownOf(sandboxSpec()),
     actual,
   };
   const report = renderInspection({
@@ -357,5 +385,6 @@ test('a report shows what came out of a sandbox as text', () => {
   assert.match(report, /\*\*The boundary does not hold as declared\.\*\* 0 of 1 probes hold, 1 failed/);
   assert.ok(report.includes('\\| \\<b\\>\\`x\\` \\[2J \\# y'));
   assert.ok(report.includes('| Memory | 1 GiB |'));
+  assert.ok(report.includes('| sockets | /run/glass/inspect.sock |'));
   assert.ok(report.includes('## What this does not prove'));
 });

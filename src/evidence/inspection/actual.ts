@@ -6,6 +6,8 @@ export interface Actual {
   mounts: { target: string; access: 'read' | 'write'; flags: string[] }[];
   /** Names only. */
   env: string[];
+  /** In the folders of the session's sockets, where one of the inspection's own stands for them. */
+  sockets: string[];
   uid: string;
   gid: string;
   /** By set: `CapEff` and the like, in hexadecimal. */
@@ -44,6 +46,7 @@ export function actualOf(raw: Observations, kernel: string): Actual {
       flags,
     })),
     env: list('env.names'),
+    sockets: list('sockets'),
     uid: value('status.Uid').split(' ')[0]!,
     gid: value('status.Gid').split(' ')[0]!,
     caps: Object.fromEntries(sets.map((set) => [set, value(`status.${set}`)])),

@@ -38,6 +38,7 @@ export function derive(raw: Observations, declared: Declared): Observations {
   add('dev.extra', 'list./dev', (value) => foreign(lines(value), declared.devices.allowed));
   add('dev.missing', 'list./dev', (value) => foreign(declared.devices.needed, lines(value)));
   add('root.extra', 'list./', (value) => foreign(lines(value), rootNames(declared)));
+  add('sockets.foreign', 'sockets', (value) => foreign(lines(value), declared.sockets));
   add('run.foreign', 'list./run', (value) => foreign(lines(value), ['glass']));
   add('resolver.foreign', 'resolver', (value) => foreign(lines(value), ['nameserver 127.0.0.1', 'search .', 'none']));
   add('sys', 'list./sys', (value) => (isCode(value) ? value : 'ok'));

@@ -92,6 +92,7 @@ function actualSections(actual: Actual): string[] {
     ...Object.entries(actual.caps),
     ...Object.entries(actual.limits),
     ['environment', actual.env.join(' ')],
+    ['sockets', actual.sockets.join(' ') || 'none'],
     ['/etc', `${actual.etc.length} files`],
   ];
   const mounts = actual.mounts.map(({ target, access, flags }) => [target, access, flags.join(' ')]);
