@@ -11,9 +11,11 @@ import { rows, Terminal } from '../fakes/terminal.ts';
 
 const IS_ROOT = process.geteuid!() === 0;
 const install = new Install();
+/** A model without a secret: then there is none at all. */
+const MODEL = 'model: {provider: ollama, name: none}\n';
 
 before(async () => {
-  install.group('assistant', 'harness: probe\nlimits: {memory: 512MiB, pids: 100}\n');
+  install.group('assistant', `harness: probe\n${MODEL}limits: {memory: 512MiB, pids: 100}\n`);
   await install.start();
 });
 afterEach((context) => install.explain(context));
@@ -47,8 +49,7 @@ test('a group is proven before its first sandbox starts, and not again while not
 });
 
 test('another authority is another boundary: it is proven anew, also after a restart', async () => {
-  const model = 'model: {provider: ollama, name: none}\n';
-  await install.change('assistant', `harness: probe\n${model}limits: {memory: 512MiB, pids: 101}\n`);
+  await install.change('assistant', `harness: probe\n${MODEL}limits: {memory: 512MiB, pids: 101}\n`);
   await answered('changed');
   assert.equal(proofs().length, 2);
   assert.notEqual(proofs()[0]!.fingerprint, proofs()[1]!.fingerprint);
