@@ -37,6 +37,13 @@ type OciSabotage = Sabotage & {
   oci?: string;
 };
 
+/** The same field under either engine; what it closes, gVisor alone keeps closed. */
+const OPEN_MOUNTS: OciSabotage = {
+  without: 'read-only mounts',
+  patches: [[REQUEST, "ReadOnly: bind.access === 'read'", 'ReadOnly: false']],
+  red: ['mounts.access', 'mounts.writable', 'touch./run/glass'],
+};
+
 interface Case {
   name: string;
   dialect: Dialect;
@@ -62,6 +69,18 @@ const CASES: Case[] = [
         without: 'the cover of /run',
         patches: [[DIALECT, "closed: ['/run', '/var/tmp']", "closed: ['/var/tmp']"]],
         red: ['mounts.writable', 'touch./run'],
+      },
+      {
+        without: 'the cover of /var/tmp',
+        patches: [[DIALECT, "closed: ['/run', '/var/tmp']", "closed: ['/run']"]],
+        red: ['mounts.writable'],
+      },
+      {
+        without: 'a limit of its user’s processes',
+        patches: [[DIALECT, 'limitsUserProcesses: true', 'limitsUserProcesses: false']],
+        red: [],
+        hidden:
+          'the control group’s limit of processes stands; the other one is there for services that may not raise it',
       },
       { without: 'a network of its own', patches: [WITH_NETWORK], red: ['namespace.net', 'dial.loopback'] },
       {
@@ -91,11 +110,7 @@ const CASES: Case[] = [
         red: ['namespace.net', 'dial.loopback'],
         oci: OPEN,
       },
-      {
-        without: 'read-only mounts',
-        patches: [[REQUEST, "ReadOnly: bind.access === 'read'", 'ReadOnly: false']],
-        red: ['mounts.access', 'mounts.writable', 'touch./run/glass'],
-      },
+      OPEN_MOUNTS,
       {
         without: 'limits of processes and memory',
         patches: [[LIMITS, 'OCI_RUNTIME_PIDS = 256', 'OCI_RUNTIME_PIDS = 20_000'], ...WITHOUT_MEMORY],
@@ -110,7 +125,7 @@ const CASES: Case[] = [
     oci: 'runsc',
     argv: (_, run) => podmanArgv(run, 'runsc'),
     passed_min: 160,
-    sabotages: [],
+    sabotages: [OPEN_MOUNTS],
   },
 ];
 

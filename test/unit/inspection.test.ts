@@ -8,7 +8,7 @@ import type { Inspection } from '../../src/evidence/inspection/inspection.ts';
 import { type JudgeInput, judge } from '../../src/evidence/inspection/judge.ts';
 import { compareMounts, deviceAt, ownMounts, parseMounts } from '../../src/evidence/inspection/mounts.ts';
 import { ObservationReader } from '../../src/evidence/inspection/observe.ts';
-import { hostObservations } from '../../src/evidence/inspection/outside.ts';
+import { hostObservations, ratesOf } from '../../src/evidence/inspection/outside.ts';
 import { GVISOR } from '../../src/evidence/inspection/probes/gvisor.ts';
 import { allProbes } from '../../src/evidence/inspection/probes/list.ts';
 import { expectationOf, type Probe, type Profile } from '../../src/evidence/inspection/probes/probe.ts';
@@ -165,12 +165,19 @@ describe('what is right under gVisor', () => {
 describe('the view from outside', () => {
   test('says what it may not look at, and takes it for no answer', () => {
     const ids = { uid: '1', gid: '1', groups: '', caps: '0', no_new_privs: '1', seccomp: '2' };
-    const limits = { pids: '1', memory: '1', cpus: '1', disk_write: '1' };
+    const limits = { pids: '1', memory: '1', swap: '1', cpus: '1', disk_write: '1', disk_writes: '1' };
     const seen = new Map(hostObservations({ ...ids, ...limits, namespaces: { net: 'EACCES', ipc: 'ipc:[1]' } }));
     assert.ok('not_run' in seen.get('host.namespace.net')!);
     assert.deepEqual(seen.get('host.namespace.ipc'), { value: 'ipc:[1]' });
     assert.deepEqual(seen.get('host.seccomp'), { value: '2' });
   });
+});
+
+test('what a disk may be written is read from either version of control groups', () => {
+  const unified = '7:1 rbps=max wbps=20971520 riops=max wiops=320\n7:2 rbps=max wbps=20971520 riops=max wiops=320\n';
+  assert.deepEqual([ratesOf(unified, 'wbps'), ratesOf(unified, 'wiops')], ['20971520', '320']);
+  assert.deepEqual([ratesOf('7:1 320\n7:2 9\n', 'wiops'), ratesOf('none', 'wiops')], ['320 9', 'none']);
+  assert.equal(ratesOf('7:1 rbps=max wbps=1 riops=max wiops=max', 'wiops').includes('320'), false);
 });
 
 describe('the reader of observations', () => {
@@ -225,6 +232,13 @@ describe('what follows from observations', () => {
     assert.deepEqual(seen.get('read.declared'), { value: 'read./notes\nread./workspace' });
     assert.equal(seenAs({}).get('etc.extra'), undefined);
     assert.ok(isGeneratedEtc('hosts') && !isGeneratedEtc('alternatives/a/b') && !isGeneratedEtc('ssh/ssh_config'));
+  });
+
+  test('swap is closed where memory and both together have one limit, or swap has none of its own', () => {
+    const seen = (value: string) => seenAs({ 'host.swap': value }).get('host.swap');
+    for (const closed of ['0', declared.facts.memory_bytes]) assert.deepEqual(seen(closed), { value: 'closed' });
+    for (const open of ['max', '9223372036854771712', 'unknown']) assert.deepEqual(seen(open), { value: open });
+    assert.ok('not_run' in seen('none')!);
   });
 
   test('a socket that is not the inspection’s own is a foreign one', () => {

@@ -36,8 +36,10 @@ export function actualOf(raw: Observations, kernel: string): Actual {
     'limit.core',
     'host.pids',
     'host.memory',
+    'host.swap',
     'host.cpus',
     'host.disk_write',
+    'host.disk_writes',
   ];
   return {
     mounts: parseMounts(value('mounts')).map(({ target, flags }) => ({

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { CPU_PERIOD_US, OCI_RUNTIME_PIDS } from '../../base/limits/sandbox.ts';
+import { CPU_PERIOD_US, DISK_WRITE_UNIT_BYTES, OCI_RUNTIME_PIDS } from '../../base/limits/sandbox.ts';
 import { EGRESS_FOLDER } from '../../protocol/proxy.ts';
 import { LABEL_VARIABLE } from '../../runtimes/bubblewrap_argv.ts';
 import type { Runtime, SandboxSpec } from '../../runtimes/runtime.ts';
@@ -85,6 +85,7 @@ export function declaredOf(
       cpu_quota_us: String(Math.round(limits.cpus * CPU_PERIOD_US)),
       memory_bytes: String(limits.memory_bytes),
       disk_write_bytes: String(limits.disk_write_bytes),
+      disk_writes: String(Math.max(1, Math.round(limits.disk_write_bytes / DISK_WRITE_UNIT_BYTES))),
     },
     spec,
     workspace_bytes,

@@ -49,9 +49,12 @@ export function derive(raw: Observations, declared: Declared): Observations {
   add('host.uid', 'host.uid', (value) => (value === String(host_ids.uid) ? 'as declared' : `uid ${value}`));
   add('host.gid', 'host.gid', (value) => (value === String(host_ids.gid) ? 'as declared' : `gid ${value}`));
   add('host.groups', 'host.groups', (value) => foreign(value.split(' '), ['', ...host_ids.groups.map(String)]));
+  // Version 1 limits memory and swap together, version 2 swap alone.
+  add('host.swap', 'host.swap', (value) => (['0', declared.facts.memory_bytes].includes(value) ? 'closed' : value));
+  if (answerAt(raw, 'host.swap') === 'none') seen.set('host.swap', { not_run: 'this kernel does not count swap' });
   // Where there is no control group, the limit is set for the user namespace, and seen inside only.
-  const inside = raw.get('limit.processes');
-  if (inside !== undefined && 'value' in inside && inside.value === declared.facts.pids) seen.set('host.pids', inside);
+  const { pids } = declared.facts;
+  if (answerAt(raw, 'limit.processes') === pids) seen.set('host.pids', { value: pids });
   if (declared.spec.userland.kind === 'image') for (const key of OF_THE_HOST) seen.set(key, AN_IMAGE);
   deriveMounts(raw, declared, seen);
   deriveLists(raw, declared, seen);
@@ -83,8 +86,12 @@ function deriveLists(raw: Observations, { spec, profile }: Declared, seen: Map<s
 }
 
 function outcomeAt(raw: Observations, key: string): string {
+  return answerAt(raw, key) ?? 'missing';
+}
+
+function answerAt(raw: Observations, key: string): string | undefined {
   const observation = raw.get(key);
-  return observation !== undefined && 'value' in observation ? observation.value : 'missing';
+  return observation !== undefined && 'value' in observation ? observation.value : undefined;
 }
 
 /** A link that could not be read is neither. */

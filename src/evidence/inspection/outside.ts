@@ -18,10 +18,14 @@ export interface OutsideView {
   /** Limits of its control groups; `none` where it is in no group that has one. */
   pids: string;
   memory: string;
+  /** Of memory and swap together under version 1, of swap alone under version 2. */
+  swap: string;
   /** Microseconds of each period. */
   cpus: string;
   /** Bytes a second, of the disks that have a limit: one figure, unless they differ. */
   disk_write: string;
+  /** Writes a second, likewise. */
+  disk_writes: string;
   /** Links of its `ns`, or the code of the refusal to read one. */
   namespaces: Record<string, string>;
 }
@@ -42,9 +46,11 @@ export function outsideView(pid: number): OutsideView {
     seccomp: first('Seccomp'),
     pids: limit('pids', 'pids.max', 'pids.max'),
     memory: limit('memory', 'memory.limit_in_bytes', 'memory.max'),
+    swap: limit('memory', 'memory.memsw.limit_in_bytes', 'memory.swap.max'),
     // Version 2 puts the period behind the quota.
     cpus: limit('cpu', 'cpu.cfs_quota_us', 'cpu.max').split(' ')[0]!,
-    disk_write: ratesOf(limit('blkio', 'blkio.throttle.write_bps_device', 'io.max')),
+    disk_write: ratesOf(limit('blkio', 'blkio.throttle.write_bps_device', 'io.max'), 'wbps'),
+    disk_writes: ratesOf(limit('blkio', 'blkio.throttle.write_iops_device', 'io.max'), 'wiops'),
     namespaces: Object.fromEntries(NAMESPACES.map((name) => [name, linkOf(`/proc/${pid}/ns/${name}`)])),
   };
 }
@@ -69,8 +75,8 @@ function linkOf(path: string): string {
 }
 
 /** Pure: from `7:1 20971520`, or `7:1 rbps=max wbps=20971520 …`, a line for each disk. */
-function ratesOf(text: string): string {
-  const rates = [...text.matchAll(/^\d+:\d+ (?:.*\bwbps=)?(\d+)/gm)].map((line) => line[1]!);
+export function ratesOf(text: string, key: 'wbps' | 'wiops'): string {
+  const rates = [...text.matchAll(new RegExp(`^\\d+:\\d+ (?:.*\\b${key}=)?(\\d+)`, 'gm'))].map((line) => line[1]!);
   return rates.length === 0 ? text : [...new Set(rates)].join(' ');
 }
 
