@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
@@ -29,6 +29,9 @@ const WITHOUT_MEMORY: Patch[] = ['Memory', 'MemorySwap'].map((name) => [
   ` ${name}: limits.memory_bytes,`,
   ` ${name}: 2 ** 30,`,
 ]);
+/** CAP_SYS_RESOURCE: without it an engine cannot give a container the limit that it would have by itself, and starts none. */
+const MAY_RAISE_LIMITS =
+  (BigInt(`0x${/^CapEff:\t(\w+)/m.exec(readFileSync('/proc/self/status', 'utf8'))![1]}`) >> 24n) % 2n === 1n;
 /** Ten times what it takes on a small machine. */
 const MOST_MS = 60_000;
 
@@ -78,9 +81,7 @@ const CASES: Case[] = [
       {
         without: 'a limit of its user’s processes',
         patches: [[DIALECT, 'limitsUserProcesses: true', 'limitsUserProcesses: false']],
-        red: [],
-        hidden:
-          'the control group’s limit of processes stands; the other one is there for services that may not raise it',
+        ...(MAY_RAISE_LIMITS ? { red: [], hidden: 'the control group has one of its own' } : { red: 'all' }),
       },
       { without: 'a network of its own', patches: [WITH_NETWORK], red: ['namespace.net', 'dial.loopback'] },
       {
