@@ -8,14 +8,12 @@ import type { Inspection } from '../../src/evidence/inspection/inspection.ts';
 import { type JudgeInput, judge } from '../../src/evidence/inspection/judge.ts';
 import { compareMounts, deviceAt, ownMounts, parseMounts } from '../../src/evidence/inspection/mounts.ts';
 import { ObservationReader } from '../../src/evidence/inspection/observe.ts';
-import { hostObservations, ratesOf } from '../../src/evidence/inspection/outside.ts';
 import { GVISOR } from '../../src/evidence/inspection/probes/gvisor.ts';
 import { allProbes } from '../../src/evidence/inspection/probes/list.ts';
 import { expectationOf, type Probe, type Profile } from '../../src/evidence/inspection/probes/probe.ts';
 import { renderInspection } from '../../src/evidence/inspection/report.ts';
 import { shownOf } from '../../src/evidence/inspection/shown.ts';
 import { EGRESS_FOLDER } from '../../src/protocol/proxy.ts';
-import { countOf, limitFile } from '../../src/runtimes/limit_hits.ts';
 import type { Bind } from '../../src/runtimes/runtime.ts';
 import { sandboxSpec } from '../e2e/runtimes_kit.ts';
 
@@ -160,24 +158,6 @@ describe('what is right under gVisor', () => {
     assert.deepEqual(judged(probe, seen, { profile: 'gvisor' }).seen, 'the host’s');
     assert.equal(judged(probe, seen, { profile: 'gvisor' }).state, 'failed');
   });
-});
-
-describe('the view from outside', () => {
-  test('says what it may not look at, and takes it for no answer', () => {
-    const ids = { uid: '1', gid: '1', groups: '', caps: '0', no_new_privs: '1', seccomp: '2' };
-    const limits = { pids: '1', memory: '1', swap: '1', cpus: '1', disk_write: '1', disk_writes: '1' };
-    const seen = new Map(hostObservations({ ...ids, ...limits, namespaces: { net: 'EACCES', ipc: 'ipc:[1]' } }));
-    assert.ok('not_run' in seen.get('host.namespace.net')!);
-    assert.deepEqual(seen.get('host.namespace.ipc'), { value: 'ipc:[1]' });
-    assert.deepEqual(seen.get('host.seccomp'), { value: '2' });
-  });
-});
-
-test('what a disk may be written is read from either version of control groups', () => {
-  const unified = '7:1 rbps=max wbps=20971520 riops=max wiops=320\n7:2 rbps=max wbps=20971520 riops=max wiops=320\n';
-  assert.deepEqual([ratesOf(unified, 'wbps'), ratesOf(unified, 'wiops')], ['20971520', '320']);
-  assert.deepEqual([ratesOf('7:1 320\n7:2 9\n', 'wiops'), ratesOf('none', 'wiops')], ['320 9', 'none']);
-  assert.equal(ratesOf('7:1 rbps=max wbps=1 riops=max wiops=max', 'wiops').includes('320'), false);
 });
 
 describe('the reader of observations', () => {
@@ -338,20 +318,6 @@ test('whose account a sandbox has is said as it is under its runtime', () => {
     assert.match(seen, /share the host’s user namespace/);
     assert.doesNotMatch(seen, /differs/, 'which is not so where the host is no root');
   }
-});
-
-test('a limit is looked up in the version of control groups that has its controller', () => {
-  const file = (groups: string): string => limitFile(groups, 'cpu', 'cpu.cfs_quota_us', 'cpu.max');
-  assert.equal(file('0::/a/b\n'), '/sys/fs/cgroup/a/b/cpu.max');
-  assert.equal(file('4:cpu,cpuacct:/c\n1:name=systemd:/\n0::/a\n'), '/sys/fs/cgroup/cpu/c/cpu.cfs_quota_us');
-  assert.equal(file('4:cpuset:/c\n0::/a\n'), '/sys/fs/cgroup/a/cpu.max');
-});
-
-test('what a control group has stopped is read by its whole name', () => {
-  assert.equal(countOf('low 0\nmax 5\noom 3\noom_kill 2\noom_group_kill 1\n', 'oom_kill'), 2);
-  assert.equal(countOf('oom_kill_disable 0\nunder_oom 0\noom_kill 7\n', 'oom_kill'), 7);
-  assert.equal(countOf('max 12\n', 'max'), 12);
-  assert.equal(countOf('', 'max'), 0);
 });
 
 test('a report shows what came out of a sandbox as text', () => {
