@@ -25,4 +25,11 @@ export function contentOf(folder: string, ...prune: string[]): string {
   return [...list, ...sums.split('\n').sort()].join('\n');
 }
 
+/** The home without what agents own and what the host writes of its own accord. */
+export function outsideOf(home: string): string {
+  const own = ['ledger.db', 'audit.db', 'vault.db'].flatMap((db) => [`${db}-wal`, `${db}-shm`]);
+  const written = ['ledger.db', 'audit.db', 'logs', 'blobs', 'cache', 'sessions', 'authorities', ...own];
+  return contentOf(home, ...written, 'groups/assistant/workspace', 'groups/assistant/workspace.img');
+}
+
 const env = { PATH: '/usr/bin:/bin', LC_ALL: 'C' };
