@@ -240,7 +240,7 @@ function wantOf(text: string): object {
 
 /** `[<to>] <path> [<text>]`: a destination has a colon, and a path has none. */
 function fileOf(rest: string): object {
-  const [, to, path, text = ''] = /^(?:(\S+:\S+) )?(\S*) ?([\s\S]*)$/.exec(rest) ?? [];
+  const [, to, path, text = ''] = /^(?:(\S+:\S+) )?([^ ]*) ?([\s\S]*)$/.exec(rest) ?? [];
   return { path, text, ...(to !== undefined && { to }) };
 }
 
