@@ -214,6 +214,19 @@ describe('what follows from observations', () => {
     assert.ok(isGeneratedEtc('hosts') && !isGeneratedEtc('alternatives/a/b') && !isGeneratedEtc('ssh/ssh_config'));
   });
 
+  test('an image is the declared one by its id, where a group of an engine names one', () => {
+    const seen = (ref: string, id: string, runtime: 'docker' | 'podman' | 'bubblewrap' = 'docker') => {
+      const spec = sandboxSpec({ userland: { kind: 'image', ref } });
+      const declared = declaredOf(spec, 0, { runtime, profile: runtime }, HOST);
+      return derive(new Map([['host.image', { value: id }]]), declared).get('host.image');
+    };
+    assert.deepEqual(seen('sha256:ab', 'sha256:ab'), { value: 'as declared' });
+    assert.deepEqual(seen('sha256:ab', 'ab', 'podman'), { value: 'as declared' });
+    assert.deepEqual(seen('sha256:ab', 'sha256:cd'), { value: 'sha256:cd' });
+    assert.ok('not_run' in seen('/cache/root', 'none', 'bubblewrap')!);
+    assert.ok('not_run' in seenAs({ 'host.image': 'sha256:ab' }).get('host.image')!);
+  });
+
   test('swap is closed where memory and both together have one limit, or swap has none of its own', () => {
     const seen = (value: string) => seenAs({ 'host.swap': value }).get('host.swap');
     for (const closed of ['0', declared.facts.memory_bytes]) assert.deepEqual(seen(closed), { value: 'closed' });
@@ -341,6 +354,7 @@ test('a report shows what came out of a sandbox as text', () => {
     limits: {},
     etc: [],
     kernel: '6',
+    image: 'sha256:ab',
   };
   const inspection: Inspection = {
     at_ms: 0,
@@ -365,6 +379,7 @@ test('a report shows what came out of a sandbox as text', () => {
   assert.match(report, /\*\*The boundary does not hold as declared\.\*\* 0 of 1 probes hold, 1 failed/);
   assert.ok(report.includes('\\| \\<b\\>\\`x\\` \\[2J \\# y'));
   assert.ok(report.includes('| Memory | 1 GiB |'));
+  assert.ok(report.includes('| image | sha256:ab |'));
   assert.ok(report.includes('| sockets | /run/glass/inspect.sock |'));
   assert.ok(report.includes('## What this does not prove'));
 });

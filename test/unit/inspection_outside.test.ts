@@ -7,7 +7,7 @@ import { countOf, limitFile } from '../../src/runtimes/limit_hits.ts';
 
 describe('the view from outside', () => {
   test('says what it may not look at, and takes it for no answer', () => {
-    const ids = { uid: '1', gid: '1', groups: '', caps: '0', no_new_privs: '1', seccomp: '2' };
+    const ids = { image: 'none', uid: '1', gid: '1', groups: '', caps: '0', no_new_privs: '1', seccomp: '2' };
     const limits = { pids: '1', memory: '1', swap: '1', cpus: '1', disk_write: '1', disk_writes: '1' };
     const seen = new Map(hostObservations({ ...ids, ...limits, namespaces: { net: 'EACCES', ipc: 'ipc:[1]' } }));
     assert.ok('not_run' in seen.get('host.namespace.net')!);

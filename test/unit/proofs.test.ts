@@ -83,7 +83,7 @@ const FOUND: Inspection = {
   declared: { binds: [], env: [], sockets: [], capabilities: 'none' },
   actual: {
     ...{ mounts: [], env: [], sockets: [], uid: '', gid: '', caps: {}, limits: {}, etc: [] },
-    ...{ no_new_privs: '', seccomp: '', kernel: '' },
+    ...{ no_new_privs: '', seccomp: '', kernel: '', image: '' },
   },
 };
 

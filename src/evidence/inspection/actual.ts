@@ -18,6 +18,8 @@ export interface Actual {
   /** Files of the sandbox's /etc. */
   etc: string[];
   kernel: string;
+  /** Id, by the engine; `none` without one. */
+  image: string;
 }
 
 const UNKNOWN = 'unknown';
@@ -57,5 +59,6 @@ export function actualOf(raw: Observations, kernel: string): Actual {
     limits: Object.fromEntries(limits.map((name) => [name, value(name)])),
     etc: list('list./etc'),
     kernel,
+    image: value('host.image'),
   };
 }

@@ -31,6 +31,7 @@ export interface Declared {
   spec: SandboxSpec;
   /** The most that the workspace may hold, where it is a file system of its own. */
   workspace_bytes: number;
+  runtime: Runtime['name'];
   profile: Profile;
   host: HostFacts;
   own: ReturnType<typeof ownMounts>;
@@ -89,6 +90,7 @@ export function declaredOf(
     },
     spec,
     workspace_bytes,
+    runtime,
     profile,
     host,
     own: ownMounts(runtime, host.userland.folders),

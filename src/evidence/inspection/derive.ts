@@ -1,3 +1,4 @@
+import type { SandboxSpec } from '../../runtimes/runtime.ts';
 import { type Declared, ETC_NEEDED, isGeneratedEtc } from './declared.ts';
 import { compareMounts, parseMounts } from './mounts.ts';
 
@@ -56,9 +57,23 @@ export function derive(raw: Observations, declared: Declared): Observations {
   const { pids } = declared.facts;
   if (answerAt(raw, 'limit.processes') === pids) seen.set('host.pids', { value: pids });
   if (declared.spec.userland.kind === 'image') for (const key of OF_THE_HOST) seen.set(key, AN_IMAGE);
+  add('host.image', 'host.image', (value) => (sameImage(value, declared.spec) ? 'as declared' : value));
+  const unnamed = whyNoImage(declared);
+  if (unnamed !== null && raw.has('host.image')) seen.set('host.image', { not_run: unnamed });
   deriveMounts(raw, declared, seen);
   deriveLists(raw, declared, seen);
   return seen;
+}
+
+/** Podman leaves the name of the hash out. */
+function sameImage(id: string, { userland }: SandboxSpec): boolean {
+  return userland.kind === 'image' && id.replace(/^sha256:/, '') === userland.ref.replace(/^sha256:/, '');
+}
+
+/** Why there is no id to compare with; null: there is one. */
+function whyNoImage({ spec, runtime }: Declared): string | null {
+  if (spec.userland.kind === 'host') return 'this group names no image of its own';
+  return runtime === 'bubblewrap' ? 'it is unpacked: mounts.sources has the folder' : null;
 }
 
 function deriveMounts(raw: Observations, declared: Declared, seen: Map<string, Observation>): void {

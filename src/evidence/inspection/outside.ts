@@ -1,11 +1,14 @@
 import { readFileSync, readlinkSync } from 'node:fs';
 import { systemCodeOf } from '../../base/errors.ts';
 import { limitFile } from '../../runtimes/limit_hits.ts';
+import type { Sandbox } from '../../runtimes/runtime.ts';
 import type { Observation } from './derive.ts';
 import { NAMESPACES } from './host.ts';
 
 /** What the host's kernel says of a sandbox's first process: no user namespace or private mount can dress it up. */
 export interface OutsideView {
+  /** Id of the image that it was made of, by its engine; `none` without one. */
+  image: string;
   uid: string;
   gid: string;
   /** Supplementary groups, separated by spaces. */
@@ -31,13 +34,14 @@ export interface OutsideView {
 }
 
 /** A process that has ended already is `unknown` in every respect, which no probe takes for an answer. */
-export function outsideView(pid: number): OutsideView {
+export function outsideView({ pid, image = 'none' }: Pick<Sandbox, 'pid' | 'image'>): OutsideView {
   const status = textOf(`/proc/${pid}/status`);
   const groups = textOf(`/proc/${pid}/cgroup`);
   const first = (field: string): string => new RegExp(`^${field}:\\t([0-9a-f]+)`, 'm').exec(status)?.[1] ?? 'unknown';
   const limit = (controller: string, v1: string, v2: string): string =>
     groups === '' ? 'unknown' : limitOf(groups, controller, v1, v2);
   return {
+    image,
     uid: first('Uid'),
     gid: first('Gid'),
     groups: /^Groups:\t(.*)$/m.exec(status)?.[1]?.trim() ?? 'unknown',
