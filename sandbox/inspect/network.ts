@@ -1,14 +1,18 @@
 import { createSocket } from 'node:dgram';
 import { lookup } from 'node:dns';
-import { readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { connect, type NetConnectOpts } from 'node:net';
+import { join } from 'node:path';
 import type { Dial, InspectionTask } from '../../src/protocol/inspection.ts';
+import { EGRESS_FOLDER } from '../../src/protocol/proxy.ts';
 import { codeOf, listed, type Report, textOf } from './report.ts';
 
 /** What can be reached over a network or a socket. */
 
 /** Without a network a refusal comes at once; what takes longer was let through. */
 const DIAL_MS = 2000;
+/** The second one only where the gateway has an account of its own. */
+const SOCKET_FOLDERS = ['/run/glass', EGRESS_FOLDER];
 
 export async function observeNetwork(report: Report, task: InspectionTask): Promise<void> {
   report.saw(
@@ -22,6 +26,10 @@ export async function observeNetwork(report: Report, task: InspectionTask): Prom
   report.saw(
     'network.abstract',
     textOf(() => listed(abstractOf(readFileSync('/proc/net/unix', 'latin1')))),
+  );
+  report.saw(
+    'sockets',
+    textOf(() => listed(SOCKET_FOLDERS.filter((folder) => existsSync(folder)).flatMap(socketsBelow))),
   );
   const dials = task.dials.map(async (dial) =>
     report.saw(`dial.${dial.name}`, await bounded((done) => start(dial, done))),
@@ -50,6 +58,12 @@ function routesOf(text: string): string[] {
 
 function abstractOf(text: string): string[] {
   return text.split('\n').flatMap((line) => /\s(@\S+)$/.exec(line)?.[1] ?? []);
+}
+
+function socketsBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isSocket())
+    .map((entry) => join(entry.parentPath, entry.name));
 }
 
 type Done = (outcome: string) => void;

@@ -55,7 +55,10 @@ export function openLog(
   const journal = isJournal();
   const sink = file === null ? null : new RotatingFile(file, LOG_BYTES_MAX);
   const write = (level: 'info' | 'warn' | 'error', event: string, fields: LogFields = {}): void => {
-    const line = `${redact(JSON.stringify({ at: new Date().toISOString(), level, process: processName, event, ...fields }))}\n`;
+    const said = { at: new Date().toISOString(), level, process: processName, event, ...fields };
+    // Each text before it is quoted, for a quote or a line's end in it hides what stands beside; then with its field's name.
+    const masked = JSON.stringify(said, (_, value) => (typeof value === 'string' ? redact(value) : value));
+    const line = `${redact(masked)}\n`;
     sink?.append(line);
     if (!quiet || level === 'error' || aloud(event))
       process.stderr.write(journal ? `${PRIORITIES[level]}${line}` : line);

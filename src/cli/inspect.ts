@@ -51,13 +51,26 @@ async function markdown(found: InspectAnswer): Promise<string> {
   });
 }
 
-function declaredLines({ declared, authority }: InspectAnswer): [label: string, words: string][] {
+/** What is not there is said: a list that is left out looks like one that nobody made. */
+function declaredLines(found: InspectAnswer): [label: string, words: string][] {
+  const { declared, authority, egress, secrets, inspection } = found;
+  const { binds, env, sockets, capabilities } = inspection.declared;
+  const listed = (words: readonly string[]): string => words.join(' ') || 'none';
   return [
     ['group', declared.group],
     ['authority', authority],
     ['account on the host', accountWords(declared)],
     ['programs from', declared.image ?? 'the host’s own /usr, read-only'],
     ...declared.capabilities.map(({ name, words }): [string, string] => [name, words]),
+    ['egress', listed(egress)],
+    ['secrets', listed(secrets)],
+    ['environment', listed(env)],
+    ['sockets', listed(sockets)],
+    ['capabilities', capabilities],
+    ...binds.map(({ source, target, access }): [string, string] => [
+      'bind',
+      `${access.padEnd(5)} ${target}  from ${source}`,
+    ]),
     ...declared.controls.map(({ name, state, reason }): [string, string] => [`limit ${name}`, `${state}: ${reason}`]),
   ];
 }
@@ -95,7 +108,7 @@ function summary({ inspection, group }: InspectAnswer, io: Io): string {
   return inspection.ok ? bold(io, text) : red(io, text);
 }
 
-function actualLines({ mounts, env, etc, caps, limits, ...rest }: Actual): [label: string, words: string][] {
+function actualLines({ mounts, env, sockets, etc, caps, limits, ...rest }: Actual): [label: string, words: string][] {
   const flat = (record: Record<string, string>): string =>
     Object.entries(record)
       .map(([name, value]) => `${name} ${value}`)
@@ -105,6 +118,7 @@ function actualLines({ mounts, env, etc, caps, limits, ...rest }: Actual): [labe
     ['capabilities', flat(caps)],
     ['limits', flat(limits)],
     ['environment', env.join(' ')],
+    ['sockets', sockets.join(' ') || 'none'],
     ['/etc', `${etc.length} files`],
     ...mounts.map(({ target, access, flags }): [string, string] => {
       const kept = ['nosuid', 'nodev', 'noexec'].filter((flag) => flags.includes(flag));

@@ -1,5 +1,6 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { Authority } from '../authority/authority.ts';
 import type { Clock } from '../base/clock.ts';
 import { messageOf, OperatingError } from '../base/errors.ts';
 import { randomToken } from '../base/ids.ts';
@@ -43,6 +44,9 @@ export interface Inspected {
   group: string;
   /** Hash of the authority in force. */
   authority: string;
+  /** Names: services, and secrets of theirs and of the model's. */
+  egress: string[];
+  secrets: string[];
   inspection: Inspection;
   /** When each probe last passed. */
   last_seen: Record<string, number>;
@@ -132,7 +136,8 @@ export class Proofs {
         absent,
       });
       await this.#keep(group, this.#fingerprint(plan), inspection);
-      return { group, authority: plan.egress.policy, inspection, last_seen: guardsSeen(ledger.db, group) };
+      const last_seen = guardsSeen(ledger.db, group);
+      return { group, authority: plan.egress.policy, ...namedBy(plan.authority), inspection, last_seen };
     } finally {
       leave();
       if (planted !== null) rmSync(planted, { force: true });
@@ -181,6 +186,12 @@ export class Proofs {
   #fingerprint(plan: StartPlan): string {
     return fingerprintOf(boundaryFacts(plan, this.#input.paths.root, this.#input.code));
   }
+}
+
+/** By name only: no value of a secret is known here. */
+function namedBy({ egress, secrets, model }: Authority): Pick<Inspected, 'egress' | 'secrets'> {
+  const used = model.secret === null ? secrets : [model.secret, ...secrets];
+  return { egress: Object.keys(egress), secrets: [...new Set(used)] };
 }
 
 function profileOf({ runtime, spec }: StartPlan): Profile {

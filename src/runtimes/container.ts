@@ -48,9 +48,9 @@ export class Container {
       output.destroy();
       throw error;
     }
-    const { Pid } = await this.#state();
-    const exited = this.#exited(Pid, drained, readRest);
-    return { pid: Pid, exited, kill: () => void this.#kill() };
+    const { State, Image } = await this.#seen();
+    const exited = this.#exited(State.Pid, drained, readRest);
+    return { pid: State.Pid, image: Image, exited, kill: () => void this.#kill() };
   }
 
   /** Ends and removes it. Never rejects: what is left, the next `reap` finds. */
@@ -76,8 +76,8 @@ export class Container {
     for (;;) {
       try {
         await this.#engine.expect('POST', `${this.#path}/wait`);
-        const state = await this.#state();
-        return { code: state.ExitCode, signal: null, reason: this.#reasonOf(state) };
+        const { State } = await this.#seen();
+        return { code: State.ExitCode, signal: null, reason: this.#reasonOf(State) };
       } catch (error) {
         if (!isRunning(pid))
           return { code: null, signal: null, reason: messageOf(error).slice(0, START_OUTPUT_BYTES_MAX) };
@@ -93,9 +93,9 @@ export class Container {
     return unexplained ? 'killed: out of memory, or by somebody (the engine does not tell)' : null;
   }
 
-  async #state(): Promise<ContainerState> {
+  async #seen(): Promise<{ State: ContainerState; Image: string }> {
     const answer = await this.#engine.expect('GET', `${this.#path}/json`);
-    return (answer.body as { State: ContainerState }).State;
+    return answer.body as { State: ContainerState; Image: string };
   }
 }
 

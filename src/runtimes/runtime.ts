@@ -64,6 +64,8 @@ export interface SandboxExit {
 export interface Sandbox {
   /** Host pid whose death by SIGKILL ends everything inside; for pid files and reports. */
   readonly pid: number;
+  /** Id of the image that it was made of, as its engine says; without an engine there is none. */
+  readonly image?: string;
   /** Resolves once, when nothing of the sandbox is left. Never rejects. */
   readonly exited: Promise<SandboxExit>;
   /** Ends everything inside, at once. Safe to call twice, and after the end. */

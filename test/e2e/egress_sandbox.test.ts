@@ -210,6 +210,8 @@ test('a large file passes both ways', { skip: !has('curl') && 'no curl here' }, 
 test('the self-check holds for a group with services, and its sandbox has the certificate and no key', async () => {
   const found = install.glass('inspect', 'assistant');
   assert.equal(found.status, 0, found.stdout);
+  assert.match(found.stdout, /^ +secrets +.*\bapi-token\b/m);
+  assert.match(found.stdout, /^ +egress +(?!none$)\w+( \w+)*$/m);
   const agent = await Terminal.open(install.control, 'certificate');
   const said = await shell(
     agent,

@@ -5,7 +5,7 @@ import { after, afterEach, before, test } from 'node:test';
 import type { Status } from '../../src/evidence/status.ts';
 import type { Trace } from '../../src/evidence/trace.ts';
 import { until } from '../fakes/install.ts';
-import { contentOf, litterScript } from '../fakes/litter.ts';
+import { litterScript, outsideOf } from '../fakes/litter.ts';
 import { ask, type ScriptedInstall, scriptedInstall, shell } from '../fakes/scripted_group.ts';
 import { rows, sessionOf, type Terminal } from '../fakes/terminal.ts';
 
@@ -34,20 +34,13 @@ before(async () => {
   chmodSync(skills, 0o777);
   neighbour = await made.terminal('neighbour');
   await ask(neighbour, 'warm up');
-  untouched = outsideOf();
+  untouched = outsideOf(made.install.paths.home);
 });
 afterEach((context) => {
   made.install.explain(context);
-  assert.equal(outsideOf(), untouched, 'something outside of the workspace has changed');
+  assert.equal(outsideOf(made.install.paths.home), untouched, 'something outside of the workspace has changed');
 });
 after(() => made.stop());
-
-/** The home without what agents own and what the host writes of its own accord. */
-function outsideOf(): string {
-  const own = ['ledger.db', 'audit.db', 'vault.db'].flatMap((db) => [`${db}-wal`, `${db}-shm`]);
-  const written = ['ledger.db', 'audit.db', 'logs', 'blobs', 'cache', 'sessions', 'authorities', ...own];
-  return contentOf(made.install.paths.home, ...written, 'groups/assistant/workspace', 'groups/assistant/workspace.img');
-}
 
 async function answersInTime(during: string): Promise<void> {
   const began = performance.now();

@@ -97,6 +97,13 @@ const IDENTITY: readonly Sabotage[] = [
     patches: [[ARGV, "'--cap-drop', 'ALL', ", "'--cap-add', 'ALL', "]],
     red: ['status.CapEff', 'status.CapBnd'],
   },
+  {
+    without: 'the clearing of inheritable capabilities',
+    patches: [[LAUNCH, ' --inh-caps=-all', '']],
+    red: [],
+    hidden: 'bubblewrap drops them with all others',
+    only: 'root',
+  },
   { without: '--new-session', patches: [[ARGV, ", '--new-session'", '']], red: ['session'] },
   {
     without: '--die-with-parent',
@@ -183,6 +190,22 @@ const STAGED_WRITABLE = [ARGV, "bind.access === 'write' ? 'rw' : 'ro'", "'rw'"] 
 const STAGED = 'bubblewrap’s own mount of it is closed all the same';
 
 const FILES: readonly Sabotage[] = [
+  {
+    without: '--propagation private',
+    patches: [[ARGV, "'--propagation', 'private', ", '']],
+    red: [],
+    hidden: 'it is what unshare does when nothing is said',
+    only: 'root',
+  },
+  {
+    without: '--perms of /tmp and /dev/shm',
+    patches: [
+      [ARGV, "'--perms', '1777', '--tmpfs', '/dev/shm'", "'--tmpfs', '/dev/shm'"],
+      [ARGV, "'--perms', '1777', '--tmpfs', '/tmp'", "'--tmpfs', '/tmp'"],
+    ],
+    red: [],
+    hidden: 'the one account inside owns both, and there is no other that the mode could keep out',
+  },
   {
     without: '--ro-bind of /usr',
     patches: [[ARGV, "({ ...folder, access: 'read' })", "({ ...folder, access: 'write' })"]],
@@ -286,6 +309,15 @@ const LIMITS: readonly Sabotage[] = [
     only: 'root',
   },
   {
+    without: 'a limit of swap',
+    patches: [
+      [CGROUP, "['memory.memsw.limit_in_bytes', memory, false],", ''],
+      [CGROUP, "['memory.swap.max', '0', false],", ''],
+    ],
+    red: ['host.swap'],
+    only: 'root',
+  },
+  {
     without: 'the control group’s limit of processor time',
     patches: withoutLimit('cpu'),
     red: ['host.cpus'],
@@ -294,7 +326,18 @@ const LIMITS: readonly Sabotage[] = [
   {
     without: 'the control group’s limit of writing',
     patches: withoutLimit('io'),
-    red: ['host.disk_write'],
+    red: ['host.disk_write', 'host.disk_writes'],
+    only: 'root',
+  },
+  {
+    without: 'the control group’s limit of the number of writes',
+    patches: [
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: it is source
+      [CGROUP, "['blkio.throttle.write_iops_device', `${id} ${writes}`, true],", ''],
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: it is source
+      [CGROUP, ' wiops=${writes}`', '`'],
+    ],
+    red: ['host.disk_writes'],
     only: 'root',
   },
   {

@@ -67,12 +67,7 @@ export const DOCKER_SABOTAGES: readonly Sabotage[] = [
     ],
     red: ['limit.memory', 'host.memory'],
   },
-  hiddenField(
-    'MemorySwap',
-    'MemorySwap: limits.memory_bytes,',
-    'MemorySwap: -1,',
-    'swap beyond the limit is no way out, only slower; the limit of memory itself stands',
-  ),
+  field('MemorySwap', 'MemorySwap: limits.memory_bytes,', 'MemorySwap: -1,', 'host.swap'),
   field(
     'PidsLimit',
     'PidsLimit: limits.pids + (oci_runtime === null ? 0 : OCI_RUNTIME_PIDS),',
@@ -82,6 +77,12 @@ export const DOCKER_SABOTAGES: readonly Sabotage[] = [
   ),
   field('NanoCpus', 'NanoCpus: Math.round(limits.cpus * 1e9),', '', 'limit.cpus', 'host.cpus'),
   field('BlkioDeviceWriteBps', 'BlkioDeviceWriteBps: writes(limits.disk_write_bytes),', '', 'host.disk_write'),
+  field(
+    'BlkioDeviceWriteIOps',
+    'BlkioDeviceWriteIOps: writes(Math.max(1, Math.round(limits.disk_write_bytes / DISK_WRITE_UNIT_BYTES))),',
+    '',
+    'host.disk_writes',
+  ),
   field('ShmSize', 'ShmSize: limits.shm_bytes,', 'ShmSize: 2 * limits.shm_bytes,', 'size./dev/shm'),
   field('the limit of core files', "ulimit('core', 0),", '', 'limit.core'),
   field('the limit of open files', "ulimit('nofile', limits.open_files),", '', 'limit.open_files'),

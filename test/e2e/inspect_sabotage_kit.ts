@@ -56,8 +56,10 @@ function missingLimit({ red }: Sabotage, limits: LimitState[]): string | false {
   const needed = {
     'host.pids': 'pids',
     'host.memory': 'memory_bytes',
+    'host.swap': 'memory_bytes',
     'host.cpus': 'cpus',
     'host.disk_write': 'disk_write_bytes',
+    'host.disk_writes': 'disk_write_bytes',
   } as const;
   const limit = Object.entries(needed).find(([probe]) => red.includes(probe))?.[1];
   const state = limits.find(({ name }) => name === limit);

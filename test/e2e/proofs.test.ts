@@ -11,9 +11,11 @@ import { rows, Terminal } from '../fakes/terminal.ts';
 
 const IS_ROOT = process.geteuid!() === 0;
 const install = new Install();
+/** A model without a secret: then there is none at all. */
+const MODEL = 'model: {provider: ollama, name: none}\n';
 
 before(async () => {
-  install.group('assistant', 'harness: probe\nlimits: {memory: 512MiB, pids: 100}\n');
+  install.group('assistant', `harness: probe\n${MODEL}limits: {memory: 512MiB, pids: 100}\n`);
   await install.start();
 });
 afterEach((context) => install.explain(context));
@@ -47,7 +49,7 @@ test('a group is proven before its first sandbox starts, and not again while not
 });
 
 test('another authority is another boundary: it is proven anew, also after a restart', async () => {
-  await install.change('assistant', 'harness: probe\nlimits: {memory: 512MiB, pids: 101}\n');
+  await install.change('assistant', `harness: probe\n${MODEL}limits: {memory: 512MiB, pids: 101}\n`);
   await answered('changed');
   assert.equal(proofs().length, 2);
   assert.notEqual(proofs()[0]!.fingerprint, proofs()[1]!.fingerprint);
@@ -63,10 +65,29 @@ test('glass inspect shows what is declared, what is, and every attempt, as a tab
   assert.equal(table.status, 0, table.stderr + table.stdout);
   assert.match(table.stdout, /memory +512 MiB/);
   assert.match(table.stdout, /mount +write +\/workspace/);
+  for (const label of ['egress', 'secrets', 'capabilities'])
+    assert.match(table.stdout, new RegExp(`^ +${label} +none$`, 'm'));
+  assert.match(
+    table.stdout,
+    /^ +environment +HOME LANG .*\n +sockets +\/run\/glass\/hatch\.sock \/run\/glass\/egress\.sock$/m,
+  );
+  assert.match(table.stdout, /bind +write \/workspace +from .*groups\/assistant\/workspace$/m);
+  assert.match(table.stdout, /^ +sockets +\/run\/glass\/inspect\.sock$/m);
   assert.match(table.stdout, /✓ reach the docker engine/);
   assert.match(table.stdout, /assistant on bubblewrap: \d+ held, 0 failed/);
   const json = install.glass('inspect', 'assistant', '--quick', '--json');
   const found = JSON.parse(json.stdout) as InspectAnswer;
+  const { declared, actual } = found.inspection;
+  assert.deepEqual([found.egress, found.secrets, declared.capabilities], [[], [], 'none']);
+  assert.deepEqual(declared.sockets, ['/run/glass/hatch.sock', '/run/glass/egress.sock']);
+  assert.deepEqual(actual.sockets, ['/run/glass/inspect.sock']);
+  // Bubblewrap's label and its shell's folder come on top.
+  assert.deepEqual(
+    actual.env.filter((name) => !declared.env.includes(name)),
+    ['GLASS_LABEL', 'PWD'],
+  );
+  const inside = new Map(actual.mounts.map(({ target, access }) => [target, access]));
+  for (const { target, access } of declared.binds) assert.equal(inside.get(target), access, target);
   assert.ok(found.inspection.probes.filter((probe) => probe.state === 'passed').length >= 60);
   assert.ok(
     (found.last_seen['exhaust.processes'] ?? 0) > 0 || !IS_ROOT,
@@ -76,6 +97,9 @@ test('glass inspect shows what is declared, what is, and every attempt, as a tab
   assert.match(report, /^# /);
   assert.match(report, /512 MiB/);
   assert.match(report, /not built/);
+  assert.match(report, /\| egress \| none \|\n\| secrets \| none \|\n\| environment \| HOME LANG /);
+  assert.match(report, /\| capabilities \| none \|\n\| bind \| read /);
+  assert.match(report, /\| sockets \| \/run\/glass\/inspect\.sock \|/);
   assert.equal(install.glass('inspect', 'nobody').status, 4);
   assert.equal(install.glass('inspect').status, 2);
 });

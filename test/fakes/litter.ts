@@ -12,17 +12,25 @@ mkdir closed open && echo x > closed/file && chmod 0 closed; echo y > unreadable
 mkdir -p "$(printf 'd/%.0s' $(seq 100))"; truncate -s 100G hole; echo z > set-uid; ln set-uid hard; chmod 4777 hard; chmod 2777 open`;
 }
 
-/** Kind, mode, owner, links, target, size of files and name of everything below a folder, and the hash of what is in each file. */
+/** Kind, mode, owner, target and name of everything below a folder, and the hash of what is in each file. */
 export function contentOf(folder: string, ...prune: string[]): string {
   const pruned = ['lost+found', ...prune].flatMap((path) => ['-path', `./${path}`, '-prune', '-o']);
   const find = (words: string[]): Buffer =>
     execFileSync('find', ['.', '-mindepth', '1', ...pruned, ...words], { cwd: folder, env, maxBuffer: 2 ** 28 });
   const list = find(['-printf', String.raw`%y %m %U %l %P\0`]).toString('latin1').split('\0').sort();
-  const files = find(['-type', 'f', '-size', '-1G', '-print0']);
+  // In bytes: of `-1G` find rounds a file's size up first, so that only an empty one is smaller. A hole is not read.
+  const files = find(['-type', 'f', '-size', `-${2 ** 30}c`, '-print0']);
   const sums = execFileSync('xargs', ['-0', '-r', 'sha256sum', '--'], { cwd: folder, env, input: files }).toString(
     'latin1',
   );
   return [...list, ...sums.split('\n').sort()].join('\n');
+}
+
+/** The home without what agents own and what the host writes of its own accord. */
+export function outsideOf(home: string): string {
+  const own = ['ledger.db', 'audit.db', 'vault.db'].flatMap((db) => [`${db}-wal`, `${db}-shm`]);
+  const written = ['ledger.db', 'audit.db', 'logs', 'blobs', 'cache', 'sessions', 'authorities', ...own];
+  return contentOf(home, ...written, 'groups/assistant/workspace', 'groups/assistant/workspace.img');
 }
 
 const env = { PATH: '/usr/bin:/bin', LC_ALL: 'C' };

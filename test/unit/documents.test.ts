@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { globSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { ROOT } from '../../src/base/paths.ts';
 
 /** What help and documents list is what there is, in its order. */
+
+const DOCUMENT_LINES_MAX = 250;
 
 test('`glass help` names all that a verb can be followed by', () => {
   const help = spawnSync(join(ROOT, 'glass'), ['help'], { encoding: 'utf8' }).stdout;
@@ -35,4 +37,27 @@ test('the flows of the architecture stand in their order', () => {
     numbers,
     [...numbers.keys()].map((at) => at + 1),
   );
+});
+
+test('what is to be read before all else is no longer than a person reads', () => {
+  for (const name of ['ARCHITECTURE', 'SECURITY']) {
+    const lines = readFileSync(join(ROOT, `docs/${name}.md`), 'utf8')
+      .trimEnd()
+      .split('\n').length;
+    assert.ok(lines <= DOCUMENT_LINES_MAX, `${name} has ${lines} lines`);
+  }
+});
+
+test('each test that a guarantee is shown by is there', () => {
+  const text = readFileSync(join(ROOT, 'docs/SECURITY.md'), 'utf8');
+  const rows = text.split('\n').filter((line) => line.startsWith('| ') && line.includes('.test.ts'));
+  assert.ok(rows.length > 60, `${rows.length} rows`);
+  for (const row of rows) {
+    let folder = 'test/e2e';
+    for (const [, path] of row.matchAll(/`([^`]*\.test\.ts)`/g)) {
+      if (path!.includes('/')) folder = dirname(path!);
+      const file = path!.includes('/') ? path! : join(folder, path!);
+      assert.ok(globSync(file, { cwd: ROOT }).length > 0, `${file}: ${row.slice(0, 80)}`);
+    }
+  }
 });

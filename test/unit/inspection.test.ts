@@ -8,12 +8,12 @@ import type { Inspection } from '../../src/evidence/inspection/inspection.ts';
 import { type JudgeInput, judge } from '../../src/evidence/inspection/judge.ts';
 import { compareMounts, deviceAt, ownMounts, parseMounts } from '../../src/evidence/inspection/mounts.ts';
 import { ObservationReader } from '../../src/evidence/inspection/observe.ts';
-import { hostObservations } from '../../src/evidence/inspection/outside.ts';
 import { GVISOR } from '../../src/evidence/inspection/probes/gvisor.ts';
 import { allProbes } from '../../src/evidence/inspection/probes/list.ts';
 import { expectationOf, type Probe, type Profile } from '../../src/evidence/inspection/probes/probe.ts';
 import { renderInspection } from '../../src/evidence/inspection/report.ts';
-import { countOf, limitFile } from '../../src/runtimes/limit_hits.ts';
+import { shownOf } from '../../src/evidence/inspection/shown.ts';
+import { EGRESS_FOLDER } from '../../src/protocol/proxy.ts';
 import type { Bind } from '../../src/runtimes/runtime.ts';
 import { sandboxSpec } from '../e2e/runtimes_kit.ts';
 
@@ -160,17 +160,6 @@ describe('what is right under gVisor', () => {
   });
 });
 
-describe('the view from outside', () => {
-  test('says what it may not look at, and takes it for no answer', () => {
-    const ids = { uid: '1', gid: '1', groups: '', caps: '0', no_new_privs: '1', seccomp: '2' };
-    const limits = { pids: '1', memory: '1', cpus: '1', disk_write: '1' };
-    const seen = new Map(hostObservations({ ...ids, ...limits, namespaces: { net: 'EACCES', ipc: 'ipc:[1]' } }));
-    assert.ok('not_run' in seen.get('host.namespace.net')!);
-    assert.deepEqual(seen.get('host.namespace.ipc'), { value: 'ipc:[1]' });
-    assert.deepEqual(seen.get('host.seccomp'), { value: '2' });
-  });
-});
-
 describe('the reader of observations', () => {
   const line = (fields: object): string => `${JSON.stringify({ nonce: 'n', ...fields })}\n`;
 
@@ -225,10 +214,54 @@ describe('what follows from observations', () => {
     assert.ok(isGeneratedEtc('hosts') && !isGeneratedEtc('alternatives/a/b') && !isGeneratedEtc('ssh/ssh_config'));
   });
 
+  test('an image is the declared one by its id, where a group of an engine names one', () => {
+    const seen = (ref: string, id: string, runtime: 'docker' | 'podman' | 'bubblewrap' = 'docker') => {
+      const spec = sandboxSpec({ userland: { kind: 'image', ref } });
+      const declared = declaredOf(spec, 0, { runtime, profile: runtime }, HOST);
+      return derive(new Map([['host.image', { value: id }]]), declared).get('host.image');
+    };
+    assert.deepEqual(seen('sha256:ab', 'sha256:ab'), { value: 'as declared' });
+    assert.deepEqual(seen('sha256:ab', 'ab', 'podman'), { value: 'as declared' });
+    assert.deepEqual(seen('sha256:ab', 'sha256:cd'), { value: 'sha256:cd' });
+    assert.ok('not_run' in seen('/cache/root', 'none', 'bubblewrap')!);
+    assert.ok('not_run' in seenAs({ 'host.image': 'sha256:ab' }).get('host.image')!);
+  });
+
+  test('swap is closed where memory and both together have one limit, or swap has none of its own', () => {
+    const seen = (value: string) => seenAs({ 'host.swap': value }).get('host.swap');
+    for (const closed of ['0', declared.facts.memory_bytes]) assert.deepEqual(seen(closed), { value: 'closed' });
+    for (const open of ['max', '9223372036854771712', 'unknown']) assert.deepEqual(seen(open), { value: open });
+    assert.ok('not_run' in seen('none')!);
+  });
+
+  test('a socket that is not the inspection’s own is a foreign one', () => {
+    const own = `/run/glass/inspect.sock\n${EGRESS_FOLDER}/inspect.sock`;
+    assert.deepEqual(seenAs({ sockets: own }).get('sockets.foreign'), { value: 'none' });
+    const others = `${own}\n/run/glass/s2/hatch.sock`;
+    assert.deepEqual(seenAs({ sockets: others }).get('sockets.foreign'), { value: '/run/glass/s2/hatch.sock' });
+  });
+
   test('folders beside the declared ones must not be there, but for shared and system ones', () => {
     const binds = [WORKSPACE, { ...WORKSPACE, source: '/tmp/x' }, { ...WORKSPACE, source: '/usr/share/x' }];
     assert.deepEqual(absentFolders(sandboxSpec({ binds }), ['/usr']), ['/data']);
   });
+});
+
+test('the declared side has each mount, the names of variables, and the sockets by where they are mounted', () => {
+  const run: Bind = { source: '/run/x/s1', target: '/run/glass', access: 'read' };
+  const env = { TZ: 'UTC', HOME: '/state' };
+  assert.deepEqual(shownOf({ binds: [WORKSPACE, run], env }), {
+    binds: [WORKSPACE, run],
+    env: ['HOME', 'TZ'],
+    sockets: ['/run/glass/hatch.sock', '/run/glass/egress.sock'],
+    capabilities: 'none',
+  });
+  const service = { ...run, target: EGRESS_FOLDER };
+  assert.deepEqual(shownOf({ binds: [run, service], env }).sockets, [
+    '/run/glass/hatch.sock',
+    `${EGRESS_FOLDER}/egress.sock`,
+  ]);
+  assert.deepEqual(shownOf({ binds: [], env }).sockets, []);
 });
 
 describe('the mount table', () => {
@@ -300,20 +333,6 @@ test('whose account a sandbox has is said as it is under its runtime', () => {
   }
 });
 
-test('a limit is looked up in the version of control groups that has its controller', () => {
-  const file = (groups: string): string => limitFile(groups, 'cpu', 'cpu.cfs_quota_us', 'cpu.max');
-  assert.equal(file('0::/a/b\n'), '/sys/fs/cgroup/a/b/cpu.max');
-  assert.equal(file('4:cpu,cpuacct:/c\n1:name=systemd:/\n0::/a\n'), '/sys/fs/cgroup/cpu/c/cpu.cfs_quota_us');
-  assert.equal(file('4:cpuset:/c\n0::/a\n'), '/sys/fs/cgroup/a/cpu.max');
-});
-
-test('what a control group has stopped is read by its whole name', () => {
-  assert.equal(countOf('low 0\nmax 5\noom 3\noom_kill 2\noom_group_kill 1\n', 'oom_kill'), 2);
-  assert.equal(countOf('oom_kill_disable 0\nunder_oom 0\noom_kill 7\n', 'oom_kill'), 7);
-  assert.equal(countOf('max 12\n', 'max'), 12);
-  assert.equal(countOf('', 'max'), 0);
-});
-
 test('a report shows what came out of a sandbox as text', () => {
   const probe = {
     id: 'a',
@@ -326,6 +345,7 @@ test('a report shows what came out of a sandbox as text', () => {
   const actual = {
     mounts: [],
     env: [],
+    sockets: ['/run/glass/inspect.sock'],
     uid: '',
     gid: '',
     caps: {},
@@ -334,6 +354,7 @@ test('a report shows what came out of a sandbox as text', () => {
     limits: {},
     etc: [],
     kernel: '6',
+    image: 'sha256:ab',
   };
   const inspection: Inspection = {
     at_ms: 0,
@@ -343,6 +364,7 @@ test('a report shows what came out of a sandbox as text', () => {
     ok: false,
     problem: null,
     probes: [probe],
+    declared: shownOf(sandboxSpec()),
     actual,
   };
   const report = renderInspection({
@@ -357,5 +379,7 @@ test('a report shows what came out of a sandbox as text', () => {
   assert.match(report, /\*\*The boundary does not hold as declared\.\*\* 0 of 1 probes hold, 1 failed/);
   assert.ok(report.includes('\\| \\<b\\>\\`x\\` \\[2J \\# y'));
   assert.ok(report.includes('| Memory | 1 GiB |'));
+  assert.ok(report.includes('| image | sha256:ab |'));
+  assert.ok(report.includes('| sockets | /run/glass/inspect.sock |'));
   assert.ok(report.includes('## What this does not prove'));
 });

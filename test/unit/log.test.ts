@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { fstatSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { openLog } from '../../src/base/log.ts';
+import { openLog, redact } from '../../src/base/log.ts';
 import { ROOT } from '../../src/base/paths.ts';
 import { beginLife, endLife, livesCut } from '../../src/ledger/lives.ts';
 import { freshLedger, temporaryFolder } from '../fakes/ledger_kit.ts';
@@ -20,6 +20,45 @@ test('a log says why its newest line is not in the file, and forgets it with the
   assert.equal(log.trouble(), null);
   assert.match(readFileSync(join(folder, 'host.log'), 'utf8'), /"event":"kept"/);
   rmSync(folder, { recursive: true });
+});
+
+/** Each as it could come into a reason, with the part that must not stay. */
+const CREDENTIALS: readonly [line: string, secret: string][] = [
+  ...['sk-ant-api03-AbC_d-123456789', `ghp_${'a1B2'.repeat(9)}`, `ghs_${'a1B2'.repeat(9)}`].map(alone),
+  ...['xoxb-123456789-abcdef', 'xoxp-123456789-abcdef', 'xapp-1-A123-456-abcdef'].map(alone),
+  ['Authorization: Bearer abc.def-123', 'abc.def-123'],
+  ['{"authorization":"Bearer abc.def-123"}', 'abc.def-123'],
+  ['x-api-key = abcdef123456', 'abcdef123456'],
+  ['it said:\nsk-ant-api03-behind-a-line', 'sk-ant-api03-behind-a-line'],
+  ['Cookie: session=abcdef123456', 'session=abcdef123456'],
+  ['https://example.com/a?token=abcdef123456', 'abcdef123456'],
+];
+
+function alone(secret: string): [string, string] {
+  return [`the key ${secret} was refused`, secret];
+}
+
+test('what looks like a credential is in no line of a log, whatever field it is in, nor in the journal', (context) => {
+  const folder = temporaryFolder(context);
+  const file = join(folder, 'host.log');
+  const printed: string[] = [];
+  context.mock.method(process.stderr, 'write', (line: string) => printed.push(line) > 0);
+  const log = openLog('host', file);
+  for (const [reason] of CREDENTIALS)
+    for (const level of ['info', 'warn', 'error'] as const) log[level]('x', { reason });
+  log.info('by its field', { token: 'abcdef123456' });
+  context.mock.restoreAll();
+  for (const text of [readFileSync(file, 'utf8'), printed.join('')]) {
+    const lines = text.trimEnd().split('\n');
+    assert.equal(lines.length, 3 * CREDENTIALS.length + 1);
+    for (const [reason, secret] of CREDENTIALS) assert.ok(!text.includes(secret), reason);
+    for (const line of lines) assert.match(Object.values(JSON.parse(line)).at(-1) as string, /\[redacted\]/);
+  }
+});
+
+test('what is no credential stays readable', () => {
+  for (const text of ['no token was given', 'the task k1 of s12 failed', '{"tokens":12,"at":"2026-01-02T03:04:05Z"}'])
+    assert.equal(redact(text), text);
 });
 
 test('in the journal a line begins with how bad it is; where somebody reads it for us it does not', (context) => {

@@ -80,9 +80,10 @@ async function world(context: TestContext): Promise<World> {
 
 const FOUND: Inspection = {
   ...{ at_ms: NOW, profile: 'bubblewrap', depth: 'quick', ms: 1, ok: true, problem: null, probes: [] },
+  declared: { binds: [], env: [], sockets: [], capabilities: 'none' },
   actual: {
-    ...{ mounts: [], env: [], uid: '', gid: '', caps: {}, limits: {}, etc: [] },
-    ...{ no_new_privs: '', seccomp: '', kernel: '' },
+    ...{ mounts: [], env: [], sockets: [], uid: '', gid: '', caps: {}, limits: {}, etc: [] },
+    ...{ no_new_privs: '', seccomp: '', kernel: '', image: '' },
   },
 };
 

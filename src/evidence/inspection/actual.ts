@@ -6,6 +6,8 @@ export interface Actual {
   mounts: { target: string; access: 'read' | 'write'; flags: string[] }[];
   /** Names only. */
   env: string[];
+  /** In the folders of the session's sockets, where one of the inspection's own stands for them. */
+  sockets: string[];
   uid: string;
   gid: string;
   /** By set: `CapEff` and the like, in hexadecimal. */
@@ -16,6 +18,8 @@ export interface Actual {
   /** Files of the sandbox's /etc. */
   etc: string[];
   kernel: string;
+  /** Id, by the engine; `none` without one. */
+  image: string;
 }
 
 const UNKNOWN = 'unknown';
@@ -34,8 +38,10 @@ export function actualOf(raw: Observations, kernel: string): Actual {
     'limit.core',
     'host.pids',
     'host.memory',
+    'host.swap',
     'host.cpus',
     'host.disk_write',
+    'host.disk_writes',
   ];
   return {
     mounts: parseMounts(value('mounts')).map(({ target, flags }) => ({
@@ -44,6 +50,7 @@ export function actualOf(raw: Observations, kernel: string): Actual {
       flags,
     })),
     env: list('env.names'),
+    sockets: list('sockets'),
     uid: value('status.Uid').split(' ')[0]!,
     gid: value('status.Gid').split(' ')[0]!,
     caps: Object.fromEntries(sets.map((set) => [set, value(`status.${set}`)])),
@@ -52,5 +59,6 @@ export function actualOf(raw: Observations, kernel: string): Actual {
     limits: Object.fromEntries(limits.map((name) => [name, value(name)])),
     etc: list('list./etc'),
     kernel,
+    image: value('host.image'),
   };
 }

@@ -3,6 +3,7 @@ import { connect, createServer, type NetConnectOpts, type Server } from 'node:ne
 import { join } from 'node:path';
 import { systemCodeOf } from '../../base/errors.ts';
 import { randomToken } from '../../base/ids.ts';
+import { CONTROL_SOCKET, RUN_TARGET } from './shown.ts';
 
 /**
  * What a sandbox must not reach, shown to be reachable from here first; and the one socket that it must reach. A refusal
@@ -19,8 +20,6 @@ export interface Controls {
   close(): Promise<void>;
 }
 
-const SOCKET = 'inspect.sock';
-
 /**
  * `run` is made for the sandbox's uid and removed in the end. Rejects with the system's error when it cannot be made, or a
  * socket in it cannot be listened on.
@@ -29,7 +28,7 @@ export async function openControls(run: string, uid: number | null): Promise<Con
   mkdirSync(run, { recursive: true, mode: 0o700 });
   const answer = randomToken(12);
   const abstract = `glassclaw-inspect-${randomToken(9)}`;
-  const path = join(run, SOCKET);
+  const path = join(run, CONTROL_SOCKET);
   const [loopback, hidden, own] = await Promise.all([
     listen({ host: '127.0.0.1', port: 0 }, ''),
     listen({ path: `\0${abstract}` }, ''),
@@ -47,7 +46,13 @@ export async function openControls(run: string, uid: number | null): Promise<Con
     await Promise.all([loopback, hidden, own].map((server) => new Promise((resolve) => server.close(resolve))));
     if (existsSync(run)) rmSync(run, { recursive: true, force: true });
   };
-  return { loopback_port: port, abstract, socket: { path: `/run/glass/${SOCKET}`, answer }, outcomes, close };
+  return {
+    loopback_port: port,
+    abstract,
+    socket: { path: `${RUN_TARGET}/${CONTROL_SOCKET}`, answer },
+    outcomes,
+    close,
+  };
 }
 
 function listen(where: { path: string } | { host: string; port: number }, answer: string): Promise<Server> {

@@ -1,10 +1,12 @@
 import { dirname } from 'node:path';
-import { CPU_PERIOD_US, OCI_RUNTIME_PIDS } from '../../base/limits/sandbox.ts';
+import { CPU_PERIOD_US, DISK_WRITE_UNIT_BYTES, OCI_RUNTIME_PIDS } from '../../base/limits/sandbox.ts';
+import { EGRESS_FOLDER } from '../../protocol/proxy.ts';
 import { LABEL_VARIABLE } from '../../runtimes/bubblewrap_argv.ts';
 import type { Runtime, SandboxSpec } from '../../runtimes/runtime.ts';
 import { INNER_ID } from '../../runtimes/userland.ts';
 import { ownMounts } from './mounts.ts';
 import type { Facts, Profile } from './probes/probe.ts';
+import { CONTROL_SOCKET, RUN_TARGET } from './shown.ts';
 
 /** What must be seen inside, worked out from the spec alone. Pure: what it needs of this machine it is given. */
 
@@ -29,12 +31,15 @@ export interface Declared {
   spec: SandboxSpec;
   /** The most that the workspace may hold, where it is a file system of its own. */
   workspace_bytes: number;
+  runtime: Runtime['name'];
   profile: Profile;
   host: HostFacts;
   own: ReturnType<typeof ownMounts>;
   /** Names that the first process may have: the declared ones, and those of a launcher's shell. */
   env_first: readonly string[];
   devices: { needed: readonly string[]; allowed: readonly string[] };
+  /** Paths that the inspection's own socket is seen at. */
+  sockets: readonly string[];
   /** Account of the host that the sandbox's processes have, and the groups that it may have there. */
   host_ids: { uid: number; gid: number; groups: readonly number[] };
 }
@@ -81,14 +86,17 @@ export function declaredOf(
       cpu_quota_us: String(Math.round(limits.cpus * CPU_PERIOD_US)),
       memory_bytes: String(limits.memory_bytes),
       disk_write_bytes: String(limits.disk_write_bytes),
+      disk_writes: String(Math.max(1, Math.round(limits.disk_write_bytes / DISK_WRITE_UNIT_BYTES))),
     },
     spec,
     workspace_bytes,
+    runtime,
     profile,
     host,
     own: ownMounts(runtime, host.userland.folders),
     env_first: [...env, 'PATH', 'PWD', 'OLDPWD'],
     devices: { needed: DEVICES, allowed: [...DEVICES, ...DEVICES_OF_SOME] },
+    sockets: [RUN_TARGET, EGRESS_FOLDER].map((folder) => `${folder}/${CONTROL_SOCKET}`),
     host_ids: { uid: ids.uid, gid: ids.gid, groups: [ids.gid, ...ids.groups] },
   };
 }

@@ -1,3 +1,4 @@
+import type { SandboxSpec } from '../../runtimes/runtime.ts';
 import { type Declared, ETC_NEEDED, isGeneratedEtc } from './declared.ts';
 import { compareMounts, parseMounts } from './mounts.ts';
 
@@ -38,6 +39,7 @@ export function derive(raw: Observations, declared: Declared): Observations {
   add('dev.extra', 'list./dev', (value) => foreign(lines(value), declared.devices.allowed));
   add('dev.missing', 'list./dev', (value) => foreign(declared.devices.needed, lines(value)));
   add('root.extra', 'list./', (value) => foreign(lines(value), rootNames(declared)));
+  add('sockets.foreign', 'sockets', (value) => foreign(lines(value), declared.sockets));
   add('run.foreign', 'list./run', (value) => foreign(lines(value), ['glass']));
   add('resolver.foreign', 'resolver', (value) => foreign(lines(value), ['nameserver 127.0.0.1', 'search .', 'none']));
   add('sys', 'list./sys', (value) => (isCode(value) ? value : 'ok'));
@@ -48,13 +50,30 @@ export function derive(raw: Observations, declared: Declared): Observations {
   add('host.uid', 'host.uid', (value) => (value === String(host_ids.uid) ? 'as declared' : `uid ${value}`));
   add('host.gid', 'host.gid', (value) => (value === String(host_ids.gid) ? 'as declared' : `gid ${value}`));
   add('host.groups', 'host.groups', (value) => foreign(value.split(' '), ['', ...host_ids.groups.map(String)]));
+  // Version 1 limits memory and swap together, version 2 swap alone.
+  add('host.swap', 'host.swap', (value) => (['0', declared.facts.memory_bytes].includes(value) ? 'closed' : value));
+  if (answerAt(raw, 'host.swap') === 'none') seen.set('host.swap', { not_run: 'this kernel does not count swap' });
   // Where there is no control group, the limit is set for the user namespace, and seen inside only.
-  const inside = raw.get('limit.processes');
-  if (inside !== undefined && 'value' in inside && inside.value === declared.facts.pids) seen.set('host.pids', inside);
+  const { pids } = declared.facts;
+  if (answerAt(raw, 'limit.processes') === pids) seen.set('host.pids', { value: pids });
   if (declared.spec.userland.kind === 'image') for (const key of OF_THE_HOST) seen.set(key, AN_IMAGE);
+  add('host.image', 'host.image', (value) => (sameImage(value, declared.spec) ? 'as declared' : value));
+  const unnamed = whyNoImage(declared);
+  if (unnamed !== null && raw.has('host.image')) seen.set('host.image', { not_run: unnamed });
   deriveMounts(raw, declared, seen);
   deriveLists(raw, declared, seen);
   return seen;
+}
+
+/** Podman leaves the name of the hash out. */
+function sameImage(id: string, { userland }: SandboxSpec): boolean {
+  return userland.kind === 'image' && id.replace(/^sha256:/, '') === userland.ref.replace(/^sha256:/, '');
+}
+
+/** Why there is no id to compare with; null: there is one. */
+function whyNoImage({ spec, runtime }: Declared): string | null {
+  if (spec.userland.kind === 'host') return 'this group names no image of its own';
+  return runtime === 'bubblewrap' ? 'it is unpacked: mounts.sources has the folder' : null;
 }
 
 function deriveMounts(raw: Observations, declared: Declared, seen: Map<string, Observation>): void {
@@ -82,8 +101,12 @@ function deriveLists(raw: Observations, { spec, profile }: Declared, seen: Map<s
 }
 
 function outcomeAt(raw: Observations, key: string): string {
+  return answerAt(raw, key) ?? 'missing';
+}
+
+function answerAt(raw: Observations, key: string): string | undefined {
   const observation = raw.get(key);
-  return observation !== undefined && 'value' in observation ? observation.value : 'missing';
+  return observation !== undefined && 'value' in observation ? observation.value : undefined;
 }
 
 /** A link that could not be read is neither. */

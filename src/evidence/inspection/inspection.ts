@@ -20,6 +20,7 @@ import type { LimitName } from './probes/limits.ts';
 import { allProbes } from './probes/list.ts';
 import type { HostEnds } from './probes/network.ts';
 import type { Depth, Profile } from './probes/probe.ts';
+import { type DeclaredShown, RUN_TARGET, shownOf } from './shown.ts';
 import { loweredLimits, taskOf } from './task.ts';
 
 /**
@@ -55,12 +56,12 @@ export interface Inspection {
   /** Why the observer did not come to its end, where it did not: then most probes have failed for want of an answer. */
   problem: string | null;
   probes: ProbeResult[];
+  declared: DeclaredShown;
   actual: Actual;
 }
 
 const OBSERVER = '/opt/glass/app/sandbox/inspect';
 const OBSERVER_PROGRAM = '/opt/glass/app/sandbox/inspect/inspect.ts';
-const RUN_TARGET = '/run/glass';
 
 /**
  * Rejects only when the controls cannot be set up. A sandbox that cannot be started, or says nothing, is an inspection in
@@ -91,7 +92,8 @@ export async function inspectSandbox(input: InspectionInput): Promise<Inspection
     const problem = problemOf(raw);
     const ok = problem === null && probes.every(({ state }) => state !== 'failed');
     const ms = Math.round(performance.now() - began);
-    return { at_ms, profile, depth, ms, ok, problem, probes, actual: actualOf(raw, release()) };
+    const sides = { declared: shownOf(input.spec), actual: actualOf(raw, release()) };
+    return { at_ms, profile, depth, ms, ok, problem, probes, ...sides };
   } finally {
     await controls.close();
   }

@@ -32,7 +32,7 @@ export async function observe(runtime: Runtime, spec: SandboxSpec, nonce: string
     if (sandbox === null) return;
     if (lines.overfull) end('said too much');
     // From the observer's first word on it is what it stays; before that it may be a launcher with other rights.
-    if (lines.seen.size > 0) outside ??= outsideView(sandbox.pid);
+    if (lines.seen.size > 0) outside ??= outsideView(sandbox);
   };
   try {
     sandbox = await startInTime(runtime, spec, (chunk) => {

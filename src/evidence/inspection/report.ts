@@ -88,10 +88,12 @@ function headOf({ at_ms, profile, depth, ms, actual }: Inspection): DeclaredLine
 function actualSections(actual: Actual): string[] {
   const lines: [string, string][] = [
     ['uid, gid inside', `${actual.uid}, ${actual.gid}`],
+    ['image', actual.image],
     ['no_new_privs, seccomp mode', `${actual.no_new_privs}, ${actual.seccomp}`],
     ...Object.entries(actual.caps),
     ...Object.entries(actual.limits),
     ['environment', actual.env.join(' ')],
+    ['sockets', actual.sockets.join(' ') || 'none'],
     ['/etc', `${actual.etc.length} files`],
   ];
   const mounts = actual.mounts.map(({ target, access, flags }) => [target, access, flags.join(' ')]);

@@ -63,6 +63,7 @@ const WRITES: readonly Probe[] = [
     ...quick('system files', 'absent.canary', 'read a world-readable file of the host’s /etc', ABSENT),
     control: 'control.canary',
   },
+  quick('system files', 'host.image', 'be made of another image than the declared one', { one_of: ['as declared'] }),
   quick('system files', 'resolver.foreign', 'learn the host’s name servers', NONE),
   {
     ...quick('system files', 'sys', 'look at the kernel’s devices in /sys', ABSENT),

@@ -34,11 +34,18 @@ export const LIMIT_PROBES: readonly Probe[] = [
   },
   probe('host.pids', 'have more processes, as the host sees it', { fact: 'host_pids' }, 'pids'),
   probe('host.memory', 'have more memory, as the host sees it', { fact: 'memory_bytes' }, 'memory_bytes'),
+  probe('host.swap', 'have swap on top of memory, as the host sees it', { one_of: ['closed'] }, 'memory_bytes'),
   probe('host.cpus', 'have more processor time, as the host sees it', { fact: 'cpu_quota_us' }, 'cpus'),
   probe(
     'host.disk_write',
     'write more to a disk in a second, as the host sees it',
     { fact: 'disk_write_bytes' },
+    'disk_write_bytes',
+  ),
+  probe(
+    'host.disk_writes',
+    'write more often to a disk in a second, as the host sees it',
+    { fact: 'disk_writes' },
     'disk_write_bytes',
   ),
   exhausting('processes', 'start processes without end', 'EAGAIN', 'pids'),

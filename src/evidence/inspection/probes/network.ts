@@ -84,6 +84,7 @@ export function networkProbes(host: HostEnds): Probe[] {
     },
     quick('sockets', 'network.abstract', 'see an abstract socket of the host', { one_of: ['none'] }),
     ...SOCKETS.map((probe) => dialled('sockets', probe)),
+    quick('sockets', 'sockets.foreign', 'see a socket beside the session’s own', { one_of: ['none'] }),
     quick('sockets', 'control.socket', 'reach the session’s own socket (must work)', { one_of: ['ok'] }),
   ];
 }

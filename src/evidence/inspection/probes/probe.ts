@@ -38,6 +38,7 @@ export interface Facts {
   cpu_quota_us: string;
   memory_bytes: string;
   disk_write_bytes: string;
+  disk_writes: string;
 }
 
 export type Expectation =
