@@ -35,7 +35,10 @@ interface TestEvent {
 
 interface Look {
   passed: number;
+  /** By the file where the test is written, which may be a kit that several files share. */
   failed: { name: string; file: string }[];
+  /** Files that were run, and in which something failed. */
+  red: Set<string>;
   skipped: Tally['skipped'];
   report: string;
 }
@@ -48,10 +51,8 @@ export async function runTests(files: string[], { at_once, second_looks }: TestO
   // Compiled code of the command line is no business of the programs that tests start.
   delete process.env['NODE_COMPILE_CACHE'];
   const first = await look(files, at_once);
-  const red = [...new Set(first.failed.map(({ file }) => file))];
-  const named = red.every((file) => files.includes(file));
-  if (red.length === 0 || red.length > second_looks || !named) return tally(first, first.failed, []);
-  const second = await look(red, 1);
+  if (first.red.size === 0 || first.red.size > second_looks) return tally(first, first.failed, []);
+  const second = await look([...first.red], 1);
   const unsteady = first.failed.filter(({ name, file }) => !isAmong(second.failed, name, file));
   return tally({ ...first, report: first.report + second.report }, second.failed, unsteady);
 }
@@ -66,10 +67,13 @@ function isAmong(list: Look['failed'], name: string, file: string): boolean {
 }
 
 async function look(files: string[], at_once: number): Promise<Look> {
-  const found: Look = { passed: 0, failed: [], skipped: [], report: '' };
+  const found: Look = { passed: 0, failed: [], red: new Set(), skipped: [], report: '' };
   const stream = run({ files, isolation: 'process', concurrency: at_once, timeout: FILE_MS });
   stream.on('test:pass', (event: TestEvent) => countPass(found, event));
   stream.on('test:fail', (event: TestEvent) => countFail(found, event));
+  stream.on('test:summary', ({ file, success }: { file?: string; success: boolean }) => {
+    if (file !== undefined && !success) found.red.add(file);
+  });
   for await (const text of stream.compose(new spec())) found.report += String(text);
   return found;
 }
@@ -86,4 +90,6 @@ function countFail(found: Look, event: TestEvent): void {
   // A suite fails with its tests, which are counted; or by itself, in a hook.
   if (event.details.type === 'suite' && event.details.error?.failureType === 'subtestsFailed') return;
   found.failed.push({ name: event.name, file: event.file ?? '' });
+  // Of a process that died there is no summary: it is the test, and its own name.
+  if (event.name === event.file) found.red.add(event.name);
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdtempSync, renameSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { runTests, type TestRun } from '../../src/cli/test_run.ts';
 import { remove } from '../fakes/remove.ts';
@@ -46,6 +46,17 @@ test('red beside others and green alone: passed, and named, with the report of b
   const run = await looked([file('steady', []), file('unsteady', [1])], 3);
   assert.deepEqual([run.passed, run.failed, run.unsteady.map(({ name }) => name)], [4, 0, ['unsteady']]);
   assert.match(run.report, /red in run 1/);
+});
+
+test('a test that is written in a kit, and a process that dies, are looked at again in the file that was run', async () => {
+  const kit = file('kit', [1]).replace('.test.mjs', '.mjs');
+  renameSync(kit.replace('.mjs', '.test.mjs'), kit);
+  const user = join(folder, 'user.test.mjs');
+  writeFileSync(user, `import ${JSON.stringify(kit)};`);
+  const dies = file('dies', []);
+  appendFileSync(dies, '\nif (run === 1) process.exit(3);');
+  const run = await looked([user, dies], 2);
+  assert.deepEqual([run.failed, run.unsteady.map(({ name }) => basename(name)).sort()], [0, ['dies.test.mjs', 'kit']]);
 });
 
 test('red twice: failed', async () => {
