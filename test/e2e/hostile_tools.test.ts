@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { until } from '../fakes/install.ts';
 import { outsideOf } from '../fakes/litter.ts';
-import { ask, type ScriptedInstall, scriptedInstall } from '../fakes/scripted_group.ts';
+import { ask, type ScriptedInstall } from '../fakes/scripted_group.ts';
 import type { Terminal } from '../fakes/terminal.ts';
+import { carelessInstall } from '../kits/careless_install.ts';
 
 /**
  * Every text that any tool takes, with a path that leads out of the workspace in it. The tools are those that the model is
@@ -56,14 +56,7 @@ let outside: string;
 let untouched: string;
 
 before(async () => {
-  made = await scriptedInstall('limits: {memory: 512MiB, pids: 64, turn: 60s}\n');
-  outside = join(made.install.paths.home, 'outside');
-  mkdirSync(outside);
-  writeFileSync(join(outside, 'file'), 'untouched');
-  const { instructions, skills } = made.install.paths.group('assistant');
-  writeFileSync(instructions, 'Be brief.');
-  chmodSync(instructions, 0o666);
-  chmodSync(skills, 0o777);
+  ({ made, outside } = await carelessInstall());
   agent = await made.terminal('table');
   await ask(agent, 'warm up');
   untouched = outsideOf(made.install.paths.home);

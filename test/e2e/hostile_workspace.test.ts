@@ -1,19 +1,20 @@
 import assert from 'node:assert/strict';
-import { chmodSync, lstatSync, mkdirSync, writeFileSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import type { Status } from '../../src/evidence/status.ts';
 import type { Trace } from '../../src/evidence/trace.ts';
 import { until } from '../fakes/install.ts';
 import { litterScript, outsideOf } from '../fakes/litter.ts';
-import { ask, type ScriptedInstall, scriptedInstall, shell } from '../fakes/scripted_group.ts';
+import { ask, type ScriptedInstall, shell } from '../fakes/scripted_group.ts';
 import { rows, sessionOf, type Terminal } from '../fakes/terminal.ts';
+import { carelessInstall, LIMITS } from '../kits/careless_install.ts';
 
 /**
  * A workspace in hostile hands, with gateway, host and bubblewrap as they ship: whatever lies in it, the host goes on, the
  * next sandbox starts, and nothing outside of the workspace and the session's own state changes.
  */
-const LIMITS = 'limits: {memory: 512MiB, pids: 64, turn: 60s}\n';
+
 /** No measurement, which is the bench's: a warm answer takes 30 ms alone, and one that waits for its neighbour takes a turn's minute. */
 const NEIGHBOUR_MS = 45_000;
 
@@ -23,15 +24,7 @@ let outside: string;
 let untouched: string;
 
 before(async () => {
-  made = await scriptedInstall(LIMITS);
-  outside = join(made.install.paths.home, 'outside');
-  mkdirSync(outside);
-  writeFileSync(join(outside, 'file'), 'untouched');
-  const { instructions, skills } = made.install.paths.group('assistant');
-  writeFileSync(instructions, 'Be brief.');
-  // As careless as can be: only the mount stands between the agent and its own instructions.
-  chmodSync(instructions, 0o666);
-  chmodSync(skills, 0o777);
+  ({ made, outside } = await carelessInstall());
   neighbour = await made.terminal('neighbour');
   await ask(neighbour, 'warm up');
   untouched = outsideOf(made.install.paths.home);
