@@ -17,6 +17,8 @@ export interface HarnessOptions {
   resume: string | null;
   /** Base URL of the model route, without a trailing slash. Carries no credential; any key will do. */
   modelUrl: () => Promise<string>;
+  /** The socket that this URL leads to, for a client that can use it: a process less on the way. Null: there is only the URL. */
+  modelSocket: string | null;
   /** The agent's working folder. */
   workspace: string;
   /** The only folder besides it (and /tmp) that can be written. */

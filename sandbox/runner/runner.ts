@@ -24,6 +24,7 @@ import { type RunningGate, runGate } from './task_gate.ts';
  *   hello → welcome → (harness opens) ready → turn … taken, call, tool, delta … done → turn …
  */
 const RUN_FOLDER = '/run/glass';
+const EGRESS_SOCKET = `${RUN_FOLDER}/egress.sock`;
 const WORKSPACE = '/workspace';
 const CUT_NOTE = '\n[The answer was cut here.]';
 
@@ -123,6 +124,7 @@ async function open(welcome: Extract<HostFrame, { t: 'welcome' }>): Promise<void
     instructions: welcome.instructions,
     resume: welcome.resume,
     modelUrl,
+    modelSocket: EGRESS_SOCKET,
     workspace: WORKSPACE,
     state: '/state',
     tools: tools.limitedTo(welcome.tools),
@@ -215,7 +217,7 @@ async function modelUrl(): Promise<string> {
 }
 
 function openRelay(): ReturnType<typeof startRelay> {
-  relay ??= startRelay(`${RUN_FOLDER}/egress.sock`, hasServices() ? PROXY_PORT : 0);
+  relay ??= startRelay(EGRESS_SOCKET, hasServices() ? PROXY_PORT : 0);
   return relay;
 }
 

@@ -78,6 +78,7 @@ export class Opened {
       instructions: options.instructions ?? '',
       resume: options.resume ?? null,
       modelUrl: async () => options.modelUrl,
+      modelSocket: null,
       workspace: options.place.workspace,
       state: options.place.state,
       tools: this.tools,

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, request, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Gate } from '../../sandbox/harnesses/claude/gate.ts';
 
-/** A model endpoint that serves `alive` requests of each connection, and closes it when one more comes. */
-async function endpoint(context: TestContext, alive: number): Promise<{ url: string; received: number[] }> {
+/** A model endpoint that serves `alive` requests of each connection, and closes it when one more comes; `at`: on this socket. */
+async function endpoint(context: TestContext, alive: number, at?: string) {
   const counts = new Map<Socket, number>();
   const received: number[] = [];
   const server = createServer((incoming, response: ServerResponse) => {
@@ -18,12 +21,13 @@ async function endpoint(context: TestContext, alive: number): Promise<{ url: str
       response.end('fine');
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(at ?? { port: 0, host: '127.0.0.1' }, resolve));
   context.after(() => {
     server.closeAllConnections();
     server.close();
   });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, received };
+  const url = at === undefined ? `http://127.0.0.1:${(server.address() as AddressInfo).port}` : 'http://127.0.0.1:1';
+  return { url, received };
 }
 
 function ask(base: string): Promise<number> {
@@ -39,7 +43,7 @@ function ask(base: string): Promise<number> {
 
 test('a kept connection that the endpoint has closed costs no turn: the request is made once more', async (context) => {
   const { url, received } = await endpoint(context, 1);
-  const gate = new Gate(url, () => {});
+  const gate = new Gate(url, null, () => {});
   const base = await gate.listen();
   gate.open();
   for (let i = 0; i < 3; i += 1) assert.equal(await ask(base), 200);
@@ -49,10 +53,22 @@ test('a kept connection that the endpoint has closed costs no turn: the request 
 
 test('an endpoint that closes each new connection is a failure, after one attempt', async (context) => {
   const { url, received } = await endpoint(context, 0);
-  const gate = new Gate(url, () => {});
+  const gate = new Gate(url, null, () => {});
   const base = await gate.listen();
   gate.open();
   assert.equal(await ask(base), 502);
   assert.equal(gate.failure?.status, 502);
   assert.deepEqual(received, []);
+});
+
+test('where there is a socket the requests go there, also the one that is made once more', async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'gg-'));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const socket = join(folder, 'egress.sock');
+  const { url, received } = await endpoint(context, 1, socket);
+  const gate = new Gate(url, socket, () => {});
+  const base = await gate.listen();
+  gate.open();
+  for (let i = 0; i < 3; i += 1) assert.equal(await ask(base), 200);
+  assert.deepEqual(received, [1, 1, 1]);
 });

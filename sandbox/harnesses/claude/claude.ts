@@ -133,13 +133,14 @@ class Claude implements Harness {
 
   #spawn(modelUrl: string): Child {
     this.#restore();
-    const { model, instructions, workspace, tools, mcp, drafts } = this.#options;
+    const { model, instructions, workspace, tools, mcp, drafts, modelSocket } = this.#options;
     const skills = skillsPrompt(SKILLS);
     const child: Child = new Child(
       {
         model,
         system: [systemPrompt(instructions, memoryPrompt()), skills].filter((part) => part !== '').join('\n\n'),
         modelUrl,
+        modelSocket,
         workspace,
         home: this.#options.state,
         config: this.#config,

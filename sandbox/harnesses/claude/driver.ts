@@ -64,7 +64,7 @@ class Driver {
   #go: ((answer: { push: Push | null; stop: boolean }) => void) | null = null;
 
   constructor(options: DriverOptions) {
-    this.#gate = new Gate(options.modelUrl, (mark) => send({ t: 'taken', mark }));
+    this.#gate = new Gate(options.modelUrl, options.modelSocket, (mark) => send({ t: 'taken', mark }));
     void this.#run(options);
   }
 

@@ -13,15 +13,17 @@ export class Gate {
   /** The last failure since the turn began. */
   failure: Failure | null = null;
   readonly #upstream: string;
+  readonly #socket: string | null;
   readonly #onMark: (mark: string) => void;
   readonly #agent = new Agent({ keepAlive: true });
   /** Marks that no request had yet; `true` for a message that joined its turn. */
   readonly #expected = new Map<string, boolean>();
   #open = false;
 
-  /** `onMark`: a request that contains the mark is about to leave. */
-  constructor(upstream: string, onMark: (mark: string) => void) {
+  /** `socket`: where `upstream` is reached, if not by TCP. `onMark`: a request that contains the mark is about to leave. */
+  constructor(upstream: string, socket: string | null, onMark: (mark: string) => void) {
     this.#upstream = upstream;
+    this.#socket = socket;
     this.#onMark = onMark;
   }
 
@@ -87,6 +89,7 @@ export class Gate {
         method: request.method ?? 'POST',
         headers: { ...headers, 'content-length': body.length },
         agent: again ? false : this.#agent,
+        ...(this.#socket === null ? {} : { socketPath: this.#socket }),
       },
       (reply) => this.#reply(reply, response),
     );

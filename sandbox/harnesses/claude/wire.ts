@@ -8,6 +8,7 @@ export interface DriverOptions {
   system: string;
   /** The model route, for the gate. */
   modelUrl: string;
+  modelSocket: string | null;
   workspace: string;
   /** The only folder besides the workspace that lasts. */
   home: string;
