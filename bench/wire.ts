@@ -8,7 +8,7 @@ const REST_MS = 10_000;
  * A linked device of WhatsApp in an install of its own, which believes in the certificate of the fake server: from there to there,
  * encrypted both ways. What the person's phone does itself, which is in this process, is not counted.
  */
-export async function linkedWarm(rounds: number): Promise<Spread> {
+export async function linkedWarm(warming: number, rounds: number): Promise<Spread> {
   const world = await WireInstall.start();
   const { server, person, install } = world;
   try {
@@ -16,7 +16,7 @@ export async function linkedWarm(rounds: number): Promise<Spread> {
     await world.connected();
     await new Promise((resolve) => setTimeout(resolve, REST_MS));
     const times: number[] = [];
-    for (let round = -2; round < rounds; round += 1) {
+    for (let round = -warming; round < rounds; round += 1) {
       const text = `You said: round ${round + 100}`;
       const written = await server.written(person, text.replace('You said: ', ''));
       const began = performance.now();

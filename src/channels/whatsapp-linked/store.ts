@@ -1,7 +1,14 @@
-import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto';
 import { closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { deserialize, serialize } from 'node:v8';
 import { messageOf, OperatingError } from '../../base/errors.ts';
 
@@ -28,7 +35,9 @@ const TAG_BYTES = 16;
 
 export class SealedStore {
   readonly #db: DatabaseSync;
-  readonly #key: Buffer;
+  /** Made once: of plain bytes Node makes one for each use, which takes longer than the use. */
+  readonly #key: KeyObject;
+  readonly #statements = new Map<string, StatementSync>();
   #isClosed = false;
 
   /** Makes the folder and the file when they are not there. Throws `OperatingError`, with nothing changed, for one that cannot be opened. */
@@ -66,18 +75,18 @@ export class SealedStore {
 
   private constructor(db: DatabaseSync, key: Buffer) {
     this.#db = db;
-    this.#key = key;
+    this.#key = createSecretKey(key);
   }
 
   get(type: string, id: string): unknown {
     const name = this.#name(type, id);
-    const row = this.#db.prepare('SELECT sealed FROM kept WHERE name = ?').get(name);
+    const row = this.#prepared('SELECT sealed FROM kept WHERE name = ?').get(name);
     return row === undefined ? undefined : this.#unsealed(name, row['sealed'] as Uint8Array).value;
   }
 
   /** All of a type, in the order in which they were first put. */
   all(type: string): [id: string, value: unknown][] {
-    const rows = this.#db.prepare('SELECT name, sealed FROM kept WHERE type = ? ORDER BY seq').all(type);
+    const rows = this.#prepared('SELECT name, sealed FROM kept WHERE type = ? ORDER BY seq').all(type);
     return rows.map((row) => {
       const { id, value } = this.#unsealed(Buffer.from(row['name'] as Uint8Array), row['sealed'] as Uint8Array);
       return [id, value];
@@ -86,11 +95,11 @@ export class SealedStore {
 
   /** Durable when it returns. Throws `OperatingError` when the disk does not take it: then nothing of it is there. */
   set(data: Data): void {
-    this.#write((db) => {
-      const put = db.prepare(
+    this.#write(() => {
+      const put = this.#prepared(
         'INSERT INTO kept (type, name, sealed) VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed',
       );
-      const drop = db.prepare('DELETE FROM kept WHERE name = ?');
+      const drop = this.#prepared('DELETE FROM kept WHERE name = ?');
       for (const [type, values] of Object.entries(data))
         for (const [id, value] of Object.entries(values)) {
           const name = this.#name(type, id);
@@ -109,6 +118,13 @@ export class SealedStore {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#db.close();
+  }
+
+  /** A session is asked for ten times in the life of one message. */
+  #prepared(sql: string): StatementSync {
+    const statement = this.#statements.get(sql) ?? this.#db.prepare(sql);
+    this.#statements.set(sql, statement);
+    return statement;
   }
 
   #write(act: (db: DatabaseSync) => void): void {
