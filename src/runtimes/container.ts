@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, OperatingError } from '../base/errors.ts';
-import { ENGINE_RETRY_MS, ENGINE_START_MS, START_OUTPUT_BYTES_MAX } from '../base/limits/sandbox.ts';
+import { ENGINE_OOM_MS, ENGINE_RETRY_MS, ENGINE_START_MS, START_OUTPUT_BYTES_MAX } from '../base/limits/sandbox.ts';
 import { demultiplexer, type Engine } from './engine.ts';
 import { isRunning } from './leftovers.ts';
 import { paced } from './paced.ts';
@@ -76,7 +76,9 @@ export class Container {
     for (;;) {
       try {
         await this.#engine.expect('POST', `${this.#path}/wait`);
-        const { State } = await this.#seen();
+        const seen = await this.#seen();
+        const isUntold = seen.State.ExitCode === KILLED && !seen.State.OOMKilled && !this.#killed;
+        const { State } = isUntold ? await sleep(ENGINE_OOM_MS).then(() => this.#seen()) : seen;
         return { code: State.ExitCode, signal: null, reason: this.#reasonOf(State) };
       } catch (error) {
         if (!isRunning(pid))

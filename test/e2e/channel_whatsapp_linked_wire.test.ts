@@ -107,6 +107,27 @@ test('the connection is cut and comes back: what was said meanwhile is answered 
   assert.ok(server.connections > connections);
 });
 
+test('what is said while the device hears what has waited comes behind it', async () => {
+  const { server, person } = world;
+  const waited = Array.from({ length: BURST }, (_, at) => `order ${at}`);
+  const live = Array.from({ length: BURST }, (_, at) => `order ${BURST + at}`);
+  server.close();
+  for (const text of waited) await world.say(text);
+  const written = [];
+  for (const text of live) written.push(await server.written(person, text));
+  await server.start();
+  await until('it comes back', async () => assert.ok(server.isOpen));
+  for (const stanza of written) {
+    server.post(stanza);
+    await sleep(1);
+  }
+  await answered([...waited, ...live]);
+  assert.deepEqual(
+    endsOf('order'),
+    [...waited, ...live].map((text) => [text, 'answered']),
+  );
+});
+
 test('a receipt is lost with its connection: the message comes again, and is answered once', async () => {
   const { server } = world;
   for (const text of ['unheard one', 'unheard two']) {

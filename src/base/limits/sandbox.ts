@@ -69,6 +69,8 @@ export const RUNTIME_CHECK_MS = 10 * SECOND_MS;
 export const ENGINE_ANSWER_BYTES_MAX = 8 * MIB;
 /** Between two questions to a container engine that went away. */
 export const ENGINE_RETRY_MS = SECOND_MS;
+/** That memory was used up reaches an engine by another way than that a container has ended, and may come second. */
+export const ENGINE_OOM_MS = 200;
 /** One call on the way to a running container: gVisor never answered when its process limit was too small. */
 export const ENGINE_START_MS = 30 * SECOND_MS;
 /** Added to a container's process limit under another OCI runtime: gVisor's own threads count; with 160 forks failed inside. */

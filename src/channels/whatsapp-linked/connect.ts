@@ -19,7 +19,7 @@ import {
 } from '@whiskeysockets/baileys';
 import type { Inbox, Me } from './inbox.ts';
 import type { SealedKeys } from './keys.ts';
-import { QUERY_MS } from './limits.ts';
+import { QUERY_MS, QUEUE_STILL_MS } from './limits.ts';
 import { spareOthers } from './spared.ts';
 
 /** A connection by Baileys, and what we put between it and its keys. */
@@ -92,12 +92,33 @@ export function connectTo(parts: ConnectParts, more: Partial<SocketConfig>): WAS
     makeSignalRepository: (auth, logger, numbers) => keeping({ auth, logger, numbers, keys, inbox, stanzas, me }),
     ...more,
   });
+  keepOrder(socket);
   socket.ws.on('CB:message', ({ attrs, content }) => {
     if (!Array.isArray(content)) return;
     for (const part of content)
       if (part.tag === 'enc' && part.content instanceof Uint8Array) stanzas.set(part.content, attrs);
   });
   return socket;
+}
+
+/**
+ * What has waited at WhatsApp goes through a queue of Baileys, and what is said meanwhile would overtake it: so it is said to have
+ * waited too, until what the queue holds was told, or nothing has come out of it for a while.
+ */
+function keepOrder(socket: WASocket): void {
+  const queued = new Set<string>();
+  let moved_ms = 0;
+  socket.ws.prependListener('CB:message', ({ attrs }: { attrs: Record<string, string> }) => {
+    const now_ms = performance.now();
+    if (now_ms - moved_ms > QUEUE_STILL_MS) queued.clear();
+    if (queued.size > 0) attrs['offline'] ??= '0';
+    if (attrs['offline'] === undefined) return;
+    queued.add(attrs['id'] ?? '');
+    moved_ms = now_ms;
+  });
+  socket.ev.on('messages.upsert', ({ messages }) => {
+    for (const { key } of messages) if (queued.delete(key.id ?? '')) moved_ms = performance.now();
+  });
 }
 
 /** Not what is said to everybody: status, channels, lists. */

@@ -37,6 +37,8 @@ export const WAITS: Waits = {
   replaced_ms: MINUTE_MS,
   connection_ms: 5 * SECOND_MS,
 };
+/** What Baileys' queue still holds when nothing has come out of it for so long is nothing that it tells of: it could not be read. */
+export const QUEUE_STILL_MS = 30 * SECOND_MS;
 /** Connections that WhatsApp asks for anew, one after the other, before a wait comes between them. */
 export const RESTARTS_MAX = 3;
 
