@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Latest } from '../../src/channels/latest.ts';
 import { endingOf, refusalOf, thrownOf } from '../../src/channels/whatsapp-linked/errors.ts';
 import { addressOf } from '../../src/channels/whatsapp-linked/files.ts';
 import { chatOf, jidOf, readMessage, showMessage } from '../../src/channels/whatsapp-linked/jids.ts';
 import { whatsappLinked } from '../../src/channels/whatsapp-linked/kind.ts';
-import { Latest } from '../../src/channels/whatsapp-linked/memory.ts';
 import { type Read, read } from '../../src/channels/whatsapp-linked/reading.ts';
 import { Boom, WAProto } from '../fakes/whatsapp_linked/baileys.ts';
 
@@ -204,7 +204,7 @@ test('a phone number is taken as people write it, and nothing else is', () => {
 });
 
 test('what is remembered is the latest, and so much', () => {
-  const latest = new Latest<number>(3);
+  const latest = new Latest<string, number>(3);
   for (const at of [1, 2, 3]) latest.put(`k${at}`, at);
   latest.put('k1', 10);
   latest.put('k4', 4);

@@ -1,5 +1,5 @@
+import { Latest } from '../latest.ts';
 import type { Me } from './auth.ts';
-import { Bounded } from './bounded.ts';
 import { isRefused } from './errors.ts';
 import type { FeedParts } from './feed_parts.ts';
 import { Inbox } from './inbox.ts';
@@ -18,9 +18,9 @@ export class Feed {
   readonly #parts: FeedParts;
   readonly #lists: Lists;
   readonly #inbox: Inbox;
-  readonly #titles = new Bounded<number, string>(TITLES_MAX);
+  readonly #titles = new Latest<number, string>(TITLES_MAX);
   /** Pull requests whose reviews were read, with their time of then. */
-  readonly #reviewed = new Bounded<number, number>(TITLES_MAX);
+  readonly #reviewed = new Latest<number, number>(TITLES_MAX);
   #began_ms: number | null;
   #done_ms: number | null;
   /** True: the last round did not reach the end, so the next one begins where it was. */
@@ -71,14 +71,14 @@ export class Feed {
     const floor = Math.max(this.#began_ms, done - OVERLAP_MS);
     const since = this.#goesOn ? done : floor;
     const news = await this.#lists.since(since, ended);
-    for (const { number, title } of news.issues) this.#titles.set(number, title);
+    for (const { number, title } of news.issues) this.#titles.put(number, title);
     const { entries, reviewed } = await this.#all(news, floor);
     for (const entry of inOrder(entries, floor)) {
       if (ended.aborted) return;
       if (this.#inbox.isNews(entry)) await this.#hand(entry, floor, me);
     }
     if (ended.aborted) return;
-    for (const [number, at] of reviewed) this.#reviewed.set(number, at);
+    for (const [number, at] of reviewed) this.#reviewed.put(number, at);
     await this.#done(news, since, done);
     news.kept();
   }
@@ -116,7 +116,7 @@ export class Feed {
       // It was taken away meanwhile, or cannot be asked for now: what was said counts all the same.
       if (!isRefused(error)) throw error;
     }
-    this.#titles.set(number, title ?? `${this.repo}#${number}`);
+    this.#titles.put(number, title ?? `${this.repo}#${number}`);
     return title ?? `${this.repo}#${number}`;
   }
 

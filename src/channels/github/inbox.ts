@@ -1,5 +1,5 @@
+import { Latest } from '../latest.ts';
 import type { Me } from './auth.ts';
-import { Bounded } from './bounded.ts';
 import type { FeedParts } from './feed_parts.ts';
 import { SEEN_AGE_MS, SEEN_MAX } from './limits.ts';
 import { Permissions } from './permissions.ts';
@@ -12,7 +12,7 @@ export class Inbox {
   readonly #parts: FeedParts;
   readonly #permissions: Permissions;
   /** By kind and id: the text that was handed over, or passed over. */
-  readonly #seen = new Bounded<string, string>(SEEN_MAX);
+  readonly #seen = new Latest<string, string>(SEEN_MAX);
 
   constructor(repo: Repo, parts: FeedParts) {
     this.#repo = repo;
@@ -32,7 +32,7 @@ export class Inbox {
     const tellsOfEdits = entry.kind === 'comment' || entry.kind === 'review_comment';
     if (isKnown || (!isNew && tellsOfEdits)) await this.#edited(entry, told);
     else if (isNew) await this.#accepted(entry, told);
-    this.#seen.set(nameOf(entry), textHash(entry));
+    this.#seen.put(nameOf(entry), textHash(entry));
   }
 
   async #passes(entry: Entry, me: Me): Promise<boolean> {

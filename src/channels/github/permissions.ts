@@ -1,5 +1,5 @@
+import { Latest } from '../latest.ts';
 import { read } from './auth.ts';
-import { Bounded } from './bounded.ts';
 import type { Client } from './client.ts';
 import { statusOf } from './errors.ts';
 import { PERMISSION_MS, PERMISSIONS_MAX } from './limits.ts';
@@ -13,7 +13,7 @@ import type { Repo } from './places.ts';
 export class Permissions {
   readonly #client: Client;
   readonly #repo: Repo;
-  readonly #known = new Bounded<number, { mayWrite: boolean; until_ms: number }>(PERMISSIONS_MAX);
+  readonly #known = new Latest<number, { mayWrite: boolean; until_ms: number }>(PERMISSIONS_MAX);
 
   constructor(client: Client, repo: Repo) {
     this.#client = client;
@@ -25,7 +25,7 @@ export class Permissions {
     const known = this.#known.get(id);
     if (known !== undefined && known.until_ms > Date.now()) return known.mayWrite;
     const mayWrite = await this.#ask(id, login, signal);
-    this.#known.set(id, { mayWrite, until_ms: Date.now() + PERMISSION_MS });
+    this.#known.put(id, { mayWrite, until_ms: Date.now() + PERMISSION_MS });
     return mayWrite;
   }
 

@@ -3,11 +3,11 @@ import { jidNormalizedUser, type WAMessage, type WAMessageKey } from '@whiskeyso
 import type { IncomingMessage, Sink } from '../channel.ts';
 import type { DriverParts } from '../kind.ts';
 import { Lanes, Slots } from '../lanes.ts';
+import { Latest } from '../latest.ts';
 import { type Fetch, fetchMedia } from './files.ts';
 import { type Inbox, nameOf } from './inbox.ts';
 import { isGroup, showMessage } from './jids.ts';
 import { REMEMBERED_MAX, TAKEN_AT_ONCE, type Waits } from './limits.ts';
-import { Latest } from './memory.ts';
 import { type People, shownOf } from './people.ts';
 import type { Quotable } from './quotable.ts';
 import { type Read, read } from './reading.ts';
@@ -39,7 +39,7 @@ export class Incoming {
   /** Messages that are on their way to the ledger. */
   readonly #taking = new Set<string>();
   /** By person and message: WhatsApp does not say which reaction was taken back. */
-  readonly #reactions = new Latest<string>(REMEMBERED_MAX);
+  readonly #reactions = new Latest<string, string>(REMEMBERED_MAX);
 
   constructor(parts: IncomingParts) {
     this.#parts = parts;

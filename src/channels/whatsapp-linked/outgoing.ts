@@ -4,6 +4,7 @@ import type { AnyMessageContent, MiscMessageGenerationOptions, WAMessageKey, WAP
 import { randomToken } from '../../base/ids.ts';
 import { showBytes } from '../../base/text.ts';
 import type { EditOperation, OutgoingFile, ReactOperation, SendOperation, SendResult } from '../channel.ts';
+import { Latest } from '../latest.ts';
 import type { Socket } from './connect.ts';
 import { no, type Refusal, refusalOf, thrownOf } from './errors.ts';
 import { jidOf, readMessage, showMessage } from './jids.ts';
@@ -17,7 +18,6 @@ import {
   UPLOAD_BYTES_MAX,
   UPLOAD_MS,
 } from './limits.ts';
-import { Latest } from './memory.ts';
 import type { Quotable } from './quotable.ts';
 
 export interface OutgoingParts {
@@ -33,8 +33,8 @@ export interface OutgoingParts {
 export class Outgoing {
   readonly #parts: OutgoingParts;
   /** By the key of their send: texts that are there while their file is not yet. */
-  readonly #halves = new Latest<string>(HALVES_MAX);
-  readonly #sent = new Latest<WAProto.IMessage>(RESENDABLE_MAX);
+  readonly #halves = new Latest<string, string>(HALVES_MAX);
+  readonly #sent = new Latest<string, WAProto.IMessage>(RESENDABLE_MAX);
 
   constructor(parts: OutgoingParts) {
     this.#parts = parts;

@@ -1,8 +1,8 @@
 import { jidNormalizedUser } from '@whiskeysockets/baileys';
 import type { IncomingMessage } from '../channel.ts';
+import { Latest } from '../latest.ts';
 import { chatOf, isGroup, isNumber } from './jids.ts';
 import { GROUP_MS, REMEMBERED_MAX } from './limits.ts';
-import { Latest } from './memory.ts';
 
 /** Who somebody is, and what is known of groups. */
 export interface Directory {
@@ -27,7 +27,7 @@ interface Asked {
 
 export class People {
   readonly #directory: Directory;
-  readonly #groups = new Latest<Asked>(REMEMBERED_MAX);
+  readonly #groups = new Latest<string, Asked>(REMEMBERED_MAX);
 
   constructor(directory: Directory) {
     this.#directory = directory;

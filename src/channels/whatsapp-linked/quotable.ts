@@ -1,11 +1,11 @@
 import type { WAMessage } from '@whiskeysockets/baileys';
+import { Latest } from '../latest.ts';
 import { jidOf } from './jids.ts';
 import { QUOTABLE_MAX, QUOTED_CHARS_MAX } from './limits.ts';
-import { Latest } from './memory.ts';
 
 /** Messages that an answer can quote: WhatsApp does not keep them, so an answer brings what it quotes. The latest, in memory. */
 export class Quotable {
-  readonly #messages = new Latest<WAMessage>(QUOTABLE_MAX);
+  readonly #messages = new Latest<string, WAMessage>(QUOTABLE_MAX);
 
   put(chat: string, platform_id: string, { key, messageTimestamp }: WAMessage, text: string): void {
     const conversation = text.slice(0, QUOTED_CHARS_MAX);

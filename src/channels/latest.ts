@@ -1,23 +1,23 @@
 /** The latest of something, by key: a new one lets go of the oldest. */
-export class Latest<T> {
-  readonly #kept = new Map<string, T>();
+export class Latest<K, V> {
+  readonly #kept = new Map<K, V>();
   readonly #max: number;
 
   constructor(max: number) {
     this.#max = max;
   }
 
-  get(key: string): T | undefined {
+  get(key: K): V | undefined {
     return this.#kept.get(key);
   }
 
-  put(key: string, value: T): void {
+  put(key: K, value: V): void {
     this.#kept.delete(key);
     this.#kept.set(key, value);
     if (this.#kept.size > this.#max) this.#kept.delete(this.#kept.keys().next().value!);
   }
 
-  drop(key: string): void {
+  drop(key: K): void {
     this.#kept.delete(key);
   }
 }
