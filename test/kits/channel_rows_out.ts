@@ -190,6 +190,7 @@ function harmlessOf(shown: string): string {
 }
 
 async function wholeFile(scene: Scene, text: string, data: Buffer): Promise<void> {
+  await scene.account.agree?.();
   const sent = scene.account.sent();
   const [file, more] = sent.flatMap((each) => each.file ?? []);
   assert.equal(more, undefined);

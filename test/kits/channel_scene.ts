@@ -118,6 +118,8 @@ export interface Account {
   handle(speaker: Speaker): string;
   /** What the platform has of us. */
   sent(): Sent[];
+  /** Where a person is asked before a file of ours comes: they say yes. */
+  agree?(): Promise<void>;
   reactions(): { message: string; emoji: string }[];
   typing(): Place[];
   menu(): MenuCommand[];

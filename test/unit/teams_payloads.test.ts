@@ -192,3 +192,13 @@ test('the app package names one app, both icons, and commands that exist', () =>
   const known = COMMANDS.map(({ name }) => `/${name}`);
   for (const { title } of bot!.commandLists[0]!.commands) assert.ok(known.includes(title), title);
 });
+
+test('a yes to a file names the place that was made for it, at a host of Microsoft’s files', () => {
+  const { data } = payloads.consented.safeParse(fixture('file_consent'));
+  assert.equal(data?.value.action, 'accept');
+  assert.ok(isOf(FILE_HOSTS, data!.value.uploadInfo!.uploadUrl));
+  assert.equal(
+    payloads.consented.safeParse({ ...fixture('file_consent'), value: { action: 'accept' } }).success,
+    false,
+  );
+});

@@ -13,12 +13,14 @@ import type {
 } from '../channel.ts';
 import type { DriverParts } from '../kind.ts';
 import { Connector, NOT_TAKEN } from './connector.ts';
+import { Consent } from './consent.ts';
 import { isOf, withoutSlash } from './hosts.ts';
 import { type Failure, parsed } from './http.ts';
 import { Inbox } from './inbox.ts';
 import { type TeamsSettings, teams } from './kind.ts';
 import { BACKOFF_MAX_MS, BACKOFF_MS } from './limits.ts';
 import { Memory } from './memory.ts';
+import { Offers } from './offers.ts';
 import { Outgoing } from './outgoing.ts';
 import * as payloads from './payloads.ts';
 import { Tokens } from './tokens.ts';
@@ -41,7 +43,9 @@ class TeamsChannel implements Channel {
   readonly #trust: Trust;
   readonly #connector: Connector;
   readonly #memory = new Memory();
+  readonly #offers: Offers;
   readonly #outgoing: Outgoing;
+  readonly #consent: Consent;
   readonly #stop = new AbortController();
   #inbox: Inbox | null = null;
   #isAsking = false;
@@ -58,11 +62,15 @@ class TeamsChannel implements Channel {
     this.#tokens = new Tokens(settings, password);
     this.#trust = new Trust(settings.openid, settings.app_id);
     this.#connector = new Connector(this.#tokens, settings.services, (failure) => this.#heard(failure));
-    this.#outgoing = new Outgoing(this.#connector, settings, this.#memory);
+    this.#offers = new Offers(parts.folder);
+    this.#outgoing = new Outgoing(this.#connector, settings, this.#memory, this.#offers);
+    const show = this.#outgoing.show.bind(this.#outgoing);
+    this.#consent = new Consent({ offers: this.#offers, hosts: settings.services, show, log: parts.log });
   }
 
   async start(sink: Sink, cursors: ReadonlyMap<string, string>): Promise<void> {
     const { services: hosts, app_id } = this.#settings;
+    this.#offers.sweep();
     this.#memory.begin(sink, cursors);
     const ours = { connector: this.#connector, memory: this.#memory, log: this.#parts.log };
     this.#inbox = new Inbox({ ...ours, hosts, sink, us: `28:${app_id}` });
@@ -114,6 +122,8 @@ class TeamsChannel implements Channel {
       });
       return { status: 403 };
     }
+    const said = payloads.consented.safeParse(value);
+    if (said.success) return this.#consent.answered(said.data);
     return this.#take(this.#inbox, value as payloads.Envelope);
   }
 

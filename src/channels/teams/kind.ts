@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { ChannelKind } from '../kind.ts';
 import { isSafe, SERVICE_HOSTS } from './hosts.ts';
-import { TEXT_CHARS_MAX } from './limits.ts';
+import { OFFER_BYTES_MAX, TEXT_CHARS_MAX } from './limits.ts';
 
 const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const address = z.string().refine(isSafe, 'must be an https address, or http on this machine');
@@ -40,7 +40,7 @@ export const teams: ChannelKind = {
   capabilities: () => ({
     markup: 'teams',
     text_max: TEXT_CHARS_MAX,
-    file_bytes_max: 0,
+    file_bytes_max: OFFER_BYTES_MAX,
     buttons: true,
     cards: true,
     edits: true,

@@ -1,4 +1,4 @@
-import { KIB, MINUTE_MS, SECOND_MS } from '../../base/limits/units.ts';
+import { GIB, KIB, MIB, MINUTE_MS, SECOND_MS } from '../../base/limits/units.ts';
 
 /** Bounds of the Teams driver: a name, a unit, a reason. */
 
@@ -13,6 +13,16 @@ export const CALL_MS = 20 * SECOND_MS;
 export const ANSWER_BYTES_MAX = 64 * KIB;
 /** From the first to the last byte of a file: Teams waits fifteen seconds for our answer. */
 export const FILE_MS = 10 * SECOND_MS;
+/** Of a file to a person: Microsoft takes up to 60 MiB in one piece. */
+export const OFFER_BYTES_MAX = 50 * MIB;
+/** For how long a person may say yes to a file, and how much waits for that at most: the oldest go first. */
+export const OFFER_MS = 7 * 24 * 60 * MINUTE_MS;
+export const OFFERS_MAX = 100;
+export const OFFERS_BYTES_MAX = GIB;
+/** From the first to the last byte of a file that goes to its person. */
+export const UPLOAD_MS = 2 * MINUTE_MS;
+/** Texts that arrived while their file was not offered yet: remembered, so that a repetition does not say them twice. */
+export const HALVES_MAX = 100;
 /** First wait after a failure; doubles with each. */
 export const BACKOFF_MS = SECOND_MS;
 export const BACKOFF_MAX_MS = 5 * MINUTE_MS;

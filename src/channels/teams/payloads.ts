@@ -62,6 +62,24 @@ export const invoked = written.extend({
   value: z.object({ action: z.object({ data: pressed }) }),
 });
 
+/** What a person says to a file of ours; `uploadInfo` where they say yes: the place that Microsoft has made for it. */
+export const consented = activity.extend({
+  name: z.literal('fileConsent/invoke'),
+  value: z.object({
+    action: z.enum(['accept', 'decline']),
+    context: z.object({ file: z.string() }),
+    uploadInfo: z
+      .object({
+        contentUrl: z.string(),
+        name: z.string(),
+        uploadUrl: z.string(),
+        uniqueId: z.string(),
+        fileType: z.string().nullish(),
+      })
+      .nullish(),
+  }),
+});
+
 export const members = activity.extend({ membersAdded: z.array(z.object({ id: z.string() })).nullish() });
 
 export const mention = z.object({
@@ -112,3 +130,4 @@ export type Envelope = z.infer<typeof envelope>;
 export type Activity = z.infer<typeof activity>;
 export type Written = z.infer<typeof written>;
 export type Reacted = z.infer<typeof reacted>;
+export type Consented = z.infer<typeof consented>;

@@ -18,12 +18,14 @@ import type {
 } from '../../kits/channel_scene.ts';
 import { Calls } from './calls.ts';
 import { shownOf } from './markdown.ts';
-import { type FakeMessage, FakeService, PASSWORD, TENANT } from './service.ts';
+import { ASKS, type FakeMessage, FakeService, PASSWORD, SHOWS, TENANT } from './service.ts';
 import { APP, claimsFor, unsigned } from './signer.ts';
 
 const LACKS = {
   'what was said while nobody listened comes in, in order': 'Teams calls for some seconds, and has no history for bots',
   'the menu shows our commands': 'the menu of a bot stands in its app package',
+  'a file goes out with a text of any length, and without one':
+    'Teams takes files of bots in direct chats alone: test/e2e/channel_teams_own.test.ts',
   'a second program on our token is said to be so; once it has ended, messages come in again':
     'Teams calls one address',
 };
@@ -55,6 +57,7 @@ export class TeamsAccount implements Account {
   readonly threadsOfMessages = true;
   /** Where each message was said. */
   readonly #said = new Map<string, string>();
+  readonly #agreed = new Set<string>();
   #pressed = 0;
   #isInstalled = false;
 
@@ -104,7 +107,57 @@ export class TeamsAccount implements Account {
   }
 
   sent(): Sent[] {
-    return this.teams.messages.map(sentOf);
+    return this.teams.messages.map((message) => this.#sentOf(message));
+  }
+
+  /** The person has seen what they were asked, and says yes to each file that is not there yet. */
+  async agree(): Promise<void> {
+    for (const message of this.teams.messages)
+      for (const { contentType, name = '', content } of message.attachments)
+        if (contentType === ASKS && !this.#agreed.has(message.id)) {
+          this.#agreed.add(message.id);
+          const { status } = await this.calls.channel!.webhook!(
+            this.consent(message.conversation, name, content.acceptContext!),
+          );
+          if (status !== 200) throw new Error(`a yes to a file was answered ${status}`);
+        }
+  }
+
+  /** What a person says to a file; `no`: that it is not to come. `at`: where it is to be put, if not where Microsoft would say. */
+  consent(chat: string, name: string, context: object, how: { no?: true; at?: string } = {}): WebhookRequest {
+    const place = `p${this.teams.places.size}`;
+    if (how.no === undefined) this.teams.places.set(place, null);
+    const uploadUrl = how.at ?? `${this.teams.address}/places/${place}`;
+    const contentUrl = `https://contoso.sharepoint.com/personal/ann/Documents/Applications/${place}`;
+    const uploadInfo = { contentUrl, name, uploadUrl, uniqueId: place, fileType: 'bin' };
+    const value = {
+      ...{ type: 'fileUpload', action: how.no ? 'decline' : 'accept', context },
+      ...(how.no === undefined && { uploadInfo }),
+    };
+    return this.signed({
+      ...this.#common('invoke', chat, 'person'),
+      name: 'fileConsent/invoke',
+      id: this.teams.id(),
+      value,
+    });
+  }
+
+  #sentOf({ conversation, id, text, attachments }: FakeMessage): Sent {
+    const elements = attachments.flatMap(({ content }) => content.body ?? []);
+    const actions = elements.flatMap((element) => element.actions ?? []);
+    // What is not a run of text Teams reads as Markdown, or not at all.
+    const runs = elements.filter(({ type }) => type === 'RichTextBlock');
+    const card = runs
+      .map(({ inlines = [] }) => inlines.map((run) => (run.type === 'TextRun' ? run.text : '')).join(''))
+      .join('\n');
+    const shown = attachments.find(({ contentType }) => contentType === SHOWS);
+    const data = this.teams.places.get(shown?.content.uniqueId ?? '');
+    return {
+      ...placeOf(conversation),
+      ...{ receipt: id, quotes: null, file: data ? { name: shown?.name ?? '', data } : null },
+      ...(text === '' ? { shown: card, bold: [], code: [] } : shownOf(text)),
+      buttons: actions.map(({ title, data: pressed }) => ({ token: pressed.token, label: title })),
+    };
   }
 
   reactions(): never[] {
@@ -283,22 +336,6 @@ export class TeamsAccount implements Account {
       this.signed({ ...activity, serviceUrl: undefined }),
     ];
   }
-}
-
-function sentOf({ conversation, id, text, attachments }: FakeMessage): Sent {
-  const elements = attachments.flatMap(({ content }) => content.body);
-  const actions = elements.flatMap((element) => element.actions ?? []);
-  // What is not a run of text Teams reads as Markdown, or not at all.
-  const runs = elements.filter(({ type }) => type === 'RichTextBlock');
-  const card = runs
-    .map(({ inlines = [] }) => inlines.map((run) => (run.type === 'TextRun' ? run.text : '')).join(''))
-    .join('\n');
-  return {
-    ...placeOf(conversation),
-    ...{ receipt: id, quotes: null, file: null },
-    ...(text === '' ? { shown: card, bold: [], code: [] } : shownOf(text)),
-    buttons: actions.map(({ title, data }) => ({ token: data.token, label: title })),
-  };
 }
 
 function placeOf(conversation: string): Place {

@@ -18,17 +18,25 @@ export interface FakeMessage {
   conversation: string;
   id: string;
   text: string;
-  attachments: { contentType: string; content: CardContent }[];
+  attachments: { contentType: string; name?: string; contentUrl?: string; content: CardContent }[];
 }
 
+/** Of an Adaptive Card its body; of a file the word that goes back when it may come, and its name where it is. */
 export interface CardContent {
-  type: string;
-  body: {
+  type?: string;
+  acceptContext?: object;
+  sizeInBytes?: number;
+  uniqueId?: string;
+  body?: {
     type: string;
     inlines?: { type: string; text: string }[];
     actions?: { type: string; title: string; data: { token: string } }[];
   }[];
 }
+
+/** The card that asks whether a file may come, and the one that says where it is. */
+export const ASKS = 'application/vnd.microsoft.teams.card.file.consent';
+export const SHOWS = 'application/vnd.microsoft.teams.card.file.info';
 
 type Body = { type?: string; text?: string; attachments?: FakeMessage['attachments'] };
 
@@ -38,6 +46,8 @@ export class FakeService {
   readonly messages: FakeMessage[] = [];
   readonly typing: string[] = [];
   readonly files = new Map<string, Buffer>();
+  /** In people's OneDrive: what was put there, by the place that was made for it; null: nothing yet. */
+  readonly places = new Map<string, Buffer | null>();
   /** Chats where the bot is, without threads. */
   readonly chats = new Set<string>();
   /** Direct chats by the ids of their people. */
@@ -66,7 +76,10 @@ export class FakeService {
 
   async listen(): Promise<void> {
     const server = createServer((request, response) => {
-      void bodyOf(request).then((body) => this.#serve(request, body, response));
+      void bodyOf(request).then((body) => {
+        if (request.method === 'PUT' && request.url?.startsWith('/places/')) this.#put(request, body, response);
+        else this.#serve(request, body.toString('utf8'), response);
+      });
     });
     this.#server = server;
     await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve));
@@ -95,6 +108,17 @@ export class FakeService {
   /** Tokens that were given have had their time. */
   expire(): void {
     this.#tokens += 1;
+  }
+
+  /** In one piece, said to be all of it, and without our token: the address is the key. */
+  #put(request: IncomingMessage, body: Buffer, response: ServerResponse): void {
+    const place = request.url!.slice('/places/'.length);
+    const { 'content-range': range, authorization } = request.headers;
+    const isWhole = range === `bytes 0-${body.length - 1}/${body.length}`;
+    const isGood = this.places.has(place) && isWhole && authorization === undefined;
+    this.requests.push(`PUT ${request.url} ${authorization ?? ''}`);
+    if (isGood) this.places.set(place, body);
+    response.writeHead(isGood ? 201 : 400).end();
   }
 
   #serve(request: IncomingMessage, body: string, response: ServerResponse): void {
@@ -160,6 +184,8 @@ export class FakeService {
     if (Math.max(bytes, counted) > MESSAGE_BYTES_MAX) return refused(413, 'MessageSizeTooBig');
     const { text = '', attachments = [] } = body;
     if (text === '' && attachments.length === 0) return refused(400, 'BadSyntax');
+    const asks = attachments.some(({ contentType }) => contentType === ASKS);
+    if (asks && ![...this.direct.values()].includes(conversation)) return refused(400, 'BadArgument');
     const known = this.messages.find((each) => each.conversation === conversation && each.id === id);
     if (id !== undefined && known === undefined) return refused(404, 'ActivityNotFoundInConversation');
     if (known !== undefined) Object.assign(known, { text, attachments });
@@ -221,8 +247,8 @@ function refused(status: number, code: string): Answer {
   return { status, body: { error: { code, message: code } } };
 }
 
-async function bodyOf(request: IncomingMessage): Promise<string> {
+async function bodyOf(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of request as AsyncIterable<Buffer>) chunks.push(chunk);
-  return Buffer.concat(chunks).toString('utf8');
+  return Buffer.concat(chunks);
 }
