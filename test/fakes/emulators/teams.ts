@@ -31,6 +31,7 @@ const MENTIONS = 'in a group the playground tells of mentions alone';
 const SIGNS = 'the playground signs nothing';
 const REFUSES = 'the playground refuses no text and no token, and counts no calls';
 const CALLS_ONCE = 'the playground calls once, answered or not';
+const NO_ONEDRIVE = 'the playground has no OneDrive that a file could go to';
 const NO_CHANGES = 'in the playground people change nothing that they said';
 
 export const emulatedTeams: ChannelUnderTest = {
@@ -42,6 +43,8 @@ export const emulatedTeams: ChannelUnderTest = {
     'no program is taken for a person, and we are not taken for another': ALONE,
     'files come in whole': 'people attach no files in the playground',
     'a file that is too large is left out, and the text says so': 'people attach no files in the playground',
+    'a file goes out whole, with its text': NO_ONEDRIVE,
+    'a file goes out with a text of any length, and without one': NO_ONEDRIVE,
     'an edit comes in, after its message': NO_CHANGES,
     'a deletion comes in': NO_CHANGES,
     'a reaction comes in, and that it was taken back': 'there are no reactions in the playground',
