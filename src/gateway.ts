@@ -35,6 +35,7 @@ import { EgressSessions } from './gateway/sessions.ts';
 import { serveLines } from './gateway/sockets.ts';
 import { Tokens } from './gateway/tokens.ts';
 import { refuseLive } from './gateway/unix.ts';
+import { whenTrialEnds } from './operations/trial.ts';
 import { DAY_MS } from './protocol/chain.ts';
 import { keySourceOf } from './vault/keys.ts';
 import { Vault } from './vault/vault.ts';
@@ -66,6 +67,7 @@ async function main(): Promise<void> {
   process.once('SIGTERM', stop);
   // Ctrl-C reaches every process of a terminal at once; under a supervisor the host ends first, and asks for us until then.
   process.on('SIGINT', isatty(0) ? stop : () => {});
+  whenTrialEnds(process.env, stop);
   log.info('ready', { pid: process.pid });
   dropStartGarbage();
   const ready = { at: new Date().toISOString(), level: 'info', process: 'gateway', event: 'ready', pid: process.pid };

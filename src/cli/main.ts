@@ -19,9 +19,10 @@ interface Verb {
 const VERBS: readonly Verb[] = [
   {
     name: 'up',
-    usage: 'up [--detach] [--safe]',
-    summary: 'start GlassClaw; --safe: to look at it, nothing runs and nothing leaves',
-    flags: ['--detach', '--safe'],
+    usage: 'up [--detach] [--safe] | up --trial',
+    summary:
+      'start GlassClaw; --safe: to look at it, nothing runs or leaves; --trial: see whether it would answer, and end',
+    flags: ['--detach', '--safe', '--trial'],
     words: 0,
     load: async () => (await import('./up.ts')).up,
   },

@@ -9,6 +9,7 @@ import { installPackagesForStart } from './channel.ts';
 import { ControlClient } from './control_client.ts';
 import { installForStart } from './harness.ts';
 import type { Io } from './io.ts';
+import { trial } from './trial.ts';
 
 /**
  * `glass up`: gateway and host as two processes in the foreground. One that dies is started again at once; one that says
@@ -30,6 +31,7 @@ export async function up(args: string[], paths: Paths, io: Io): Promise<number> 
     throw new OperatingError('refused', 'this GlassClaw is a service', 'systemctl start glassclaw-gateway glassclaw');
   prepareHome(paths);
   await refuseSecond(paths);
+  if (args.includes('--trial')) return trial(paths, io);
   const safe = args.includes('--safe');
   if (!safe) {
     await installForStart(paths, io);

@@ -45,6 +45,8 @@ export class OperatorService implements LineService<VaultRequest> {
         this.log.info('vault rotated', { rewrapped, damaged });
         return { rewrapped, damaged, left };
       }
+      case 'check':
+        return this.#vault.check();
       default:
         return unreachable(request);
     }

@@ -258,6 +258,8 @@ export const vaultRequest = z.discriminatedUnion('op', [
   z.strictObject({ id: z.int(), op: z.literal('remove'), name: nameSchema, next: z.boolean().default(false) }),
   /** A new key for the vault. */
   z.strictObject({ id: z.int(), op: z.literal('rotate') }),
+  /** Whether each of them opens. */
+  z.strictObject({ id: z.int(), op: z.literal('check') }),
 ]);
 export type VaultRequest = z.infer<typeof vaultRequest>;
 
@@ -278,6 +280,8 @@ export interface VaultAnswers {
   promote: Record<string, never>;
   remove: { removed: boolean };
   rotate: { rewrapped: number; damaged: number; left: string | null };
+  /** Names of those that do not; `opened`: how many do. */
+  check: { opened: number; damaged: string[] };
 }
 
 export const answer = z.union([

@@ -31,6 +31,8 @@ export interface ControlServices {
   emergency: Pick<Emergency, 'stop' | 'resume'>;
   /** Nothing may happen: only what reads is answered, and the emergency stop. */
   safe: boolean;
+  /** Safe, and one throw-away group answers in chats of its own. */
+  trial: boolean;
   approvals: Pick<Approvals, 'list' | 'show' | 'body'>;
   questions: Pick<Desk, 'list' | 'show'>;
   people: People;
