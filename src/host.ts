@@ -13,7 +13,7 @@ import { endLife } from './ledger/lives.ts';
 import { type Exporters, startExporters } from './operations/exporters.ts';
 import { prepareInstall } from './operations/first_run.ts';
 import { reap } from './operations/runtimes.ts';
-import { whenTrialEnds } from './operations/trial.ts';
+import { refuseHalfRestored, whenTrialEnds } from './operations/starts.ts';
 
 /**
  * The host: composition root. It makes what exists (`host_parts.ts`, and `host_ways_in.ts` on top of it), passes to each part what it
@@ -30,6 +30,7 @@ export interface Host {
 /** Starts a host on the home that `env` names. Rejects with `OperatingError` when it cannot. */
 export async function startHost(options: HostOptions): Promise<Host> {
   const paths = pathsOf(homeFrom(options.env), options.env);
+  refuseHalfRestored(paths.home);
   prepareHome(paths);
   await holdLock(`${paths.install}/host`, `GlassClaw is already running on ${paths.home}`, 'stop it with ./glass down');
   prepareInstall(paths);

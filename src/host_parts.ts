@@ -24,6 +24,7 @@ import { Ledger } from './ledger/ledger.ts';
 import { beginLife } from './ledger/lives.ts';
 import type { OutboundRow } from './ledger/outbound.ts';
 import { Anchors } from './operations/anchors.ts';
+import { forgetRestore, stopRestored } from './operations/backup/marks.ts';
 import { Channels } from './operations/channels.ts';
 import { boundaryCodeHash } from './operations/code_hash.ts';
 import { gatewayNews } from './operations/gateway_news.ts';
@@ -32,7 +33,7 @@ import { imageOf, pruneImages } from './operations/images.ts';
 import { prepareLedger } from './operations/operator.ts';
 import { Proofs } from './operations/proofs.ts';
 import { makeRuntimes } from './operations/runtimes.ts';
-import { onlyOfTrial } from './operations/trial.ts';
+import { endStopsOfCopy, onlyOfTrial } from './operations/trial.ts';
 import { versionsHere } from './operations/versions.ts';
 import { codeCacheOf, warmUpAll } from './operations/warm_up.ts';
 import { deliverWarnings } from './operations/warnings.ts';
@@ -77,8 +78,11 @@ export async function openBase(options: HostOptions, paths: Paths) {
   const operatorChat = await ledger.write('start', (db) => {
     endLeftOver(db, clock);
     beginLife(db, clock.now());
+    stopRestored(db, clock, paths);
+    if (trial) endStopsOfCopy(db, clock, paths);
     return prepareLedger(db, clock.now(), groups, install.default_group, uids);
   });
+  forgetRestore(paths);
   const local = new LocalChannel();
   const channels = new Map<string, Channel>(
     [local, ...options.channels(log)].map((channel) => [channel.name, channel]),

@@ -195,6 +195,22 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./check.ts')).check,
   },
   {
+    name: 'backup',
+    usage: 'backup [create] [-o <folder>] [--keep <n>] [--with-key] | list | prove <name> | remove <name>',
+    summary: 'all of it, proven by a restore that answered; what there is',
+    flags: ['--keep', '--with-key', '--yes', '--out'],
+    words: 6,
+    load: async () => (await import('./backup.ts')).backup,
+  },
+  {
+    name: 'restore',
+    usage: 'restore <name|folder> [--home <folder>] [--key <file>] [--replace]',
+    summary: 'put a backup back, here or on another machine; it comes up stopped',
+    flags: ['--home', '--key', '--replace', '--yes'],
+    words: 3,
+    load: async () => (await import('./restore.ts')).restore,
+  },
+  {
     name: 'doctor',
     usage: 'doctor [--fix [--yes]] | doctor --bundle [-o <file>] [--names]',
     summary: 'what is wrong on this machine, and how to mend it; a bundle for who helps',

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type ErrorCode, exitCodeOf, messageOf, OperatingError } from '../base/errors.ts';
-import { TRIAL_MS } from '../base/limits/messages.ts';
+import { TRIAL_MS } from '../base/limits/backups.ts';
 import { holdLock } from '../base/lock.ts';
 import type { Paths } from '../base/paths.ts';
 import { seconds } from '../evidence/check/document.ts';
@@ -29,6 +29,8 @@ export interface Tried {
   steps: number;
   /** Secrets that open. */
   secrets: number;
+  /** Events in the record. */
+  events: number;
   /** What was compared, in words. */
   record: string;
   /** Messages, turns and so on by state, as the home has them besides. */
@@ -93,11 +95,13 @@ async function see(scene: Scene, paths: Paths, io: Io): Promise<Omit<Tried, 'ms'
   const { seen: record } = await recordHolds(scene);
   await scene.client.call('check_clear');
   const { version, versions, conservation } = status;
+  const events = Number(/^\d+/.exec(record ?? '')?.[0] ?? 0);
   return {
     version,
     schema: versions.schema,
     ...answered,
     secrets: opened,
+    events,
     record: record!,
     inbound: conservation.inbound,
   };

@@ -1,4 +1,7 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { OperatingError, unreachable } from '../base/errors.ts';
+import { randomToken } from '../base/ids.ts';
 import { VAULT_CONNECTIONS_MAX } from '../base/limits/gateway.ts';
 import type { Log } from '../base/log.ts';
 import { type VaultAnswers, type VaultRequest, vaultRequest } from '../protocol/gateway.ts';
@@ -14,11 +17,14 @@ export class OperatorService implements LineService<VaultRequest> {
   readonly log: Log;
   readonly #vault: Vault;
   readonly #audit: Audit;
+  readonly #copies: string;
   readonly #changed: () => void;
 
-  constructor(vault: Vault, audit: Audit, changed: () => void, log: Log) {
+  /** `copies`: the folder of its own that copies for backups are made in. */
+  constructor(vault: Vault, audit: Audit, copies: string, changed: () => void, log: Log) {
     this.#vault = vault;
     this.#audit = audit;
+    this.#copies = copies;
     this.#changed = changed;
     this.log = log;
   }
@@ -47,10 +53,23 @@ export class OperatorService implements LineService<VaultRequest> {
       }
       case 'check':
         return this.#vault.check();
+      case 'copy':
+        return this.#copy();
       default:
         return unreachable(request);
     }
   };
+
+  /** Where it writes is not the asker's to say. */
+  async #copy(): Promise<VaultAnswers['copy']> {
+    const folder = join(this.#copies, `.from-gateway-${randomToken(9)}`);
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const made = { vault: join(folder, 'vault.db'), audit: join(folder, 'audit.db') };
+    await this.#vault.copy(made.vault);
+    await this.#audit.copy(made.audit);
+    this.log.info('copied for a backup');
+    return made;
+  }
 
   #list(): VaultAnswers['list'] {
     const used = this.#audit.lastUsed();

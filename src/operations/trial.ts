@@ -1,7 +1,13 @@
+import { basename } from 'node:path';
+import type { Clock } from '../base/clock.ts';
+import type { Paths } from '../base/paths.ts';
 import { CHECK_CHAT, CHECK_GROUP } from '../evidence/check/names.ts';
 import { chatById } from '../ledger/chats.ts';
+import type { Db } from '../ledger/db.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { sessionById } from '../ledger/sessions.ts';
+import { endStops } from '../ledger/stops.ts';
+import { TRIAL_HOME } from './backup/names.ts';
 
 /**
  * A trial start (`glass up --trial`): the host of a home is started as in safe mode, and besides one throw-away group answers one message.
@@ -22,7 +28,7 @@ export function onlyOfTrial({ trial, ledger }: { trial: boolean; ledger: Ledger 
   return { sessions: only(isOwnSession), chats: only(isOwnChat) };
 }
 
-/** Both processes of a trial end with the one that wants it, also when that is killed: their standard input is its pipe. */
-export function whenTrialEnds(env: NodeJS.ProcessEnv, end: () => void): void {
-  if (env['GLASS_TRIAL'] === '1') process.stdin.on('end', end).on('error', end).resume();
+/** A stop of everything is kept by a backup, too. A copy that is only there to be tried out, and goes at the end, is let go of it: it must answer. */
+export function endStopsOfCopy(db: Db, clock: Clock, { home }: Paths): void {
+  if (basename(home).startsWith(TRIAL_HOME)) endStops(db, clock.now(), '', 'the trial of a copy');
 }

@@ -260,6 +260,8 @@ export const vaultRequest = z.discriminatedUnion('op', [
   z.strictObject({ id: z.int(), op: z.literal('rotate') }),
   /** Whether each of them opens. */
   z.strictObject({ id: z.int(), op: z.literal('check') }),
+  /** Copies of its two databases, sealed as they are, for a backup. */
+  z.strictObject({ id: z.int(), op: z.literal('copy') }),
 ]);
 export type VaultRequest = z.infer<typeof vaultRequest>;
 
@@ -282,6 +284,8 @@ export interface VaultAnswers {
   rotate: { rewrapped: number; damaged: number; left: string | null };
   /** Names of those that do not; `opened`: how many do. */
   check: { opened: number; damaged: string[] };
+  /** Their paths; whoever asked takes them away. */
+  copy: { vault: string; audit: string };
 }
 
 export const answer = z.union([

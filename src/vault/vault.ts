@@ -1,5 +1,5 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { backup, type DatabaseSync, type StatementSync } from 'node:sqlite';
 import type { Clock } from '../base/clock.ts';
 import { OperatingError } from '../base/errors.ts';
 import { type Faults, guarded } from '../base/faults.ts';
@@ -234,6 +234,11 @@ export class Vault {
   /** The public half: DER (SPKI) in base64. */
   signer(): string {
     return createPublicKey(this.#signing()).export({ format: 'der', type: 'spki' }).toString('base64');
+  }
+
+  /** A whole copy as a new file, sealed as it is; what is set meanwhile is in it too. */
+  async copy(file: string): Promise<void> {
+    await backup(this.#db, file);
   }
 
   close(): void {

@@ -249,8 +249,3 @@ export const TASK_RUNS_KEPT = 50;
 export const TASK_GATE_MS = MINUTE_MS;
 /** UTF-8 bytes of a gate's output that the agent is shown. */
 export const TASK_GATE_OUTPUT_BYTES_MAX = 16 * KIB;
-
-// --- Backups ----------------------------------------------------------------------------------------------------
-
-/** A trial start, from nothing to its answer: ten times what it takes on a small machine. */
-export const TRIAL_MS = 60 * SECOND_MS;
