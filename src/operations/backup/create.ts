@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   closeSync,
@@ -45,7 +46,10 @@ export async function createBackup(asked: BackupAsked): Promise<{ folder: string
   mkdirSync(draft, { mode: 0o700 });
   try {
     const manifest = await fill(draft, asked);
-    const folder = join(shelf, backupName(manifest.at, manifest.files[0]!.sha256));
+    const folder = join(
+      shelf,
+      backupName(manifest.at, createHash('sha256').update(JSON.stringify(manifest)).digest('hex')),
+    );
     writeManifest(draft, manifest);
     renameSync(draft, folder);
     syncFolder(shelf);
