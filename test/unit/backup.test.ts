@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -19,10 +19,13 @@ import { systemClock } from '../../src/base/clock.ts';
 import { noFaults } from '../../src/base/faults.ts';
 import { type Paths, pathsOf, prepareHome, ROOT } from '../../src/base/paths.ts';
 import { Audit } from '../../src/gateway/audit.ts';
+import { recordEvent } from '../../src/ledger/events.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
+import { countsOfGroup, endStops, isStopped, releaseOfGroup } from '../../src/ledger/stops.ts';
 import { readArchive, selectionOf, writeArchive } from '../../src/operations/backup/archive.ts';
 import { commitOf, createBackup } from '../../src/operations/backup/create.ts';
 import { MANIFEST, type Manifest, readManifest } from '../../src/operations/backup/manifest.ts';
+import { forgetRestore, stopRestored } from '../../src/operations/backup/marks.ts';
 import { RESTORED, RESTORING } from '../../src/operations/backup/names.ts';
 import { endRestore, restoreInto, unpack, verifyBackup } from '../../src/operations/backup/restore.ts';
 import {
@@ -33,9 +36,10 @@ import {
   sweepShelf,
   writeProof,
 } from '../../src/operations/backup/shelf.ts';
+import { refuseHalfRestored } from '../../src/operations/starts.ts';
 import { fileKeySource, PLAIN } from '../../src/vault/key_file.ts';
 import { Vault } from '../../src/vault/vault.ts';
-import { temporaryFolder } from '../fakes/ledger_kit.ts';
+import { queueOutbound, seedChat, temporaryFolder } from '../fakes/ledger_kit.ts';
 
 /** An install that does not run, of the real databases, and its backup. */
 async function installIn(home: string): Promise<Paths> {
@@ -156,7 +160,7 @@ test('a database that was cut before it was hashed is found, too', async (contex
 test('what an agent leaves in its workspace neither stops a backup nor leads out of it', async (context) => {
   const { paths } = await made(context);
   const { workspace } = paths.group('assistant');
-  const script = `mkdir -p deep/closed; echo text > deep/closed/file; chmod 0 deep/closed/file
+  const script = `mkdir -p deep/closed; echo text > deep/closed/file; [ $(id -u) != 0 ] || chmod 0 deep/closed/file
 echo x > "$(printf 'two\\nlines')"; printf y > "$(printf 'not\\377text')"; echo z > '--checkpoint-action=exec=touch evil'
 ln -s /etc/passwd out; ln -s ../../../ledger.db up; mkfifo pipe; echo 1 > one; ln one same; truncate -s 1T giant
 i=0; while [ $i -lt 300 ]; do mkdir nnnnnnnnnnnnnnnn; cd nnnnnnnnnnnnnnnn; i=$((i+1)); done; echo deep > end`;
@@ -174,7 +178,7 @@ i=0; while [ $i -lt 300 ]; do mkdir nnnnnnnnnnnnnnnn; cd nnnnnnnnnnnnnnnn; i=$((
       encoding: 'latin1',
       maxBuffer: 2 ** 26,
     });
-  assert.equal(list(copy), list(paths.home));
+  assert.ok(list(copy) === list(paths.home), 'the same entries, whatever their names');
   const { blocks } = statSync(join(copy, 'groups/assistant/workspace/giant'));
   assert.ok(blocks < 100, 'sparse stays sparse');
   assert.ok(!existsSync(join(workspace, 'evil')) && !existsSync(join(copy, 'evil')));
@@ -320,4 +324,57 @@ test('a manifest that is no manifest is said to be none', async (context) => {
       message: /is no backup: its manifest\.json cannot be used/,
     });
   }
+});
+
+test('ledger and audit are of one moment: a ledger that knows of more than the audit is not kept', async (context) => {
+  const { paths } = await made(context);
+  const ledger = await Ledger.open(paths.ledger, noFaults);
+  await ledger.write('start', (db) => {
+    recordEvent(db, systemClock, 'egress.anchored', {}, { seq: 7, hash: 'a'.repeat(64) });
+  });
+  ledger.close();
+  await assert.rejects(createBackup({ paths, shelf: shelfOf(paths), withKey: false, tell: () => {} }), {
+    code: 'unavailable',
+    message: /records too fast for a copy of one moment/,
+  });
+});
+
+test('neither host nor gateway starts on a home that is half put back', (context) => {
+  const home = temporaryFolder(context);
+  refuseHalfRestored(home);
+  writeFileSync(join(home, RESTORING), '{}');
+  assert.throws(() => refuseHalfRestored(home), { code: 'conflict', message: /is being put back from a backup/ });
+  for (const part of ['host', 'gateway']) {
+    const env = { ...process.env, GLASS_HOME: home };
+    const ran = spawnSync(process.execPath, [join(ROOT, `src/${part}.ts`)], { env, encoding: 'utf8' });
+    assert.equal(ran.status, 5, ran.stderr);
+    assert.deepEqual(readdirSync(home), [RESTORING], `${part} made nothing`);
+  }
+});
+
+test('a home that was put back is stopped as a whole, with what is of no session, and an owner lets all of it go on', async (context) => {
+  const { paths } = await made(context);
+  const ledger = await Ledger.open(paths.ledger, noFaults);
+  context.after(() => ledger.close());
+  const session = await ledger.write('start', (db) => {
+    const seeded = seedChat(db);
+    queueOutbound(db, seeded.chat_id, ['a card'], {});
+    queueOutbound(db, seeded.chat_id, ['an answer'], { session: seeded.id });
+    return seeded;
+  });
+  const states = (): unknown[] =>
+    ledger.db.all('SELECT state FROM outbound ORDER BY id').map((row) => (row as { state: string }).state);
+  stopRestored(ledger.db, systemClock, paths);
+  assert.deepEqual([states(), isStopped(ledger.db, 'assistant')], [['queued', 'queued'], false]);
+  writeFileSync(join(paths.home, RESTORED), 'half a no');
+  for (const _ of ['once', 'again']) await ledger.write('start', (db) => stopRestored(db, systemClock, paths));
+  assert.deepEqual([states(), isStopped(ledger.db, 'assistant')], [['held', 'held'], true]);
+  assert.equal(ledger.db.all("SELECT 1 FROM events WHERE kind = 'group.stopped'").length, 1);
+  assert.equal(countsOfGroup(ledger.db, '').held, 2);
+  assert.equal(countsOfGroup(ledger.db, 'assistant').held, 1);
+  await ledger.write('start', (db) => endStops(db, 1, '', 'ann') && releaseOfGroup(db, 1, '', null));
+  assert.deepEqual(states(), ['queued', 'queued']);
+  forgetRestore(paths);
+  await ledger.write('start', (db) => stopRestored(db, systemClock, paths));
+  assert.equal(isStopped(ledger.db, session.group_name), false);
 });
