@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { describeError, OperatingError } from '../base/errors.ts';
 import { BACKUP_TELL_MS } from '../base/limits/backups.ts';
@@ -92,6 +92,13 @@ interface Asked {
 async function create(paths: Paths, io: Io, { shelf, keep, withKey }: Asked): Promise<number> {
   if (!existsSync(paths.ledger))
     throw new OperatingError('not_found', `there is no install in ${paths.home}`, 'set GLASS_HOME to where it is');
+  const { uid } = statSync(paths.home);
+  if (uid !== process.geteuid!())
+    throw new OperatingError(
+      'refused',
+      `${paths.home} belongs to uid ${uid}`,
+      `run it as that account: sudo -u '#${uid}' …`,
+    );
   if (withKey && !io.json)
     io.err('! The key of the vault goes in: whoever has this backup has every secret. Keep it where you keep those.');
   const tell = teller(io);

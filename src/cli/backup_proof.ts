@@ -51,8 +51,9 @@ function keyFile(paths: Paths): string | null {
 /** As `glass up --trial` is typed. Rejects with what it says. */
 function tryOut(home: string, { root }: Paths): Promise<Tried> {
   const child = spawn(process.execPath, [join(root, 'src/cli/main.ts'), 'up', '--trial', '--json'], {
-    env: { ...process.env, GLASS_HOME: home },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    // It ends with us: its standard input is our pipe.
+    env: { ...process.env, GLASS_HOME: home, GLASS_TRIAL: '1' },
+    stdio: ['pipe', 'pipe', 'pipe'],
     timeout: TRIAL_PROCESS_MS,
   });
   const [out, err]: [string[], string[]] = [[], []];

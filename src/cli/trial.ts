@@ -9,6 +9,7 @@ import { seconds } from '../evidence/check/document.ts';
 import { checkLock } from '../evidence/check/names.ts';
 import { brokenPath } from '../evidence/check/path.ts';
 import type { Status } from '../evidence/status.ts';
+import { whenTrialEnds } from '../operations/starts.ts';
 import { Chat } from './check/chat.ts';
 import { recordHolds } from './check/experiments.ts';
 import { modelServer } from './check/loopback.ts';
@@ -60,6 +61,7 @@ async function tryOut(paths: Paths, io: Io): Promise<Tried> {
   const late = setTimeout(() => parts.fail(lateError()), TRIAL_MS);
   const interrupt = (): void => parts.fail(new OperatingError('unavailable', 'the trial was interrupted'));
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, interrupt);
+  whenTrialEnds(process.env, interrupt);
   try {
     const seen = await Promise.race([see(scene, paths, io), parts.failed]);
     return { ...seen, ms: Math.round(performance.now() - began) };
@@ -67,6 +69,7 @@ async function tryOut(paths: Paths, io: Io): Promise<Tried> {
     clearTimeout(late);
     scene.end();
     await parts.end();
+    process.stdin.destroy(); // else it is waited for
   }
 }
 

@@ -1,7 +1,6 @@
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { OperatingError, unreachable } from '../base/errors.ts';
-import { randomToken } from '../base/ids.ts';
 import { VAULT_CONNECTIONS_MAX } from '../base/limits/gateway.ts';
 import type { Log } from '../base/log.ts';
 import { type VaultAnswers, type VaultRequest, vaultRequest } from '../protocol/gateway.ts';
@@ -62,7 +61,8 @@ export class OperatorService implements LineService<VaultRequest> {
 
   /** Where it writes is not the asker's to say. */
   async #copy(): Promise<VaultAnswers['copy']> {
-    const folder = join(this.#copies, `.from-gateway-${randomToken(9)}`);
+    const folder = join(this.#copies, '.from-gateway-copy');
+    rmSync(folder, { recursive: true, force: true }); // of one that nobody took away: there is never more than one
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     const made = { vault: join(folder, 'vault.db'), audit: join(folder, 'audit.db') };
     await this.#vault.copy(made.vault);

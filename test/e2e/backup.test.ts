@@ -221,8 +221,7 @@ test('a backup that is killed at any point is none, and the next one clears up',
   assert.ok(seen.has('.dra') && seen.has('.tri'), [...seen].join());
   for (const name of readdirSync(shelf).filter((each) => !each.startsWith('.') && !before.includes(each)))
     assert.ok(existsSync(join(shelf, name, MANIFEST)), `${name} is whole`);
-  // The processes of a trial end with it.
-  await sleep(1000);
+  // The processes of its trial end with it, and are waited for.
   const made = await backup('--keep', '1');
   assert.deepEqual(left(), []);
   assert.ok(made.removed.length > 0 && !made.removed.includes(made.folder.split('/').at(-1)!));

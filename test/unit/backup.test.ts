@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../src/base/clock.ts';
 import { noFaults } from '../../src/base/faults.ts';
 import { type Paths, pathsOf, prepareHome, ROOT } from '../../src/base/paths.ts';
@@ -377,4 +378,22 @@ test('a home that was put back is stopped as a whole, with what is of no session
   forgetRestore(paths);
   await ledger.write('start', (db) => stopRestored(db, systemClock, paths));
   assert.equal(isStopped(ledger.db, session.group_name), false);
+});
+
+test('an agent that swaps a folder for a link while it is copied gets nothing else into the backup', async (context) => {
+  const { paths } = await made(context);
+  const { workspace } = paths.group('assistant');
+  const outside = temporaryFolder(context);
+  for (let at = 0; at < 50; at += 1) writeFileSync(join(outside, `s${at}`), 'what-is-outside');
+  const script = `for i in $(seq 100); do mkdir -p d$i/x/y; echo own > d$i/s$i; done; while :; do for i in $(seq 100)
+do mv d$i e; ln -s ${outside} d$i; rm d$i; mv e d$i; mv d$i/s$i f; ln -s ${outside}/s1 d$i/s$i; rm d$i/s$i; mv f d$i/s$i; done; done`;
+  const swapping = spawn('sh', ['-c', script], { cwd: workspace, stdio: 'ignore', detached: true });
+  context.after(() => process.kill(-swapping.pid!, 'SIGKILL'));
+  await sleep(500);
+  const file = join(temporaryFolder(context), 'files.tar');
+  for (let at = 0; at < 20; at += 1) {
+    await writeArchive(paths, selectionOf(paths), file);
+    assert.ok(!readFileSync(file).includes('what-is-outside'));
+    rmSync(file);
+  }
 });

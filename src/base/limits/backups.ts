@@ -6,6 +6,8 @@ import { MIB, MINUTE_MS, SECOND_MS } from './units.ts';
 export const TRIAL_MS = 60 * SECOND_MS;
 /** A client waits so long for a trial that another process makes: its start and its end besides. */
 export const TRIAL_PROCESS_MS = TRIAL_MS + 30 * SECOND_MS;
+/** The processes of a trial whose maker was killed: twice what they take to end. */
+export const TRIAL_GONE_MS = 20 * SECOND_MS;
 /** One run of `tar` or `du`: a hundred gigabytes on a slow disk. Nothing that an agent leaves in a workspace lasts longer. */
 export const ARCHIVE_MS = 120 * MINUTE_MS;
 /** Lines of `tar` about what it could not read that are kept; the rest is a count. */

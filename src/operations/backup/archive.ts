@@ -103,7 +103,14 @@ const IN_PASSING = /file changed as we read it|socket ignored|File removed befor
 /** Unpacks into a folder that is empty. `owners`: each file is given to whom it belonged. Rejects with `OperatingError`. */
 export async function readArchive(file: string, into: string, owners: boolean): Promise<void> {
   const argv = [
-    ...['--extract', `--file=${file}`, '--numeric-owner', '--preserve-permissions', '--delay-directory-restore'],
+    ...[
+      '--extract',
+      `--file=${file}`,
+      '--force-local',
+      '--numeric-owner',
+      '--preserve-permissions',
+      '--delay-directory-restore',
+    ],
     ...['--keep-old-files', owners ? '--same-owner' : '--no-same-owner'],
   ];
   const { code, says } = await runTool('tar', argv, into, () => {});

@@ -1,6 +1,8 @@
 import { closeSync, existsSync, fsyncSync, lstatSync, mkdirSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { isAbsolute, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, OperatingError } from '../../base/errors.ts';
+import { TRIAL_GONE_MS } from '../../base/limits/backups.ts';
 import type { Paths } from '../../base/paths.ts';
 import { writeWhole } from '../../base/whole_file.ts';
 import { LAST_BACKUP } from '../../evidence/last_backup.ts';
@@ -92,6 +94,21 @@ export async function sweepShelf(shelf: string): Promise<number> {
 
 /** Removes a folder in which an install may have run: through no mount, and without following anything. */
 export async function removeHome(folder: string): Promise<void> {
+  const end = performance.now() + TRIAL_GONE_MS;
+  for (;;) {
+    try {
+      return await removeNow(folder);
+    } catch (error) {
+      // The trial of a run that was killed ends with it, a moment later.
+      if (performance.now() > end) throw error;
+      await sleep(AGAIN_MS);
+    }
+  }
+}
+
+const AGAIN_MS = 200;
+
+async function removeNow(folder: string): Promise<void> {
   for (const { target } of mountsBelow(folder)) await unmountWorkspace(target);
   const still = mountsBelow(folder)[0];
   if (still !== undefined)
