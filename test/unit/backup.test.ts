@@ -41,6 +41,7 @@ import { refuseHalfRestored } from '../../src/operations/starts.ts';
 import { fileKeySource, PLAIN } from '../../src/vault/key_file.ts';
 import { Vault } from '../../src/vault/vault.ts';
 import { queueOutbound, seedChat, temporaryFolder } from '../fakes/ledger_kit.ts';
+import { cannotDrop, passesForOrdinaryUser } from '../fakes/ordinary_user.ts';
 
 /** An install that does not run, of the real databases, and its backup. */
 async function installIn(home: string): Promise<Paths> {
@@ -396,4 +397,12 @@ do mv d$i e; ln -s ${outside} d$i; rm d$i; mv e d$i; mv d$i/s$i f; ln -s ${outsi
     assert.ok(!readFileSync(file).includes('what-is-outside'));
     rmSync(file);
   }
+});
+
+const skip = cannotDrop();
+test('the same for an ordinary user, who cannot read everything', { skip }, () => {
+  passesForOrdinaryUser(
+    import.meta.url,
+    '--test-name-pattern=^what cannot be read|^what an agent leaves|^a backup says',
+  );
 });

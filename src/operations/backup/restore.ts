@@ -56,6 +56,8 @@ export async function unpack(folder: string, manifest: Manifest, home: string, k
   for (const name of [...KEYS, ...DATABASES]) {
     if (manifest.files.some(({ path }) => path === name)) copyPrivate(join(folder, name), join(home, name));
   }
+  // What was left out is made anew, closed as it was.
+  for (const name of ['cache', 'logs']) mkdirSync(join(home, name), { mode: 0o700 });
   if (key !== null) copyPrivate(key, join(home, key.endsWith('.azure') ? 'vault.key.azure' : 'vault.key'));
   syncFolder(home);
 }
