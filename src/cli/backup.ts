@@ -75,11 +75,17 @@ function keepOf(text: string | undefined): number | null {
   throw new OperatingError('usage', `--keep takes how many are kept, at least 1, and not "${text}"`, USAGE);
 }
 
-/** Says what goes on, once something lasts. */
+/** Says what goes on, once something lasts: also the one step that does. An empty text ends it. */
 export function teller(io: Io): (text: string) => void {
   const began = performance.now();
+  let waiting: NodeJS.Timeout | undefined;
   return (text) => {
-    if (!io.json && performance.now() - began > BACKUP_TELL_MS) io.err(`${printable(text)}…`);
+    clearTimeout(waiting);
+    if (io.json || text === '') return;
+    const say = (): void => io.err(`${printable(text)}…`);
+    const wait_ms = BACKUP_TELL_MS - (performance.now() - began);
+    if (wait_ms <= 0) say();
+    else waiting = setTimeout(say, wait_ms).unref();
   };
 }
 

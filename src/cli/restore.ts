@@ -6,7 +6,7 @@ import { messageOf, OperatingError } from '../base/errors.ts';
 import { holdLock } from '../base/lock.ts';
 import { homeFrom, type Paths, pathsOf } from '../base/paths.ts';
 import { keyOf } from '../operations/backup/create.ts';
-import type { Manifest } from '../operations/backup/manifest.ts';
+import { type Manifest, readProof } from '../operations/backup/manifest.ts';
 import { endRestore, restoreInto, verifyBackup } from '../operations/backup/restore.ts';
 import { findBackup, shelfOf, sweepShelf } from '../operations/backup/shelf.ts';
 import { holdBackups, refuseService, teller } from './backup.ts';
@@ -47,6 +47,9 @@ export async function restore(args: string[], paths: Paths, io: Io): Promise<num
       `${target.home} holds an install`,
       'name an empty folder with --home, or add --replace: it goes aside',
     );
+  tell('');
+  if (!io.json && readProof(folder)?.ok !== true)
+    io.err('! no restore of this backup has answered yet: ./glass backup prove tries it, without touching anything');
   if (!(await agreed(target, manifest, flags.has('yes'), io))) return 1;
   tell('putting it back');
   const { aside } = await restoreInto(target, folder, manifest, manifest.key === null ? null : key);
