@@ -1,14 +1,15 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describeError, messageOf, OperatingError } from '../base/errors.ts';
 import { randomToken } from '../base/ids.ts';
 import { TRIAL_PROCESS_MS } from '../base/limits/backups.ts';
-import { type Paths, pathsOf } from '../base/paths.ts';
+import type { Paths } from '../base/paths.ts';
 import { VERSION } from '../base/version.ts';
 import { keyOf } from '../operations/backup/create.ts';
 import type { Proof } from '../operations/backup/manifest.ts';
 import { TRIAL_HOME } from '../operations/backup/names.ts';
+import { forgetPlaces } from '../operations/backup/places.ts';
 import { unpack, verifyBackup } from '../operations/backup/restore.ts';
 import { removeHome, shelfOf } from '../operations/backup/shelf.ts';
 import type { Tried } from './trial.ts';
@@ -36,7 +37,7 @@ export async function prove(folder: string, paths: Paths, tell: (text: string) =
     says = error instanceof OperatingError ? describeError(error) : messageOf(error);
   }
   await removeHome(home).catch(() => {}); // The next run's sweep finds it.
-  rmSync(pathsOf(home, process.env).run, { recursive: true, force: true });
+  forgetPlaces(home);
   return { at: new Date().toISOString(), ok, says: says.slice(0, 2000), version: VERSION };
 }
 

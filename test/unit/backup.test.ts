@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   chmodSync,
   existsSync,
@@ -389,13 +390,18 @@ test('an agent that swaps a folder for a link while it is copied gets nothing el
   const script = `for i in $(seq 100); do mkdir -p d$i/x/y; echo own > d$i/s$i; done; while :; do for i in $(seq 100)
 do mv d$i e; ln -s ${outside} d$i; rm d$i; mv e d$i; mv d$i/s$i f; ln -s ${outside}/s1 d$i/s$i; rm d$i/s$i; mv f d$i/s$i; done; done`;
   const swapping = spawn('sh', ['-c', script], { cwd: workspace, stdio: 'ignore', detached: true });
-  context.after(() => process.kill(-swapping.pid!, 'SIGKILL'));
-  await sleep(500);
-  const file = join(temporaryFolder(context), 'files.tar');
-  for (let at = 0; at < 20; at += 1) {
-    await writeArchive(paths, selectionOf(paths), file);
-    assert.ok(!readFileSync(file).includes('what-is-outside'));
-    rmSync(file);
+  try {
+    await sleep(500);
+    const file = join(temporaryFolder(context), 'files.tar');
+    for (let at = 0; at < 20; at += 1) {
+      await writeArchive(paths, selectionOf(paths), file);
+      assert.ok(!readFileSync(file).includes('what-is-outside'));
+      rmSync(file);
+    }
+  } finally {
+    const ended = once(swapping, 'exit');
+    process.kill(-swapping.pid!, 'SIGKILL');
+    await ended;
   }
 });
 

@@ -10,6 +10,8 @@ import { removeTree } from '../../runtimes/image_tools.ts';
 import { mountsBelow } from '../../runtimes/mounts.ts';
 import { unmountWorkspace } from '../../runtimes/workspace_image.ts';
 import { MANIFEST, type Manifest, PROOF, type Proof, readManifest, readProof } from './manifest.ts';
+import { TRIAL_HOME } from './names.ts';
+import { forgetPlaces } from './places.ts';
 
 /** Where backups stand, one folder each, by the time that they are of; and what a killed run has left there. */
 const NAME = /^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ-[0-9a-f]{6}$/;
@@ -87,6 +89,7 @@ export async function sweepShelf(shelf: string): Promise<number> {
     const isEmpty = NAME.test(name) && !existsSync(join(folder, MANIFEST));
     if (!LEFT_OVER.test(name) && !isEmpty) continue;
     await removeHome(folder);
+    if (name.startsWith(TRIAL_HOME)) forgetPlaces(folder);
     swept += 1;
   }
   return swept;
