@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -15,21 +15,17 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../src/base/clock.ts';
 import { noFaults } from '../../src/base/faults.ts';
-import { type Paths, pathsOf, prepareHome, ROOT } from '../../src/base/paths.ts';
-import { Audit } from '../../src/gateway/audit.ts';
+import { ROOT } from '../../src/base/paths.ts';
 import { recordEvent } from '../../src/ledger/events.ts';
 import { Ledger } from '../../src/ledger/ledger.ts';
-import { countsOfGroup, endStops, isStopped, releaseOfGroup } from '../../src/ledger/stops.ts';
 import { readArchive, selectionOf, writeArchive } from '../../src/operations/backup/archive.ts';
 import { commitOf, createBackup } from '../../src/operations/backup/create.ts';
 import { MANIFEST, type Manifest, readManifest } from '../../src/operations/backup/manifest.ts';
-import { forgetRestore, stopRestored } from '../../src/operations/backup/marks.ts';
-import { RESTORED, RESTORING } from '../../src/operations/backup/names.ts';
-import { endRestore, restoreInto, unpack, verifyBackup } from '../../src/operations/backup/restore.ts';
+import { unpack, verifyBackup } from '../../src/operations/backup/restore.ts';
 import {
   findBackup,
   keepNewest,
@@ -38,36 +34,10 @@ import {
   sweepShelf,
   writeProof,
 } from '../../src/operations/backup/shelf.ts';
-import { refuseHalfRestored } from '../../src/operations/starts.ts';
-import { fileKeySource, PLAIN } from '../../src/vault/key_file.ts';
-import { Vault } from '../../src/vault/vault.ts';
-import { queueOutbound, seedChat, temporaryFolder } from '../fakes/ledger_kit.ts';
+import { made } from '../fakes/backup_kit.ts';
+import { temporaryFolder } from '../fakes/ledger_kit.ts';
 import { cannotDrop, passesForOrdinaryUser } from '../fakes/ordinary_user.ts';
 
-/** An install that does not run, of the real databases, and its backup. */
-async function installIn(home: string): Promise<Paths> {
-  const paths = pathsOf(home, process.env);
-  prepareHome(paths);
-  writeFileSync(paths.config, 'runtime: bubblewrap\n');
-  const ledger = await Ledger.open(paths.ledger, noFaults);
-  ledger.close();
-  const vault = await Vault.unlock(paths.vault, fileKeySource(paths.vaultKey, PLAIN), systemClock, noFaults);
-  vault.set('anthropic', Buffer.from('fake-secret-value'));
-  vault.close();
-  new Audit(paths.audit, systemClock, noFaults).close();
-  const group = paths.group('assistant');
-  mkdirSync(group.workspace, { recursive: true });
-  writeFileSync(group.yaml, 'harness: probe\n');
-  writeFileSync(join(group.workspace, 'note'), 'of the agent');
-  return paths;
-}
-
-const made = async (context: TestContext): Promise<{ paths: Paths; folder: string; manifest: Manifest }> => {
-  const paths = await installIn(join(temporaryFolder(context), 'home'));
-  const shelf = shelfOf(paths);
-  mkdirSync(shelf, { mode: 0o700 });
-  return { paths, ...(await createBackup({ paths, shelf, withKey: false, tell: () => {} })) };
-};
 const verify = (folder: string): Promise<Manifest> => verifyBackup(folder, ROOT, () => {});
 
 function change(folder: string, act: (manifest: Manifest) => void): void {
@@ -243,44 +213,6 @@ test('what a killed run left is swept, and nothing else', async (context) => {
     assert.throws(() => findBackup(shelf, name), { code: 'not_found' }, name);
 });
 
-test('a restore that dies anywhere leaves the old home or the new one, and is put through by who comes next', async (context) => {
-  const { paths, folder, manifest } = await made(context);
-  const { workspace } = paths.group('assistant');
-  const tree = join(temporaryFolder(context), 'before');
-  writeFileSync(join(workspace, 'note'), 'newer');
-  execFileSync('cp', ['-a', paths.home, tree]);
-  const contents = (home: string): string[] =>
-    readdirSync(home)
-      .filter((name) => name !== 'backups')
-      .sort();
-  await restoreInto(paths, folder, manifest, paths.vaultKey);
-  const [after, before] = [contents(paths.home), contents(tree)];
-  assert.ok(after.includes(RESTORED) && !after.includes(RESTORING));
-  assert.equal(readFileSync(join(workspace, 'note'), 'utf8'), 'of the agent');
-  const moves = before.length + after.length;
-  assert.ok(moves > 10);
-  for (let done = 0; done <= moves; done += 1) {
-    const home = join(temporaryFolder(context), 'home');
-    execFileSync('cp', ['-a', tree, home]);
-    const [stage, aside] = [join(home, 'backups/.restore-x'), join(home, 'backups/replaced-x')];
-    await unpack(folder, manifest, stage, paths.vaultKey);
-    writeFileSync(join(stage, RESTORED), '{}');
-    mkdirSync(aside);
-    writeFileSync(join(home, RESTORING), JSON.stringify({ stage, aside, old: before }));
-    // As far as the one that was killed had come.
-    for (const name of before.slice(0, done)) renameSync(join(home, name), join(aside, name));
-    for (const name of readdirSync(stage).slice(0, Math.max(0, done - before.length)))
-      renameSync(join(stage, name), join(home, name));
-    const moved = pathsOf(home, process.env);
-    assert.equal(endRestore(moved), true);
-    assert.deepEqual(contents(home), after, `after ${done} moves`);
-    assert.deepEqual(readdirSync(aside).sort(), before);
-    assert.equal(readFileSync(join(moved.group('assistant').workspace, 'note'), 'utf8'), 'of the agent');
-    assert.equal(readFileSync(join(aside, 'groups/assistant/workspace/note'), 'utf8'), 'newer');
-    assert.equal(endRestore(moved), false);
-  }
-});
-
 test('a disk that fills up while files are copied is one sentence, and no backup', {
   skip: process.geteuid!() !== 0 && 'only root can mount',
 }, async (context) => {
@@ -340,46 +272,6 @@ test('ledger and audit are of one moment: a ledger that knows of more than the a
     code: 'unavailable',
     message: /records too fast for a copy of one moment/,
   });
-});
-
-test('neither host nor gateway starts on a home that is half put back', (context) => {
-  const home = temporaryFolder(context);
-  refuseHalfRestored(home);
-  writeFileSync(join(home, RESTORING), '{}');
-  assert.throws(() => refuseHalfRestored(home), { code: 'conflict', message: /is being put back from a backup/ });
-  for (const part of ['host', 'gateway']) {
-    const env = { ...process.env, GLASS_HOME: home };
-    const ran = spawnSync(process.execPath, [join(ROOT, `src/${part}.ts`)], { env, encoding: 'utf8' });
-    assert.equal(ran.status, 5, ran.stderr);
-    assert.deepEqual(readdirSync(home), [RESTORING], `${part} made nothing`);
-  }
-});
-
-test('a home that was put back is stopped as a whole, with what is of no session, and an owner lets all of it go on', async (context) => {
-  const { paths } = await made(context);
-  const ledger = await Ledger.open(paths.ledger, noFaults);
-  context.after(() => ledger.close());
-  const session = await ledger.write('start', (db) => {
-    const seeded = seedChat(db);
-    queueOutbound(db, seeded.chat_id, ['a card'], {});
-    queueOutbound(db, seeded.chat_id, ['an answer'], { session: seeded.id });
-    return seeded;
-  });
-  const states = (): unknown[] =>
-    ledger.db.all('SELECT state FROM outbound ORDER BY id').map((row) => (row as { state: string }).state);
-  stopRestored(ledger.db, systemClock, paths);
-  assert.deepEqual([states(), isStopped(ledger.db, 'assistant')], [['queued', 'queued'], false]);
-  writeFileSync(join(paths.home, RESTORED), 'half a no');
-  for (const _ of ['once', 'again']) await ledger.write('start', (db) => stopRestored(db, systemClock, paths));
-  assert.deepEqual([states(), isStopped(ledger.db, 'assistant')], [['held', 'held'], true]);
-  assert.equal(ledger.db.all("SELECT 1 FROM events WHERE kind = 'group.stopped'").length, 1);
-  assert.equal(countsOfGroup(ledger.db, '').held, 2);
-  assert.equal(countsOfGroup(ledger.db, 'assistant').held, 1);
-  await ledger.write('start', (db) => endStops(db, 1, '', 'ann') && releaseOfGroup(db, 1, '', null));
-  assert.deepEqual(states(), ['queued', 'queued']);
-  forgetRestore(paths);
-  await ledger.write('start', (db) => stopRestored(db, systemClock, paths));
-  assert.equal(isStopped(ledger.db, session.group_name), false);
 });
 
 test('an agent that swaps a folder for a link while it is copied gets nothing else into the backup', async (context) => {
