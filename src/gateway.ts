@@ -35,6 +35,7 @@ import { EgressSessions } from './gateway/sessions.ts';
 import { serveLines } from './gateway/sockets.ts';
 import { Tokens } from './gateway/tokens.ts';
 import { refuseLive } from './gateway/unix.ts';
+import { refuseHalfRestored, whenTrialEnds } from './operations/starts.ts';
 import { DAY_MS } from './protocol/chain.ts';
 import { keySourceOf } from './vault/keys.ts';
 import { Vault } from './vault/vault.ts';
@@ -58,6 +59,7 @@ async function main(): Promise<void> {
   noCoreDump();
   feedWatchdog(process.env);
   const paths = pathsOf(homeFrom(process.env), process.env);
+  refuseHalfRestored(paths.home);
   prepareGateway(paths);
   const aloud = (event: string): boolean => paths.isService && event === ANCHORED;
   const log = openLog('gateway', join(paths.gatewayLogs, 'gateway.log'), true, aloud);
@@ -66,6 +68,7 @@ async function main(): Promise<void> {
   process.once('SIGTERM', stop);
   // Ctrl-C reaches every process of a terminal at once; under a supervisor the host ends first, and asks for us until then.
   process.on('SIGINT', isatty(0) ? stop : () => {});
+  whenTrialEnds(process.env, stop);
   log.info('ready', { pid: process.pid });
   dropStartGarbage();
   const ready = { at: new Date().toISOString(), level: 'info', process: 'gateway', event: 'ready', pid: process.pid };
@@ -119,7 +122,8 @@ async function start(paths: Paths, log: FileLog): Promise<() => void> {
   const outward = new Outward(install?.alerts ?? {}, trust);
   const host = new HostService(sessions, context, vault, { keep_ms, check: checkAudit }, outward);
   setInterval(() => host.anchor(), AUDIT_ANCHOR_MS).unref();
-  const operator = new OperatorService(vault, audit, () => host.tell({ event: 'secrets', names: vault.names() }), log);
+  const secretsChanged = (): void => host.tell({ event: 'secrets', names: vault.names() });
+  const operator = new OperatorService(vault, audit, join(paths.gatewayHome, 'backups'), secretsChanged, log);
   const servers: Server[] = [
     await serveLines(paths.vaultSocket, paths.socketMode, operator),
     await serveLines(paths.gatewaySocket, paths.socketMode, host),

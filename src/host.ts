@@ -13,6 +13,7 @@ import { endLife } from './ledger/lives.ts';
 import { type Exporters, startExporters } from './operations/exporters.ts';
 import { prepareInstall } from './operations/first_run.ts';
 import { reap } from './operations/runtimes.ts';
+import { refuseHalfRestored, whenTrialEnds } from './operations/starts.ts';
 
 /**
  * The host: composition root. It makes what exists (`host_parts.ts`, and `host_ways_in.ts` on top of it), passes to each part what it
@@ -29,6 +30,7 @@ export interface Host {
 /** Starts a host on the home that `env` names. Rejects with `OperatingError` when it cannot. */
 export async function startHost(options: HostOptions): Promise<Host> {
   const paths = pathsOf(homeFrom(options.env), options.env);
+  refuseHalfRestored(paths.home);
   prepareHome(paths);
   await holdLock(`${paths.install}/host`, `GlassClaw is already running on ${paths.home}`, 'stop it with ./glass down');
   prepareInstall(paths);
@@ -83,7 +85,8 @@ async function startSafe(parts: Parts): Promise<void> {
   const { log, ledger, clock, paths, runtimes, install, local, intake } = parts;
   parts.sweep.stop();
   parts.alerts.stop();
-  await Promise.all([parts.sessions.drain(), parts.delivery.stop(0)]);
+  // In a trial only what belongs to its throw-away group is ever woken (`operations/trial.ts`).
+  if (!parts.trial) await Promise.all([parts.sessions.drain(), parts.delivery.stop(0)]);
   for (const runtime of runtimes.values()) await reap(runtime, paths.install, log);
   parts.egress.start();
   await local.start(intake.sinkOf(local.name));
@@ -143,6 +146,7 @@ async function main(): Promise<void> {
   try {
     const host = await startHost({ env: process.env, channels: () => [], onStopped: () => process.exit(0) });
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void host.stop(signal));
+    whenTrialEnds(process.env, () => void host.stop('its trial has ended'));
   } catch (error) {
     process.stderr.write(`${describeError(error)}\n`);
     process.exit(exitCodeOf(error));

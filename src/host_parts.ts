@@ -24,6 +24,7 @@ import { Ledger } from './ledger/ledger.ts';
 import { beginLife } from './ledger/lives.ts';
 import type { OutboundRow } from './ledger/outbound.ts';
 import { Anchors } from './operations/anchors.ts';
+import { forgetRestore, stopRestored } from './operations/backup/marks.ts';
 import { Channels } from './operations/channels.ts';
 import { boundaryCodeHash } from './operations/code_hash.ts';
 import { gatewayNews } from './operations/gateway_news.ts';
@@ -32,6 +33,7 @@ import { imageOf, pruneImages } from './operations/images.ts';
 import { prepareLedger } from './operations/operator.ts';
 import { Proofs } from './operations/proofs.ts';
 import { makeRuntimes } from './operations/runtimes.ts';
+import { endStopsOfCopy, onlyOfTrial } from './operations/trial.ts';
 import { versionsHere } from './operations/versions.ts';
 import { codeCacheOf, warmUpAll } from './operations/warm_up.ts';
 import { deliverWarnings } from './operations/warnings.ts';
@@ -68,15 +70,19 @@ export async function openBase(options: HostOptions, paths: Paths) {
   const aloud = (event: string): boolean => paths.isService && event === ANCHORED;
   const log = openLog('host', join(paths.logs, 'host.log'), true, aloud);
   const faults = faultsFrom(options.env, paths.run);
-  const safe = options.env['GLASS_SAFE'] === '1';
+  const trial = options.env['GLASS_TRIAL'] === '1';
+  const safe = trial || options.env['GLASS_SAFE'] === '1';
   const ledger = await Ledger.open(paths.ledger, faults);
   const groups = groupNames(paths);
   const uids = uidRange(ledger.db, paths.install, install.uids);
   const operatorChat = await ledger.write('start', (db) => {
     endLeftOver(db, clock);
     beginLife(db, clock.now());
+    stopRestored(db, clock, paths);
+    if (trial) endStopsOfCopy(db, clock, paths);
     return prepareLedger(db, clock.now(), groups, install.default_group, uids);
   });
+  forgetRestore(paths);
   const local = new LocalChannel();
   const channels = new Map<string, Channel>(
     [local, ...options.channels(log)].map((channel) => [channel.name, channel]),
@@ -84,7 +90,8 @@ export async function openBase(options: HostOptions, paths: Paths) {
   const runtimes = makeRuntimes(paths, options.env, install.image);
   const runtime = runtimes.get(install.runtime)!;
   return {
-    ...{ env: options.env, paths, clock, started, install, uids, log, faults, ledger, operatorChat, safe },
+    ...{ env: options.env, paths, clock, started, install, uids, log, faults, ledger, operatorChat, safe, trial },
+    only: onlyOfTrial({ trial, ledger }),
     ...{ local, channels, runtimes, runtime, kinds: options.kinds ?? KINDS },
     ...{ configHash: hash, versions: versionsHere(paths.root, install.runtime) },
   };
@@ -97,7 +104,7 @@ export async function openBase(options: HostOptions, paths: Paths) {
 export function makeFlow(base: Base, asked: (question: number) => void) {
   const { paths, clock, install, log, faults, ledger, local, channels, runtimes } = base;
   const trouble = (error: Error): void => told.trouble(error);
-  const deliver = (chat: number, claimed?: OutboundRow | null): void => delivery.wake(chat, claimed);
+  const deliver = base.only.chats((chat, claimed?: OutboundRow | null) => delivery.wake(chat, claimed));
   const capabilities = (channel: string) => (channels.get(channel) ?? local).capabilities;
   const late = {
     ...{ sessions: () => sessions, approvals: () => approvals, drivers: () => drivers, egress: () => egress },
@@ -144,8 +151,8 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
     ...{ attempt: inspectSandbox, code: boundaryCodeHash(paths.root) },
     groups: () => groups.names(),
   });
-  const wake = (session: number): void => sessions.wake(session);
-  const nudge = (session: number): void => sessions.nudge(session);
+  const wake = base.only.sessions((session) => sessions.wake(session));
+  const nudge = base.only.sessions((session) => sessions.nudge(session));
   const scheduler = new Scheduler({ ledger, clock, wake, nudge, deliver, alert, trouble });
   const zone = (): string => install.timezone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
   const tasks = new Tasks({ ledger, clock, nudge, scheduler, zone });

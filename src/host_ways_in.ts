@@ -103,7 +103,7 @@ export function makeControl(base: Base, flow: Flow & ReturnType<typeof makeIntak
     local,
     groups,
     approvals,
-    ...{ emergency, safe: base.safe },
+    ...{ emergency, safe: base.safe, trial: base.trial },
     channels: flow.drivers,
     ...{ questions: desk, people, wirings },
     decide: (id: string, choice: string, reason: string) =>

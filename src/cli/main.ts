@@ -19,9 +19,10 @@ interface Verb {
 const VERBS: readonly Verb[] = [
   {
     name: 'up',
-    usage: 'up [--detach] [--safe]',
-    summary: 'start GlassClaw; --safe: to look at it, nothing runs and nothing leaves',
-    flags: ['--detach', '--safe'],
+    usage: 'up [--detach] [--safe] | up --trial',
+    summary:
+      'start GlassClaw; --safe: to look at it, nothing runs or leaves; --trial: see whether it would answer, and end',
+    flags: ['--detach', '--safe', '--trial'],
     words: 0,
     load: async () => (await import('./up.ts')).up,
   },
@@ -192,6 +193,22 @@ const VERBS: readonly Verb[] = [
     flags: ['--group', '--only', '--yes', '--last'],
     words: 2,
     load: async () => (await import('./check.ts')).check,
+  },
+  {
+    name: 'backup',
+    usage: 'backup [create] [-o <folder>] [--keep <n>] [--with-key] | list | prove <name> | remove <name>',
+    summary: 'all of it, proven by a restore that answered; what there is',
+    flags: ['--keep', '--with-key', '--yes', '--out'],
+    words: 6,
+    load: async () => (await import('./backup.ts')).backup,
+  },
+  {
+    name: 'restore',
+    usage: 'restore <name|folder> [--home <folder>] [--key <file>] [--replace]',
+    summary: 'put a backup back, here or on another machine; it comes up stopped',
+    flags: ['--home', '--key', '--replace', '--yes'],
+    words: 3,
+    load: async () => (await import('./restore.ts')).restore,
   },
   {
     name: 'doctor',

@@ -160,6 +160,11 @@ export async function keepChannelSecret(name: string, value: string, paths: Path
   await ask<VaultAnswers['set']>(paths, { op: 'set', name, value, terms, next: false });
 }
 
+/** Whether each of them opens; no value is given. */
+export function checkSecrets(paths: Paths): Promise<VaultAnswers['check']> {
+  return ask<VaultAnswers['check']>(paths, { op: 'check' });
+}
+
 async function ask<T>(paths: Paths, fields: { op: string } & Record<string, unknown>): Promise<T> {
   const client = await connect(paths);
   try {

@@ -245,7 +245,7 @@ export function setRows(status: Status): StatusRow[] {
   return [
     { name: 'files', text: filesText(status) },
     checkRow(status),
-    { name: 'backup', text: last_backup_ms === null ? 'never' : `${utc(last_backup_ms)} UTC` },
+    { name: 'backup', text: last_backup_ms === null ? 'never' : `${utc(last_backup_ms)} UTC, proven` },
     { name: 'config', text: `glass.yaml ${config.sha256.slice(0, 12)}${changed}` },
     { name: 'versions', text: [...platform, ...harnesses].join(', ') },
   ];

@@ -1,14 +1,18 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { openSync } from 'node:fs';
+import { existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describeError, OperatingError } from '../base/errors.ts';
 import { type Paths, prepareHome } from '../base/paths.ts';
 import type { Status } from '../evidence/status.ts';
+import { RESTORING } from '../operations/backup/names.ts';
+import { endRestore } from '../operations/backup/restore.ts';
+import { holdBackups } from './backup.ts';
 import { installPackagesForStart } from './channel.ts';
 import { ControlClient } from './control_client.ts';
 import { installForStart } from './harness.ts';
 import type { Io } from './io.ts';
+import { trial } from './trial.ts';
 
 /**
  * `glass up`: gateway and host as two processes in the foreground. One that dies is started again at once; one that says
@@ -30,6 +34,8 @@ export async function up(args: string[], paths: Paths, io: Io): Promise<number> 
     throw new OperatingError('refused', 'this GlassClaw is a service', 'systemctl start glassclaw-gateway glassclaw');
   prepareHome(paths);
   await refuseSecond(paths);
+  await endCutRestore(paths, io);
+  if (args.includes('--trial')) return trial(paths, io);
   const safe = args.includes('--safe');
   if (!safe) {
     await installForStart(paths, io);
@@ -37,6 +43,13 @@ export async function up(args: string[], paths: Paths, io: Io): Promise<number> 
   }
   if (args.includes('--detach')) return detach(paths, io, safe);
   return supervise(paths, io, safe);
+}
+
+/** A restore that was killed after it had begun to count is put through first: half of each is no install. */
+async function endCutRestore(paths: Paths, io: Io): Promise<void> {
+  if (!existsSync(join(paths.home, RESTORING))) return;
+  await holdBackups(paths);
+  if (endRestore(paths) && !io.json) io.err('a restore that was cut short is put through');
 }
 
 async function refuseSecond(paths: Paths): Promise<void> {
@@ -183,9 +196,13 @@ async function whenReady(paths: Paths, signal: AbortSignal): Promise<Status> {
 
 function announce(status: Status, paths: Paths, io: Io): void {
   if (io.json) return io.out(JSON.stringify({ ready: true, home: paths.home, control: paths.controlSocket }));
-  io.out(
-    `GlassClaw ${status.version} is up on ${paths.home}${status.safe ? ', in safe mode: nothing runs and nothing leaves' : ''}`,
-  );
+  const stopped = status.stopped.find(({ group }) => group === null);
+  const mode = status.safe
+    ? ', in safe mode: nothing runs and nothing leaves'
+    : stopped === undefined
+      ? ''
+      : `, stopped as a whole by ${stopped.by}: ./glass resume --all [--drop-held] lets it go on`;
+  io.out(`GlassClaw ${status.version} is up on ${paths.home}${mode}`);
   for (const group of status.groups) {
     io.out(
       `  ${group.name}: ${group.problem ?? (group.harness === 'probe' ? 'probe, a stand-in without a model (./glass secret set anthropic)' : `${group.harness}, ${group.model}`)}`,

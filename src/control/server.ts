@@ -7,7 +7,7 @@ import { CONTROL_BACKLOG_BYTES_MAX, CONTROL_BODY_BYTES_MAX } from '../base/limit
 import type { Log } from '../base/log.ts';
 import type { ControlServices, Streaming } from './operations/operation.ts';
 import { OPERATIONS } from './operations.ts';
-import { refuseInSafeMode } from './safe_mode.ts';
+import { refuseInSafeMode, refuseInTrial } from './safe_mode.ts';
 
 /**
  * `control.sock`: HTTP and JSON, so that `curl --unix-socket` works too. `POST /v1/<operation>` with a JSON object;
@@ -69,12 +69,13 @@ export class ControlServer {
           `there is no ${request.method} ${request.url?.slice(0, 80)}; operations: ${OPERATIONS.map((known) => known.name).join(', ')}`,
         );
       }
-      if (this.#services.safe) refuseInSafeMode(operation.name);
+      if (this.#services.safe && !this.#services.trial) refuseInSafeMode(operation.name);
       const input = operation.input.safeParse(await readJson(request));
       if (!input.success) {
         const issue = input.error.issues[0]!;
         throw new OperatingError('usage', `${issue.path.join('.') || 'input'}: ${issue.message}`);
       }
+      if (this.#services.trial) refuseInTrial(operation.name, input.data as Record<string, unknown>);
       const handled = await operation.handle(this.#services, input.data as never);
       if (handled.kind === 'value') sendJson(response, 200, handled.value);
       else await this.#stream(response, handled.run);

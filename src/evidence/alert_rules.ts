@@ -75,6 +75,11 @@ export const ALERT_RULES: Readonly<Record<string, AlertRule>> = {
     './glass channel test <channel>',
     'with the next proof that holds, an hour later or by ./glass channel test <channel> --quiet',
   ),
+  'backup.failed': urgent(
+    'the last backup could not be made, or a restore of it did not answer: the text says which',
+    './glass backup; a kept one: ./glass backup prove <name>',
+    'with the next backup that is proven',
+  ),
   'delivery.rejected': warning(
     'the platform refused a message for good; its agent is told, nothing is repeated',
     'look into its chat; ./glass trace <message> has the reason',

@@ -19,6 +19,7 @@ import type { LimitState, Runtime } from '../runtimes/runtime.ts';
 import { ruleOf } from './alert_rules.ts';
 import type { WayShown } from './alert_way.ts';
 import type { ReportHead } from './check/newest.ts';
+import { lastBackup } from './last_backup.ts';
 import {
   type BudgetStatus,
   budgetsOf,
@@ -83,7 +84,7 @@ export interface Status {
   /** Whose bytes are kept, and what the newest prune since the start has removed. */
   files: { count: number; bytes: number; pruned: { at_ms: number; files: number; bytes: number } | null };
   disk: DiskStatus;
-  /** Of the newest backup; null: there never was one. */
+  /** Of the newest backup that is proven; null: there is none. */
   last_backup_ms: number | null;
   /** Scheduled work; `failing`: the last run failed. */
   tasks: { active: number; paused: number; failing: number; next: string | null };
@@ -237,7 +238,7 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
     asks: asksStatus(db),
     files: { ...filesKept(db), pruned: sources.pruned() },
     disk: diskOf(paths),
-    last_backup_ms: null,
+    last_backup_ms: lastBackup(paths.home),
     tasks: tasksStatus(db),
     checked: sources.checked(),
     alerts: openAlerts(db, ALERTS_SHOWN_MAX).map((row) => ({

@@ -1,4 +1,4 @@
-import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { backup, type DatabaseSync, type StatementSync } from 'node:sqlite';
 import { setImmediate } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import { type Faults, guarded } from '../base/faults.ts';
@@ -238,6 +238,11 @@ export class Audit {
       .prepare('SELECT secret, max(at_ms) AS at_ms FROM requests WHERE secret IS NOT NULL GROUP BY secret')
       .all() as { secret: string; at_ms: number }[];
     return new Map(rows.map((row) => [row.secret, row.at_ms]));
+  }
+
+  /** A whole copy as a new file; requests that come meanwhile are in it too. */
+  async copy(file: string): Promise<void> {
+    await backup(this.#db, file);
   }
 
   close(): void {

@@ -1,3 +1,5 @@
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { OperatingError, unreachable } from '../base/errors.ts';
 import { VAULT_CONNECTIONS_MAX } from '../base/limits/gateway.ts';
 import type { Log } from '../base/log.ts';
@@ -14,11 +16,14 @@ export class OperatorService implements LineService<VaultRequest> {
   readonly log: Log;
   readonly #vault: Vault;
   readonly #audit: Audit;
+  readonly #copies: string;
   readonly #changed: () => void;
 
-  constructor(vault: Vault, audit: Audit, changed: () => void, log: Log) {
+  /** `copies`: the folder of its own that copies for backups are made in. */
+  constructor(vault: Vault, audit: Audit, copies: string, changed: () => void, log: Log) {
     this.#vault = vault;
     this.#audit = audit;
+    this.#copies = copies;
     this.#changed = changed;
     this.log = log;
   }
@@ -45,10 +50,26 @@ export class OperatorService implements LineService<VaultRequest> {
         this.log.info('vault rotated', { rewrapped, damaged });
         return { rewrapped, damaged, left };
       }
+      case 'check':
+        return this.#vault.check();
+      case 'copy':
+        return this.#copy();
       default:
         return unreachable(request);
     }
   };
+
+  /** Where it writes is not the asker's to say. */
+  async #copy(): Promise<VaultAnswers['copy']> {
+    const folder = join(this.#copies, '.from-gateway-copy');
+    rmSync(folder, { recursive: true, force: true }); // of one that nobody took away: there is never more than one
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const made = { vault: join(folder, 'vault.db'), audit: join(folder, 'audit.db') };
+    await this.#vault.copy(made.vault);
+    await this.#audit.copy(made.audit);
+    this.log.info('copied for a backup');
+    return made;
+  }
 
   #list(): VaultAnswers['list'] {
     const used = this.#audit.lastUsed();

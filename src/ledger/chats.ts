@@ -140,10 +140,10 @@ export function uidRange(
   { first, count }: { first?: number | undefined; count: number },
 ): UidRange {
   if (first !== undefined) return { first, count };
-  const old = { first: GROUP_UID_FIRST, count };
-  const [from, to] = [old.first, old.first + count];
-  if (db.get('SELECT 1 FROM groups WHERE uid >= ? AND uid < ?', from, to) !== undefined) return old;
-  const range = 1 + (Number.parseInt(install, 16) % GROUP_UID_RANGES);
+  // One that was moved, or put back from a backup, goes on in the range that it has.
+  const highest = db.get<{ uid: number | null }>('SELECT max(uid) AS uid FROM groups')?.uid ?? 0;
+  const own = Math.floor((highest - GROUP_UID_FIRST) / GROUP_UID_COUNT);
+  const range = own >= 0 && own <= GROUP_UID_RANGES ? own : 1 + (Number.parseInt(install, 16) % GROUP_UID_RANGES);
   return { first: GROUP_UID_FIRST + range * GROUP_UID_COUNT, count };
 }
 

@@ -23,6 +23,9 @@ export function stoppedSql(group: string): string {
 /** SQL: whether a session is of this group (parameter 1), or of any where it is `''`. */
 const OF_GROUP = "(SELECT id FROM sessions WHERE ?1 IN ('', group_name))";
 
+/** Of all: also what is of no session. */
+const OF_GROUP_OR_NONE = `(session_id IN ${OF_GROUP} OR (?1 = '' AND session_id IS NULL))`;
+
 const OPEN = 'SELECT id, group_name, by, stopped_ms, receipt FROM stops INDEXED BY stops_open WHERE resumed_ms IS NULL';
 
 export function isStopped(db: Db, group: string): boolean {
@@ -95,6 +98,15 @@ export function holdOfGroup(db: Db, now: number, group: string): number {
   );
 }
 
+/** As `holdOfGroup` of all, and what is of no session: cards, alerts, answers to commands. */
+export function holdEverything(db: Db, now: number): void {
+  holdOfGroup(db, now, '');
+  db.run(
+    "UPDATE outbound INDEXED BY outbound_open SET state = 'held', stopped = 1, error = 'everything is stopped', updated_ms = ? WHERE state IN ('queued', 'sending', 'retry') AND state <> 'sending' AND session_id IS NULL",
+    now,
+  );
+}
+
 /** What the stop held leaves in its old order, or (`dropped`: why) never does. Returns the texts and their chats. */
 export function releaseOfGroup(
   db: Db,
@@ -104,7 +116,7 @@ export function releaseOfGroup(
 ): { id: number; chat_id: number }[] {
   return db.all<{ id: number; chat_id: number }>(
     `UPDATE outbound INDEXED BY outbound_stopped SET state = ?2, error = ?3, stopped = ?4, updated_ms = ?5
-      WHERE stopped = 1 AND state = 'held' AND session_id IN ${OF_GROUP} RETURNING id, chat_id`,
+      WHERE stopped = 1 AND state = 'held' AND ${OF_GROUP_OR_NONE} RETURNING id, chat_id`,
     ...[group, dropped === null ? 'queued' : 'rejected', dropped, dropped === null ? 0 : 1, now],
   );
 }
@@ -127,7 +139,7 @@ export function countsOfGroup(db: Db, group: string): StopCounts {
   );
   return {
     held: count(
-      `SELECT count(*) AS n FROM outbound INDEXED BY outbound_stopped WHERE stopped = 1 AND state = 'held' AND session_id IN ${OF_GROUP}`,
+      `SELECT count(*) AS n FROM outbound INDEXED BY outbound_stopped WHERE stopped = 1 AND state = 'held' AND ${OF_GROUP_OR_NONE}`,
     ),
     waiting: count(
       `SELECT count(*) AS n FROM inbound INDEXED BY inbound_open WHERE state IN ('queued', 'running') AND state = 'queued' AND session_id IN ${OF_GROUP}`,

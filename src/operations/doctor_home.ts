@@ -92,8 +92,12 @@ export function entriesOf(paths: Paths): Entry[] {
   return found;
 }
 
-/** Workspaces, states and inboxes, and the caches that are made again whenever they are missing. */
-function isOfSandboxes({ groups, sessions, cache }: Paths, path: string): boolean {
+/**
+ * Workspaces, states and inboxes, also those of an install that a restore has set aside, and the caches that are made again whenever they
+ * are missing.
+ */
+function isOfSandboxes({ home, groups, sessions, cache }: Paths, path: string): boolean {
+  if (dirname(path) === join(home, 'backups')) return true;
   if (dirname(path) === cache) return true;
   if (dirname(path) === sessions) return true;
   return dirname(dirname(path)) === groups && path.endsWith('/workspace');

@@ -258,6 +258,10 @@ export const vaultRequest = z.discriminatedUnion('op', [
   z.strictObject({ id: z.int(), op: z.literal('remove'), name: nameSchema, next: z.boolean().default(false) }),
   /** A new key for the vault. */
   z.strictObject({ id: z.int(), op: z.literal('rotate') }),
+  /** Whether each of them opens. */
+  z.strictObject({ id: z.int(), op: z.literal('check') }),
+  /** Copies of its two databases, sealed as they are, for a backup. */
+  z.strictObject({ id: z.int(), op: z.literal('copy') }),
 ]);
 export type VaultRequest = z.infer<typeof vaultRequest>;
 
@@ -278,6 +282,10 @@ export interface VaultAnswers {
   promote: Record<string, never>;
   remove: { removed: boolean };
   rotate: { rewrapped: number; damaged: number; left: string | null };
+  /** Names of those that do not; `opened`: how many do. */
+  check: { opened: number; damaged: string[] };
+  /** Their paths; whoever asked takes them away. */
+  copy: { vault: string; audit: string };
 }
 
 export const answer = z.union([

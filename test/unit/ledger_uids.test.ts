@@ -52,3 +52,14 @@ test('an install goes on in the range that it has given from, and in the one tha
   assert.deepEqual(uidRange(db, '0a1b2c3d4e', { count: 500 }), { first: GROUP_UID_FIRST, count: 500 });
   assert.deepEqual(uidRange(db, '0a1b2c3d4e', { first: 70_000, count: 500 }), { first: 70_000, count: 500 });
 });
+
+test('an install that was moved, or put back elsewhere, goes on in its range, whatever the hash of its place is', async (context) => {
+  const { db } = await freshLedger(context);
+  const home = uidRange(db, 'ffffffffff', { count: GROUP_UID_COUNT });
+  ensureGroup(db, 1, 'a', home);
+  for (const moved of ['0000000000', '0a1b2c3d4e']) {
+    assert.deepEqual(uidRange(db, moved, { count: GROUP_UID_COUNT }), home);
+    ensureGroup(db, 1, `of-${moved}`, uidRange(db, moved, { count: GROUP_UID_COUNT }));
+    assert.ok(groupUid(db, `of-${moved}`)! < home.first + GROUP_UID_COUNT);
+  }
+});

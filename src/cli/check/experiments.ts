@@ -30,7 +30,7 @@ export async function traceability(scene: Scene): Promise<Found> {
 }
 
 /** The chain of the host's events, and that of the gateway's requests, each with the heads that the other has. */
-async function recordHolds(scene: Scene): Promise<Partial<Claim>> {
+export async function recordHolds(scene: Scene): Promise<Partial<Claim>> {
   let last: Record<string, unknown> = {};
   await scene.client.stream('events_verify', { head: null, egress_head: null }, (row) => {
     last = row;

@@ -9,6 +9,8 @@ import type { Db } from '../../ledger/db.ts';
 import { NOTHING, type Operation, value } from './operation.ts';
 
 const one = z.strictObject({ alert: z.string().max(20) });
+/** `failed`: the reason; null: the backup is proven. */
+const told = z.strictObject({ failed: z.string().max(1000).nullable() });
 
 /** An alert as the operator sees it. `told`: by how many ways it was said, and what did not arrive. */
 export interface AlertShown {
@@ -52,6 +54,16 @@ export const ALERTS: readonly Operation[] = [
     summary: 'the operator has seen the alerts',
     input: NOTHING,
     handle: async ({ alerts }) => value({ cleared: await alerts.ack(null) }),
+  },
+  {
+    name: 'backup_told',
+    summary: 'how the last backup came out: an alert, or the end of it',
+    input: told,
+    handle: async ({ alerts }, { failed }: z.infer<typeof told>) => {
+      if (failed === null) alerts.clear('backup.failed', 'backup');
+      else alerts.alert('backup.failed', 'backup', `There is no new backup that counts: ${failed}`);
+      return value({ told: true });
+    },
   },
   {
     name: 'alert_test',

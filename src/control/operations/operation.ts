@@ -31,6 +31,8 @@ export interface ControlServices {
   emergency: Pick<Emergency, 'stop' | 'resume'>;
   /** Nothing may happen: only what reads is answered, and the emergency stop. */
   safe: boolean;
+  /** Safe, and one throw-away group answers in chats of its own. */
+  trial: boolean;
   approvals: Pick<Approvals, 'list' | 'show' | 'body'>;
   questions: Pick<Desk, 'list' | 'show'>;
   people: People;
@@ -52,7 +54,7 @@ export interface ControlServices {
   egress: { audit: AskAudit } & AskEgress & CheckEgress;
   /** A message typed by the operator. Rejects with `OperatingError` when nothing of it was kept. */
   say(chat: string, said: Pick<IncomingMessage, 'text' | 'files' | 'reply_to'>, key: string): Promise<Accepted>;
-  alerts: Pick<Alerts, 'ack'>;
+  alerts: Pick<Alerts, 'ack' | 'alert' | 'clear'>;
   /** One alert by every way; each is told when it is known. */
   testAlerts(tell: (row: AlertTestRow) => void, gone: Promise<void>): Promise<void>;
   /** Proves a channel without a word to anybody. */
