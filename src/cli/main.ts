@@ -219,6 +219,14 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./doctor.ts')).doctor,
   },
   {
+    name: 'upgrade',
+    usage: 'upgrade [<ref>] [--check] [--yes] | back [--lose-since] | log',
+    summary: 'a newer version, tried on a copy first, and the way back',
+    flags: ['--check', '--yes', '--lose-since'],
+    words: 1,
+    load: async () => (await import('./upgrade.ts')).upgrade,
+  },
+  {
     name: 'service',
     usage: 'service install|remove|status [--print] [--root <folder>]',
     summary: 'gateway and host as two services of systemd, under two accounts',
