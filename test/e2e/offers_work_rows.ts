@@ -157,6 +157,7 @@ const OPERATION: Offer[] = [
     terminal: [
       ['unit/ledger_open.test.ts', 'a migration keeps the data, and a copy of the file as it was'],
       ['unit/ledger_open.test.ts', 'a newer schema is refused, and not a byte of the file changes'],
+      ['e2e/upgrade.test.ts', 'an upgrade with a migration keeps every message, answers, and takes the branch along'],
     ],
     platform: COMMAND,
   },
