@@ -235,6 +235,14 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./service.ts')).service,
   },
   {
+    name: 'uninstall',
+    usage: 'uninstall [--keep-data | --purge] [--yes]',
+    summary: 'end it, and remove what it made on this machine; the home stays unless it is purged',
+    flags: ['--keep-data', '--purge', '--yes'],
+    words: 0,
+    load: async () => (await import('./uninstall.ts')).uninstall,
+  },
+  {
     name: 'test',
     usage: 'test [--full] [name…]',
     summary: 'every check and test of this checkout',

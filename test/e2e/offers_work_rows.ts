@@ -163,7 +163,10 @@ const OPERATION: Offer[] = [
   },
   {
     name: 'it is removed',
-    terminal: [['e2e/service_systemd.test.ts', 'remove ends both and keeps what they knew']],
+    terminal: [
+      ['e2e/uninstall.test.ts', 'it ends, its traces go, and its home stays and can be started again'],
+      ['e2e/service_systemd.test.ts', 'remove ends both and keeps what they knew'],
+    ],
     platform: COMMAND,
   },
   { name: 'migration from OpenClaw', terminal: 'nothing of another platform is taken over', platform: COMMAND },
