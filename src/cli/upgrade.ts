@@ -4,7 +4,7 @@ import { messageOf, OperatingError } from '../base/errors.ts';
 import { randomToken, shortHash } from '../base/ids.ts';
 import { BACKUP_MS } from '../base/limits/upgrade.ts';
 import { holdLock } from '../base/lock.ts';
-import type { Paths } from '../base/paths.ts';
+import { type Paths, pathsOf } from '../base/paths.ts';
 import { installPackages } from '../operations/package_install.ts';
 import { keptFolder, sweepKept } from '../operations/upgrade/databases.ts';
 import { Git } from '../operations/upgrade/git.ts';
@@ -57,7 +57,8 @@ async function begin(paths: Paths, io: Io): Promise<Ground> {
   const places = placesOf(paths.root);
   const ground = { paths, places, git: new Git(paths.root), say: (line: string) => io.err(printable(line)) };
   const left = readRecord(places);
-  if (left !== null) io.err(printable(await mend(ground, left, true)));
+  // It may have been of another home of this checkout.
+  if (left !== null) io.err(printable(await mend({ ...ground, paths: pathsOf(left.home, process.env) }, left, true)));
   return ground;
 }
 

@@ -44,7 +44,7 @@ export interface Upgraded {
 
 export class Origin {
   /** Short: sockets of throw-away homes lie elsewhere, but git's messages are read. */
-  readonly base = mkdtempSync(join(tmpdir(), 'gu-'));
+  readonly base = mkdtempSync(join(tmpdir(), 'gv-'));
   readonly bare = join(this.base, 'origin.git');
   readonly #seed = join(this.base, 'seed');
 
