@@ -40,7 +40,10 @@ const CLIENTS = ['cli', 'console'];
 const ENTRIES = ['src/host.ts', 'src/gateway.ts', 'src/cli/main.ts', 'sandbox/runner/runner.ts'];
 
 const ours = (pattern: string): string[] =>
-  globSync(pattern, { cwd: ROOT, exclude: ['**/node_modules/**', '.node/**', '.git/**', 'report/**'] }).sort();
+  globSync(pattern, {
+    cwd: ROOT,
+    exclude: ['**/node_modules/**', '.node/**', '.versions/**', '.git/**', 'report/**'],
+  }).sort();
 const sources = new Map<string, Source>(
   ours('{src,sandbox,test,bench}/**/*.ts').map((path) => [path, readSource(path)]),
 );

@@ -12,6 +12,7 @@ import { TRIAL_HOME } from '../operations/backup/names.ts';
 import { forgetPlaces } from '../operations/backup/places.ts';
 import { unpack, verifyBackup } from '../operations/backup/restore.ts';
 import { removeHome, shelfOf } from '../operations/backup/shelf.ts';
+import { lossesOf } from '../operations/upgrade/databases.ts';
 import type { Tried } from './trial.ts';
 
 /**
@@ -31,6 +32,8 @@ export async function prove(folder: string, paths: Paths, tell: (text: string) =
     const tried = await tryOut(home, paths);
     if (tried.events < manifest.counts.events || tried.secrets !== manifest.counts.secrets)
       throw new Error(`it has ${tried.events} events and ${tried.secrets} secrets, and should have more`);
+    const lost = lossesOf(home, folder);
+    if (lost.length > 0) throw new Error(`${tried.version} answers, and has lost ${lost.join(', ')}`);
     says = `${tried.message} was answered by GlassClaw ${tried.version}; ${tried.secrets} secrets open; ${tried.record}`;
     ok = true;
   } catch (error) {

@@ -219,12 +219,28 @@ const VERBS: readonly Verb[] = [
     load: async () => (await import('./doctor.ts')).doctor,
   },
   {
+    name: 'upgrade',
+    usage: 'upgrade [<ref>] [--check] [--yes] | back [--lose-since] | log',
+    summary: 'a newer version, tried on a copy first, and the way back',
+    flags: ['--check', '--yes', '--lose-since'],
+    words: 1,
+    load: async () => (await import('./upgrade.ts')).upgrade,
+  },
+  {
     name: 'service',
     usage: 'service install|remove|status [--print] [--root <folder>]',
     summary: 'gateway and host as two services of systemd, under two accounts',
     flags: ['--print', '--root'],
     words: 2,
     load: async () => (await import('./service.ts')).service,
+  },
+  {
+    name: 'uninstall',
+    usage: 'uninstall [--keep-data | --purge] [--yes]',
+    summary: 'end it, and remove what it made on this machine; the home stays unless it is purged',
+    flags: ['--keep-data', '--purge', '--yes'],
+    words: 0,
+    load: async () => (await import('./uninstall.ts')).uninstall,
   },
   {
     name: 'test',

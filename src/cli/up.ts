@@ -3,16 +3,20 @@ import { existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describeError, OperatingError } from '../base/errors.ts';
+import { shortHash } from '../base/ids.ts';
 import { type Paths, prepareHome } from '../base/paths.ts';
 import type { Status } from '../evidence/status.ts';
 import { RESTORING } from '../operations/backup/names.ts';
 import { endRestore } from '../operations/backup/restore.ts';
+import { UPGRADE_MARK } from '../operations/upgrade/programs.ts';
+import { forgetCutShort, placesOf, upgradeLock } from '../operations/upgrade/record.ts';
 import { holdBackups } from './backup.ts';
 import { installPackagesForStart } from './channel.ts';
 import { ControlClient } from './control_client.ts';
 import { installForStart } from './harness.ts';
 import type { Io } from './io.ts';
 import { trial } from './trial.ts';
+import { isHeld, tellReturned } from './upgrade/rest.ts';
 
 /**
  * `glass up`: gateway and host as two processes in the foreground. One that dies is started again at once; one that says
@@ -32,6 +36,7 @@ const READY_MS = 60_000;
 export async function up(args: string[], paths: Paths, io: Io): Promise<number> {
   if (paths.isService)
     throw new OperatingError('refused', 'this GlassClaw is a service', 'systemctl start glassclaw-gateway glassclaw');
+  await refuseBetweenVersions(paths.root);
   prepareHome(paths);
   await refuseSecond(paths);
   await endCutRestore(paths, io);
@@ -43,6 +48,25 @@ export async function up(args: string[], paths: Paths, io: Io): Promise<number> 
   }
   if (args.includes('--detach')) return detach(paths, io, safe);
   return supervise(paths, io, safe);
+}
+
+/** An upgrade that moves this checkout starts it by itself; one that was cut short there is ended by the launcher, before this code is read. */
+async function refuseBetweenVersions(root: string): Promise<void> {
+  if (process.env['GLASS_UPGRADING'] === '1') return;
+  if (await isHeld(upgradeLock(shortHash(root))))
+    throw new OperatingError(
+      'conflict',
+      'an upgrade of this checkout is under way',
+      'wait for its end: it starts what ran before',
+    );
+  const places = placesOf(root);
+  if (existsSync(places.mender))
+    throw new OperatingError(
+      'conflict',
+      'an upgrade of this checkout was cut short',
+      './glass up, the launcher, ends it',
+    );
+  forgetCutShort(places);
 }
 
 /** A restore that was killed after it had begun to count is put through first: half of each is no install. */
@@ -70,9 +94,12 @@ async function refuseSecond(paths: Paths): Promise<void> {
 
 async function detach(paths: Paths, io: Io, safe: boolean): Promise<number> {
   const log = openSync(join(paths.logs, 'up.log'), 'a', 0o600);
+  // It outlives an upgrade that starts it, and is not ended with one that is killed.
+  const { [UPGRADE_MARK]: _, ...env } = process.env;
   const child = spawn(process.execPath, [join(paths.root, 'src/cli/main.ts'), 'up', ...(safe ? ['--safe'] : [])], {
     detached: true,
     stdio: ['ignore', log, log],
+    env,
   });
   const ended = new Promise<number>((resolve) => child.on('exit', (code) => resolve(code ?? 1)));
   const decided = new AbortController();
@@ -106,7 +133,10 @@ async function supervise(paths: Paths, io: Io, safe: boolean): Promise<number> {
     const host = part('host', HOST);
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(0));
     whenReady(paths, ending.signal).then(
-      (status) => announce(status, paths, io),
+      (status) => {
+        announce(status, paths, io);
+        void tellReturned(paths, placesOf(paths.root));
+      },
       (error) => (ending.signal.aborted ? undefined : io.err(describeError(error))),
     );
   });

@@ -201,6 +201,14 @@ export const ALERT_RULES: Readonly<Record<string, AlertRule>> = {
     './glass alert test says what is wrong with it',
     'when something got out by it',
   ),
+  'upgrade.returned': urgent(
+    'a newer version was tried on this home and did not hold; the one before is back, with everything it had',
+    'the text says why; ./glass upgrade log has it, too',
+  ),
+  'upgrade.channel': urgent(
+    'a channel that was connected before an upgrade is not since',
+    'see ./glass channel list; ./glass upgrade back goes to the version before',
+  ),
   test: warning('somebody tries the ways of alerts: ./glass alert test', 'nothing has to be done'),
 };
 

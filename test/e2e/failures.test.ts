@@ -139,7 +139,7 @@ test('each line of a log is an object with its date', async () => {
 const STARTERS = [
   /^src\/runtimes\//,
   /^src\/cli\//,
-  /^src\/operations\/(?:package_install|doctor_machine|mend|versions|backup\/archive)\.ts$/,
+  /^src\/operations\/(?:package_install|doctor_machine|mend|versions|upgrade\/programs|backup\/archive)\.ts$/,
   /^src\/evidence\/telemetry\/telemetry(?:_worker)?\.ts$/,
   /^src\/evidence\/alert_command\.ts$/,
   /^src\/channels\/driver_(?:thread|worker)\.ts$/,

@@ -209,8 +209,20 @@ export const FAILURES: Row[] = [
         'a migration that fails leaves the old ledger in force, whole, and nothing beside it',
       ],
       ['unit/ledger_open.test.ts', 'a newer schema is refused, and not a byte of the file changes'],
+      [
+        'e2e/upgrade_bad.test.ts',
+        'a version that {} is found on a copy: the install runs on, and nothing of it was touched',
+        'answers, and has deleted what people said',
+      ],
+      [
+        'e2e/upgrade_bad.test.ts',
+        'a version that {} is taken back by itself: version, schema and messages as before',
+        'does not start on the real home',
+      ],
+      ['e2e/upgrade.test.ts', 'an upgrade with a migration keeps every message, answers, and takes the branch along'],
+      ['e2e/upgrade.test.ts', 'back over a migration says what it would lose, and loses that only when it is told to'],
+      ['e2e/upgrade_deaths.test.ts', 'killed while {} ({}, {} ms later): the next start has the old version, whole'],
     ],
-    skip: 'there is no upgrade yet; what migrations promise is tested',
   },
   {
     name: 'backup says complete but lacks the database',

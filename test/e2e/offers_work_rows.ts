@@ -157,12 +157,16 @@ const OPERATION: Offer[] = [
     terminal: [
       ['unit/ledger_open.test.ts', 'a migration keeps the data, and a copy of the file as it was'],
       ['unit/ledger_open.test.ts', 'a newer schema is refused, and not a byte of the file changes'],
+      ['e2e/upgrade.test.ts', 'an upgrade with a migration keeps every message, answers, and takes the branch along'],
     ],
     platform: COMMAND,
   },
   {
     name: 'it is removed',
-    terminal: [['e2e/service_systemd.test.ts', 'remove ends both and keeps what they knew']],
+    terminal: [
+      ['e2e/uninstall.test.ts', 'it ends, its traces go, and its home stays and can be started again'],
+      ['e2e/service_systemd.test.ts', 'remove ends both and keeps what they knew'],
+    ],
     platform: COMMAND,
   },
   { name: 'migration from OpenClaw', terminal: 'nothing of another platform is taken over', platform: COMMAND },

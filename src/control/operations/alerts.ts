@@ -9,6 +9,11 @@ import type { Db } from '../../ledger/db.ts';
 import { NOTHING, type Operation, value } from './operation.ts';
 
 const one = z.strictObject({ alert: z.string().max(20) });
+const upgraded = z.strictObject({
+  kind: z.enum(['upgrade.returned', 'upgrade.channel']),
+  subject: z.string().min(1).max(60),
+  text: z.string().min(1).max(2000),
+});
 /** `failed`: the reason; null: the backup is proven. */
 const told = z.strictObject({ failed: z.string().max(1000).nullable() });
 
@@ -70,6 +75,16 @@ export const ALERTS: readonly Operation[] = [
     summary: 'one alert by every way; a stream of what arrived',
     input: NOTHING,
     handle: async ({ testAlerts }) => ({ kind: 'stream', run: testAlerts }),
+  },
+  {
+    name: 'upgrade_alert',
+    summary: 'what an upgrade has to tell',
+    input: upgraded,
+    handle: async ({ alerts }, { kind, subject, text }: z.infer<typeof upgraded>) => {
+      if (kind === 'upgrade.returned') alerts.alert('upgrade.returned', subject, text);
+      else alerts.alert('upgrade.channel', subject, text);
+      return value({ told: true });
+    },
   },
 ];
 
