@@ -46,8 +46,13 @@ async function proveStart(tree: string): Promise<void> {
   const { GLASS_NPM: _, NODE_COMPILE_CACHE: __, ...env } = process.env;
   const ran = await runProgram(join(tree, 'glass'), ['--version'], { cwd: tree, env, ms: STAGE_MS });
   const { version } = JSON.parse(readFileSync(join(tree, 'package.json'), 'utf8')) as { version: string };
-  if (ran.status === 0 && ran.stdout.trim() === version) return;
-  throw new OperatingError('unavailable', `the new version does not start on this machine: ${reasonOf(ran)}`);
+  const says = ran.stdout.trim();
+  if (ran.status === 0 && says === version) return;
+  const why =
+    ran.status === 0
+      ? `the new version says that it is ${says.slice(0, 40)}, and its package.json ${version}`
+      : `the new version does not start on this machine: ${reasonOf(ran)}`;
+  throw new OperatingError('unavailable', why);
 }
 
 async function isWhole(git: Git, places: Places, commit: string): Promise<boolean> {
