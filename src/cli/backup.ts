@@ -30,13 +30,13 @@ import { split } from './words.ts';
  * it is proven; 1: it is kept, and did not answer.
  */
 const USAGE =
-  'glass backup [create] [-o <folder>] [--keep <n>] [--with-key] | list | prove <name> | remove <name> [--yes]';
+  'glass backup [create] [-o <folder>] [--keep <n>] [--with-key] | list | prove <name> [--rehearse] | remove <name> [--yes]';
 
 export async function backup(args: string[], paths: Paths, io: Io): Promise<number> {
   const { words, values, flags } = split(
     args.map((word) => (word === '-o' ? '--out' : word)),
     ['out', 'keep'],
-    ['with-key', 'yes'],
+    ['with-key', 'yes', 'rehearse'],
     USAGE,
   );
   refuseService(paths);
@@ -50,7 +50,7 @@ export async function backup(args: string[], paths: Paths, io: Io): Promise<numb
     case 'create':
       return create(paths, io, { shelf, keep: keepOf(values['keep']), withKey: flags.has('with-key') });
     case 'prove':
-      return proveOne(findBackup(shelf, name!), paths, io);
+      return proveOne(findBackup(shelf, name!), flags.has('rehearse'), paths, io);
     case 'remove':
       return remove(findBackup(shelf, name!), shelf, flags.has('yes'), io);
     default:
@@ -122,10 +122,12 @@ async function create(paths: Paths, io: Io, { shelf, keep, withKey }: Asked): Pr
   }
 }
 
-async function proveOne(folder: string, paths: Paths, io: Io): Promise<number> {
+/** `rehearses`: it says something about the version that tries it, and nothing is written about the backup. */
+async function proveOne(folder: string, rehearses: boolean, paths: Paths, io: Io): Promise<number> {
   await sweepShelf(shelfOf(paths));
   const manifest = readManifest(folder);
-  return told(folder, manifest, await proved(folder, manifest, paths, io), [], io);
+  const proof = rehearses ? await prove(folder, paths, teller(io)) : await proved(folder, manifest, paths, io);
+  return told(folder, manifest, proof, [], io);
 }
 
 /** The result stands beside the manifest, and people are told of a bad one. */

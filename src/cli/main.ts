@@ -198,7 +198,7 @@ const VERBS: readonly Verb[] = [
     name: 'backup',
     usage: 'backup [create] [-o <folder>] [--keep <n>] [--with-key] | list | prove <name> | remove <name>',
     summary: 'all of it, proven by a restore that answered; what there is',
-    flags: ['--keep', '--with-key', '--yes', '--out'],
+    flags: ['--keep', '--with-key', '--yes', '--out', '--rehearse'],
     words: 6,
     load: async () => (await import('./backup.ts')).backup,
   },

@@ -173,7 +173,8 @@ async function rehearse({ paths, places, say }: Ground, record: UpgradeRecord): 
   writeRecord(places, record);
   say(`a rehearsal: ${to.version} restores it, migrates it and answers on it`);
   const tree = places.tree(to.commit);
-  resultOf(await runGlass(tree, ['backup', 'prove', record.backup, '--json'], paths, BACKUP_MS, say), 'the rehearsal');
+  const words = ['backup', 'prove', record.backup, '--rehearse', '--json'];
+  resultOf(await runGlass(tree, words, paths, BACKUP_MS, say), 'the rehearsal');
 }
 
 /** Says what came of it, and lets go of what nobody goes back to. */

@@ -78,6 +78,14 @@ for (const [what, patches, files, why] of REHEARSED) {
     assert.deepEqual(clone.checkout(), { version: '0.1.0', branch: 'main', edits: '' });
     assert.ok(!existsSync(places.record));
     clone.answers('still there');
+    const { backups } = JSON.parse(clone.glass('backup', 'list', '--json').stdout) as {
+      backups: { proof: { ok: boolean } }[];
+    };
+    assert.deepEqual(
+      backups.map(({ proof }) => proof.ok),
+      backups.map(() => true),
+      'what was proven stays so',
+    );
   });
 }
 
