@@ -241,6 +241,7 @@ async function quiet(world: World): Promise<void> {
 function openRows(world: World, journal: Journal, total: number, updates: number): string | null {
   const db = new DatabaseSync(world.paths.ledger, { readOnly: true });
   try {
+    db.exec('BEGIN'); // all counts are of one moment
     const count = (sql: string): number => Number(db.prepare(sql).get()?.['n'] ?? 0);
     const messages = count(
       "SELECT count(*) AS n FROM messages m JOIN chats c ON c.id = m.chat_id WHERE c.channel = 'platform'",
@@ -249,7 +250,8 @@ function openRows(world: World, journal: Journal, total: number, updates: number
     const inbound = count("SELECT count(*) AS n FROM inbound WHERE state IN ('queued', 'running')");
     if (inbound > 0) return `${inbound} messages are not settled`;
     const outbound = count(
-      "SELECT count(*) AS n FROM outbound o JOIN chats c ON c.id = o.chat_id WHERE c.channel = 'platform' AND o.state IN ('queued', 'sending', 'retry')",
+      // What one agent says to another is a message soon.
+      "SELECT count(*) AS n FROM outbound o JOIN chats c ON c.id = o.chat_id WHERE c.channel IN ('platform', 'agents') AND o.state IN ('queued', 'sending', 'retry')",
     );
     if (outbound > 0) return `${outbound} messages are not delivered`;
     return journal.acknowledged < updates ? 'the platform is not acknowledged' : null;
