@@ -32,6 +32,9 @@ const RESTART_MAX_MS = 5000;
 /** A process that lived this long starts again without a wait. */
 const STEADY_MS = 10_000;
 const READY_MS = 60_000;
+/** The exit code of one that found another there, and for how long that other one is waited for. */
+const CONFLICT = 5;
+const OTHER_READY_MS = 15_000;
 
 export async function up(args: string[], paths: Paths, io: Io): Promise<number> {
   if (paths.isService)
@@ -105,8 +108,12 @@ async function detach(paths: Paths, io: Io, safe: boolean): Promise<number> {
   const decided = new AbortController();
   const ready = await Promise.race([whenReady(paths, decided.signal), ended]);
   decided.abort();
-  if (typeof ready === 'number')
+  // Another start at the same moment was quicker: then that one is there, or will be soon.
+  if (ready === CONFLICT) await whenReady(paths, AbortSignal.timeout(OTHER_READY_MS)).catch(() => {});
+  if (typeof ready === 'number') {
+    await refuseSecond(paths);
     throw new OperatingError('unavailable', 'GlassClaw did not start', `see ${join(paths.logs, 'up.log')}`);
+  }
   child.unref();
   announce(ready, paths, io);
   return 0;

@@ -89,7 +89,8 @@ for (const it of CASES) {
     test('what is not allowed is refused, and reaches nobody', async () => {
       const said = await shell(
         agent,
-        `curl -sS https://${api.place}/users; curl -sS https://${other.place}/; echo " $?"
+        // One stream, so that what comes first is said first.
+        `exec 2>&1; curl -sS https://${api.place}/users; curl -sS https://${other.place}/; echo " $?"
 curl -sS --noproxy '*' https://${api.place}/items/1; echo " $?"
 curl -sS --noproxy '*' -k https://127.0.0.1:${api.port}/items/1; echo " $?"; tail -n +3 /proc/net/dev | cut -d: -f1`,
       );

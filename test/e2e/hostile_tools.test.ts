@@ -136,8 +136,11 @@ test('a path that leads out, in every text that any tool takes, changes nothing 
 });
 
 /** One sentence, or the few fields of a success; a shell says how its command ended on a line of its own. */
+/** `no_reply` says nothing: what answers the next message repeats it, with the lines around it. */
+const LINES: Record<string, number> = { bash: 2, no_reply: 3 };
+
 function isPlain(answer: string, tool: string): boolean {
   const lines = answer.split('\n').filter((line) => line.trim() !== '');
-  const short = answer !== '' && answer.length <= ANSWER_CHARS_MAX && lines.length <= (tool === 'bash' ? 2 : 1);
+  const short = answer !== '' && answer.length <= ANSWER_CHARS_MAX && lines.length <= (LINES[tool] ?? 1);
   return short && !NO_WORDS.test(answer);
 }
