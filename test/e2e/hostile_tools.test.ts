@@ -102,7 +102,8 @@ function placesIn({ type, items, properties = {}, required = [] }: Field): [stri
 async function said({ tool, inputFor }: Row, path: string): Promise<string> {
   const from = agent.heard.length;
   await agent.say(`tool ${tool} ${JSON.stringify(inputFor(path))}`);
-  if (tool === 'no_reply') return ask(agent, 'and now?');
+  // The echo of a message that came alone has its envelope around it.
+  if (tool === 'no_reply') return (await ask(agent, 'and now?')).replaceAll(/<message [^>]*>\n|\n<\/message>/g, '');
   let answered = false;
   return until(`what ${tool} says`, async () => {
     const heard = agent.heard.slice(from).map(({ body }) => body);
@@ -136,11 +137,8 @@ test('a path that leads out, in every text that any tool takes, changes nothing 
 });
 
 /** One sentence, or the few fields of a success; a shell says how its command ended on a line of its own. */
-/** `no_reply` says nothing: what answers the next message repeats it, with the lines around it. */
-const LINES: Record<string, number> = { bash: 2, no_reply: 3 };
-
 function isPlain(answer: string, tool: string): boolean {
   const lines = answer.split('\n').filter((line) => line.trim() !== '');
-  const short = answer !== '' && answer.length <= ANSWER_CHARS_MAX && lines.length <= (LINES[tool] ?? 1);
+  const short = answer !== '' && answer.length <= ANSWER_CHARS_MAX && lines.length <= (tool === 'bash' ? 2 : 1);
   return short && !NO_WORDS.test(answer);
 }
