@@ -1,4 +1,4 @@
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { OperatingError, systemCodeOf } from './errors.ts';
 
 /**
@@ -14,4 +14,22 @@ export function holdLock(name: string, sentence: string, fix: string): Promise<v
     });
     server.listen(`\0glassclaw/${name}`, resolve);
   });
+}
+
+/** Whether somebody listens there. */
+export function answers(where: { path: string } | { host: string; port: number }): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(where as { path: string });
+    const end = (yes: boolean): void => {
+      socket.destroy();
+      resolve(yes);
+    };
+    socket.once('connect', () => end(true));
+    socket.once('error', () => end(false));
+  });
+}
+
+/** Whether a process holds that name. */
+export function isHeld(name: string): Promise<boolean> {
+  return answers({ path: `\0glassclaw/${name}` });
 }

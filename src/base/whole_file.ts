@@ -48,3 +48,13 @@ export function writeWhole(path: string, bytes: Buffer, mode: number): void {
     throw error;
   }
 }
+
+/** What was written to a file, or the names in a folder, is on the disk. */
+export function syncFile(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

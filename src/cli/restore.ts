@@ -1,9 +1,8 @@
 import { accessSync, constants, existsSync, mkdirSync, statSync } from 'node:fs';
-import { createConnection } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, OperatingError } from '../base/errors.ts';
-import { holdLock } from '../base/lock.ts';
+import { answers, holdLock } from '../base/lock.ts';
 import { homeFrom, type Paths, pathsOf } from '../base/paths.ts';
 import { keyOf } from '../operations/backup/create.ts';
 import { type Manifest, readProof } from '../operations/backup/manifest.ts';
@@ -74,7 +73,7 @@ async function holdAll(target: Paths): Promise<void> {
   const fix = 'stop it: ./glass down, or name an empty folder with --home';
   const running = (): OperatingError => new OperatingError('conflict', `GlassClaw is running on ${target.home}`, fix);
   const hold = async (): Promise<void> => {
-    if (await answers(target.vaultSocket)) throw running();
+    if (await answers({ path: target.vaultSocket })) throw running();
     await holdLock(`${target.install}/host`, running().message, fix);
   };
   const end = performance.now() + ENDING_MS;
@@ -90,17 +89,6 @@ async function holdAll(target: Paths): Promise<void> {
 
 const ENDING_MS = 5000;
 const AGAIN_MS = 100;
-
-function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection({ path });
-    const end = (yes: boolean) => (): void => {
-      socket.destroy();
-      resolve(yes);
-    };
-    socket.once('connect', end(true)).once('error', end(false));
-  });
-}
 
 function makeHome(home: string): void {
   try {

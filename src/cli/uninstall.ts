@@ -3,6 +3,7 @@ import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { messageOf, OperatingError } from '../base/errors.ts';
 import { shortHash } from '../base/ids.ts';
+import { isHeld } from '../base/lock.ts';
 import type { Log } from '../base/log.ts';
 import type { Paths } from '../base/paths.ts';
 import { removeHome } from '../operations/backup/shelf.ts';
@@ -14,7 +15,7 @@ import { upgradeLock } from '../operations/upgrade/record.ts';
 import { confirmed } from './confirm.ts';
 import { type Io, printable } from './io.ts';
 import { service } from './service.ts';
-import { bringDown, isHeld } from './upgrade/rest.ts';
+import { bringDown } from './upgrade/rest.ts';
 import { split } from './words.ts';
 
 /**

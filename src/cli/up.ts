@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describeError, OperatingError } from '../base/errors.ts';
 import { shortHash } from '../base/ids.ts';
+import { isHeld } from '../base/lock.ts';
 import { type Paths, prepareHome } from '../base/paths.ts';
 import type { Status } from '../evidence/status.ts';
 import { RESTORING } from '../operations/backup/names.ts';
@@ -16,7 +17,7 @@ import { ControlClient } from './control_client.ts';
 import { installForStart } from './harness.ts';
 import type { Io } from './io.ts';
 import { trial } from './trial.ts';
-import { isHeld, tellReturned } from './upgrade/rest.ts';
+import { tellReturned } from './upgrade/rest.ts';
 
 /**
  * `glass up`: gateway and host as two processes in the foreground. One that dies is started again at once; one that says

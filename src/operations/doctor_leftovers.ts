@@ -1,7 +1,7 @@
 import { globSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { RuntimeName } from '../base/config.ts';
+import { answers } from '../base/lock.ts';
 import type { Paths } from '../base/paths.ts';
 import { type Dialect, DOCKER, PODMAN } from '../runtimes/dialect.ts';
 import { INSTALL_LABEL } from '../runtimes/docker_request.ts';
@@ -106,19 +106,6 @@ function namesIn(folder: string): string[] {
   } catch {
     return [];
   }
-}
-
-/** Whether somebody listens there. */
-export function answers(where: { path: string } | { host: string; port: number }): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(where as { path: string });
-    const end = (yes: boolean): void => {
-      socket.destroy();
-      resolve(yes);
-    };
-    socket.once('connect', () => end(true));
-    socket.once('error', () => end(false));
-  });
 }
 
 /** Ids of this install's containers; none where no engine answers. */

@@ -11,10 +11,10 @@ import {
   PROCESSES_MIN,
   VERSION_ASK_MS,
 } from '../base/limits/telemetry.ts';
+import { answers } from '../base/lock.ts';
 import type { Paths } from '../base/paths.ts';
 import { KINDS } from '../channels/kinds.ts';
 import { LAUNCH_ENV } from '../runtimes/bubblewrap_check.ts';
-import { answers } from './doctor_leftovers.ts';
 import { type Finding, well } from './finding.ts';
 import { serviceFiles, UNITS } from './service.ts';
 

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { createConnection } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import { OperatingError } from '../base/errors.ts';
 import { parseId, showId } from '../base/ids.ts';
 import { SANDBOX_GONE_MS } from '../base/limits/sandbox.ts';
+import { isHeld } from '../base/lock.ts';
 import type { Log } from '../base/log.ts';
 import type { Paths } from '../base/paths.ts';
 import { writeWhole } from '../base/whole_file.ts';
@@ -128,19 +128,6 @@ export class ThrowAways {
       await sleep(LOOK_MS);
     }
   }
-}
-
-/** Whoever holds that name lets one connect. */
-function isHeld(name: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection({ path: `\0glassclaw/${name}` });
-    const end = (held: boolean) => (): void => {
-      socket.destroy();
-      resolve(held);
-    };
-    socket.once('connect', end(true));
-    socket.once('error', end(false));
-  });
 }
 
 /** The smallest workspace that there is, so that it can be filled at no cost. */

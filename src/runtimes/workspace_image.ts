@@ -1,10 +1,7 @@
 import {
   chmodSync,
-  closeSync,
   existsSync,
-  fsyncSync,
   mkdirSync,
-  openSync,
   readdirSync,
   renameSync,
   rmdirSync,
@@ -15,6 +12,7 @@ import {
 import { dirname } from 'node:path';
 import { OperatingError, systemCodeOf } from '../base/errors.ts';
 import { WORKSPACE_MOVE_MS } from '../base/limits/sandbox.ts';
+import { syncFile } from '../base/whole_file.ts';
 import {
   copyArgv,
   growArgv,
@@ -251,15 +249,6 @@ function entriesOf(folder: string): string[] {
 
 function damaged(image: string, why: string): OperatingError {
   return new OperatingError('unavailable', `The workspace image ${image} is damaged (${why})`, `e2fsck -f ${image}`);
-}
-
-function syncFile(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 function syncFolder(file: string): void {

@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, OperatingError } from '../../base/errors.ts';
 import { CHANNELS_BACK_MS, DOWN_MS, LOOK_MS, ORPHANS_MS, START_MS } from '../../base/limits/upgrade.ts';
+import { isHeld } from '../../base/lock.ts';
 import type { Paths } from '../../base/paths.ts';
 import { type Ran, reasonOf, runProgram, UPGRADE_MARK } from '../../operations/upgrade/programs.ts';
 import { isTold, type Places, untold } from '../../operations/upgrade/record.ts';
@@ -202,19 +202,6 @@ function saidBy(ran: Ran): string {
     }
   }
   return reasonOf(ran);
-}
-
-/** Whoever holds a name lets one connect. */
-export function isHeld(name: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ path: `\0glassclaw/${name}` });
-    const end = (held: boolean) => (): void => {
-      socket.destroy();
-      resolve(held);
-    };
-    socket.once('connect', end(true));
-    socket.once('error', end(false));
-  });
 }
 
 /** Of an `up` that goes on starting what does not start. */

@@ -1,12 +1,9 @@
 import { createHash } from 'node:crypto';
 import {
   chmodSync,
-  closeSync,
   copyFileSync,
   existsSync,
-  fsyncSync,
   mkdirSync,
-  openSync,
   readFileSync,
   renameSync,
   statfsSync,
@@ -20,6 +17,7 @@ import { BACKUP_SPARE_BYTES } from '../../base/limits/backups.ts';
 import type { Paths } from '../../base/paths.ts';
 import { showBytes } from '../../base/text.ts';
 import { VERSION } from '../../base/version.ts';
+import { syncFile } from '../../base/whole_file.ts';
 import { bytesOf, selectionOf, wasDisturbed, writeArchive } from './archive.ts';
 import { copyDatabases } from './databases.ts';
 import { ARCHIVE, type BackupFile, DATABASES, describeFile, type KEYS, type Manifest } from './manifest.ts';
@@ -148,15 +146,6 @@ async function needRoom({ paths, shelf, tell }: BackupAsked): Promise<void> {
     if (bavail * bsize >= needed) continue;
     const what = `a backup needs ${showBytes(needed)} on the disk of ${folder}, and ${showBytes(bavail * bsize)} are free`;
     throw new OperatingError('storage', what, 'make room, or name a folder on another disk with -o');
-  }
-}
-
-function syncFile(path: string): void {
-  const fd = openSync(path, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
   }
 }
 
