@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describeError, OperatingError } from '../base/errors.ts';
 import { shortHash } from '../base/ids.ts';
-import { isHeld } from '../base/lock.ts';
+import { holdLock, isHeld } from '../base/lock.ts';
 import { type Paths, prepareHome } from '../base/paths.ts';
 import type { Status } from '../evidence/status.ts';
 import { RESTORING } from '../operations/backup/names.ts';
@@ -89,11 +89,12 @@ async function refuseSecond(paths: Paths): Promise<void> {
   } finally {
     client.close();
   }
-  throw new OperatingError(
-    'conflict',
-    `GlassClaw is already running on ${paths.home}`,
-    'talk to it with ./glass chat, or stop it with ./glass down',
-  );
+  throw running(paths);
+}
+
+function running({ home }: Paths): OperatingError {
+  const fix = 'talk to it with ./glass chat, or stop it with ./glass down';
+  return new OperatingError('conflict', `GlassClaw is already running on ${home}`, fix);
 }
 
 async function detach(paths: Paths, io: Io, safe: boolean): Promise<number> {
@@ -120,7 +121,9 @@ async function detach(paths: Paths, io: Io, safe: boolean): Promise<number> {
   return 0;
 }
 
+/** Alone on its home from here to its end: of two at the same moment one would have the gateway's lock, the other the host's, and neither start. */
 async function supervise(paths: Paths, io: Io, safe: boolean): Promise<number> {
+  await holdLock(`${paths.install}/up`, running(paths).message, running(paths).fix!);
   return new Promise((resolve) => {
     const ending = new AbortController();
     const end = (code: number): void => {
@@ -213,7 +216,9 @@ function alertOf(line: string): string | null {
   return `⚠ ${(JSON.parse(line) as { text: string }).text}`;
 }
 
-/** Asks until the host answers; rejects after a minute, or when nobody wants to know any more. */
+const NO_GATEWAY = new OperatingError('unavailable', 'the host runs without its gateway', 'see ./glass status');
+
+/** Asks until the host answers and has its gateway; rejects after a minute, or when nobody wants to know any more. */
 async function whenReady(paths: Paths, signal: AbortSignal): Promise<Status> {
   const client = new ControlClient(paths.controlSocket);
   const until = performance.now() + READY_MS;
@@ -222,6 +227,7 @@ async function whenReady(paths: Paths, signal: AbortSignal): Promise<Status> {
       try {
         const status = await client.call<Status>('status');
         if (status.gateway === 'connected') return status;
+        if (performance.now() > until || signal.aborted) throw NO_GATEWAY;
       } catch (error) {
         if (performance.now() > until || signal.aborted) throw error;
       }
