@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readdirSync, readFileSync, watch } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -115,6 +115,12 @@ for (const step of ['staging', 'saving', 'rehearsing'] as const) {
 }
 
 test('the next upgrade says what was cut short, and is made', async () => {
+  // What a git leaves that was killed while it made the tree: a place that is locked, and gone.
+  const commit = clone.git('rev-parse', 'v0.2.0^{commit}').trim();
+  const tree = places.tree(commit);
+  for (const left of [tree, `${tree}.ready`]) rmSync(left, { recursive: true, force: true });
+  clone.git('worktree', 'add', '-f', '-f', '--lock', '--detach', tree, commit);
+  rmSync(tree, { recursive: true });
   const done = clone.glass('upgrade', '--yes');
   assert.equal(done.status, 0, done.stderr);
   assert.match(done.stderr, /was cut short before anything was changed/);

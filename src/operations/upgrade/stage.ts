@@ -21,7 +21,8 @@ export async function stageTree(git: Git, places: Places, commit: string, instal
   if (await isWhole(git, places, commit)) return tree;
   await removeTree(git, places, tree);
   mkdirSync(places.folder, { recursive: true, mode: 0o755 });
-  const made = await git.run(['worktree', 'add', '--detach', '--force', tree, commit], GIT_MS);
+  // Twice: a git that was killed here has left its place locked.
+  const made = await git.run(['worktree', 'add', '--detach', '--force', '--force', tree, commit], GIT_MS);
   if (made.status !== 0)
     throw new OperatingError(
       'storage',
@@ -65,10 +66,10 @@ async function isWhole(git: Git, places: Places, commit: string): Promise<boolea
 
 /** Also what a killed process has left of it. */
 async function removeTree(git: Git, places: Places, tree: string): Promise<void> {
+  if (basename(tree) === '' || !tree.startsWith(`${places.folder}/`)) throw new Error(`${tree} is no tree of ours`);
   rmSync(`${tree}.ready`, { force: true });
   rmSync(tree, { recursive: true, force: true });
   await git.run(['worktree', 'prune']);
-  if (basename(tree) === '' || !tree.startsWith(`${places.folder}/`)) throw new Error(`${tree} is no tree of ours`);
 }
 
 /** Trees of versions that nobody goes back to. */
