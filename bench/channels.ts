@@ -3,12 +3,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ChannelShown } from '../src/operations/channels.ts';
 import { discordGateway } from '../test/fakes/discord/account.ts';
 import { hooked as github } from '../test/fakes/github/subject.ts';
+import { moment } from '../test/fakes/moment.ts';
 import { slackSocket } from '../test/fakes/slack/account.ts';
 import { teamsSubject } from '../test/fakes/teams/account.ts';
 import { polled as telegram } from '../test/fakes/telegram/subject.ts';
 import { cloud as whatsapp } from '../test/fakes/whatsapp/subject.ts';
 import type { Account, ChannelUnderTest, Saying } from '../test/kits/channel_scene.ts';
-import { Install, rssMb, type Spread, spreadOf, until } from './install.ts';
+import { Install, rssMb, until } from './install.ts';
+import { Rounds, type RoundTrips } from './rounds.ts';
 import { linkedWarm } from './wire.ts';
 
 /** Every kind of channel in one host, each against the fake of its platform, which is in this process. */
@@ -27,7 +29,7 @@ export interface ChannelFigures {
   /** Of one core. Most of it is Discord’s heartbeat, which its fake wants 270 times as often. */
   idle_cpu_percent: number;
   /** From a person's word on the platform to the answer there, by kind. */
-  warm: [kind: string, Spread][];
+  warm: [kind: string, RoundTrips][];
 }
 
 /** And WhatsApp as a linked device afterwards, which would not believe in its fake without a change to the code. */
@@ -84,19 +86,19 @@ async function connected(install: Install, kind: string): Promise<void> {
   });
 }
 
-async function warmOf(kind: string, account: Account): Promise<Spread> {
-  const times: number[] = [];
+async function warmOf(kind: string, account: Account): Promise<RoundTrips> {
+  const rounds = new Rounds();
   for (let round = -WARMING; round < ROUNDS; round += 1) {
     const text = `round ${round + 100}`;
-    const began = performance.now();
+    const began = moment();
     await say(kind, account, { place: 'direct', from: 'person', text });
     while (!account.sent().some(({ shown }) => shown.includes(`You said: ${text}`))) {
       await new Promise((resolve) => setTimeout(resolve, 1));
-      if (performance.now() - began > 20_000) throw new Error(`${kind} does not answer`);
+      if (performance.now() - began.at_ms > 20_000) throw new Error(`${kind} does not answer`);
     }
-    if (round >= 0) times.push(performance.now() - began);
+    if (round >= 0) rounds.trip(began);
   }
-  return spreadOf(times);
+  return rounds.spreads();
 }
 
 /** Where the platform calls, this process does it in its place. */

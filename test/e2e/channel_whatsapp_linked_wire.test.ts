@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Inbox } from '../../src/channels/whatsapp-linked/inbox.ts';
+import { CHAINS_MAX } from '../../src/channels/whatsapp-linked/limits.ts';
 import { SealedStore } from '../../src/channels/whatsapp-linked/store.ts';
 import { until } from '../fakes/install.ts';
 import { rows } from '../fakes/terminal.ts';
@@ -61,6 +62,21 @@ test('what a phone has encrypted is answered; that phone reads the answer, and t
   assert.equal(new Set(server.heard.map(({ id: sent }) => sent)).size, 1, 'it is one message');
   await world.say('and again');
   await until('it goes on', async () => assert.equal(world.answers('and again'), 1));
+});
+
+test('what is kept of a chat does not grow with what is said in it', async () => {
+  for (let said = 0; said < 2 * CHAINS_MAX; said += 1) {
+    await world.say(`word ${said}`);
+    await until('it is answered', async () => assert.equal(world.answers(`word ${said}`), 1));
+  }
+  const store = SealedStore.open(world.folder, KEY);
+  const records = store.all('session') as [string, { _sessions: Record<string, { _chains: object }> }][];
+  store.close();
+  const chains = records.flatMap(([, { _sessions }]) =>
+    Object.values(_sessions).map((each) => Object.keys(each._chains)),
+  );
+  assert.ok(chains.length > 0);
+  for (const each of chains) assert.ok(each.length <= CHAINS_MAX + 1, `${each.length} chains of one session`);
 });
 
 test('WhatsApp is told that a message has come only when no crash can lose it', async () => {

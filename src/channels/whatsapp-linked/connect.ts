@@ -20,7 +20,7 @@ import {
 import type { Inbox, Me } from './inbox.ts';
 import type { SealedKeys } from './keys.ts';
 import { QUERY_MS, QUEUE_STILL_MS } from './limits.ts';
-import { spareOthers } from './spared.ts';
+import { dropOldChains, spareOthers } from './signal_sessions.ts';
 
 /** A connection by Baileys, and what we put between it and its keys. */
 
@@ -138,9 +138,10 @@ interface KeepingParts {
 }
 
 /**
- * Baileys' own encryption with four promises more: a session that has moved on is on disk before what was encrypted with it
+ * Baileys' own encryption with five promises more: a session that has moved on is on disk before what was encrypted with it
  * leaves; what was decrypted is in the inbox in the same write that moves its session on, before WhatsApp is told; a message that is
- * read moves no session on but its own; and no session is read for one message while another one moves it on.
+ * read moves no session on but its own; no session is read for one message while another one moves it on; and what is kept of
+ * a session does not grow with what is said in it.
  */
 function keeping({ auth, logger, numbers, keys, inbox, stanzas, me }: KeepingParts) {
   /** Sessions before what is being read was tried with them; null: it is not tried, but says with which. */
@@ -158,7 +159,10 @@ function keeping({ auth, logger, numbers, keys, inbox, stanzas, me }: KeepingPar
     },
     set: async (data) => {
       const tried = receiving.getStore();
-      for (const [id, record] of Object.entries(data.session ?? {})) spareOthers(record, tried?.get(id));
+      for (const [id, record] of Object.entries(data.session ?? {})) {
+        spareOthers(record, tried?.get(id));
+        dropOldChains(record);
+      }
       await shared.set(data);
       if (shared.isInTransaction() && tried === undefined) keys.setAhead(data);
     },

@@ -46,6 +46,8 @@ export const RESTARTS_MAX = 3;
 export const INBOX_MAX = 256;
 /** Messages that are fetched and committed at once, of all chats: each may hold a file of 8 MiB. */
 export const TAKEN_AT_ONCE = 16;
+/** Chains of a session that messages can still come from, as in Signal's own library (`MAX_RECEIVER_CHAINS`). */
+export const CHAINS_MAX = 5;
 /** Messages that can be quoted, and of ours that a device may ask for again: the latest so many. */
 export const QUOTABLE_MAX = 2000;
 export const RESENDABLE_MAX = 500;

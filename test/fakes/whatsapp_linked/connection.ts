@@ -1,3 +1,4 @@
+import { type Moment, moment } from '../moment.ts';
 import { answerTo, DEVICE, node } from './answers.ts';
 import {
   type AuthenticationCreds,
@@ -28,7 +29,7 @@ export interface Heard {
   id: string;
   text: string;
   /** When the server got it. */
-  at_ms: number;
+  at: Moment;
 }
 
 /** What all connections share. */
@@ -177,14 +178,14 @@ export class Line {
 
   #said(given: BinaryNode): void {
     const { id, to } = given.attrs;
-    const at_ms = performance.now();
+    const at = moment();
     this.#send(node('ack', { class: 'message', id: id!, from: to!, t: seconds() }));
     const parts = getBinaryNodeChildren(getBinaryNodeChild(given, 'participants'), 'to');
-    for (const part of parts) this.#posting = this.#posting.then(() => this.#post({ id: id!, to: to!, at_ms }, part));
+    for (const part of parts) this.#posting = this.#posting.then(() => this.#post({ id: id!, to: to!, at }, part));
   }
 
   /** A phone that has read it before passes over it; one that cannot asks for it again. */
-  async #post({ id, to, at_ms }: { id: string; to: string; at_ms: number }, part: BinaryNode): Promise<void> {
+  async #post({ id, to, at }: { id: string; to: string; at: Moment }, part: BinaryNode): Promise<void> {
     const { heard, unread, faults, phoneOf } = this.#server;
     const jid = part.attrs['jid']!;
     const by = phoneOf(jid);
@@ -195,7 +196,7 @@ export class Line {
       const text = textOf(await by.reads(getBinaryNodeChild(part, 'enc')!));
       unread.delete(name);
       if (heard.some((each) => each.by === by && each.id === id)) return;
-      heard.push({ by, id, text, at_ms });
+      heard.push({ by, id, text, at });
       if (!isOwn) this.#send(node('receipt', { id, from: jid, t: seconds() }));
     } catch (error) {
       this.#server.unreadable.push(`${name}: ${String(error)}`);

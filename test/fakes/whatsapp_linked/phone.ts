@@ -1,4 +1,4 @@
-import { spareOthers } from '../../../src/channels/whatsapp-linked/spared.ts';
+import { dropOldChains, spareOthers } from '../../../src/channels/whatsapp-linked/signal_sessions.ts';
 import {
   type AuthenticationCreds,
   addTransactionCapability,
@@ -167,8 +167,9 @@ export class Phone {
     const type = attrs['type'] as 'pkmsg' | 'msg';
     const before = structuredClone(this.#sessions());
     const plain = await this.#repository.decryptMessage({ jid: OURS, type, ciphertext: content as Uint8Array });
-    // What Baileys encrypts with moves sessions on that cannot read it; a phone's does not.
+    // What Baileys encrypts with moves sessions on that cannot read it, and keeps all of their chains; a phone's does not.
     if (type === 'msg') spareOthers(this.#sessions(), before);
+    dropOldChains(this.#sessions());
     return WAProto.Message.decode(unpadRandomMax16(plain));
   }
 

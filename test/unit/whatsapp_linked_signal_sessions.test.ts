@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { spareOthers } from '../../src/channels/whatsapp-linked/spared.ts';
+import { CHAINS_MAX } from '../../src/channels/whatsapp-linked/limits.ts';
+import { dropOldChains, spareOthers } from '../../src/channels/whatsapp-linked/signal_sessions.ts';
 
-/** Which sessions are put back after a message was tried with each, by when they were used. */
+/** Which sessions are put back after a message was tried with each, by when they were used; which of their chains stay. */
 
 const record = (sessions: Record<string, [used: number, chain: string]>) => ({
   _sessions: Object.fromEntries(
@@ -33,4 +34,18 @@ test('without a record before or after nothing is done', () => {
   for (const before of [undefined, null, {}]) spareOthers(after, before);
   spareOthers(null, after);
   assert.deepEqual(after, record({ one: [9, 'moved'] }));
+});
+
+const WRITING = { chainType: 1 };
+const READING = { chainType: 2 };
+
+test('of the chains that messages are read from the latest stay, and the one that we write with', () => {
+  const old = Object.fromEntries(Array.from({ length: 20 }, (_, at) => [`old${at}`, READING]));
+  const latest = Object.fromEntries(Array.from({ length: CHAINS_MAX }, (_, at) => [`latest${at}`, READING]));
+  const indexInfo = { used: 1 };
+  const other = { indexInfo, _chains: { one: READING, ours: WRITING } };
+  const kept = { _sessions: { long: { indexInfo, _chains: { ours: WRITING, ...old, ...latest } }, other } };
+  dropOldChains(kept);
+  assert.deepEqual(kept, { _sessions: { long: { indexInfo, _chains: { ours: WRITING, ...latest } }, other } });
+  for (const nothing of [undefined, null, {}]) dropOldChains(nothing);
 });
