@@ -146,7 +146,10 @@ test('what is said while the device hears what has waited comes behind it', asyn
 
 test('a receipt is lost with its connection: the message comes again, and is answered once', async () => {
   const { server } = world;
-  for (const text of ['unheard one', 'unheard two']) {
+  // Answered when the device has seen the cut: of what leaves into it nobody knows whether it has arrived.
+  for (const seconds of ['1.1', '1.2']) {
+    const text = `sleep ${seconds}`;
+    const answers = (): number => world.heard().filter((said) => said.includes(`slept ${seconds} s`)).length;
     const lost: string[] = [];
     server.onReceipt = (id) => {
       if (lost.length > 0) return 'came';
@@ -157,8 +160,9 @@ test('a receipt is lost with its connection: the message comes again, and is ans
     const id = await world.say(text);
     await until('the receipt is lost', async () => assert.deepEqual(lost, [id]));
     await until('it came again, and WhatsApp has forgotten it', async () => assert.deepEqual(server.waiting, []));
-    await answered([text]);
-    assert.deepEqual(counted([text]), [[text, 1]]);
+    await until('it is answered', async () => assert.ok(answers() > 0));
+    await answered([]);
+    assert.equal(answers(), 1);
     assert.equal(rows(world.install, 'SELECT 1 FROM messages WHERE text = ?', text).length, 1);
   }
 });
