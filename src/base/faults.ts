@@ -7,7 +7,7 @@ import { join } from 'node:path';
  * Without `GLASS_FAULT` this is one comparison with null.
  *
  * GLASS_FAULT      JSON: {"point":"ledger.settle:before","hit":2,"kill":["host","sandbox"]}
- * GLASS_FAULT_LOG  file that gets a line for each kill
+ * GLASS_FAULT_LOG  file that gets a line for each kill, with those who were alive to be killed
  */
 export interface Faults {
   point(name: string): void;
@@ -51,17 +51,33 @@ export function faultsFrom(env: NodeJS.ProcessEnv, pidFolder: string): Faults {
       if (plan.point !== name) return;
       hits += 1;
       if (hits !== plan.hit) return;
-      if (logFile !== undefined) appendFileSync(logFile, `killed ${plan.kill.join('+')} at ${name}\n`);
-      for (const victim of plan.kill) killByPidFile(join(pidFolder, `${victim}.pid`));
+      const pids = new Map(plan.kill.map((victim) => [victim, pidIn(join(pidFolder, `${victim}.pid`))]));
+      // Itself last, and it can say so only before.
+      const killed = plan.kill.filter((victim) => {
+        const pid = pids.get(victim);
+        return pid === process.pid || (pid !== undefined && hasKilled(pid));
+      });
+      if (killed.length > 0 && logFile !== undefined)
+        appendFileSync(logFile, `killed ${killed.join('+')} at ${name}\n`);
+      if ([...pids.values()].includes(process.pid)) process.kill(process.pid, 'SIGKILL');
     },
   };
 }
 
-function killByPidFile(file: string): void {
+function pidIn(file: string): number | undefined {
   try {
     const pid = Number(readFileSync(file, 'utf8').trim());
-    if (Number.isInteger(pid) && pid > 1) process.kill(pid, 'SIGKILL');
+    return Number.isInteger(pid) && pid > 1 ? pid : undefined;
   } catch {
-    // The victim is not running: the kill has nothing to do.
+    return undefined; // it is not running
+  }
+}
+
+/** Whether there was such a process. */
+function hasKilled(pid: number): boolean {
+  try {
+    return process.kill(pid, 'SIGKILL');
+  } catch {
+    return false;
   }
 }

@@ -4,11 +4,14 @@ import { test } from 'node:test';
 import { DockerRuntime } from '../../src/runtimes/docker.ts';
 import { engineSocket } from '../../src/runtimes/engine.ts';
 import { IS_FULL } from '../kits/long_form.ts';
-import { describe, planPoint, planRuns, type RunResult, reportOf, runAll } from './matrix.ts';
+import { describe, isGood, planPoint, planRuns, type Report, type RunResult, reportOf, runAll } from './matrix.ts';
 
-/** Short form: each fault point once, by its own process; then so many seeded runs. `GLASS_CRASH_RUNS`: another number. */
-const SHORT_RUNS = 42;
+/** Each fault point once, by its own process; then so many seeded runs. `GLASS_CRASH_RUNS`: another number. */
+const SHORT_RUNS = 10;
 const FULL_RUNS = 500;
+/** Of the seeded runs: two processes at once, and Claude with messages pushed in mid-turn. */
+const DOUBLES_MIN = 0.1;
+const CLAUDE_MIN = 0.1;
 const LANES = 2;
 const AGAIN_MAX = 3;
 const ASKED = Number(process.env['GLASS_CRASH_RUNS'] ?? (IS_FULL ? FULL_RUNS : 0));
@@ -22,21 +25,22 @@ test('whatever is killed and when, no message is lost, sent twice or settled twi
   const docker = new DockerRuntime({ socket: engineSocket(process.env), cache: tmpdir(), run: tmpdir() });
   const problems = await docker.check();
   if (problems.length > 0) context.diagnostic(`without docker: ${problems.join('; ')}`);
-  const plans = planRuns(ASKED || SHORT_RUNS, {
-    claudeShare: ASKED > 0 ? 0.16 : 0.25,
-    doubleShare: ASKED > 0 ? 0.3 : 0.25,
+  const seeded = ASKED || SHORT_RUNS;
+  const plans = planRuns({
+    seeded,
+    claudeShare: ASKED > 0 ? 0.16 : 0.3,
+    doubleShare: 0.4,
     docker: problems.length === 0,
     seed: 1,
   });
   let [done, clean] = [0, 0];
   const hear = (result: RunResult): void => {
     done += 1;
-    if (result.failure === null) clean += 1;
-    if (ASKED > 0 && (done % TOLD_EVERY === 0 || result.failure !== null))
-      process.stderr.write(
-        `${done} of ${plans.length} runs, ${clean} clean${result.failure === null ? '' : `; ${describe(result.plan)}: ${result.failure}`}\n`,
-      );
-    if (result.failure !== null) context.diagnostic(`${describe(result.plan)}: ${result.failure}`);
+    if (isGood(result)) clean += 1;
+    const why = isGood(result) ? '' : `${describe(result.plan)}: ${result.failure ?? JSON.stringify(result.verdict)}`;
+    if (ASKED > 0 && (done % TOLD_EVERY === 0 || why !== ''))
+      process.stderr.write(`${done} of ${plans.length} runs, ${clean} clean; ${why}\n`);
+    if (why !== '') context.diagnostic(why);
   };
   const results = await runAll(plans, LANES, hear);
   // Whether a run comes past a point depends on the machine's pace, and on which life passes it.
@@ -45,7 +49,22 @@ test('whatever is killed and when, no message is lost, sent twice or settled twi
     results.push(...(await runAll(again, LANES, hear)));
   }
   const report = reportOf(results);
-  context.diagnostic(JSON.stringify({ ...report, kills: Object.keys(report.kills).length }));
+  context.diagnostic(JSON.stringify(report));
+  if (ASKED > 0) process.stderr.write(`${JSON.stringify(report, null, 2)}\n`);
   assert.deepEqual(report.problems, []);
   assert.deepEqual(report.spared, [], 'a fault point that nothing dies at is not tested');
+  hasSeen(report, seeded, problems.length === 0);
 });
+
+/** What the matrix is said to be made of has happened. */
+function hasSeen(report: Report, seeded: number, docker: boolean): void {
+  const told = JSON.stringify({ ...report, kills: undefined });
+  assert.ok(report.double_kills >= seeded * DOUBLES_MIN, `too few have killed two at once: ${told}`);
+  assert.ok(report.claude_runs >= seeded * CLAUDE_MIN, `too few are with Claude: ${told}`);
+  assert.ok(report.claude_steered > 0, `nothing has joined a turn of Claude: ${told}`);
+  assert.ok(
+    Object.keys(report.victims).some((who) => who.includes('sandbox-s3')),
+    `no model’s sandbox has died: ${told}`,
+  );
+  assert.ok(report.docker_runs > 0 || !docker, `none is in docker: ${told}`);
+}

@@ -1,4 +1,5 @@
 import { DatabaseSync } from 'node:sqlite';
+import { TURN_DEATHS_MAX } from '../../src/base/limits/messages.ts';
 import type { Expectation } from './scenario.ts';
 import { eventually, type Journal, type World } from './world.ts';
 
@@ -23,6 +24,8 @@ const UNANSWERED = "SELECT id FROM asks WHERE state <> 'answered'";
 const UNCERTAIN = "SELECT id FROM outbound WHERE state = 'uncertain'";
 const DRAFTS = "SELECT turn_id AS id FROM drafts WHERE state NOT IN ('replaced', 'refused')";
 const UNDECIDED = "SELECT id FROM approvals WHERE state IN ('pending', 'approved')";
+const GIVEN_UP = `SELECT c.platform_id AS chat FROM messages m JOIN inbound i ON i.message_id = m.id JOIN chats c ON c.id = m.chat_id
+  WHERE instr(m.text, ?) > 0 AND i.state = 'failed' AND i.deaths >= ?`;
 const NOWHERE = 'SELECT m.id FROM messages m WHERE NOT EXISTS (SELECT 1 FROM inbound i WHERE i.message_id = m.id)';
 
 export async function judge(world: World, expected: Expectation[]): Promise<Verdict> {
@@ -36,11 +39,7 @@ export async function judge(world: World, expected: Expectation[]): Promise<Verd
       kind === 'send' ? Number(message.text === token) : answersTo(message.text, token),
     );
     const count = answers.reduce((sum, n) => sum + n, 0);
-    const told = failedAndTold(
-      db,
-      token,
-      sent.map((message) => message.text),
-    );
+    const told = failedAndTold(db, token, sent);
     if (kind !== 'refused' && count === 0 && !told) verdict.lost.push(token);
     if (count > 1) verdict.duplicated.push(`${token} ×${count}`);
     if (kind === 'refused' && stateOf(db, token) !== 'answered' && !told) verdict.lost.push(token);
@@ -90,9 +89,11 @@ function answersTo(text: string, token: string): number {
     .reduce((count, line) => count + line.split(token).length - 1, 0);
 }
 
-/** A message that was given up counts as handled only when the person was told so. */
-function failedAndTold(db: DatabaseSync, token: string, texts: string[]): boolean {
-  return stateOf(db, token) === 'failed' && texts.some((text) => text.includes('could not be answered'));
+/** A message that was given up counts as handled only when it was tried as often as is promised, and its chat was told. */
+function failedAndTold(db: DatabaseSync, token: string, sent: Journal['sent']): boolean {
+  const row = db.prepare(GIVEN_UP).get(token, TURN_DEATHS_MAX);
+  const isNotice = (text: string): boolean => text.includes('could not be answered');
+  return row !== undefined && sent.some(({ chat, text }) => chat === row['chat'] && isNotice(text));
 }
 
 function stateOf(db: DatabaseSync, token: string): string | null {

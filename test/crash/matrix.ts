@@ -3,7 +3,7 @@ import { type FakeModel, type Script, startModel } from '../fakes/model.ts';
 import { randomOf } from '../fakes/random.ts';
 import { isClean, judge, type Verdict } from './judge.ts';
 import { collectPoints, type FaultPoint } from './points.ts';
-import { play, seedLedger } from './scenario.ts';
+import { hasJoined, play, seedLedger } from './scenario.ts';
 import { type FaultPlan, World } from './world.ts';
 
 /**
@@ -30,8 +30,10 @@ export interface RunResult {
   verdict: Verdict | null;
   /** Why the run itself failed: it never came to rest, say. */
   failure: string | null;
-  /** Those that happened. */
+  /** Those that happened, as `killed host+gateway at ledger.settle:after`. */
   kills: string[];
+  /** A message that was pushed in mid-turn has joined the turn of the model's group. */
+  steered: boolean;
   ms: number;
   home: string;
 }
@@ -48,10 +50,21 @@ const PLANNED = new Set(['ledger.return', 'ledger.stopped']);
 /** What a scenario begins with: for a first life, or nothing comes past it any more. */
 const EARLY =
   /^(ca\.|vault\.|sandbox\.|workspace\.|ledger\.(apply|proof|prune|send|sending|sent|settle|start|start_failed|started|turn|wire):)/;
-/** Points of which a second hit is rare. */
-const MAX_HIT = 3;
+/** Passes of a point, the first one as often as both others: of some points there is no other. */
+const HITS = [1, 1, 2, 3];
+/** Of the chat delta, the third one that a scenario begins a session for. */
+const MODEL_SANDBOX = 'sandbox-s3';
+/** With those of alpha and beta. */
+const SANDBOXES = ['sandbox-s1', 'sandbox-s2', MODEL_SANDBOX];
+
+/** A prime, so that it comes to all of them. */
+const POINT_STEP = 37;
+/** While the model is asked: here its sandbox dies, alone or with who passes. */
+const MODEL_AT_WORK = ['model.request:after', 'model.reply:before'];
 
 export interface PlanOptions {
+  /** Runs after the tour. */
+  seeded: number;
   claudeShare: number;
   docker: boolean;
   doubleShare: number;
@@ -59,18 +72,20 @@ export interface PlanOptions {
 }
 
 /**
- * First a tour in which each point's own process is killed at its first pass, several in a run; then, up to `count`, runs
- * that kill once, at one point after another, whoever and at whichever pass their seed says.
+ * First a tour in which each point's own process is killed at its first pass, several in a run; then the deaths of Claude's
+ * sandbox at work; then runs that kill once, at one point after another, whoever and at whichever pass their seed says.
  */
-export function planRuns(count: number, options: PlanOptions): RunPlan[] {
+export function planRuns(options: PlanOptions): RunPlan[] {
   const points = collectPoints(ROOT);
   const tour = tourOf(points);
-  return Array.from({ length: Math.max(count, tour.length) }, (_, index) => {
+  const first = [...tour, ...modelDeaths(points)];
+  return Array.from({ length: first.length + options.seeded }, (_, index) => {
     const seed = options.seed + index;
     const random = randomOf(seed);
-    const drawn = points[index % points.length]!;
-    const faults = tour[index] ?? [faultAt(drawn, random, options.doubleShare)];
-    const claude = index >= tour.length && random() < options.claudeShare;
+    // In steps, so that few runs come past points of every kind, and many past each.
+    const drawn = points[(index * POINT_STEP) % points.length]!;
+    const faults = first[index] ?? [faultAt(drawn, random, options.doubleShare)];
+    const claude = index >= first.length ? random() < options.claudeShare : index >= tour.length;
     const runtime = options.docker && index % 5 === 4 ? 'docker' : 'bubblewrap';
     return { seed, faults, thinker: claude ? 'claude' : 'native', runtime };
   });
@@ -98,15 +113,27 @@ function tourOf(points: FaultPoint[]): Fault[][] {
   );
 }
 
+function modelDeaths(points: FaultPoint[]): Fault[][] {
+  return points
+    .filter(({ name }) => MODEL_AT_WORK.includes(name))
+    .flatMap((point) =>
+      [[MODEL_SANDBOX], [point.process, MODEL_SANDBOX]].map((victims) => [{ point, hit: 1, victims }]),
+    );
+}
+
 function faultAt(point: FaultPoint, random: () => number, doubleShare: number): Fault {
-  const one = pick([[point.process], ['sandbox-s1'], ['sandbox-s2'], ['host'], ['gateway']], random());
-  const two = [
-    ['host', 'gateway'],
-    ['host', 'sandbox-s1'],
-    ['gateway', 'sandbox-s2'],
-  ];
-  const victims = random() < doubleShare ? pick(two, random()) : one;
-  return { point, hit: 1 + Math.floor(random() * MAX_HIT), victims };
+  const sandbox = pick(SANDBOXES, random());
+  const one = pick([[point.process], [sandbox], ['host'], ['gateway']], random());
+  const two = pick(
+    [
+      ['host', 'gateway'],
+      [point.process, sandbox],
+      [point.process, sandbox],
+    ],
+    random(),
+  );
+  const victims = random() < doubleShare ? two : one;
+  return { point, hit: pick(HITS, random()), victims };
 }
 
 /** What a process has to die of, life by life. */
@@ -134,6 +161,7 @@ export async function runOne(plan: RunPlan, model: FakeModel, root = ROOT): Prom
   });
   let verdict: Verdict | null = null;
   let failure: string | null = null;
+  let steered = false;
   try {
     await seedLedger(world);
     await world.start();
@@ -143,6 +171,7 @@ export async function runOne(plan: RunPlan, model: FakeModel, root = ROOT): Prom
       random: randomOf(plan.seed),
     });
     verdict = await judge(world, expected);
+    steered = hasJoined(world, 'delta');
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error);
   }
@@ -153,6 +182,7 @@ export async function runOne(plan: RunPlan, model: FakeModel, root = ROOT): Prom
     verdict,
     failure,
     kills,
+    steered,
     ms: Math.round(performance.now() - began),
     home: world.home,
   };
@@ -193,10 +223,16 @@ export interface Report {
   lost: number;
   duplicated: number;
   twice: number;
+  /** In which somebody was killed; in the others nobody came past the place, or who was to die was not there. */
+  with_a_kill: number;
   double_kills: number;
   claude_runs: number;
+  /** Of them, those in which a message joined the model's turn. */
+  claude_steered: number;
   docker_runs: number;
-  /** Kills that happened, by point and victims. */
+  /** Kills that happened, by who died. */
+  victims: Record<string, number>;
+  /** And by point and who died. */
   kills: Record<string, number>;
   /** Points that no run was killed at. */
   spared: string[];
@@ -204,22 +240,24 @@ export interface Report {
 }
 
 export function reportOf(results: RunResult[]): Report {
-  const kills: Record<string, number> = {};
-  for (const line of results.flatMap((result) => result.kills)) kills[line] = (kills[line] ?? 0) + 1;
+  const lines = results.flatMap((result) => result.kills);
+  const kills = countOf(lines);
   const sum = (of: (verdict: Verdict) => number): number =>
     results.reduce((total, result) => total + (result.verdict === null ? 0 : of(result.verdict)), 0);
-  const bad = results.filter(
-    (result) => result.failure !== null || result.verdict === null || !isClean(result.verdict),
-  );
+  const runs = (is: (result: RunResult) => boolean): number => results.filter(is).length;
+  const bad = results.filter((result) => !isGood(result));
   return {
     runs: results.length,
     clean: results.length - bad.length,
     lost: sum((verdict) => verdict.lost.length),
     duplicated: sum((verdict) => verdict.duplicated.length),
     twice: sum((verdict) => verdict.twice.length),
-    double_kills: results.filter((result) => result.kills.some((line) => line.includes('+'))).length,
-    claude_runs: results.filter((result) => result.plan.thinker === 'claude').length,
-    docker_runs: results.filter((result) => result.plan.runtime === 'docker').length,
+    with_a_kill: runs((result) => result.kills.length > 0),
+    double_kills: runs((result) => result.kills.some((line) => line.includes('+'))),
+    claude_runs: runs(({ plan }) => plan.thinker === 'claude'),
+    claude_steered: runs(({ plan, steered }) => plan.thinker === 'claude' && steered),
+    docker_runs: runs(({ plan }) => plan.runtime === 'docker'),
+    victims: countOf(lines.map((line) => line.replace(/^killed (\S+) at .*$/, '$1'))),
     kills,
     spared: collectPoints(ROOT)
       .map((point) => point.name)
@@ -231,6 +269,16 @@ export function reportOf(results: RunResult[]): Report {
   };
 }
 
+function countOf(names: string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const name of names) counts[name] = (counts[name] ?? 0) + 1;
+  return counts;
+}
+
+export function isGood({ failure, verdict }: RunResult): boolean {
+  return failure === null && verdict !== null && isClean(verdict);
+}
+
 export function describe({ seed, faults, thinker, runtime }: RunPlan): string {
   const kills = faults.map(({ point, hit, victims }) => `${victims.join('+')} at ${point.name} (hit ${hit})`);
   return `seed ${seed}: kill ${kills.join(', ')}, ${thinker}, ${runtime}`;
@@ -240,12 +288,13 @@ function pick<T>(list: T[], random: number): T {
   return list[Math.floor(random * list.length)]!;
 }
 
-/** `node test/crash/matrix.ts --runs 500`: the long form, with a report on standard output. */
+/** `node test/crash/matrix.ts --runs 500`: the tour and so many more, with a report on standard output. */
 async function main(): Promise<void> {
   const at = process.argv.indexOf('--runs');
   const runs = at === -1 ? 0 : Number(process.argv[at + 1]);
   const seedAt = process.argv.indexOf('--seed');
-  const plans = planRuns(runs, {
+  const plans = planRuns({
+    seeded: runs,
     claudeShare: 0.12,
     doubleShare: 0.2,
     docker: process.argv.includes('--docker'),
@@ -254,13 +303,13 @@ async function main(): Promise<void> {
   const only = process.argv.indexOf('--only');
   const chosen = only === -1 ? plans : plans.filter((plan) => describe(plan).includes(process.argv[only + 1]!));
   const results = await runAll(chosen, 2, (result) => {
-    const state =
-      result.failure ?? (result.verdict !== null && isClean(result.verdict) ? 'clean' : JSON.stringify(result.verdict));
+    const state = isGood(result) ? 'clean' : (result.failure ?? JSON.stringify(result.verdict));
     console.error(`${describe(result.plan)}: ${state} (${result.ms} ms, ${result.kills.length} kills)`);
   });
   const report = reportOf(results);
   console.log(JSON.stringify(report, null, 2));
-  process.exitCode = report.problems.length === 0 ? 0 : 1;
+  const missed = only === -1 ? report.spared : [];
+  process.exitCode = report.problems.length + missed.length === 0 ? 0 : 1;
 }
 
 if (import.meta.main) await main();

@@ -260,6 +260,19 @@ function openRows(world: World, journal: Journal, total: number, updates: number
   }
 }
 
+/** Whether in that chat a message has joined a turn that ran. */
+export function hasJoined(world: World, chat: string): boolean {
+  const db = new DatabaseSync(world.paths.ledger, { readOnly: true });
+  const row = db
+    .prepare(
+      `SELECT 1 FROM events e JOIN sessions s ON s.id = e.session_id JOIN chats c ON c.id = s.chat_id
+       WHERE e.kind = 'turn.steered' AND c.platform_id = ?`,
+    )
+    .get(chat);
+  db.close();
+  return row !== undefined;
+}
+
 function rowOf(world: World, token: string): { state: string; deaths: number } | undefined {
   const db = new DatabaseSync(world.paths.ledger, { readOnly: true });
   const row = db
