@@ -10,6 +10,7 @@ import { channelFigures } from './channels.ts';
 import { addedToBareClaude } from './claude.ts';
 import { gatewayFigures } from './gateway.ts';
 import { Install } from './install.ts';
+import { launcherTime } from './launcher.ts';
 import { coldLatency, latencyAt, sustainedRate, warmLatency } from './messages.ts';
 import { idleMemory, modelFigures, recoveryTimes, sessionMemory } from './resources.ts';
 import { serviceFigures } from './services.ts';
@@ -82,6 +83,7 @@ async function probeFigures(): Promise<void> {
   note('warm message → reply at half of the measured rate, p50', busy.p50, 'ms');
   note('warm message → reply at half of the measured rate, p95', busy.p95, 'ms');
   const recovery = await recoveryTimes(install);
+  add('./glass help, p50', launcherTime(), 'ms', 150);
   add('host kill −9 → ready again', recovery.host_ready_ms, 'ms', 1000);
   add('sandbox kill −9 → turn running again', recovery.turn_running_again_ms, 'ms', 1000);
   await install.stop();
@@ -120,6 +122,7 @@ async function harnessFigures(
   note(`warm message → model request, ${harness}, p50`, figures.warm_to_request_ms, 'ms');
   note(`cold message → reply, ${harness}`, figures.cold_reply_ms, 'ms');
   if (harness !== 'claude') return;
+  add('after its process has ended idle: message → model request', figures.rested_to_request_ms, 'ms', 1500);
   const added = await addedToBareClaude();
   add('claude: added to the bare SDK, warm message → model request', added.free_ms, 'ms', 10);
   note('  … with the default limit of one processor', added.limited_ms, 'ms');

@@ -34,6 +34,8 @@ export interface ModelFigures {
   warm_to_request_ms: number;
   cold_reply_ms: number;
   idle_mb: number;
+  /** From a message to its request's arrival at the model, after that rest; NaN: the request did not hold what was said before. */
+  rested_to_request_ms: number;
 }
 
 const WARM_TURNS = 15;
@@ -55,16 +57,20 @@ export async function modelFigures(harness: 'native' | 'claude', settle_ms: numb
       .toSorted((a, b) => b.body.length - a.body.length)[0];
     const times: number[] = [];
     for (let i = 0; i < WARM_TURNS; i += 1) times.push(await toRequest(terminal, model, `question-${i}`));
-    terminal.close();
     await sleep(settle_ms);
     const status = await install.control.call<Status>('status');
     const pid = status.sessions[0]?.pid;
+    const idle_mb = pid === undefined || pid === null ? Number.NaN : treeRssMb(pid);
+    const rested = await toRequest(terminal, model, 'after a rest');
+    terminal.close();
+    const knows = model.requests.some(({ body }) => body.includes('question-0') && body.includes('after a rest'));
     times.sort((a, b) => a - b);
     return {
       first_request_bytes: Buffer.byteLength(first?.body ?? ''),
       warm_to_request_ms: Number(times[Math.floor(times.length / 2)]!.toFixed(1)),
       cold_reply_ms: Math.round(cold.ms),
-      idle_mb: pid === undefined || pid === null ? Number.NaN : treeRssMb(pid),
+      idle_mb,
+      rested_to_request_ms: knows ? Math.round(rested) : Number.NaN,
     };
   } finally {
     await install.stop();
@@ -116,7 +122,7 @@ async function hostReady(install: Install): Promise<number> {
   return performance.now() - began;
 }
 
-/** From the death of a sandbox in mid-turn to the turn's next attempt, by the ledger's own hops. */
+/** From the death of a sandbox in mid-turn to the turn's next attempt. */
 async function turnAgain(install: Install, chat: string): Promise<number> {
   const terminal = new Terminal(install.control, chat);
   await terminal.open();
@@ -129,6 +135,7 @@ async function turnAgain(install: Install, chat: string): Promise<number> {
     return running;
   });
   await sleep(100);
+  const killed_ms = Date.now();
   process.kill(session.pid!, 'SIGKILL');
   await reply;
   terminal.close();
@@ -137,7 +144,7 @@ async function turnAgain(install: Install, chat: string): Promise<number> {
   ).steps;
   const died = steps.find((step) => step.kind === 'turn.attempt_failed');
   const again = steps.findLast((step) => step.kind === 'turn.started');
-  return died === undefined || again === undefined ? Number.NaN : (again.at_us - died.at_us) / 1000;
+  return died === undefined || again === undefined ? Number.NaN : again.at_us / 1000 - killed_ms;
 }
 
 function median(values: number[]): number {

@@ -4,7 +4,7 @@ import type { Db } from '../ledger/db.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { fileOfOutbound, type OutboundRow, recentOutbound } from '../ledger/outbound.ts';
 
-/** What was said and heard, oldest first. Each row has the key under which a terminal may know it already. */
+/** What was said and answered, in that order: a terminal shows an answer before it says so. Each row has the key under which a terminal may know it already. */
 export function history(ledger: Ledger, chat: string, limit: number): object[] {
   const row = chatByPlatformId(ledger.db, 'local', chat);
   if (row === undefined || limit === 0) return [];
@@ -23,7 +23,7 @@ export function history(ledger: Ledger, chat: string, limit: number): object[] {
       from: null,
       key: out.key,
       body: bodyOf(ledger.db, out),
-      at_ms: out.updated_ms,
+      at_ms: out.created_ms,
     })),
   ]
     .sort((a, b) => a.at_ms - b.at_ms)

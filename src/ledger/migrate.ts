@@ -66,6 +66,7 @@ async function migrateCopy(db: DatabaseSync, file: string, pending: Migration[])
       copy.close();
     }
     await backup(db, `${file}.before-${pending[0]!.version}`);
+    emptyLog(db, file);
   } catch (error) {
     db.close();
     removeDatabase(copyFile);
@@ -77,10 +78,17 @@ async function migrateCopy(db: DatabaseSync, file: string, pending: Migration[])
       error,
     );
   }
-  db.close(); // checkpoints: after this the write-ahead log of the old file is empty
+  db.close();
   rmSync(`${file}-wal`, { force: true });
   rmSync(`${file}-shm`, { force: true });
   renameSync(copyFile, file);
+}
+
+/** The write-ahead log goes before the file is replaced: all of it is in the old file then, should that be the last that is done. */
+function emptyLog(db: DatabaseSync, file: string): void {
+  if (db.prepare('PRAGMA wal_checkpoint(TRUNCATE)').get()?.['busy'] === 0) return;
+  const fix = 'the old ledger is still in force; end what reads it and start again';
+  throw new OperatingError('storage', `${file} is read by another program, and cannot be migrated meanwhile`, fix);
 }
 
 function apply(db: DatabaseSync, migration: Migration, file: string): void {

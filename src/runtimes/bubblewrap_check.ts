@@ -45,7 +45,8 @@ async function tryBubblewrap(): Promise<string[]> {
 }
 
 function whyNot(text: string): string {
-  if (/disable-userns|Unknown option/.test(text)) return 'bubblewrap is older than 0.8: install a newer one';
+  if (/disable-userns|Unknown option/.test(text))
+    return 'bubblewrap is older than 0.8: install it newer, or set runtime: docker';
   if (/uid map|namespace|Permission denied|not permitted/i.test(text)) {
     const fix = existsSync('/proc/sys/kernel/apparmor_restrict_unprivileged_userns')
       ? './glass doctor says how to allow it (AppArmor restricts unprivileged user namespaces here)'

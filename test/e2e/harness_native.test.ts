@@ -33,8 +33,10 @@ function subject(model: FrameModel, url: (model: FakeModel) => string): ModelSub
   };
 }
 
-for (const provider of ['anthropic', 'openai'] as const) {
-  const model = { provider, name: provider === 'anthropic' ? 'claude-sonnet-5' : 'gpt-test', effort: null };
+const NAMES = { anthropic: 'claude-sonnet-5', openai: 'gpt-test', ollama: 'llama-test' };
+
+for (const provider of ['anthropic', 'openai', 'ollama'] as const) {
+  const model = { provider, name: NAMES[provider], effort: null };
   const under = subject(model, (fake) => (provider === 'openai' ? `${fake.origin}/v1` : fake.origin));
   harnessKit(under);
   harnessModelKit(under);

@@ -6,9 +6,8 @@ import { after, afterEach, before, test } from 'node:test';
 import { HATCH_REFUSALS_MAX, TURN_DEATHS_MAX, TURN_FILES_MAX } from '../../src/base/limits/messages.ts';
 import { ROOT } from '../../src/base/paths.ts';
 import type { Status } from '../../src/evidence/status.ts';
-import type { Trace } from '../../src/evidence/trace.ts';
 import { Install, until } from '../fakes/install.ts';
-import { type FakeModel, type Mode, startModel } from '../fakes/model.ts';
+import { type FakeModel, startModel } from '../fakes/model.ts';
 import { ask, shell } from '../fakes/scripted_group.ts';
 import { TAKE_OVER } from '../fakes/take_over.ts';
 import { rows, sessionOf, statesOf, Terminal } from '../fakes/terminal.ts';
@@ -192,22 +191,6 @@ test('a writer cannot leave the frame of their message, and no control character
     ['chat', '--chat', 'writer', 'once more \x1b[2J\x9b31m'],
   ])
     assert.doesNotMatch((await glass(words)).text, /[\x00-\x08\x0b-\x1f\x7f-\x9f]/);
-});
-
-test('each way in which a model endpoint fails is one sentence and a row, and the next message is answered', async () => {
-  const chat = await Terminal.open(install.control, 'failing');
-  const statuses: Record<string, number> = { '401': 401, '402': 402, cut: 200, garbage: 502 };
-  for (const [mode, status] of Object.entries(statuses)) {
-    model.mode = mode as Mode;
-    const said = await ask(chat, `with ${mode}`);
-    assert.match(said, /^The model[^\n]{20,300}\.$|^The budget[^\n]{10,200}\.$/, mode);
-    assert.doesNotMatch(said, /undefined|\[object/);
-    const trace = await install.control.call<Trace>('trace', { message: 'latest' });
-    const request = trace.steps.find((step) => step.kind === 'model.request');
-    assert.equal(request?.data['status'], status, mode);
-    model.mode = 'ok';
-    assert.match(await ask(chat, `after ${mode}`), /echo: /);
-  }
 });
 
 test('a home is one home by whatever path it is named', async () => {

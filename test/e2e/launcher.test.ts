@@ -165,14 +165,45 @@ test('a new enough node on PATH is used when none is in the checkout', () => {
   }
 });
 
+/** A folder for PATH with what the launcher always uses, and that. */
+function fewPrograms(name: string, more: string[]): string {
+  const bin = join(base, name);
+  mkdirSync(bin);
+  for (const program of ['sh', 'readlink', 'dirname', 'mktemp', 'id', 'rm', 'cat', 'cksum', ...more])
+    symlinkSync(
+      spawnSync('sh', ['-c', `command -v ${program}`], { encoding: 'utf8' }).stdout.trim(),
+      join(bin, program),
+    );
+  return bin;
+}
+
+test('without bubblewrap it is installed or named, unless the sandboxes are containers', { skip: asRoot }, () => {
+  const path = fewPrograms('no-bwrap', ['grep', 'env', 'tail', 'head']);
+  const home = join(base, 'of-containers');
+  mkdirSync(home, { mode: 0o700 });
+  const nobody = glass(complete, ['up'], { path, uid: NOBODY });
+  assert.equal(nobody.status, 6, nobody.stderr);
+  assert.match(nobody.stderr, /^glass: bubblewrap is missing, .* apt install bubblewrap\), or set runtime: .*\n$/);
+  const asked = join(base, 'apt-asked');
+  writeFileSync(join(path, 'apt-get'), `#!/bin/sh\necho "$*" >>'${asked}'\n`, { mode: 0o755 });
+  // The flag ends it when the sandbox is cared for.
+  const root = glass(complete, ['up', '--sideways'], { path, home });
+  assert.equal(root.status, 2, root.stderr);
+  assert.match(root.stderr, /^glass: installing the Debian package bubblewrap\n/);
+  assert.match(readFileSync(asked, 'utf8'), /^install -y --no-install-recommends bubblewrap\n$/);
+  for (const runtime of ['docker', 'podman', '"docker"', "'podman'"]) {
+    writeFileSync(join(home, 'glass.yaml'), `runtime: ${runtime}\n`);
+    const { status, stderr } = glass(complete, ['up', '--sideways'], { path, home });
+    assert.equal(status, 2, stderr);
+    assert.doesNotMatch(stderr, /bubblewrap/, runtime);
+  }
+});
+
 test('without npm it names the one thing to install', { skip: asRoot }, () => {
   const bare = join(base, 'bare');
   copyCheckout(bare, false);
   chownSync(bare, NOBODY, NOBODY);
-  const bin = join(base, 'few-bin');
-  mkdirSync(bin);
-  for (const name of ['sh', 'readlink', 'dirname', 'mkdir', 'mktemp', 'flock', 'uname', 'getconf', 'id', 'rm'])
-    symlinkSync(spawnSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).stdout.trim(), join(bin, name));
+  const bin = fewPrograms('few-bin', ['mkdir', 'flock', 'uname', 'getconf']);
   const { status, stderr } = glass(bare, ['help'], { path: bin, uid: NOBODY });
   assert.equal(status, 6, stderr);
   assert.match(stderr, /^glass: npm is missing: install it .*\n$/);

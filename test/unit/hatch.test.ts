@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import {
   FRAMES_PER_SECOND_MAX,
   HATCH_BACKLOG_BYTES_MAX,
+  HELLO_MS,
   HOST_FRAME_BYTES_MAX,
   RUNNER_FRAME_BYTES_MAX,
 } from '../../src/base/limits/messages.ts';
@@ -170,6 +171,20 @@ test('a second connection is refused and recorded, while the first goes on', asy
   first.socket.write(encodeFrame(DONE));
   await until(() => frames.length === 1);
   assert.deepEqual(ends, []);
+});
+
+test('who connects and does not say hello in time is ended', async (context) => {
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  const { path, ends, frames, ended } = await opened(context);
+  const { socket, closed } = await peer(context, path);
+  socket.write(encodeFrame(HELLO).subarray(0, 3));
+  for (let looks = 0; looks < 100 && ends.length === 0; looks += 1) {
+    context.mock.timers.tick(HELLO_MS);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.match(await ended, /^no hello in time$/);
+  await closed;
+  assert.deepEqual(frames, []);
 });
 
 test('a flood of frames ends the hatch after so many in a second', async (context) => {

@@ -195,6 +195,26 @@ test('what stands only in the write-ahead log of a host that died is migrated to
   db.close();
 });
 
+test('a ledger that somebody reads is not replaced: what is in its log alone would be lost with a death in between', async (context) => {
+  const file = await oldLedger(context);
+  const reader = new DatabaseSync(file, { readOnly: true });
+  context.after(() => reader.close());
+  reader.exec('BEGIN');
+  assert.equal(scalar(reader, 'SELECT count(*) FROM facts'), 1);
+  const writer = new DatabaseSync(file);
+  writer.exec("INSERT INTO facts VALUES ('late')");
+  writer.close();
+  await assert.rejects(openLedgerFile(file, [FIRST, SECOND]), {
+    code: 'storage',
+    message: /is read by another program/,
+  });
+  assert.ok(!existsSync(`${file}.migrating`));
+  reader.exec('COMMIT');
+  const db = await openLedgerFile(file, [FIRST, SECOND]);
+  assert.equal(scalar(db, 'SELECT count(*) FROM facts WHERE weight = 7'), 2);
+  db.close();
+});
+
 test('a migration that fails leaves the old ledger in force, whole, and nothing beside it', async (context) => {
   const file = await oldLedger(context);
   await assert.rejects(openLedgerFile(file, [FIRST, BROKEN]), {
