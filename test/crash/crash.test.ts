@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { test } from 'node:test';
 import { DockerRuntime } from '../../src/runtimes/docker.ts';
@@ -6,7 +7,10 @@ import { engineSocket } from '../../src/runtimes/engine.ts';
 import { IS_FULL } from '../kits/long_form.ts';
 import { describe, isGood, planPoint, planRuns, type Report, type RunResult, reportOf, runAll } from './matrix.ts';
 
-/** Each fault point once, by its own process; then so many seeded runs. `GLASS_CRASH_RUNS`: another number. */
+/**
+ * Each fault point once, by its own process; then so many seeded runs. `GLASS_CRASH_RUNS`: another number. `GLASS_CRASH_REPORT`: a file
+ * for the report of what has run so far, since the runner shows what a test prints only when it has failed.
+ */
 const SHORT_RUNS = 10;
 const FULL_RUNS = 500;
 /** Of the seeded runs: two processes at once, and Claude with messages pushed in mid-turn. */
@@ -17,7 +21,7 @@ const AGAIN_MAX = 3;
 const ASKED = Number(process.env['GLASS_CRASH_RUNS'] ?? (IS_FULL ? FULL_RUNS : 0));
 /** A run takes some seven seconds on a quiet machine. */
 const RUN_MS = 60_000;
-const TOLD_EVERY = 25;
+const REPORT = process.env['GLASS_CRASH_REPORT'];
 
 test('whatever is killed and when, no message is lost, sent twice or settled twice', {
   timeout: 80 * 60_000 + ASKED * RUN_MS,
@@ -33,24 +37,21 @@ test('whatever is killed and when, no message is lost, sent twice or settled twi
     docker: problems.length === 0,
     seed: 1,
   });
-  let [done, clean] = [0, 0];
+  const results: RunResult[] = [];
   const hear = (result: RunResult): void => {
-    done += 1;
-    if (isGood(result)) clean += 1;
-    const why = isGood(result) ? '' : `${describe(result.plan)}: ${result.failure ?? JSON.stringify(result.verdict)}`;
-    if (ASKED > 0 && (done % TOLD_EVERY === 0 || why !== ''))
-      process.stderr.write(`${done} of ${plans.length} runs, ${clean} clean; ${why}\n`);
-    if (why !== '') context.diagnostic(why);
+    results.push(result);
+    if (!isGood(result))
+      context.diagnostic(`${describe(result.plan)}: ${result.failure ?? JSON.stringify(result.verdict)}`);
+    if (REPORT !== undefined) writeFileSync(REPORT, `${JSON.stringify(reportOf(results), null, 2)}\n`);
   };
-  const results = await runAll(plans, LANES, hear);
+  await runAll(plans, LANES, hear);
   // Whether a run comes past a point depends on the machine's pace, and on which life passes it.
   for (let round = 0; round < AGAIN_MAX; round += 1) {
     const again = reportOf(results).spared.map((name, index) => planPoint(name, plans.length + index));
-    results.push(...(await runAll(again, LANES, hear)));
+    await runAll(again, LANES, hear);
   }
   const report = reportOf(results);
   context.diagnostic(JSON.stringify(report));
-  if (ASKED > 0) process.stderr.write(`${JSON.stringify(report, null, 2)}\n`);
   assert.deepEqual(report.problems, []);
   assert.deepEqual(report.spared, [], 'a fault point that nothing dies at is not tested');
   hasSeen(report, seeded, problems.length === 0);
