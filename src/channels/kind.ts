@@ -21,6 +21,8 @@ export interface ChannelKind {
   packages_mb: number;
   /** Without an address that the platform can reach it hears nothing (`always`), or hears by other means (`optional`). */
   webhook: 'never' | 'optional' | 'always';
+  /** Where that is `optional`: whether with these settings nothing comes in but over HTTP. Absent: something always does. */
+  webhookAlone?(settings: Record<string, unknown>): boolean;
   /** A person links it with their phone, once it runs: see `Channel.linking`. Absent: its tokens say which account it is. */
   linked?: true;
   /** What a person has to accept before one is added. Absent: nothing. */

@@ -60,7 +60,7 @@ export class Channels {
   /** Throws `OperatingError('config')` for a block that its kind refuses. */
   constructor(input: ChannelsInput) {
     this.#input = input;
-    this.webhooks = new Webhooks(input.install.webhooks.listen, input.log);
+    this.webhooks = new Webhooks({ ...input, listen: input.install.webhooks.listen });
     for (const [name, block] of Object.entries(input.install.channels)) this.#make(name, block);
   }
 
@@ -68,6 +68,8 @@ export class Channels {
   async start(intake: Intake): Promise<void> {
     this.#intake = intake;
     for (const channel of this.#input.channels.values()) await this.#start(channel, intake);
+    // That an earlier host could not listen is over when nobody needs it any more.
+    if (this.#supervised.size === 0) this.webhooks.remove('');
   }
 
   /** All of them, after the last send. */
@@ -145,6 +147,7 @@ export class Channels {
   retry(name: string): void {
     this.show(name);
     this.#supervised.get(name)?.retry();
+    this.webhooks.retry();
   }
 
   /** Steps of trying one, with a person at its other end. Throws `not_found`. */
@@ -166,7 +169,8 @@ export class Channels {
       ...{ name, kind, settings, clock, log, alert, clear },
       folder: join(paths.channels, name),
       secrets: () => this.#secretsOf(name, kind, settings),
-      listens: (listening) => this.webhooks.add(listening),
+      began: (channel, http) => (http ? this.webhooks.add(channel) : this.webhooks.remove(name)),
+      webhooks: () => this.webhooks.deaf,
     });
     this.#supervised.set(name, channel);
     channels.set(name, channel);

@@ -20,7 +20,7 @@ export const CHANNELS: readonly Operation[] = [
     name: 'channels',
     summary: 'the channels, and how they are',
     input: NOTHING,
-    handle: async ({ channels }) => value({ channels: channels.list(), webhooks: channels.webhooks.problem }),
+    handle: async ({ channels }) => value({ channels: channels.list(), webhooks: channels.webhooks.deaf?.reason ?? null }),
   },
   {
     name: 'channel_show',
