@@ -14,7 +14,9 @@ export interface ChannelKind {
   /** One line: what it connects. */
   summary: string;
   /** Of its block in `glass.yaml`, besides `kind`: strict. */
-  settings: z.ZodType<Record<string, unknown>>;
+  settings: z.ZodObject<z.core.$ZodLooseShape, z.core.$strict>;
+  /** What those are that it cannot do without, as the platform calls them: `glass channel add` asks for them. Absent: it needs none. */
+  asks?: Readonly<Record<string, string>>;
   /** What the driver is given out of the vault, where it is of kind `channel` and called `<channel>-<name>`. */
   secrets: readonly ChannelSecret[];
   /** What a person waits for when its packages are installed; 0: it has none. */

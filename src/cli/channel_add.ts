@@ -4,12 +4,13 @@ import { OperatingError } from '../base/errors.ts';
 import { PAIRING_MS } from '../base/limits/talk.ts';
 import type { Paths } from '../base/paths.ts';
 import type { ChannelKind, ChannelSecret } from '../channels/kind.ts';
-import { driverPackages, KINDS, readSettings } from '../channels/kinds.ts';
+import { driverPackages, KINDS, kindOf } from '../channels/kinds.ts';
 import type { PersonShown } from '../ledger/people.ts';
 import type { ChannelShown } from '../operations/channels.ts';
 import { installPackages } from '../operations/package_install.ts';
 import type { PairingShown } from '../operations/people.ts';
 import { linkChannel } from './channel_link.ts';
+import { completed, type Given, missingOf, settingOf } from './channel_settings.ts';
 import { runTest } from './channel_test.ts';
 import { confirmed } from './confirm.ts';
 import { ControlClient } from './control_client.ts';
@@ -21,14 +22,15 @@ import { keepChannelSecret, secretNames } from './secret.ts';
 export interface Wanted {
   kind: ChannelKind;
   name: string;
-  settings: Record<string, unknown>;
+  /** As far as they were given. */
+  settings: Given;
   /** Tokens come on standard input, one `name=value` a line, and nobody is asked anything. */
   stdin: boolean;
   /** What there is to warn of is accepted. */
   yes: boolean;
 }
 
-/** Throws `OperatingError` before anything is done for what cannot be. */
+/** Throws `OperatingError` before anything is done for what cannot be. What is missing is no reason yet: the steps say where it is found. */
 export function wantedOf(
   [word, ...more]: string[],
   values: Record<string, string>,
@@ -37,36 +39,27 @@ export function wantedOf(
 ): Wanted {
   const all = KINDS.map(({ kind }) => kind).join(', ');
   if (word === undefined || more.length > 0) throw new OperatingError('usage', `which kind: one of ${all}`);
-  const settings = Object.fromEntries(set.map(settingOf));
-  const { kind, settings: parsed } = readSettings(KINDS, values['name'] ?? word, { ...settings, kind: word });
-  return { kind, name: values['name'] ?? word, settings: parsed, stdin, yes };
-}
-
-/** `a=true`, `a=12` and `a=[x, y]` are what they look like in JSON; anything else is a text. */
-function settingOf(pair: string): [string, unknown] {
-  const at = pair.indexOf('=');
-  if (at < 1) throw new OperatingError('usage', `--set takes <setting>=<value>, not "${pair}"`);
-  const [key, text] = [pair.slice(0, at), pair.slice(at + 1)];
-  try {
-    return [key, JSON.parse(text)];
-  } catch {
-    return [key, text];
-  }
+  const name = values['name'] ?? word;
+  const kind = kindOf(KINDS, name, word);
+  const settings = Object.fromEntries(set.map((pair) => settingOf(kind, pair)));
+  missingOf(kind, name, settings);
+  return { kind, name, settings, stdin, yes };
 }
 
 /**
- * What a person does on the platform, the packages, the tokens into the vault, the channel, its link, its owner, and one message
+ * What a person does on the platform, the settings that are missing, the packages, the tokens into the vault, the channel, its link, its owner, and one message
  * each way. Returns the exit code: 1 when a step failed; all that was done before it stays, and it can be said again.
  */
 export async function addChannel(wanted: Wanted, paths: Paths, io: Io, input: Input): Promise<number> {
-  const { kind, name, settings } = wanted;
+  const { kind, name } = wanted;
   const asks = input.isTTY === true && !wanted.stdin;
   if (kind.warning !== undefined) {
     io.err(kind.warning);
     if (!wanted.yes && !(await confirmed(`Add ${name} all the same?`, '--yes'))) return 1;
   }
-  const steps = io.json ? [] : kind.steps({ name, settings });
+  const steps = io.json ? [] : kind.steps({ name, settings: wanted.settings });
   for (const [at, step] of steps.entries()) io.out(`${bold(io, `${at + 1}.`)} ${step}`);
+  const settings = await completed(kind, name, wanted.settings, asks ? input : null);
   const packages = driverPackages(paths.root, kind);
   if (packages !== null) await installPackages(paths.root, packages, io.err);
   const known = await secretNames(paths); // before the prompt: nobody types a token to hear that nobody listens
@@ -75,8 +68,9 @@ export async function addChannel(wanted: Wanted, paths: Paths, io: Io, input: In
     if (!known.has(`${name}-${part}`))
       await keepChannelSecret(`${name}-${part}`, randomBytes(32).toString('base64url'), paths);
   const given = asks || typedIn.length === 0 ? null : tokensOf(await readPiped(input));
-  for (const secret of typedIn) {
-    const value = given === null ? await typed(secret, wanted, known, input) : given.get(secret.name);
+  // What is of no use with these settings nobody is asked for.
+  for (const secret of asks ? typedIn.filter(({ optional }) => optional?.(settings) !== true) : typedIn) {
+    const value = given === null ? await typed(secret, name, known, input) : given.get(secret.name);
     if (value !== undefined) await keepChannelSecret(`${name}-${secret.name}`, checked(secret, value), paths);
     else if (!known.has(`${name}-${secret.name}`) && secret.optional?.(settings) !== true)
       throw new OperatingError('usage', `${secret.prompt} is missing`, `give it as a line "${secret.name}=…"`);
@@ -104,18 +98,17 @@ function tokensOf(text: string): Map<string, string> {
   );
 }
 
-/** Undefined: nothing was typed, and what the vault has is kept, or the driver can do without. */
+/** Undefined: nothing was typed, and what the vault has is kept. */
 async function typed(
-  { name: part, prompt, looks, optional }: ChannelSecret,
-  { name, settings }: Wanted,
+  { name: part, prompt, looks }: ChannelSecret,
+  name: string,
   known: ReadonlySet<string>,
   input: Input,
 ): Promise<string | undefined> {
   const has = known.has(`${name}-${part}`);
-  const skippable = has || optional?.(settings) === true;
   for (;;) {
     const said = await readHidden(input, `${prompt}${has ? ' (Enter keeps the one that is set)' : ''}: `);
-    if (said === '' && skippable) return undefined;
+    if (said === '' && has) return undefined;
     if (said !== '' && looks?.like.test(said) !== false) return said;
     process.stderr.write(`${said === '' ? 'It is needed.' : (looks?.hint ?? '')}\n`);
   }

@@ -27,9 +27,13 @@ const settings = z
     /** True: people without write access are passed on too. */
     public: z.boolean().default(false),
   })
-  .refine(({ app_id, installation_id }) => (app_id === undefined) === (installation_id === undefined), {
+  .refine(({ app_id, installation_id }) => app_id !== undefined || installation_id === undefined, {
     message: 'goes together with installation_id',
     path: ['app_id'],
+  })
+  .refine(({ app_id, installation_id }) => app_id === undefined || installation_id !== undefined, {
+    message: 'goes together with app_id',
+    path: ['installation_id'],
   });
 
 function isSafe(address: string): boolean {
@@ -54,6 +58,11 @@ export const github: ChannelKind = {
   title: 'GitHub',
   summary: 'issues and pull requests of some repositories, with comments and reviews',
   settings,
+  asks: {
+    repos: 'the repositories, owner/name each, with commas between them',
+    app_id: 'the App ID, a number on the page of the app',
+    installation_id: 'the number at the end of the installation’s address',
+  },
   secrets: [
     {
       name: 'token',
@@ -101,6 +110,7 @@ export const github: ChannelKind = {
           'Make a GitHub account for the agent, and give it write access to the repositories: what it says stands under its name.',
           'As that account open https://github.com/settings/personal-access-tokens/new, and choose those repositories alone.',
           'Repository permissions: "Issues" and "Pull requests" read and write, "Metadata" read. Nothing else.',
+          'To be a GitHub App instead, make one as docs/channels/github.md says, and begin again with --set app_id=<its App ID>.',
         ]
       : [
           'Open https://github.com/settings/apps/new. Permissions: "Issues" and "Pull requests" read and write, "Metadata" read. Nothing else.',

@@ -28,6 +28,10 @@ export const teams: ChannelKind = {
   title: 'Microsoft Teams',
   summary: 'a bot of your own in Microsoft Teams, in chats and in channels of teams',
   settings,
+  asks: {
+    app_id: 'the Microsoft App ID of the bot',
+    tenant: 'the App Tenant ID of the bot',
+  },
   secrets: [
     {
       name: 'password',
@@ -54,7 +58,7 @@ export const teams: ChannelKind = {
     return { platform_id: message!, chat: chat === null || chat.endsWith('@unq.gbl.spaces') ? null : chat };
   },
   steps: ({ name }) => [
-    'In https://portal.azure.com create an "Azure Bot" of the type "Single Tenant"; copy its Microsoft App ID and its App Tenant ID into glass.yaml (app_id, tenant).',
+    'In https://portal.azure.com create an "Azure Bot" of the type "Single Tenant"; copy its Microsoft App ID (app_id) and its App Tenant ID (tenant).',
     'Beside the App ID open "Manage Password", make a new client secret and copy its Value.',
     `Under "Configuration" enter as messaging endpoint the public https address of this host with /hooks/${name} behind it.`,
     'Under "Channels" add "Microsoft Teams".',
