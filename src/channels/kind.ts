@@ -49,6 +49,8 @@ export interface ChannelSecret {
   prompt: string;
   /** Told at once when what was typed cannot be it. */
   looks?: { like: RegExp; hint: string };
+  /** It has several lines: it is given by its file. */
+  file?: true;
   /** 32 random bytes in base64url, made here when the channel is added, and shown to nobody. */
   made?: true;
   /** Whether the driver can do without, with these settings. */

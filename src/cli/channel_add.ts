@@ -1,22 +1,22 @@
-import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { OperatingError } from '../base/errors.ts';
 import { PAIRING_MS } from '../base/limits/talk.ts';
 import type { Paths } from '../base/paths.ts';
-import type { ChannelKind, ChannelSecret } from '../channels/kind.ts';
+import type { ChannelKind } from '../channels/kind.ts';
 import { driverPackages, KINDS, kindOf } from '../channels/kinds.ts';
 import type { PersonShown } from '../ledger/people.ts';
 import type { ChannelShown } from '../operations/channels.ts';
 import { installPackages } from '../operations/package_install.ts';
 import type { PairingShown } from '../operations/people.ts';
 import { linkChannel } from './channel_link.ts';
+import { makeSecrets, takeSecrets } from './channel_secrets.ts';
 import { completed, type Given, missingOf, settingOf } from './channel_settings.ts';
 import { runTest } from './channel_test.ts';
 import { confirmed } from './confirm.ts';
 import { ControlClient } from './control_client.ts';
-import { type Input, readHidden, readPiped } from './hidden.ts';
+import type { Input } from './hidden.ts';
 import { bold, type Io, printable } from './io.ts';
-import { keepChannelSecret, secretNames } from './secret.ts';
+import { secretNames } from './secret.ts';
 
 /** What `glass channel add` was asked for. */
 export interface Wanted {
@@ -63,18 +63,8 @@ export async function addChannel(wanted: Wanted, paths: Paths, io: Io, input: In
   const packages = driverPackages(paths.root, kind);
   if (packages !== null) await installPackages(paths.root, packages, io.err);
   const known = await secretNames(paths); // before the prompt: nobody types a token to hear that nobody listens
-  const typedIn = kind.secrets.filter(({ made }) => made !== true);
-  for (const { name: part } of kind.secrets.filter(({ made }) => made === true))
-    if (!known.has(`${name}-${part}`))
-      await keepChannelSecret(`${name}-${part}`, randomBytes(32).toString('base64url'), paths);
-  const given = asks || typedIn.length === 0 ? null : tokensOf(await readPiped(input));
-  // What is of no use with these settings nobody is asked for.
-  for (const secret of asks ? typedIn.filter(({ optional }) => optional?.(settings) !== true) : typedIn) {
-    const value = given === null ? await typed(secret, name, known, input) : given.get(secret.name);
-    if (value !== undefined) await keepChannelSecret(`${name}-${secret.name}`, checked(secret, value), paths);
-    else if (!known.has(`${name}-${secret.name}`) && secret.optional?.(settings) !== true)
-      throw new OperatingError('usage', `${secret.prompt} is missing`, `give it as a line "${secret.name}=…"`);
-  }
+  await makeSecrets(name, kind.secrets, known, paths);
+  await takeSecrets({ channel: name, settings, known }, kind.secrets, { input, asks }, paths);
   const client = new ControlClient(paths.controlSocket);
   try {
     const shown = await client.call<ChannelShown>('channel_add', { name, kind: kind.kind, settings });
@@ -85,39 +75,6 @@ export async function addChannel(wanted: Wanted, paths: Paths, io: Io, input: In
   } finally {
     client.close();
   }
-}
-
-function tokensOf(text: string): Map<string, string> {
-  const lines = text.split('\n').filter((line) => line.trim() !== '');
-  return new Map(
-    lines.map((line) => {
-      const at = line.indexOf('=');
-      if (at < 1) throw new OperatingError('usage', 'standard input takes one <name>=<token> a line');
-      return [line.slice(0, at).trim(), line.slice(at + 1).trim()];
-    }),
-  );
-}
-
-/** Undefined: nothing was typed, and what the vault has is kept. */
-async function typed(
-  { name: part, prompt, looks }: ChannelSecret,
-  name: string,
-  known: ReadonlySet<string>,
-  input: Input,
-): Promise<string | undefined> {
-  const has = known.has(`${name}-${part}`);
-  for (;;) {
-    const said = await readHidden(input, `${prompt}${has ? ' (Enter keeps the one that is set)' : ''}: `);
-    if (said === '' && has) return undefined;
-    if (said !== '' && looks?.like.test(said) !== false) return said;
-    process.stderr.write(`${said === '' ? 'It is needed.' : (looks?.hint ?? '')}\n`);
-  }
-}
-
-function checked({ looks, prompt }: ChannelSecret, value: string): string {
-  if (looks?.like.test(value) === false)
-    throw new OperatingError('usage', `what was given is not ${prompt}: ${looks.hint}`);
-  return value;
 }
 
 /** Until somebody who decides is known there, or the code is over. Returns whether somebody is. */

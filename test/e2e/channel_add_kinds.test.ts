@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { after, afterEach, before, test } from 'node:test';
@@ -9,6 +9,7 @@ import { ROOT } from '../../src/base/paths.ts';
 import type { DriverParts } from '../../src/channels/kind.ts';
 import { channel } from '../../src/cli/channel.ts';
 import { DiscordAccount } from '../fakes/discord/account.ts';
+import { APP_ID as GITHUB_APP, INSTALLATION_ID } from '../fakes/github/app_door.ts';
 import { GitHubAccount } from '../fakes/github/subject.ts';
 import { Install } from '../fakes/install.ts';
 import { SlackAccount } from '../fakes/slack/account.ts';
@@ -136,6 +137,32 @@ for (const [kind, start] of ACCOUNTS)
       await account.stop();
     }
   });
+
+test('the key of a GitHub App is given by its file, in a script too', async () => {
+  const account = await GitHubAccount.start(false);
+  const file = join(install.paths.home, 'app.pem');
+  const other = join(install.paths.home, 'other.pem');
+  writeFileSync(file, account.rest.app.key);
+  writeFileSync(other, 'no key');
+  const given = { ...account.parts.settings, app_id: GITHUB_APP, installation_id: INSTALLATION_ID };
+  const add = (line: string): Promise<Ran> => glass(line, 'add', 'github', '--name', 'app', ...sets(given), '--stdin');
+  try {
+    for (const [line, said] of [
+      ['', /is missing — .*key=@<path of its file>/],
+      [`key=${account.rest.app.key}`, /one <name>=<token> a line — .*<name>=@<path of its file>/],
+      ['key=-----BEGIN RSA PRIVATE KEY-----', /is not the private key.*key=@<path of its file>/],
+      ['key=@/no/such/file', /\/no\/such\/file cannot be read \(ENOENT\)/],
+      [`key=@${other}`, /is not the private key of the app/],
+    ] as const)
+      assert.match((await add(line)).err, said);
+    const { status, out, err } = await add(`key=@${file}\n`);
+    assert.equal(status, 0, `${out}${err}`);
+    assert.match(out, /^ok\s+connected.*@?glass/m);
+    assert.equal((await glass('', 'remove', 'app', '--yes')).status, 0);
+  } finally {
+    await account.stop();
+  }
+});
 
 const APP_ID = '00000000-0000-4000-8000-000000000001';
 

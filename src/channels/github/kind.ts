@@ -72,7 +72,8 @@ export const github: ChannelKind = {
     },
     {
       name: 'key',
-      prompt: 'the private key of the app: the whole .pem file',
+      prompt: 'the private key of the app (a .pem file)',
+      file: true,
       looks: {
         like: /^-----BEGIN (RSA )?PRIVATE KEY-----[\s\S]+-----END (RSA )?PRIVATE KEY-----\s*$/,
         hint: 'it begins with -----BEGIN RSA PRIVATE KEY-----',
@@ -113,9 +114,9 @@ export const github: ChannelKind = {
           'To be a GitHub App instead, make one as docs/channels/github.md says, and begin again with --set app_id=<its App ID>.',
         ]
       : [
-          'Open https://github.com/settings/apps/new. Permissions: "Issues" and "Pull requests" read and write, "Metadata" read. Nothing else.',
-          'Install the app in the repositories of this channel alone; the number at the end of the installation’s address is its installation_id.',
-          'Under "Private keys" generate one: it is a .pem file.',
+          'Open https://github.com/settings/apps/new. Permissions: "Issues" and "Pull requests" read and write, "Metadata" read. Nothing else. Its page has the App ID (app_id).',
+          'Install the app in the repositories of this channel alone; the number at the end of the installation’s address is the installation_id.',
+          'Under "Private keys" generate one: it is a .pem file. Bring it to this machine; its path is asked for below, and then it can go.',
         ]),
     ...(given['webhook'] === true
       ? [
