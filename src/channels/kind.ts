@@ -25,6 +25,8 @@ export interface ChannelKind {
   webhook: 'never' | 'optional' | 'always';
   /** Where that is `optional`: whether with these settings nothing comes in but over HTTP. Absent: something always does. */
   webhookAlone?(settings: Record<string, unknown>): boolean;
+  /** Where there are no direct chats: what a person is asked to say who they are there, as drivers name people. */
+  person?: Pick<ChannelSecret, 'prompt' | 'looks'>;
   /** A person links it with their phone, once it runs: see `Channel.linking`. Absent: its tokens say which account it is. */
   linked?: true;
   /** What a person has to accept before one is added. Absent: nothing. */

@@ -19,12 +19,13 @@ import { type Io, red } from './io.ts';
 
 /** `glass channel list|kinds|add|link|test|remove|install`. */
 const USAGE =
-  'usage: glass channel list | kinds | add <kind> [--name <name>] [--set <setting>=<value>]… [--stdin] [--yes] | link <name> | test <name> [--no-reply | --quiet] | remove <name> [--yes] | install <kind>';
+  'usage: glass channel list | kinds | add <kind> [--name <name>] [--set <setting>=<value>]… [--stdin] [--yes] | link <name> | test <name> [--to <chat>] [--no-reply | --quiet] | remove <name> [--yes] | install <kind>';
 
 const OPTIONS = {
   name: { type: 'string' },
   set: { type: 'string', multiple: true },
   stdin: { type: 'boolean', default: false },
+  to: { type: 'string' },
   'no-reply': { type: 'boolean', default: false },
   quiet: { type: 'boolean', default: false },
   yes: { type: 'boolean', default: false },
@@ -45,7 +46,7 @@ export async function channel(args: string[], paths: Paths, io: Io, input: Input
     const [name, ...more] = rest;
     if (name === undefined || more.length > 0) throw new OperatingError('usage', USAGE);
     if (verb === 'test' && values.quiet) return await proveChannel(client, name, io);
-    if (verb === 'test') return await runTest(client, name, { reply: !values['no-reply'] }, io);
+    if (verb === 'test') return await runTest(client, name, { reply: !values['no-reply'], to: values.to ?? null }, io);
     if (verb === 'link') return await link(client, name, io);
     if (verb === 'remove') return await remove(client, name, values.yes, io);
     throw new OperatingError('usage', USAGE);

@@ -1,21 +1,18 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { OperatingError } from '../base/errors.ts';
-import { PAIRING_MS } from '../base/limits/talk.ts';
 import type { Paths } from '../base/paths.ts';
 import type { ChannelKind } from '../channels/kind.ts';
 import { driverPackages, KINDS, kindOf } from '../channels/kinds.ts';
-import type { PersonShown } from '../ledger/people.ts';
 import type { ChannelShown } from '../operations/channels.ts';
 import { installPackages } from '../operations/package_install.ts';
-import type { PairingShown } from '../operations/people.ts';
 import { linkChannel } from './channel_link.ts';
+import { chatToTry, knowOwner } from './channel_owner.ts';
 import { makeSecrets, takeSecrets } from './channel_secrets.ts';
 import { completed, type Given, missingOf, settingOf } from './channel_settings.ts';
 import { runTest } from './channel_test.ts';
 import { confirmed } from './confirm.ts';
 import { ControlClient } from './control_client.ts';
 import type { Input } from './hidden.ts';
-import { bold, type Io, printable } from './io.ts';
+import { bold, type Io } from './io.ts';
 import { secretNames } from './secret.ts';
 
 /** What `glass channel add` was asked for. */
@@ -70,32 +67,10 @@ export async function addChannel(wanted: Wanted, paths: Paths, io: Io, input: In
     const shown = await client.call<ChannelShown>('channel_add', { name, kind: kind.kind, settings });
     if (!io.json) io.out(`${name} is in glass.yaml.`);
     if (kind.linked === true && !(await linkChannel(client, name, io))) return 1;
-    const paired = asks ? await pairOwner(client, shown.name, io) : false;
-    return await runTest(client, name, { reply: paired }, io);
+    const knows = asks && (await knowOwner(client, kind, shown.name, input, io));
+    const to = knows && kind.person !== undefined ? await chatToTry(kind, settings, input) : null;
+    return await runTest(client, name, { reply: knows && (kind.person === undefined || to !== null), to }, io);
   } finally {
     client.close();
   }
-}
-
-/** Until somebody who decides is known there, or the code is over. Returns whether somebody is. */
-async function pairOwner(client: ControlClient, channel: string, io: Io): Promise<boolean> {
-  if (await decidesThere(client, channel)) return true;
-  const connected = async (): Promise<ChannelShown> => client.call<ChannelShown>('channel_show', { name: channel });
-  for (let left = 60; left > 0 && (await connected()).state !== 'connected'; left -= 1) await sleep(500);
-  if ((await connected()).state !== 'connected') return false; // the test that follows says why
-  const pairing = await client.call<PairingShown>('pair', { channel, person: null, role: null, group: '' });
-  io.out(`Now it is to know you. In a direct chat with the bot, send:  ${bold(io, `pair ${pairing.code}`)}`);
-  if (pairing.link !== null) io.out(`or open  ${printable(pairing.link)}`);
-  for (const until = Date.now() + PAIRING_MS; Date.now() < until; await sleep(1000))
-    if (await decidesThere(client, channel)) return true;
-  io.err(`Nobody came. Later: ./glass pair ${channel}`);
-  return false;
-}
-
-async function decidesThere(client: ControlClient, channel: string): Promise<boolean> {
-  const { people } = await client.call<{ people: PersonShown[] }>('people');
-  return people.some(
-    ({ roles, identities }) =>
-      roles.some(({ role }) => role !== 'member') && identities.some((identity) => identity.channel === channel),
-  );
 }

@@ -17,7 +17,7 @@ import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { COMMANDS } from '../router/commands.ts';
 import type { Intake } from '../router/intake.ts';
-import { type TestStep, testChannel } from './channel_test.ts';
+import { type TestHow, type TestStep, testChannel } from './channel_test.ts';
 
 /**
  * The channels of an install: `local`, and those of `glass.yaml`, whose drivers run in threads. One that is added begins at
@@ -151,10 +151,10 @@ export class Channels {
   }
 
   /** Steps of trying one, with a person at its other end. Throws `not_found`. */
-  test(name: string, reply: boolean): (tell: (step: TestStep) => void, gone: Promise<void>) => Promise<void> {
+  test(name: string, how: TestHow): (tell: (step: TestStep) => void, gone: Promise<void>) => Promise<void> {
     this.retry(name);
     const channel = this.#input.channels.get(name)!;
-    return (tell, gone) => testChannel({ ...this.#input, channel }, reply, tell, gone);
+    return (tell, gone) => testChannel({ ...this.#input, channel }, how, tell, gone);
   }
 
   /** What it kept. */

@@ -11,7 +11,7 @@ import { channel } from '../../src/cli/channel.ts';
 import { DiscordAccount } from '../fakes/discord/account.ts';
 import { APP_ID as GITHUB_APP, INSTALLATION_ID } from '../fakes/github/app_door.ts';
 import { GitHubAccount } from '../fakes/github/subject.ts';
-import { Install } from '../fakes/install.ts';
+import { Install, until } from '../fakes/install.ts';
 import { SlackAccount } from '../fakes/slack/account.ts';
 import { TeamsAccount } from '../fakes/teams/account.ts';
 import { WhatsappAccount } from '../fakes/whatsapp/subject.ts';
@@ -178,6 +178,37 @@ test('at a terminal each missing setting is asked for with what it is, again whe
     const ran = await typed(['add', ...words], [...answers]);
     assert.match(ran.out, steps);
     assert.match(ran.ended, ended);
+  }
+});
+
+test('where there are no direct chats the wizard asks who you are and where to try it, and a test names its chat', async () => {
+  const account = await GitHubAccount.start(false);
+  const { settings, secrets } = account.parts;
+  const place = account.place('direct').chat;
+  try {
+    const adding = typed(
+      ['add', 'github', '--name', 'code', ...sets(settings)],
+      ['', secrets['token']!, 'zoe', account.handle('person'), place],
+    );
+    await until('the comment of the test', async () => {
+      assert.ok(account.sent().some(({ shown }) => /This is a test of GlassClaw\. Answer/.test(shown)));
+    });
+    await account.people.say({ place: 'direct', from: 'person', text: 'here I am' });
+    const { out, ended } = await adding;
+    assert.equal(ended, 'exit 0', out);
+    assert.ok(!/direct chat|pair /.test(out), out);
+    assert.match(out, / is p\d+, an owner\.\nok {5}/);
+    assert.deepEqual(out.match(/^ok/gm), ['ok', 'ok', 'ok'], out);
+    const tried = await glass('', 'test', 'code');
+    assert.match(tried.out, /^skipped .*name a chat: \.\/glass channel test code --to <owner\/name#12>$/m);
+    const quiet = await glass('', 'test', 'code', '--to', place, '--no-reply');
+    assert.deepEqual([quiet.status, quiet.out.match(/^ok/gm)?.length], [0, 2], quiet.out);
+    const nowhere = await glass('', 'test', 'code', '--to', 'acme/other#1', '--no-reply');
+    assert.deepEqual([nowhere.status, /^failed +a message out/m.test(nowhere.out)], [1, true], nowhere.out);
+    await assert.rejects(install.control.call('pair', { channel: 'code' }), /code has no direct chats/);
+    assert.equal((await glass('', 'remove', 'code', '--yes')).status, 0);
+  } finally {
+    await account.stop();
   }
 });
 

@@ -87,6 +87,10 @@ export const github: ChannelKind = {
       optional: (given) => given['webhook'] !== true,
     },
   ],
+  person: {
+    prompt: 'your own number on GitHub, the "id" in https://api.github.com/users/<login>',
+    looks: { like: /^\d{1,15}$/, hint: 'it is a number: a name could be another’s one day' },
+  },
   packages_mb: 7,
   webhook: 'optional',
   capabilities: () => ({
@@ -97,6 +101,7 @@ export const github: ChannelKind = {
     // Writes count, some eighty a minute and five hundred an hour, for the answers of all.
     edit_every_ms: 10_000,
     reactions: true,
+    no_direct: 'owner/name#12',
   }),
   // Any host: a company may have a GitHub of its own. The link to an issue itself does not say the issue's id.
   messageOfLink: ({ pathname, hash }) => {
@@ -105,7 +110,7 @@ export const github: ChannelKind = {
     if (kind === undefined || !/^\/[\w.-]+\/[\w.-]+\/(issues|pull)\/\d{1,10}(\/|$)/.test(pathname)) return null;
     return { platform_id: showMessage(kind, Number(id)), chat: null };
   },
-  steps: ({ settings: given }) => [
+  steps: ({ name, settings: given }) => [
     ...(given['app_id'] === undefined
       ? [
           'Make a GitHub account for the agent, and give it write access to the repositories: what it says stands under its name.',
@@ -123,6 +128,6 @@ export const github: ChannelKind = {
           'At the webhook: content type application/json, a secret, and the events Issues, Issue comments, Pull requests, Pull request reviews, Pull request review comments.',
         ]
       : []),
-    'Add each person who may talk to the agent: "glass people add <name> <channel> <id>", with the number from https://api.github.com/users/<login>.',
+    `Each other person who may talk to the agent is added by hand: "glass people add <name> ${name} <id> --role member --group <group>", with the number from https://api.github.com/users/<login>.`,
   ],
 };
