@@ -34,6 +34,8 @@ export interface ChannelKind {
   capabilities(settings: Record<string, unknown>): ChannelCapabilities;
   /** What a link to a message of this platform says, of any account; null: it is no such link. Absent: the platform has none. */
   messageOfLink?(url: URL): LinkedMessage | null;
+  /** The files of the zip that a person uploads to the platform. Absent: there is nothing to upload. */
+  upload?(settings: Record<string, unknown>): { name: string; data: Buffer }[];
   /** What a person does on the platform before the tokens are asked for: where to click, which scopes. One step each. */
   steps(channel: { name: string; settings: Record<string, unknown> }): string[];
 }

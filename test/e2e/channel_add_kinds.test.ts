@@ -132,6 +132,10 @@ for (const [kind, start] of ACCOUNTS)
       assert.match(out, /^ok\s+connected/m);
       const { channels } = parse(readFileSync(install.paths.config, 'utf8')) as { channels: Record<string, unknown> };
       assert.deepEqual(channels[kind], { kind, ...settings });
+      const file = join(install.paths.home, `${kind}.zip`);
+      const uploaded = await glass('', 'package', kind, file);
+      if (kind === 'teams') assert.ok(readFileSync(file).includes(String(settings['app_id'])), uploaded.err);
+      else assert.match(uploaded.err, /nothing is uploaded for a channel of kind/);
       assert.equal((await glass('', 'remove', kind, '--yes')).status, 0);
     } finally {
       await account.stop();
