@@ -85,6 +85,7 @@ export function makeControl(base: Base, flow: Flow & ReturnType<typeof makeIntak
       hostLimits: () => limitsOfHost(workspaces),
       db: ledger.db,
       channels: channels.values(),
+      webhooks: flow.drivers.webhooks.deaf,
       sweepsNeeded: () => sweep.needed,
       gateway: egress,
       groups: () =>

@@ -274,6 +274,8 @@ export interface ChannelCapabilities {
   reactions?: boolean;
   /** It can be seen that we are busy: there is `typing`. */
   typing?: boolean;
+  /** There are no direct chats, so nobody pairs and nobody is written to alone; such a name is a chat's. Absent: there are. */
+  no_direct?: string;
 }
 
 export interface Channel {

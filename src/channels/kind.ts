@@ -14,13 +14,19 @@ export interface ChannelKind {
   /** One line: what it connects. */
   summary: string;
   /** Of its block in `glass.yaml`, besides `kind`: strict. */
-  settings: z.ZodType<Record<string, unknown>>;
+  settings: z.ZodObject<z.core.$ZodLooseShape, z.core.$strict>;
+  /** What those are that it cannot do without, as the platform calls them: `glass channel add` asks for them. Absent: it needs none. */
+  asks?: Readonly<Record<string, string>>;
   /** What the driver is given out of the vault, where it is of kind `channel` and called `<channel>-<name>`. */
   secrets: readonly ChannelSecret[];
   /** What a person waits for when its packages are installed; 0: it has none. */
   packages_mb: number;
   /** Without an address that the platform can reach it hears nothing (`always`), or hears by other means (`optional`). */
   webhook: 'never' | 'optional' | 'always';
+  /** Where that is `optional`: whether with these settings nothing comes in but over HTTP. Absent: something always does. */
+  webhookAlone?(settings: Record<string, unknown>): boolean;
+  /** Where there are no direct chats: what a person is asked to say who they are there, as drivers name people. */
+  person?: Pick<ChannelSecret, 'prompt' | 'looks'>;
   /** A person links it with their phone, once it runs: see `Channel.linking`. Absent: its tokens say which account it is. */
   linked?: true;
   /** What a person has to accept before one is added. Absent: nothing. */
@@ -28,6 +34,8 @@ export interface ChannelKind {
   capabilities(settings: Record<string, unknown>): ChannelCapabilities;
   /** What a link to a message of this platform says, of any account; null: it is no such link. Absent: the platform has none. */
   messageOfLink?(url: URL): LinkedMessage | null;
+  /** The files of the zip that a person uploads to the platform. Absent: there is nothing to upload. */
+  upload?(settings: Record<string, unknown>): { name: string; data: Buffer }[];
   /** What a person does on the platform before the tokens are asked for: where to click, which scopes. One step each. */
   steps(channel: { name: string; settings: Record<string, unknown> }): string[];
 }
@@ -45,6 +53,8 @@ export interface ChannelSecret {
   prompt: string;
   /** Told at once when what was typed cannot be it. */
   looks?: { like: RegExp; hint: string };
+  /** It has several lines: it is given by its file. */
+  file?: true;
   /** 32 random bytes in base64url, made here when the channel is added, and shown to nobody. */
   made?: true;
   /** Whether the driver can do without, with these settings. */

@@ -29,17 +29,21 @@ export function driverPackages(root: string, { kind, title, packages_mb }: Chann
   };
 }
 
+/** Throws `OperatingError('config')` for a kind that a channel cannot be of. */
+export function kindOf(kinds: readonly ChannelKind[], channel: string, named: string): ChannelKind {
+  const kind = kinds.find((known) => known.kind === named);
+  if (kind !== undefined) return kind;
+  const all = kinds.map((known) => known.kind).join(', ');
+  throw new OperatingError('config', `channels.${channel}.kind: there is no kind "${named}"`, `one of ${all}`);
+}
+
 /** A channel's block of `glass.yaml`, checked by its kind. Throws `OperatingError('config')`. */
 export function readSettings(
   kinds: readonly ChannelKind[],
   name: string,
   { kind: named, ...block }: ChannelConfig,
 ): { kind: ChannelKind; settings: Record<string, unknown> } {
-  const kind = kinds.find((known) => known.kind === named);
-  if (kind === undefined) {
-    const all = kinds.map((known) => known.kind).join(', ');
-    throw new OperatingError('config', `channels.${name}.kind: there is no kind "${named}"`, `one of ${all}`);
-  }
+  const kind = kindOf(kinds, name, named);
   const parsed = kind.settings.safeParse(block);
   if (parsed.success) return { kind, settings: parsed.data };
   const issue = parsed.error.issues[0]!;

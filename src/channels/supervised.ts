@@ -30,6 +30,7 @@ import type {
 import { CODE_HERE } from './driver_calls.ts';
 import { DriverThread } from './driver_thread.ts';
 import type { ChannelKind } from './kind.ts';
+import type { WebhooksDeaf } from './webhooks.ts';
 
 /**
  * A channel whose driver runs in a thread and is begun again for as long as the host lives, with growing waits. Somebody is
@@ -47,8 +48,10 @@ export interface SupervisedParts {
   log: Log;
   alert(kind: string, subject: string, text: string): void;
   clear(kind: string, subject: string): void;
-  /** Its driver takes what comes in over HTTP. */
-  listens(channel: SupervisedChannel): void;
+  /** A life has begun; `http`: its driver takes what comes in over HTTP. */
+  began(channel: SupervisedChannel, http: boolean): void;
+  /** Why nothing comes in over HTTP; null: it does. */
+  webhooks(): WebhooksDeaf | null;
 }
 
 const DEAF = 'channel.deaf';
@@ -117,8 +120,18 @@ export class SupervisedChannel implements Channel {
     this.#wake.abort('retry');
   }
 
+  /** One that is connected, and is called over HTTP alone, hears nothing while nobody listens there; it can be sent to. */
   health(): ChannelHealth {
-    return { ...this.#state, seen: { ...this.#seen, breaker: this.#breaker.state } };
+    const { kind, settings, webhooks } = this.#parts;
+    const seen = { ...this.#seen, breaker: this.#breaker.state };
+    const alone = kind.webhook === 'always' || kind.webhookAlone?.(settings) === true;
+    const deaf = alone && this.#state.state === 'connected' ? webhooks() : null;
+    if (deaf === null) return { ...this.#state, seen };
+    const { reason, since_ms } = deaf;
+    return {
+      ...{ state: 'failed', detail: reason },
+      seen: { ...seen, since_ms, last_error: { at_ms: since_ms, text: reason } },
+    };
   }
 
   async send(operation: SendOperation): Promise<SendResult> {
@@ -207,7 +220,7 @@ export class SupervisedChannel implements Channel {
     // It may have been stopped meanwhile.
     if (this.#ending.signal.aborted) thread.end('it was stopped');
     await thread.start(sink, this.#cursors);
-    if (thread.methods.has('webhook')) this.#parts.listens(this);
+    this.#parts.began(this, thread.methods.has('webhook'));
     this.#live = thread;
     this.#tellReady();
     // What was refused only because nobody was there.

@@ -1,10 +1,10 @@
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { readInstall } from '../base/config.ts';
-import { describeError, messageOf, OperatingError } from '../base/errors.ts';
+import { describeError, messageOf, OperatingError, systemCodeOf } from '../base/errors.ts';
 import { isComplete, type PackageSet } from '../base/packages.ts';
 import type { Paths } from '../base/paths.ts';
-import { driverPackages, KINDS } from '../channels/kinds.ts';
+import { driverPackages, KINDS, readSettings } from '../channels/kinds.ts';
 import type { ChannelShown } from '../operations/channels.ts';
 import { installPackages } from '../operations/package_install.ts';
 import { packagesNamed } from '../operations/package_sets.ts';
@@ -16,15 +16,17 @@ import { confirmed } from './confirm.ts';
 import { ControlClient } from './control_client.ts';
 import type { Input } from './hidden.ts';
 import { type Io, red } from './io.ts';
+import { zipOf } from './zip.ts';
 
-/** `glass channel list|kinds|add|link|test|remove|install`. */
+/** `glass channel list|kinds|add|link|package|test|remove|install`. */
 const USAGE =
-  'usage: glass channel list | kinds | add <kind> [--name <name>] [--set <setting>=<value>]… [--stdin] [--yes] | link <name> | test <name> [--no-reply | --quiet] | remove <name> [--yes] | install <kind>';
+  'usage: glass channel list | kinds | add <kind> [--name <name>] [--set <setting>=<value>]… [--stdin] [--yes] | link <name> | package <name> [<file>] | test <name> [--to <chat>] [--no-reply | --quiet] | remove <name> [--yes] | install <kind>';
 
 const OPTIONS = {
   name: { type: 'string' },
   set: { type: 'string', multiple: true },
   stdin: { type: 'boolean', default: false },
+  to: { type: 'string' },
   'no-reply': { type: 'boolean', default: false },
   quiet: { type: 'boolean', default: false },
   yes: { type: 'boolean', default: false },
@@ -35,6 +37,7 @@ export async function channel(args: string[], paths: Paths, io: Io, input: Input
   const [verb, ...rest] = positionals;
   if (verb === 'kinds' && rest.length === 0) return kinds(paths, io);
   if (verb === 'install' && rest.length === 1) return install(rest[0]!, paths, io);
+  if (verb === 'package' && rest.length > 0 && rest.length < 3) return writeUpload(rest[0]!, rest[1], paths, io);
   if (verb === 'add') {
     const named = values.name === undefined ? {} : { name: values.name };
     return addChannel(wantedOf(rest, named, values.set ?? [], values), paths, io, input);
@@ -45,7 +48,7 @@ export async function channel(args: string[], paths: Paths, io: Io, input: Input
     const [name, ...more] = rest;
     if (name === undefined || more.length > 0) throw new OperatingError('usage', USAGE);
     if (verb === 'test' && values.quiet) return await proveChannel(client, name, io);
-    if (verb === 'test') return await runTest(client, name, { reply: !values['no-reply'] }, io);
+    if (verb === 'test') return await runTest(client, name, { reply: !values['no-reply'], to: values.to ?? null }, io);
     if (verb === 'link') return await link(client, name, io);
     if (verb === 'remove') return await remove(client, name, values.yes, io);
     throw new OperatingError('usage', USAGE);
@@ -93,6 +96,25 @@ async function install(word: string, paths: Paths, io: Io): Promise<number> {
   const changed = packages !== null && (await installPackages(paths.root, packages, io.err));
   if (io.json) io.out(JSON.stringify({ kind: word, installed: true, changed }));
   else if (!changed) io.out(`the packages of ${word} are installed already`);
+  return 0;
+}
+
+/** What a person uploads to the platform, with this channel's settings in it. Throws `not_found`, and `usage` where there is nothing to upload. */
+function writeUpload(name: string, file: string | undefined, paths: Paths, io: Io): number {
+  const block = readInstall(paths.config).channels[name];
+  if (block === undefined)
+    throw new OperatingError('not_found', `there is no channel "${name}"`, 'glass channel list shows them');
+  const { kind, settings } = readSettings(KINDS, name, block);
+  if (kind.upload === undefined)
+    throw new OperatingError('usage', `nothing is uploaded for a channel of kind ${kind.kind}`);
+  const written = file ?? `glass-${name}.zip`;
+  try {
+    writeFileSync(written, zipOf(kind.upload(settings)));
+  } catch (error) {
+    throw new OperatingError('usage', `${written} cannot be written (${systemCodeOf(error)})`);
+  }
+  if (io.json) io.out(JSON.stringify({ name, file: written }));
+  else io.out(`${written} is to be uploaded to ${kind.title}`);
   return 0;
 }
 

@@ -1,34 +1,33 @@
-import { randomBytes } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { OperatingError } from '../base/errors.ts';
-import { PAIRING_MS } from '../base/limits/talk.ts';
 import type { Paths } from '../base/paths.ts';
-import type { ChannelKind, ChannelSecret } from '../channels/kind.ts';
-import { driverPackages, KINDS, readSettings } from '../channels/kinds.ts';
-import type { PersonShown } from '../ledger/people.ts';
+import type { ChannelKind } from '../channels/kind.ts';
+import { driverPackages, KINDS, kindOf } from '../channels/kinds.ts';
 import type { ChannelShown } from '../operations/channels.ts';
 import { installPackages } from '../operations/package_install.ts';
-import type { PairingShown } from '../operations/people.ts';
 import { linkChannel } from './channel_link.ts';
+import { chatToTry, knowOwner } from './channel_owner.ts';
+import { makeSecrets, takeSecrets } from './channel_secrets.ts';
+import { completed, type Given, missingOf, settingOf } from './channel_settings.ts';
 import { runTest } from './channel_test.ts';
 import { confirmed } from './confirm.ts';
 import { ControlClient } from './control_client.ts';
-import { type Input, readHidden, readPiped } from './hidden.ts';
-import { bold, type Io, printable } from './io.ts';
-import { keepChannelSecret, secretNames } from './secret.ts';
+import type { Input } from './hidden.ts';
+import { bold, type Io } from './io.ts';
+import { secretNames } from './secret.ts';
 
 /** What `glass channel add` was asked for. */
 export interface Wanted {
   kind: ChannelKind;
   name: string;
-  settings: Record<string, unknown>;
+  /** As far as they were given. */
+  settings: Given;
   /** Tokens come on standard input, one `name=value` a line, and nobody is asked anything. */
   stdin: boolean;
   /** What there is to warn of is accepted. */
   yes: boolean;
 }
 
-/** Throws `OperatingError` before anything is done for what cannot be. */
+/** Throws `OperatingError` before anything is done for what cannot be. What is missing is no reason yet: the steps say where it is found. */
 export function wantedOf(
   [word, ...more]: string[],
   values: Record<string, string>,
@@ -37,115 +36,41 @@ export function wantedOf(
 ): Wanted {
   const all = KINDS.map(({ kind }) => kind).join(', ');
   if (word === undefined || more.length > 0) throw new OperatingError('usage', `which kind: one of ${all}`);
-  const settings = Object.fromEntries(set.map(settingOf));
-  const { kind, settings: parsed } = readSettings(KINDS, values['name'] ?? word, { ...settings, kind: word });
-  return { kind, name: values['name'] ?? word, settings: parsed, stdin, yes };
-}
-
-/** `a=true`, `a=12` and `a=[x, y]` are what they look like in JSON; anything else is a text. */
-function settingOf(pair: string): [string, unknown] {
-  const at = pair.indexOf('=');
-  if (at < 1) throw new OperatingError('usage', `--set takes <setting>=<value>, not "${pair}"`);
-  const [key, text] = [pair.slice(0, at), pair.slice(at + 1)];
-  try {
-    return [key, JSON.parse(text)];
-  } catch {
-    return [key, text];
-  }
+  const name = values['name'] ?? word;
+  const kind = kindOf(KINDS, name, word);
+  const settings = Object.fromEntries(set.map((pair) => settingOf(kind, pair)));
+  missingOf(kind, name, settings);
+  return { kind, name, settings, stdin, yes };
 }
 
 /**
- * What a person does on the platform, the packages, the tokens into the vault, the channel, its link, its owner, and one message
+ * What a person does on the platform, the settings that are missing, the packages, the tokens into the vault, the channel, its link, its owner, and one message
  * each way. Returns the exit code: 1 when a step failed; all that was done before it stays, and it can be said again.
  */
 export async function addChannel(wanted: Wanted, paths: Paths, io: Io, input: Input): Promise<number> {
-  const { kind, name, settings } = wanted;
+  const { kind, name } = wanted;
   const asks = input.isTTY === true && !wanted.stdin;
   if (kind.warning !== undefined) {
     io.err(kind.warning);
     if (!wanted.yes && !(await confirmed(`Add ${name} all the same?`, '--yes'))) return 1;
   }
-  const steps = io.json ? [] : kind.steps({ name, settings });
+  const steps = io.json ? [] : kind.steps({ name, settings: wanted.settings });
   for (const [at, step] of steps.entries()) io.out(`${bold(io, `${at + 1}.`)} ${step}`);
+  const settings = await completed(kind, name, wanted.settings, asks ? input : null);
   const packages = driverPackages(paths.root, kind);
   if (packages !== null) await installPackages(paths.root, packages, io.err);
   const known = await secretNames(paths); // before the prompt: nobody types a token to hear that nobody listens
-  const typedIn = kind.secrets.filter(({ made }) => made !== true);
-  for (const { name: part } of kind.secrets.filter(({ made }) => made === true))
-    if (!known.has(`${name}-${part}`))
-      await keepChannelSecret(`${name}-${part}`, randomBytes(32).toString('base64url'), paths);
-  const given = asks || typedIn.length === 0 ? null : tokensOf(await readPiped(input));
-  for (const secret of typedIn) {
-    const value = given === null ? await typed(secret, wanted, known, input) : given.get(secret.name);
-    if (value !== undefined) await keepChannelSecret(`${name}-${secret.name}`, checked(secret, value), paths);
-    else if (!known.has(`${name}-${secret.name}`) && secret.optional?.(settings) !== true)
-      throw new OperatingError('usage', `${secret.prompt} is missing`, `give it as a line "${secret.name}=…"`);
-  }
+  await makeSecrets(name, kind.secrets, known, paths);
+  await takeSecrets({ channel: name, settings, known }, kind.secrets, { input, asks }, paths);
   const client = new ControlClient(paths.controlSocket);
   try {
     const shown = await client.call<ChannelShown>('channel_add', { name, kind: kind.kind, settings });
     if (!io.json) io.out(`${name} is in glass.yaml.`);
     if (kind.linked === true && !(await linkChannel(client, name, io))) return 1;
-    const paired = asks ? await pairOwner(client, shown.name, io) : false;
-    return await runTest(client, name, { reply: paired }, io);
+    const knows = asks && (await knowOwner(client, kind, shown.name, input, io));
+    const to = knows && kind.person !== undefined ? await chatToTry(kind, settings, input) : null;
+    return await runTest(client, name, { reply: knows && (kind.person === undefined || to !== null), to }, io);
   } finally {
     client.close();
   }
-}
-
-function tokensOf(text: string): Map<string, string> {
-  const lines = text.split('\n').filter((line) => line.trim() !== '');
-  return new Map(
-    lines.map((line) => {
-      const at = line.indexOf('=');
-      if (at < 1) throw new OperatingError('usage', 'standard input takes one <name>=<token> a line');
-      return [line.slice(0, at).trim(), line.slice(at + 1).trim()];
-    }),
-  );
-}
-
-/** Undefined: nothing was typed, and what the vault has is kept, or the driver can do without. */
-async function typed(
-  { name: part, prompt, looks, optional }: ChannelSecret,
-  { name, settings }: Wanted,
-  known: ReadonlySet<string>,
-  input: Input,
-): Promise<string | undefined> {
-  const has = known.has(`${name}-${part}`);
-  const skippable = has || optional?.(settings) === true;
-  for (;;) {
-    const said = await readHidden(input, `${prompt}${has ? ' (Enter keeps the one that is set)' : ''}: `);
-    if (said === '' && skippable) return undefined;
-    if (said !== '' && looks?.like.test(said) !== false) return said;
-    process.stderr.write(`${said === '' ? 'It is needed.' : (looks?.hint ?? '')}\n`);
-  }
-}
-
-function checked({ looks, prompt }: ChannelSecret, value: string): string {
-  if (looks?.like.test(value) === false)
-    throw new OperatingError('usage', `what was given is not ${prompt}: ${looks.hint}`);
-  return value;
-}
-
-/** Until somebody who decides is known there, or the code is over. Returns whether somebody is. */
-async function pairOwner(client: ControlClient, channel: string, io: Io): Promise<boolean> {
-  if (await decidesThere(client, channel)) return true;
-  const connected = async (): Promise<ChannelShown> => client.call<ChannelShown>('channel_show', { name: channel });
-  for (let left = 60; left > 0 && (await connected()).state !== 'connected'; left -= 1) await sleep(500);
-  if ((await connected()).state !== 'connected') return false; // the test that follows says why
-  const pairing = await client.call<PairingShown>('pair', { channel, person: null, role: null, group: '' });
-  io.out(`Now it is to know you. In a direct chat with the bot, send:  ${bold(io, `pair ${pairing.code}`)}`);
-  if (pairing.link !== null) io.out(`or open  ${printable(pairing.link)}`);
-  for (const until = Date.now() + PAIRING_MS; Date.now() < until; await sleep(1000))
-    if (await decidesThere(client, channel)) return true;
-  io.err(`Nobody came. Later: ./glass pair ${channel}`);
-  return false;
-}
-
-async function decidesThere(client: ControlClient, channel: string): Promise<boolean> {
-  const { people } = await client.call<{ people: PersonShown[] }>('people');
-  return people.some(
-    ({ roles, identities }) =>
-      roles.some(({ role }) => role !== 'member') && identities.some((identity) => identity.channel === channel),
-  );
 }

@@ -1,5 +1,5 @@
 import type { ChannelProof } from '../ledger/channel_proofs.ts';
-import type { TestStep } from '../operations/channel_test.ts';
+import type { TestHow, TestStep } from '../operations/channel_test.ts';
 import type { ControlClient } from './control_client.ts';
 import { dim, type Io, printable, red } from './io.ts';
 
@@ -10,18 +10,14 @@ const WORDS: Record<TestStep['step'], string> = {
 };
 
 /** Tries a channel and shows each step when it has ended. Returns 1 when one of them failed, else 0. */
-export async function runTest(
-  client: ControlClient,
-  name: string,
-  { reply }: { reply: boolean },
-  io: Io,
-): Promise<number> {
+export async function runTest(client: ControlClient, name: string, how: TestHow, io: Io): Promise<number> {
   const steps: TestStep[] = [];
-  if (reply && !io.json) io.err('A message goes to whoever decides there; answer it …');
-  await client.stream('channel_test', { name, reply }, (row) => {
+  await client.stream('channel_test', { name, ...how }, (row) => {
     const step = row as unknown as TestStep;
     steps.push(step);
-    if (!io.json) io.out(line(step, io));
+    if (io.json) return;
+    io.out(line(step, io));
+    if (how.reply && step.step === 'send' && step.state === 'ok') io.err('Answer it there …');
   });
   if (io.json) io.out(JSON.stringify({ channel: name, steps }));
   return steps.some(({ state }) => state === 'failed') ? 1 : 0;

@@ -1,12 +1,14 @@
 import { OperatingError } from '../base/errors.ts';
 import { SECRET_BYTES_MAX } from '../base/limits/gateway.ts';
 
-/** Reading a secret: from a terminal without echo, or from a pipe. */
+/** Reading what a person types: a secret without echo, or from a pipe; anything else as it is typed. */
 
 const ENTER = new Set(['\r', '\n']);
 const CTRL_C = '\x03';
 const CTRL_D = '\x04';
 const CTRL_U = '\x15';
+/** One column back, and nothing stands there any more. */
+const ERASE = '\b \b';
 const BACKSPACE = new Set(['\x7f', '\b']);
 
 /** A terminal or a pipe. */
@@ -14,6 +16,15 @@ export type Input = NodeJS.ReadStream;
 
 /** Resolves with the line that was typed. Rejects with `OperatingError('usage')` on Ctrl-C. The terminal is restored. */
 export function readHidden(input: Input, prompt: string): Promise<string> {
+  return readTyped(input, prompt, () => {});
+}
+
+/** As `readHidden`, of what may be seen. */
+export function readShown(input: Input, prompt: string): Promise<string> {
+  return readTyped(input, prompt, (text) => process.stderr.write(text));
+}
+
+function readTyped(input: Input, prompt: string, show: (text: string) => void): Promise<string> {
   return new Promise((resolve, reject) => {
     let typed = '';
     const end = (act: () => void): void => {
@@ -33,9 +44,16 @@ export function readHidden(input: Input, prompt: string): Promise<string> {
           end(() => reject(new OperatingError('usage', 'cancelled; nothing was changed')));
           return;
         }
-        if (BACKSPACE.has(sign)) typed = typed.slice(0, -1);
-        else if (sign === CTRL_U) typed = '';
-        else if (sign >= ' ' && typed.length < SECRET_BYTES_MAX) typed += sign;
+        if (BACKSPACE.has(sign) && typed !== '') {
+          show(ERASE);
+          typed = typed.slice(0, -1);
+        } else if (sign === CTRL_U) {
+          show(ERASE.repeat(typed.length));
+          typed = '';
+        } else if (sign >= ' ' && !BACKSPACE.has(sign) && typed.length < SECRET_BYTES_MAX) {
+          show(sign);
+          typed += sign;
+        }
       }
     };
     process.stderr.write(prompt);

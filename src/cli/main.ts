@@ -140,9 +140,9 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'channel',
-    usage: 'channel list|kinds|add|link|test|remove|install <name>',
+    usage: 'channel list|kinds|add|link|package|test|remove|install <name>',
     summary: 'accounts on Telegram, Slack and others',
-    flags: ['--name', '--set', '--stdin', '--no-reply', '--quiet', '--yes'],
+    flags: ['--name', '--set', '--stdin', '--to', '--no-reply', '--quiet', '--yes'],
     words: Number.POSITIVE_INFINITY,
     load: async () => (await import('./channel.ts')).channel,
   },

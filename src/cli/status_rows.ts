@@ -43,6 +43,7 @@ export function machineRows(status: Status): StatusRow[] {
       : wrong('runtime', `${runtime.name}: ${runtime.problems.join('; ')}`, './glass doctor'),
     limitsRow(status),
     ...channels.map((channel) => channelRow(channel, status.at_ms)),
+    ...webhooksRow(status),
     diskRow(status),
   ];
 }
@@ -95,6 +96,12 @@ function channelRow({ name, state, detail, seen, proof }: Status['channels'][num
   if (state !== 'failed') return { name: 'channel', text: facts.join(', ') };
   const said = seen.last_error === null ? detail : seen.last_error.text;
   return wrong('channel', `${facts.join(', ')}: ${printable(said)}`, `./glass channel test ${name}`);
+}
+
+function webhooksRow({ webhooks, at_ms }: Status): StatusRow[] {
+  if (webhooks === null) return [];
+  const text = `for ${span(at_ms - webhooks.since_ms)} ${printable(webhooks.reason)}`;
+  return [wrong('webhooks', text, 'end what holds the port, or change webhooks: {listen: …} in glass.yaml')];
 }
 
 function diskRow({ disk, files }: Status): StatusRow {

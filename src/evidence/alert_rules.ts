@@ -70,6 +70,11 @@ export const ALERT_RULES: Readonly<Record<string, AlertRule>> = {
     'see ./glass channel list; a refused token: ./glass secret set <channel>-token --kind channel; an unlinked device: ./glass channel link <channel>',
     'when it is connected',
   ),
+  'webhooks.deaf': urgent(
+    'nothing can listen where platforms call us, so nothing comes in over HTTP: mostly another program holds the port. It is tried again for ever',
+    'end that program, or change webhooks: {listen: …} in glass.yaml and start again; ./glass channel test <channel> tries at once',
+    'when it listens',
+  ),
   'channel.unproven': urgent(
     'the daily proof of a channel failed: it is connected, and a request to its platform is refused',
     './glass channel test <channel>',

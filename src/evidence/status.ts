@@ -5,6 +5,7 @@ import { DISK_FREE_BYTES_MIN } from '../base/limits/messages.ts';
 import type { Paths } from '../base/paths.ts';
 import { VERSION } from '../base/version.ts';
 import type { Channel, ChannelHealth } from '../channels/channel.ts';
+import type { WebhooksDeaf } from '../channels/webhooks.ts';
 import { openAlerts } from '../ledger/alerts.ts';
 import { countPending } from '../ledger/approvals.ts';
 import { asksStatus } from '../ledger/asks.ts';
@@ -56,6 +57,8 @@ export interface Status {
   gateway_since_ms: number;
   runtime: { name: string; problems: string[]; limits: { name: string; state: string; reason: string }[] };
   channels: ({ name: string; proof: Proof | null } & ChannelHealth)[];
+  /** Why nothing comes in over HTTP, and since when; null: it does, or nobody needs it. */
+  webhooks: WebhooksDeaf | null;
   groups: GroupStatus[];
   sessions: {
     session: string;
@@ -149,7 +152,8 @@ function needsAttention(status: Omit<Status, 'state'>): boolean {
     overdue.inbound + overdue.outbound + unheard > 0 ||
     status.disk.free_bytes < DISK_FREE_BYTES_MIN ||
     status.groups.some((group) => group.problem !== null || group.proof?.ok === false) ||
-    status.channels.some((channel) => channel.state === 'failed')
+    status.channels.some((channel) => channel.state === 'failed') ||
+    status.webhooks !== null
   );
 }
 
@@ -168,6 +172,7 @@ export interface StatusSources {
   stops(): Status['stopped'];
   hostLimits(): Promise<LimitState[]>;
   channels: Iterable<Channel>;
+  webhooks: Status['webhooks'];
   sweepsNeeded(): number;
   gateway: { readonly connected: boolean; readonly sinceMs: number; lastSpoken(group: string): number };
   groups(): Omit<GroupStatus, 'controls'>[];
@@ -221,6 +226,7 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
       const proof = ok === null ? null : { at_ms: at_ms!, ok: ok === 1, how: how!, detail: detail! };
       return { name: channel.name, proof, ...channel.health() };
     }),
+    webhooks: sources.webhooks,
     groups,
     sessions: sources.sessions(),
     usage,

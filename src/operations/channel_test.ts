@@ -3,6 +3,7 @@ import { chatOfPlace, placeOf } from '../approvals/places.ts';
 import type { Clock } from '../base/clock.ts';
 import { CHANNEL_TEST_CONNECT_MS, CHANNEL_TEST_REPLY_MS, CHANNEL_TEST_SEND_MS } from '../base/limits/channels.ts';
 import type { Channel } from '../channels/channel.ts';
+import { chatByPlatformId, takeChat } from '../ledger/chats.ts';
 import type { Db } from '../ledger/db.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { insertNotice, outboundById } from '../ledger/outbound.ts';
@@ -16,6 +17,12 @@ export interface TestStep {
   detail: string;
 }
 
+/** `reply`: somebody is to answer. `to`: in this chat, by its name on the platform; null: with whoever decides, where they alone read. */
+export interface TestHow {
+  reply: boolean;
+  to: string | null;
+}
+
 export interface ChannelTestParts {
   ledger: Ledger;
   clock: Clock;
@@ -24,12 +31,12 @@ export interface ChannelTestParts {
 }
 
 /**
- * Tries a channel for real: it is connected, a message reaches whoever decides there, and (`reply`) one of theirs comes
- * back. Each step is told when it has ended; after one that failed there is no next. `gone` ends it early.
+ * Tries a channel for real: it is connected, a message reaches whoever decides there, or a chat, and (`reply`) one of theirs
+ * comes back. Each step is told when it has ended; after one that failed there is no next. `gone` ends it early.
  */
 export async function testChannel(
   parts: ChannelTestParts,
-  reply: boolean,
+  how: TestHow,
   tell: (step: TestStep) => void,
   gone: Promise<void>,
 ): Promise<void> {
@@ -41,9 +48,9 @@ export async function testChannel(
     return outcome.state === 'ok';
   };
   if (!(await timed('connect', () => connected(parts.channel)))) return;
-  const before = newestMessage(parts.ledger.db, parts.channel.name);
-  if (!(await timed('send', () => sent(parts, reply, gone)))) return;
-  if (reply) await timed('receive', () => received(parts, before, gone));
+  const before = newestMessage(parts.ledger.db, parts.channel.name, how.to);
+  if (!(await timed('send', () => sent(parts, how, gone)))) return;
+  if (how.reply) await timed('receive', () => received(parts, how.to, before, gone));
 }
 
 async function connected(channel: Channel): Promise<Omit<TestStep, 'step' | 'ms'>> {
@@ -55,16 +62,21 @@ async function connected(channel: Channel): Promise<Omit<TestStep, 'step' | 'ms'
 
 async function sent(
   { ledger, clock, channel, deliver }: ChannelTestParts,
-  reply: boolean,
+  { reply, to }: TestHow,
   gone: Promise<void>,
 ): Promise<Omit<TestStep, 'step' | 'ms'>> {
+  const { no_direct } = channel.capabilities;
+  if (to === null && no_direct !== undefined) {
+    const detail = `it has no direct chats, so name a chat: ./glass channel test ${channel.name} --to <${no_direct}>`;
+    return { state: 'skipped', detail };
+  }
   const reach = { channels: new Map([[channel.name, channel]]), operatorChat: 0 };
-  const place = await placeOf(ledger.db, reach, approversOf(ledger.db, []), channel.name);
-  if (place === null)
+  const place = to === null ? await placeOf(ledger.db, reach, approversOf(ledger.db, []), channel.name) : null;
+  if (to === null && place === null)
     return { state: 'skipped', detail: `nobody who decides is known there: ./glass pair ${channel.name}` };
   const text = `This is a test of GlassClaw.${reply ? ' Answer anything, and it is complete.' : ''}`;
   const { chat, row } = await ledger.write('channel_test', (db) => {
-    const chat = chatOfPlace(db, clock.now(), place);
+    const chat = place === null ? chatNamed(db, clock.now(), channel.name, to!) : chatOfPlace(db, clock.now(), place);
     return { chat, row: insertNotice(db, clock.now(), chat, '', null, text) };
   });
   deliver(chat);
@@ -77,23 +89,30 @@ async function sent(
   return { state: 'failed', detail: `${why.state}: ${why.error ?? 'no answer of the platform'}` };
 }
 
+/** One that we know stays what it is: who reads in a direct chat is not for a test to say. */
+function chatNamed(db: Db, now: number, channel: string, name: string): number {
+  const known = chatByPlatformId(db, channel, name);
+  return (known ?? takeChat(db, now, channel, { platform_id: name, title: '' })).id;
+}
+
 async function received(
   { ledger, channel }: ChannelTestParts,
+  to: string | null,
   before: number,
   gone: Promise<void>,
 ): Promise<Omit<TestStep, 'step' | 'ms'>> {
   const came = await when(ledger, CHANNEL_TEST_REPLY_MS, gone, (db) => {
-    const newest = newestMessage(db, channel.name);
+    const newest = newestMessage(db, channel.name, to);
     return newest > before ? newest : null;
   });
   if (came !== null) return { state: 'ok', detail: `m${came} has come` };
   return { state: 'failed', detail: `nothing came in ${CHANNEL_TEST_REPLY_MS / 1000} s` };
 }
 
-function newestMessage(db: Db, channel: string): number {
+function newestMessage(db: Db, channel: string, chat: string | null): number {
   const sql = `SELECT coalesce(max(m.id), 0) AS newest FROM messages m JOIN chats c ON c.id = m.chat_id
-    WHERE c.channel = ? AND m.origin = 'platform'`;
-  return db.get<{ newest: number }>(sql, channel)!.newest;
+    WHERE c.channel = ? AND c.platform_id = coalesce(?, c.platform_id) AND m.origin = 'platform'`;
+  return db.get<{ newest: number }>(sql, channel, chat)!.newest;
 }
 
 /** What `look` finds first, now or after a commit; null when the time is over. */

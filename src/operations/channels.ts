@@ -17,7 +17,7 @@ import { recordEvent } from '../ledger/events.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { COMMANDS } from '../router/commands.ts';
 import type { Intake } from '../router/intake.ts';
-import { type TestStep, testChannel } from './channel_test.ts';
+import { type TestHow, type TestStep, testChannel } from './channel_test.ts';
 
 /**
  * The channels of an install: `local`, and those of `glass.yaml`, whose drivers run in threads. One that is added begins at
@@ -60,7 +60,7 @@ export class Channels {
   /** Throws `OperatingError('config')` for a block that its kind refuses. */
   constructor(input: ChannelsInput) {
     this.#input = input;
-    this.webhooks = new Webhooks(input.install.webhooks.listen, input.log);
+    this.webhooks = new Webhooks({ ...input, listen: input.install.webhooks.listen });
     for (const [name, block] of Object.entries(input.install.channels)) this.#make(name, block);
   }
 
@@ -68,6 +68,8 @@ export class Channels {
   async start(intake: Intake): Promise<void> {
     this.#intake = intake;
     for (const channel of this.#input.channels.values()) await this.#start(channel, intake);
+    // That an earlier host could not listen is over when nobody needs it any more.
+    if (this.#supervised.size === 0) this.webhooks.remove('');
   }
 
   /** All of them, after the last send. */
@@ -145,13 +147,14 @@ export class Channels {
   retry(name: string): void {
     this.show(name);
     this.#supervised.get(name)?.retry();
+    this.webhooks.retry();
   }
 
   /** Steps of trying one, with a person at its other end. Throws `not_found`. */
-  test(name: string, reply: boolean): (tell: (step: TestStep) => void, gone: Promise<void>) => Promise<void> {
+  test(name: string, how: TestHow): (tell: (step: TestStep) => void, gone: Promise<void>) => Promise<void> {
     this.retry(name);
     const channel = this.#input.channels.get(name)!;
-    return (tell, gone) => testChannel({ ...this.#input, channel }, reply, tell, gone);
+    return (tell, gone) => testChannel({ ...this.#input, channel }, how, tell, gone);
   }
 
   /** What it kept. */
@@ -166,7 +169,8 @@ export class Channels {
       ...{ name, kind, settings, clock, log, alert, clear },
       folder: join(paths.channels, name),
       secrets: () => this.#secretsOf(name, kind, settings),
-      listens: (listening) => this.webhooks.add(listening),
+      began: (channel, http) => (http ? this.webhooks.add(channel) : this.webhooks.remove(name)),
+      webhooks: () => this.webhooks.deaf,
     });
     this.#supervised.set(name, channel);
     channels.set(name, channel);

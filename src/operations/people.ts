@@ -157,6 +157,12 @@ export class People {
         'usage',
         'the channel local is for whoever can open the control socket: nobody pairs there',
       );
+    if (driver.capabilities.no_direct !== undefined && asked.chat !== true)
+      throw new OperatingError(
+        'usage',
+        `${channel} has no direct chats, and what is said there is no place for a code`,
+        `add them by hand: glass people add <name> ${channel} <id> --role owner`,
+      );
     const bytes = [...randomBytes(PAIRING_CODE_CHARS)];
     const code = bytes.map((byte) => ALPHABET[byte % ALPHABET.length]).join('');
     const shown = `${code.slice(0, PAIRING_CODE_CHARS / 2)}-${code.slice(PAIRING_CODE_CHARS / 2)}`;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { telegram } from '../../src/channels/telegram/kind.ts';
 import { BOT } from '../fakes/telegram/bot_api.ts';
 import { CHATS, DIRECT, GROUP } from '../fakes/telegram/people.ts';
@@ -181,6 +182,47 @@ test('a webhook that somebody left is removed, and the log says so', async () =>
   assert.match(scene.logs.join('\n'), /telegram\.webhook_removed/);
   await account.people.say({ place: 'direct', from: 'person', text: 'hello' });
   await scene.until('the message', () => scene.sink.messages.length === 1);
+});
+
+test('a webhook that another program has taken is said to be so, and set again', async () => {
+  await using scene = await Scene.of(hooked);
+  const { api, people } = of(scene);
+  const ours = api.updates.info as { url: string };
+  api.updates.hook({ url: 'https://elsewhere.example', secret: '', deliver: async () => 200 });
+  await scene.until('it is said', () => scene.channel.health().state === 'failed');
+  assert.match(scene.channel.health().detail, /^another program has taken the webhook of this bot away/);
+  await scene.until('it is well again', () => scene.channel.health().state === 'connected');
+  assert.equal((api.updates.info as { url: string }).url, ours.url);
+  await people.say({ place: 'direct', from: 'person', text: 'hello' });
+  await scene.until('the message', () => scene.sink.messages.length === 1);
+});
+
+test('a webhook that Telegram cannot reach is said to be so until an update comes', async () => {
+  await using scene = await Scene.of(hooked);
+  const { api, people } = of(scene);
+  const { deliver } = api;
+  api.deliver = async () => 502;
+  await people.say({ place: 'direct', from: 'person', text: 'hello' });
+  await scene.until('it has failed', () => scene.channel.health().state === 'failed');
+  const { detail } = scene.channel.health();
+  assert.match(
+    detail,
+    /^what is said waits at Telegram \(1\), which .*: Wrong response from the webhook: 502 Bad Gateway$/,
+  );
+  // By now the next look is four seconds away: the update itself is to say that it is over.
+  await sleep(3500);
+  api.deliver = deliver;
+  const restored = performance.now();
+  await scene.until('it is well again', () => scene.channel.health().state === 'connected');
+  assert.ok(performance.now() - restored < 2500);
+  assert.equal(scene.sink.messages.length, 1);
+});
+
+test('over a webhook too a token that counts no more is found, with nobody sending anything', async () => {
+  await using scene = await Scene.of(hooked);
+  of(scene).api.isRevoked = true;
+  await scene.until('it has failed', () => scene.channel.health().state === 'failed');
+  assert.match(scene.channel.health().detail, /^Telegram does not know this token/);
 });
 
 test('a webhook answers nobody but Telegram, and only while the driver runs', async () => {

@@ -8,10 +8,16 @@ export const FAKE_KIND: ChannelKind = {
   driver: new URL('./fake_driver.ts', import.meta.url),
   title: 'Fake',
   summary: 'the fake platform',
-  settings: z.strictObject({ url: z.string(), deaf: z.boolean().default(false), unlinked: z.boolean().default(false) }),
+  settings: z.strictObject({
+    url: z.string(),
+    deaf: z.boolean().default(false),
+    unlinked: z.boolean().default(false),
+    alone: z.boolean().default(false),
+  }),
   secrets: [{ name: 'token', prompt: 'token of the fake' }],
   packages_mb: 0,
   webhook: 'optional',
+  webhookAlone: ({ alone }) => alone === true,
   capabilities: () => new PlatformChannel('').capabilities,
   steps: () => ['Nothing is to be done.'],
 };

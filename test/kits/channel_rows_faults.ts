@@ -179,6 +179,8 @@ export const ROWS_FAULTS: readonly Row[] = [
       assert.equal(channel.edit !== undefined, capabilities.edits === true, 'edits');
       assert.equal(channel.react !== undefined, capabilities.reactions === true, 'reactions');
       assert.equal(channel.typing !== undefined, capabilities.typing === true, 'typing');
+      const direct = channel.openDm !== undefined || channel.deepLink !== undefined;
+      assert.equal(direct, capabilities.no_direct === undefined, 'direct chats');
       // The longest message that it says it takes.
       const longest = inDialect('x'.repeat(capabilities.text_max), capabilities.markup);
       receiptOf(await scene.send('direct', longest));

@@ -19,6 +19,7 @@ const FACTS: [name: string, of: (can: ChannelCapabilities) => string | boolean][
     'a file out, at most',
     (can) => (can.file_bytes_max === 0 ? false : `${Math.floor(can.file_bytes_max / 2 ** 20)} MiB`),
   ],
+  ['direct chats', (can) => can.no_direct === undefined],
   ['buttons', (can) => can.buttons === true],
   ['cards', (can) => can.cards === true],
   ['shows what it answers', (can) => can.quotes === true],

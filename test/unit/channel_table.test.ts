@@ -17,6 +17,8 @@ for (const kind of KINDS) {
     assert.ok(existsSync(kind.driver));
     assert.ok(existsSync(join(ROOT, `src/channels/${kind.kind}/package-lock.json`)));
     assert.ok(kind.steps({ name: 'x', settings: {} }).length > 1);
+    const needed = kind.settings.safeParse({}).error?.issues.map(({ path }) => String(path[0])) ?? [];
+    for (const name of needed) assert.ok(kind.asks?.[name], `what ${name} is`);
     // A name and its secret's are one name in the vault, of at most 31 characters.
     for (const { name } of kind.secrets) assert.match(name, /^[a-z][a-z0-9_-]{0,11}$/);
   });

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { parse } from 'yaml';
+import { ROOT } from '../../src/base/paths.ts';
 import { Lanes } from '../../src/channels/lanes.ts';
 import { Api } from '../../src/channels/slack/api.ts';
 import { blocksOf } from '../../src/channels/slack/blocks.ts';
@@ -158,4 +162,15 @@ test('settings refuse an address that would send tokens in the clear', () => {
   for (const api of ['http://slack.example/api/', 'http://127.0.0.1.evil.example/', 'ftp://127.0.0.1/', 'x'])
     assert.throws(() => slack.settings.parse({ api }), /https address/, api);
   assert.throws(() => slack.settings.parse({ mode: 'other' }));
+});
+
+test('the page of Slack says why each scope of the manifest is there', () => {
+  const read = (path: string): string => readFileSync(join(ROOT, path), 'utf8');
+  const { oauth_config } = parse(read('src/channels/slack/manifest.yaml')) as {
+    oauth_config: { scopes: { bot: string[] } };
+  };
+  const told = [...read('docs/channels/slack.md').matchAll(/^\| `([\w.]+:[\w.]+)` \| \S.{5,} \|$/gm)].map(
+    ([, scope]) => scope,
+  );
+  assert.deepEqual(told, oauth_config.scopes.bot);
 });

@@ -40,6 +40,7 @@ const GOOD = {
   ...{ gateway: 'connected', gateway_since_ms: NOW - 5000 },
   runtime: { name: 'bubblewrap', problems: [], limits: [{ name: 'pids', state: 'enforced', reason: '' }] },
   channels: [{ name: 'local', state: 'connected', detail: '0 terminals', proof: null }],
+  webhooks: null,
   groups: [
     {
       name: 'assistant',
@@ -119,6 +120,13 @@ const WRONGS: [name: string, change: object, row: string, text: RegExp, fix: Reg
     'channel',
     /tg: failed for 4 min, nothing came yet, limited for 30 s, breaker open, 2 restarts: refused\\u001b\[2J/,
     /channel test tg/,
+  ],
+  [
+    'a listener that cannot listen',
+    { webhooks: { reason: 'nothing comes in over HTTP: taken\x1b[2J', since_ms: NOW - 5000 } },
+    'webhooks',
+    /for 5 s nothing comes in over HTTP: taken\\u001b\[2J/,
+    /webhooks: \{listen/,
   ],
   [
     'a group without authority',

@@ -27,9 +27,13 @@ const settings = z
     /** True: people without write access are passed on too. */
     public: z.boolean().default(false),
   })
-  .refine(({ app_id, installation_id }) => (app_id === undefined) === (installation_id === undefined), {
+  .refine(({ app_id, installation_id }) => app_id !== undefined || installation_id === undefined, {
     message: 'goes together with installation_id',
     path: ['app_id'],
+  })
+  .refine(({ app_id, installation_id }) => app_id === undefined || installation_id !== undefined, {
+    message: 'goes together with app_id',
+    path: ['installation_id'],
   });
 
 function isSafe(address: string): boolean {
@@ -54,6 +58,11 @@ export const github: ChannelKind = {
   title: 'GitHub',
   summary: 'issues and pull requests of some repositories, with comments and reviews',
   settings,
+  asks: {
+    repos: 'the repositories, owner/name each, with commas between them',
+    app_id: 'the App ID, a number on the page of the app',
+    installation_id: 'the number at the end of the installation’s address',
+  },
   secrets: [
     {
       name: 'token',
@@ -63,7 +72,8 @@ export const github: ChannelKind = {
     },
     {
       name: 'key',
-      prompt: 'the private key of the app: the whole .pem file',
+      prompt: 'the private key of the app (a .pem file)',
+      file: true,
       looks: {
         like: /^-----BEGIN (RSA )?PRIVATE KEY-----[\s\S]+-----END (RSA )?PRIVATE KEY-----\s*$/,
         hint: 'it begins with -----BEGIN RSA PRIVATE KEY-----',
@@ -77,6 +87,10 @@ export const github: ChannelKind = {
       optional: (given) => given['webhook'] !== true,
     },
   ],
+  person: {
+    prompt: 'your own number on GitHub, the "id" in https://api.github.com/users/<login>',
+    looks: { like: /^\d{1,15}$/, hint: 'it is a number: a name could be another’s one day' },
+  },
   packages_mb: 7,
   webhook: 'optional',
   capabilities: () => ({
@@ -87,6 +101,7 @@ export const github: ChannelKind = {
     // Writes count, some eighty a minute and five hundred an hour, for the answers of all.
     edit_every_ms: 10_000,
     reactions: true,
+    no_direct: 'owner/name#12',
   }),
   // Any host: a company may have a GitHub of its own. The link to an issue itself does not say the issue's id.
   messageOfLink: ({ pathname, hash }) => {
@@ -95,23 +110,24 @@ export const github: ChannelKind = {
     if (kind === undefined || !/^\/[\w.-]+\/[\w.-]+\/(issues|pull)\/\d{1,10}(\/|$)/.test(pathname)) return null;
     return { platform_id: showMessage(kind, Number(id)), chat: null };
   },
-  steps: ({ settings: given }) => [
+  steps: ({ name, settings: given }) => [
     ...(given['app_id'] === undefined
       ? [
           'Make a GitHub account for the agent, and give it write access to the repositories: what it says stands under its name.',
           'As that account open https://github.com/settings/personal-access-tokens/new, and choose those repositories alone.',
           'Repository permissions: "Issues" and "Pull requests" read and write, "Metadata" read. Nothing else.',
+          'To be a GitHub App instead, make one as docs/channels/github.md says, and begin again with --set app_id=<its App ID>.',
         ]
       : [
-          'Open https://github.com/settings/apps/new. Permissions: "Issues" and "Pull requests" read and write, "Metadata" read. Nothing else.',
-          'Install the app in the repositories of this channel alone; the number at the end of the installation’s address is its installation_id.',
-          'Under "Private keys" generate one: it is a .pem file.',
+          'Open https://github.com/settings/apps/new. Permissions: "Issues" and "Pull requests" read and write, "Metadata" read. Nothing else. Its page has the App ID (app_id).',
+          'Install the app in the repositories of this channel alone; the number at the end of the installation’s address is the installation_id.',
+          'Under "Private keys" generate one: it is a .pem file. Bring it to this machine; its path is asked for below, and then it can go.',
         ]),
     ...(given['webhook'] === true
       ? [
           'At the webhook: content type application/json, a secret, and the events Issues, Issue comments, Pull requests, Pull request reviews, Pull request review comments.',
         ]
       : []),
-    'Add each person who may talk to the agent: "glass people add <name> <channel> <id>", with the number from https://api.github.com/users/<login>.',
+    `Each other person who may talk to the agent is added by hand: "glass people add <name> ${name} <id> --role member --group <group>", with the number from https://api.github.com/users/<login>.`,
   ],
 };

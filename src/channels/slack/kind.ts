@@ -43,6 +43,7 @@ export const slack: ChannelKind = {
   ],
   packages_mb: 16,
   webhook: 'optional',
+  webhookAlone: ({ mode }) => mode === 'events',
   capabilities: () => ({
     markup: 'slack-mrkdwn',
     text_max: SLACK_TEXT_CHARS_MAX,

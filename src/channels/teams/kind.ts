@@ -1,9 +1,12 @@
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { ChannelKind } from '../kind.ts';
 import { isSafe, SERVICE_HOSTS } from './hosts.ts';
 import { OFFER_BYTES_MAX, TEXT_CHARS_MAX } from './limits.ts';
 
 const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/** Stands in `manifest.json` where the App ID is to be. */
+const NO_APP = '00000000-0000-0000-0000-000000000000';
 const address = z.string().refine(isSafe, 'must be an https address, or http on this machine');
 
 /** The last four are other addresses of Microsoft's services, for tests and for what stands in between. */
@@ -28,6 +31,10 @@ export const teams: ChannelKind = {
   title: 'Microsoft Teams',
   summary: 'a bot of your own in Microsoft Teams, in chats and in channels of teams',
   settings,
+  asks: {
+    app_id: 'the Microsoft App ID of the bot',
+    tenant: 'the App Tenant ID of the bot',
+  },
   secrets: [
     {
       name: 'password',
@@ -53,12 +60,20 @@ export const teams: ChannelKind = {
     const chat = readable(named);
     return { platform_id: message!, chat: chat === null || chat.endsWith('@unq.gbl.spaces') ? null : chat };
   },
+  upload: ({ app_id }) => {
+    const [manifest, ...icons] = ['manifest.json', 'color.png', 'outline.png'].map((name) => ({
+      name,
+      data: readFileSync(new URL(name, import.meta.url)),
+    }));
+    const text = manifest!.data.toString('utf8').replaceAll(NO_APP, String(app_id));
+    return [{ ...manifest!, data: Buffer.from(text) }, ...icons];
+  },
   steps: ({ name }) => [
-    'In https://portal.azure.com create an "Azure Bot" of the type "Single Tenant"; copy its Microsoft App ID and its App Tenant ID into glass.yaml (app_id, tenant).',
+    'In https://portal.azure.com create an "Azure Bot" of the type "Single Tenant"; copy its Microsoft App ID (app_id) and its App Tenant ID (tenant).',
     'Beside the App ID open "Manage Password", make a new client secret and copy its Value.',
     `Under "Configuration" enter as messaging endpoint the public https address of this host with /hooks/${name} behind it.`,
     'Under "Channels" add "Microsoft Teams".',
-    'Make the app package from src/channels/teams/manifest.json, as docs/channels/teams.md says, and upload it in Teams under "Apps", "Manage your apps".',
+    `Once the channel is added, "glass channel package ${name}" writes the app package: upload it in Teams under "Apps", "Manage your apps".`,
   ],
 };
 

@@ -74,7 +74,8 @@ class TelegramChannel implements Channel {
       works: () => this.#is({ state: 'connected', detail: `@${this.#me!.username}` }),
       fails: (error) => this.#failed(error),
       log: this.#parts.log,
-      hears: this.#settings.webhook === undefined,
+      deaf: (detail) => this.#is({ state: 'failed', detail }),
+      webhook: this.#settings.webhook ?? null,
     });
     void this.#polling.run();
   }
@@ -156,6 +157,7 @@ class TelegramChannel implements Channel {
     const update = parse(body);
     if (update === undefined) return { status: 400 };
     await this.#incoming.take(update);
+    this.#polling?.heard();
     return { status: 200 };
   }
 

@@ -34,6 +34,7 @@ export const telegram: ChannelKind = {
   ],
   packages_mb: 4,
   webhook: 'optional',
+  webhookAlone: (given) => given['webhook'] !== undefined,
   capabilities: () => ({
     markup: 'telegram-html',
     text_max: TEXT_CHARS_MAX,

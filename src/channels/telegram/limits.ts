@@ -16,6 +16,9 @@ export const TOAST_CHARS_MAX = 200;
 export const UPDATES_MAX = 100;
 /** A poll without news is answered after this: proxies end what is silent for a minute. */
 export const POLL_S = 30;
+/** Over a webhook Telegram is asked so often whether it reaches us: soon after it was set, then with waits that double. */
+export const HOOK_LOOK_FIRST_MS = 5 * SECOND_MS;
+export const HOOK_LOOK_MS = 3 * MINUTE_MS;
 /** After a conflict: a poll that nobody has ended for so long says that the other program is gone. */
 export const ALONE_S = 3;
 /** One call; below what delivery waits (`SEND_MS`), so that its outcome is known as one of ours. */

@@ -2,14 +2,14 @@ import { z } from 'zod';
 import type { ChannelKind } from '../kind.ts';
 import { TEXT_CHARS_MAX, UPLOAD_BYTES_MAX } from './limits.ts';
 
-const NUMBER_ID = 'must be the digits of the Phone number ID, in quotes';
+const NUMBER_ID = 'must be the digits of the Phone number ID';
 
 /** `api`: another Graph server, of a test. Its calls carry the token, so plain HTTP stays on the machine. */
 export const whatsappSettings = z.strictObject({
   mode: z
     .literal('cloud', { error: 'must be "cloud"; for a linked device add the kind whatsapp-linked' })
     .default('cloud'),
-  phone_number_id: z.string({ error: NUMBER_ID }).regex(/^\d{5,20}$/, NUMBER_ID),
+  phone_number_id: z.string({ error: `${NUMBER_ID}, in quotes` }).regex(/^\d{5,20}$/, NUMBER_ID),
   api: z
     .url()
     .refine((url) => /^https:\/\/[^/@]+\/?$|^http:\/\/(127\.0\.0\.1|\[::1\]|localhost)(:\d+)?\/?$/.test(url), {
@@ -36,6 +36,7 @@ export const whatsapp: ChannelKind = {
   title: 'WhatsApp',
   summary: 'a business number on WhatsApp’s Cloud API, in direct chats',
   settings: whatsappSettings,
+  asks: { phone_number_id: 'the Phone number ID, which is not the phone number' },
   secrets: [
     {
       name: 'token',
@@ -66,7 +67,7 @@ export const whatsapp: ChannelKind = {
   }),
   steps: ({ name }) => [
     'Open https://developers.facebook.com/apps, make an app for the use case "Connect with customers through WhatsApp", and add a phone number that no WhatsApp app uses.',
-    'Under "WhatsApp", "API Setup", copy the Phone number ID (not the phone number) into the setting phone_number_id.',
+    'Under "WhatsApp", "API Setup", copy the Phone number ID (phone_number_id); it is not the phone number.',
     'In the Business Settings make a system user, assign the app and the WhatsApp account to it, and generate a token that never expires, with whatsapp_business_messaging and whatsapp_business_management.',
     'Under "App settings", "Basic", copy the App secret; think of a word for the Verify token.',
     `Under "WhatsApp", "Configuration", enter https://<your address>/hooks/${name} and the Verify token, and subscribe to "messages": Meta calls at once, so the host has to run already.`,

@@ -11,7 +11,11 @@ const INPUTS = {
     kind: z.string().min(1).max(30),
     settings: z.record(z.string().max(60), z.unknown()).default({}),
   }),
-  test: z.strictObject({ name, reply: z.boolean().default(true) }),
+  test: z.strictObject({
+    name,
+    reply: z.boolean().default(true),
+    to: z.string().min(1).max(300).nullable().default(null),
+  }),
 };
 
 /** Accounts on platforms. */
@@ -20,7 +24,8 @@ export const CHANNELS: readonly Operation[] = [
     name: 'channels',
     summary: 'the channels, and how they are',
     input: NOTHING,
-    handle: async ({ channels }) => value({ channels: channels.list(), webhooks: channels.webhooks.problem }),
+    handle: async ({ channels }) =>
+      value({ channels: channels.list(), webhooks: channels.webhooks.deaf?.reason ?? null }),
   },
   {
     name: 'channel_show',
@@ -66,9 +71,9 @@ export const CHANNELS: readonly Operation[] = [
     name: 'channel_test',
     summary: 'try a channel with a person at its other end; a stream of steps',
     input: INPUTS.test,
-    handle: async ({ channels }, { name, reply }: z.infer<typeof INPUTS.test>) => ({
+    handle: async ({ channels }, { name, ...how }: z.infer<typeof INPUTS.test>) => ({
       kind: 'stream',
-      run: channels.test(name, reply),
+      run: channels.test(name, how),
     }),
   },
 ];

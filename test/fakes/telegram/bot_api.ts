@@ -145,7 +145,7 @@ export class BotApi {
       case 'getMe':
         return { ...BOT, can_join_groups: true, can_read_all_group_messages: false, supports_inline_queries: false };
       case 'getWebhookInfo':
-        return { url: this.updates.hasWebhook ? 'https://elsewhere.example/hook' : '', pending_update_count: 0 };
+        return this.updates.info;
       case 'deleteWebhook':
         this.updates.hook(null);
         return true;

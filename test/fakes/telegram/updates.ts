@@ -1,3 +1,5 @@
+import { STATUS_CODES } from 'node:http';
+
 /**
  * What waits for a bot, with the server's own rules: an update is kept until it is confirmed, which a `getUpdates` with a
  * higher offset does; a second `getUpdates` ends the first with 409; types that were not asked for are not kept.
@@ -29,11 +31,22 @@ export class Updates {
   #poll: { end: (polled: Polled) => void } | null = null;
   #webhook: Webhook | null = null;
   #isDelivering = false;
+  /** Of the newest delivery that failed; another address begins without. */
+  #lastError: { last_error_date?: number; last_error_message?: string } = {};
   /** Of the conflict that `second` makes. */
   #second = false;
 
-  get hasWebhook(): boolean {
-    return this.#webhook !== null;
+  /** As `getWebhookInfo` gives it: what there is not is left out. */
+  get info(): object {
+    const url = this.#webhook?.url ?? '';
+    const active = url === '' ? {} : { max_connections: 1, ip_address: '192.0.2.7', allowed_updates: this.#allowed };
+    return {
+      url,
+      has_custom_certificate: false,
+      pending_update_count: this.#waiting.length,
+      ...active,
+      ...this.#lastError,
+    };
   }
 
   /** What the bot has told us to show it with each call. */
@@ -85,6 +98,7 @@ export class Updates {
   }
 
   hook(webhook: Webhook | null, allowed?: readonly string[]): void {
+    if (webhook?.url !== this.#webhook?.url) this.#lastError = {};
     this.#webhook = webhook;
     if (allowed !== undefined) this.#allowed = allowed;
     this.#poll?.end({ conflict: HOOKED });
@@ -116,7 +130,11 @@ export class Updates {
       const { deliver, secret } = this.#webhook;
       const status = await deliver(this.#waiting[0]!, secret);
       if (status >= 200 && status < 300) this.#waiting.shift();
-      else await new Promise((resolve) => setTimeout(resolve, 20));
+      else {
+        const last_error_message = `Wrong response from the webhook: ${status} ${STATUS_CODES[status]}`;
+        this.#lastError = { last_error_date: Math.floor(Date.now() / 1000), last_error_message };
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
     }
     this.#isDelivering = false;
   }
