@@ -55,6 +55,8 @@ export interface ChannelSecret {
   looks?: { like: RegExp; hint: string };
   /** It has several lines: it is given by its file. */
   file?: true;
+  /** Two channels with the same one would take each other's messages away, or answer each twice: the second is refused. */
+  alone?: true;
   /** 32 random bytes in base64url, made here when the channel is added, and shown to nobody. */
   made?: true;
   /** Whether the driver can do without, with these settings. */

@@ -304,8 +304,9 @@ export class SupervisedChannel implements Channel {
       return result;
     }
     this.#fails(result.reason);
-    if (result.class === 'rate_limited' && result.after_ms !== undefined)
-      this.#seen.limited_until_ms = this.#parts.clock.now() + result.after_ms;
+    // Some platforms do not say for how long: then it shows for a while.
+    if (result.class === 'rate_limited')
+      this.#seen.limited_until_ms = this.#parts.clock.now() + (result.after_ms ?? BREAKER_OPEN_MS);
     // Until somebody has put a good token in the vault; nothing that was said is thrown away for it.
     if (result.class === 'auth') {
       this.#refused = true;

@@ -13,6 +13,8 @@ export interface StatusRow {
   fix?: string;
 }
 
+const DAY_MS = 86_400_000;
+
 /** A duration as people say it: `4 min`. */
 export function span(ms: number): string {
   const s = Math.max(0, Math.round(ms / 1000));
@@ -80,7 +82,7 @@ function limitsRow({ runtime }: Status): StatusRow {
   return { name: 'limits', text: listed.join('; ') };
 }
 
-/** One that is well is one line; what was last wrong with one stays in `glass channel list`. */
+/** One that is well is one line, with what was wrong with it in the last day. */
 function channelRow({ name, state, detail, seen, proof }: Status['channels'][number], now: number): StatusRow {
   if (seen === undefined) return { name: 'channel', text: `${name}: ${state}, ${printable(detail)}` };
   const limited = seen.limited_until_ms !== null && seen.limited_until_ms > now;
@@ -93,7 +95,12 @@ function channelRow({ name, state, detail, seen, proof }: Status['channels'][num
     ...(seen.restarts === 0 ? [] : [`${seen.restarts} restarts`]),
     ...(proof === null ? [] : [`${proof.ok ? 'proven' : 'not proven'} ${utc(proof.at_ms)} (${proof.how})`]),
   ];
-  if (state !== 'failed') return { name: 'channel', text: facts.join(', ') };
+  if (state !== 'failed') {
+    const error = seen.last_error;
+    if (error !== null && now - error.at_ms < DAY_MS)
+      facts.push(`last error ${span(now - error.at_ms)} ago: ${printable(error.text)}`);
+    return { name: 'channel', text: facts.join(', ') };
+  }
   const said = seen.last_error === null ? detail : seen.last_error.text;
   return wrong('channel', `${facts.join(', ')}: ${printable(said)}`, `./glass channel test ${name}`);
 }

@@ -4,6 +4,7 @@ import { isMap, parseDocument } from 'yaml';
 import type { Clock } from '../base/clock.ts';
 import { type ChannelConfig, type InstallConfig, parseInstall } from '../base/config.ts';
 import { messageOf, OperatingError } from '../base/errors.ts';
+import { shortHash } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
 import { isComplete } from '../base/packages.ts';
 import type { Paths } from '../base/paths.ts';
@@ -55,6 +56,8 @@ export class Channels {
   readonly #supervised = new Map<string, SupervisedChannel>();
   /** By channel, the names of the secrets that its driver was given last. */
   readonly #released = new Map<string, string[]>();
+  /** By channel, hashes of the tokens that it has and no other of its kind may have. */
+  readonly #tokens = new Map<string, string[]>();
   #intake: Intake | null = null;
 
   /** Throws `OperatingError('config')` for a block that its kind refuses. */
@@ -136,6 +139,7 @@ export class Channels {
     });
     channels.delete(name);
     this.#supervised.delete(name);
+    this.#tokens.delete(name);
     this.webhooks.remove(name);
     await channel.stop();
     this.#forget(name);
@@ -212,11 +216,25 @@ export class Channels {
           throw new Error(`its secret is missing: ./glass secret set ${secret} --kind channel`);
       }
     }
+    const secrets = Object.fromEntries(values);
+    this.#checkAlone(name, kind, secrets);
     this.#released.set(
       name,
       values.map(([part]) => `${name}-${part}`),
     );
-    return Object.fromEntries(values);
+    return secrets;
+  }
+
+  /** Throws when another channel has a token that one alone may have, and is the first to have it from now on. */
+  #checkAlone(name: string, kind: ChannelKind, secrets: Record<string, string>): void {
+    const tokens = kind.secrets.flatMap(({ name: part, alone }) =>
+      alone === true && secrets[part] !== undefined ? [`${kind.kind} ${shortHash(secrets[part])}`] : [],
+    );
+    this.#tokens.delete(name);
+    for (const [other, theirs] of this.#tokens)
+      if (tokens.some((token) => theirs.includes(token)))
+        throw new Error(`its token is that of the channel ${other}: each channel needs one of its own`);
+    this.#tokens.set(name, tokens);
   }
 
   /** Comments and order of the operator's file stay. */

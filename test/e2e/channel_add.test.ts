@@ -104,6 +104,34 @@ test('the first owner comes by a link; then a message goes each way, and an agen
   });
 });
 
+test('a second channel with the token of another is refused with a sentence, and begins once it has the token alone', async () => {
+  await install.secret('again-token', TOKEN, { form: { kind: 'channel' }, hosts: [] });
+  await install.control.call('channel_add', { name: 'again', kind: 'telegram', settings: { api: account.api.url } });
+  const becomes = (state: string, detail: RegExp) =>
+    until(`it is ${state}`, async () => {
+      const shown = await install.control.call<ChannelShown>('channel_show', { name: 'again' });
+      assert.equal(shown.state, state);
+      assert.match(shown.detail, detail);
+    });
+  await becomes('failed', /^its token is that of the channel tg: each channel needs one of its own$/);
+  const tg = await install.control.call<ChannelShown>('channel_show', { name: 'tg' });
+  assert.equal(tg.state, 'connected', 'the first one goes on');
+  await install.control.call('channel_remove', { name: 'tg' });
+  await install.control.call('channel_retry', { name: 'again' });
+  await becomes('connected', /glass_test_bot/);
+  await install.control.call('channel_remove', { name: 'again' });
+  await install.control.call('channel_add', { name: 'tg', kind: 'telegram', settings: { api: account.api.url } });
+  await until('the first one is back', async () => {
+    const { state } = await install.control.call<ChannelShown>('channel_show', { name: 'tg' });
+    assert.equal(state, 'connected');
+  });
+  await account.people.say({ place: 'direct', from: 'person', text: 'are you still there?' });
+  await until('it has come', async () => {
+    const { seen } = await install.control.call<ChannelShown>('channel_show', { name: 'tg' });
+    assert.ok(seen!.last_in_ms !== null);
+  });
+});
+
 test('status and list say how it is; a revoked token is seen, and named nowhere', async () => {
   const list = await glass('', 'channel', 'list');
   assert.match(list.out, /^tg\s+telegram\s+connected, @?glass_test_bot.*last in \d{4}-/m);

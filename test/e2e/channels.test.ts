@@ -149,6 +149,19 @@ test('sends that fail one after the other open the breaker; what waits is sent w
   });
 });
 
+test('a limit without a time shows for a while, and what it was stays in the status of a channel that is well', async () => {
+  await becomes('connected');
+  const from = (await talk.sent('room')).length;
+  await talk.say('room', 'olga', 'driver limit');
+  await until('it shows', async () => {
+    const { limited_until_ms } = (await shown()).seen!;
+    assert.ok(limited_until_ms !== null && limited_until_ms > Date.now());
+  });
+  const { stdout } = await install.glass('status');
+  assert.match(stdout, /platform: connected for .*limited for \d+ s.*last error \d+ s ago: slow down/);
+  await talk.hears('room', /You said: driver limit/, from);
+});
+
 test('a token that is refused at a send keeps the answer until a good one is there; no reason names it', async () => {
   await becomes('connected');
   await token('fake-token-revoked');

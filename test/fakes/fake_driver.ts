@@ -21,6 +21,7 @@ export function open(parts: DriverParts): Channel {
   const token = parts.secrets['token']!;
   const inner = new PlatformChannel(parts.settings['url'] as string);
   let failing = 0;
+  let isLimited = false;
   const isLinked = (): boolean => parts.settings['unlinked'] !== true || existsSync(join(parts.folder, LINKED_FILE));
   const isOver = existsSync(join(parts.folder, OVER_FILE));
   const state = (): ChannelHealth => {
@@ -43,6 +44,9 @@ export function open(parts: DriverParts): Channel {
     fail: () => {
       failing = 5;
     },
+    limit: () => {
+      isLimited = true;
+    },
   };
   const begin = async (sink: Sink, cursors: ReadonlyMap<string, string>): Promise<void> => {
     if (token === UNKNOWN) throw new Error(`the platform does not know ${token}`);
@@ -62,6 +66,10 @@ export function open(parts: DriverParts): Channel {
   };
   const send: Channel['send'] = async (operation): Promise<SendResult> => {
     if (token === REVOKED) return { ok: false, class: 'auth', reason: `${token} is revoked` };
+    if (isLimited && operation.kind === 'reply') {
+      isLimited = false;
+      return { ok: false, class: 'rate_limited', reason: 'slow down' };
+    }
     if (failing > 0 && operation.kind === 'reply') {
       failing -= 1;
       return { ok: false, class: 'retryable', reason: 'the platform fails' };

@@ -23,6 +23,7 @@ export const discord: ChannelKind = {
   secrets: [
     {
       name: 'token',
+      alone: true,
       prompt: 'the token of the bot',
       looks: {
         like: /^[\w-]{20,}\.[\w-]{5,}\.[\w-]{20,}$/,

@@ -25,11 +25,13 @@ export const slack: ChannelKind = {
   secrets: [
     {
       name: 'bot',
+      alone: true,
       prompt: 'Bot User OAuth Token',
       looks: { like: /^xoxb-[\w-]+$/, hint: 'it begins with xoxb-, under "OAuth & Permissions"' },
     },
     {
       name: 'app',
+      alone: true,
       prompt: 'App-Level Token',
       looks: { like: /^xapp-[\w-]+$/, hint: 'it begins with xapp-, under "Basic Information", "App-Level Tokens"' },
       optional: (settings) => settings['mode'] === 'events',

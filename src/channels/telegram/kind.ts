@@ -25,6 +25,7 @@ export const telegram: ChannelKind = {
   secrets: [
     {
       name: 'token',
+      alone: true,
       prompt: 'the bot token that @BotFather gave you',
       looks: {
         like: /^\d{5,15}:[A-Za-z0-9_-]{30,60}$/,
