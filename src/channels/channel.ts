@@ -148,12 +148,13 @@ export interface Card {
   fields: { name: string; value: string }[];
 }
 
-/** A text of ours is to be another one. `message`: its receipt. */
+/** A text of ours is to be another one. `message`: its receipt; `key`: of the send that made it. */
 export interface EditOperation {
   chat: string;
   thread: string;
   message: string;
   body: string;
+  key: string;
 }
 
 /** What there is of an answer: all of it so far, as the agent wrote it. '' : nothing is to be seen of it any more. */

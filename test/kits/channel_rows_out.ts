@@ -108,15 +108,20 @@ export const ROWS_OUT: readonly Row[] = [
     name: 'our message becomes another one by an edit, and stays it by the same edit once more',
     needs: 'edits',
     async run(scene) {
-      const message = await scene.sent('thread', 'before');
-      for (let time = 0; time < 2; time += 1)
-        receiptOf(
-          await scene.channel.edit!({ ...scene.account.place('thread'), message, body: body(scene, '**after** a<b') }),
-        );
+      const key = 'edited-1';
+      const message = await scene.sent('thread', 'before', { key });
+      const edit = { ...scene.account.place('thread'), message, body: body(scene, '**after** a<b'), key };
+      for (let time = 0; time < 2; time += 1) receiptOf(await scene.channel.edit!(edit));
       const [sent, more] = scene.account.sent();
       assert.equal(more, undefined);
       assert.equal(sent!.shown, 'after a<b');
       assert.equal(sent!.receipt, message);
+      await scene.quiet();
+      assert.deepEqual(scene.sink.calls, [], 'what we edit ourselves does not come in');
+      if (scene.channel.reconcile === undefined) return;
+      const sending = { ...scene.account.place('thread'), body: 'before', kind: 'reply', reply_to: null } as const;
+      const known = await scene.channel.reconcile({ ...sending, file: null, key });
+      assert.deepEqual(known, { found: true, receipt: message }, 'it is still found by its key');
     },
   },
   {
