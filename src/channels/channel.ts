@@ -94,6 +94,15 @@ export interface Changed {
   outcome: 'done' | 'late' | 'refused' | 'recorded' | 'repeated';
 }
 
+/** Something came that lacks what each of its kind has, or is nothing that we know: kept to be looked at, and answered by nobody. */
+export interface UnreadableEvent {
+  dedupe_key: string;
+  /** What it seems to be. */
+  kind: string;
+  /** As it came, in JSON; cut when it is long. */
+  raw: string;
+}
+
 export interface Sink {
   accept(message: IncomingMessage): Promise<Accepted>;
   /**
@@ -107,6 +116,8 @@ export interface Sink {
   reacted(reaction: IncomingReaction): Promise<Changed>;
   /** As `accept`: it resolves when what came of it is on disk. */
   pressed(press: ButtonPress): Promise<Pressed>;
+  /** As `accept`: whoever acknowledges what cannot be read does it after this. Drivers use `unreadable.ts`. */
+  unreadable(event: UnreadableEvent): Promise<void>;
   /** A chat can be reached again: what waits for it is delivered now. */
   reachable(chatPlatformId: string): void;
   /** The driver's place in the platform's history; saved with the ledger's next commit of it. */

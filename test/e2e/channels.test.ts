@@ -123,6 +123,24 @@ test('what the packages print is in the log, without the token', async () => {
   });
 });
 
+test('what a driver cannot read is kept, counted and shown, without the token', async () => {
+  await becomes('connected');
+  const body = JSON.stringify({ chat: 'room', from: 'olga', message: 1, broken: true, note: `with ${TOKEN}` });
+  await fetch(`${talk.url}/people/change`, { method: 'POST', body });
+  await until('it is counted', async () => assert.equal((await shown()).unreadable, 1));
+  const [list, lines, whole, status] = [
+    await install.glass('channel', 'list'),
+    await install.glass('channel', 'unreadable', 'platform'),
+    await install.glass('channel', 'unreadable', 'platform', '--json'),
+    await install.glass('status'),
+  ];
+  assert.match(list.stdout, /platform .*1 unreadable/);
+  assert.match(status.stdout, /platform: .*1 unreadable/);
+  assert.match(lines.stdout, /message {2}.*"broken":true.*with \[secret\]/);
+  const { events } = JSON.parse(whole.stdout) as { events: { kind: string; raw: string }[] };
+  assert.deepEqual([events.length, JSON.parse(events[0]!.raw).note], [1, 'with [secret]']);
+});
+
 test('a driver is told nothing of the host’s environment but where compiled code lies', async () => {
   await becomes('connected');
   await talk.say('room', 'olga', 'driver environ');

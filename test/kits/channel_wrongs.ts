@@ -1,21 +1,22 @@
-import type { Channel, IncomingMessage, SendOperation, SendResult, Sink } from '../../src/channels/channel.ts';
-import type { Wrong } from './channel_scene.ts';
+import type { IncomingMessage, Sink } from '../../src/channels/channel.ts';
+import {
+  again,
+  butSink,
+  delegate,
+  early,
+  inWrong,
+  loses,
+  lost,
+  retryable,
+  SENT,
+  sendWrong,
+  sinkWrong,
+  untilKept,
+  type WrongDriver,
+  wrongSink,
+} from './channel_wrong_ways.ts';
 
 /** Drivers that do one thing wrong, by the row that must find it. */
-export interface WrongDriver {
-  row: string;
-  title: string;
-  makes: Wrong;
-  /** What the row says. */
-  says: RegExp;
-  /** Absent: it says so by waiting for what does not come, and need not wait long. */
-  patience_ms?: number;
-  /** It is wrong only where there are threads. */
-  threads?: true;
-}
-
-const SENT: SendResult = { ok: true, receipt: 'made up' };
-
 export const WRONGS: readonly WrongDriver[] = [
   inWrong('a message of a direct chat comes in whole', 'trims its text', { text: 'a' }),
   inWrong('a message of a group says where it was said and by whom', 'forgets who', {
@@ -77,10 +78,27 @@ export const WRONGS: readonly WrongDriver[] = [
     says: /the press/,
   },
   {
-    row: 'what is unknown or broken blocks nothing, and what is broken is logged',
+    row: 'what is unknown or broken blocks nothing, and what is broken is kept and logged',
     title: 'waits for ever at the first message',
     makes: wrongSink(() => ({ accept: () => new Promise(() => {}) })),
     says: /1 messages come in/,
+  },
+  {
+    row: 'what is unknown or broken blocks nothing, and what is broken is kept and logged',
+    title: 'acknowledges what is broken before it is kept',
+    makes: wrongSink((sink) => ({ unreadable: async (event) => void early(sink.unreadable(event)) })),
+    says: /the broken event is kept/,
+  },
+  {
+    row: 'what is unknown or broken blocks nothing, and what is broken is kept and logged',
+    title: 'keeps what is broken and says so to nobody',
+    makes: wrongSink((sink) => ({
+      unreadable: async (event) => {
+        await untilKept(() => sink.unreadable(event));
+        return new Promise(() => {});
+      },
+    })),
+    says: /the broken event is in the log/,
   },
   {
     row: 'a message is acknowledged after its commit',
@@ -294,101 +312,3 @@ export const WRONGS: readonly WrongDriver[] = [
     says: /not sent|strictly equal/,
   },
 ];
-
-type Send = (operation: SendOperation) => Promise<SendResult>;
-
-/** The driver as a plain object, of which a wrong one changes a part. */
-function delegate(channel: Channel): Channel {
-  const bound: Record<string, unknown> = {
-    name: channel.name,
-    capabilities: channel.capabilities,
-    health: () => channel.health(),
-  };
-  const methods = [
-    'start',
-    'stop',
-    'send',
-    'edit',
-    'react',
-    'typing',
-    'reconcile',
-    'openDm',
-    'menu',
-    'deepLink',
-    'webhook',
-  ];
-  for (const method of methods) {
-    const own = channel[method as keyof Channel];
-    if (typeof own === 'function') bound[method] = own.bind(channel);
-  }
-  return bound as unknown as Channel;
-}
-
-function butSink(sink: Sink, other: Partial<Sink>): Sink {
-  return {
-    accept: (message) => sink.accept(message),
-    edited: (edit) => sink.edited(edit),
-    deleted: (deletion) => sink.deleted(deletion),
-    reacted: (reaction) => sink.reacted(reaction),
-    pressed: (press) => sink.pressed(press),
-    reachable: (chat) => sink.reachable(chat),
-    saveCursor: (name, value) => sink.saveCursor(name, value),
-    ...other,
-  };
-}
-
-function wrongSink(other: (sink: Sink) => Partial<Sink>): Wrong {
-  return (channel) => ({
-    ...delegate(channel),
-    start: (sink, cursors) => channel.start(butSink(sink, other(sink)), cursors),
-  });
-}
-
-/** Each message has this instead. */
-function inWrong(row: string, title: string, other: Partial<IncomingMessage>): WrongDriver {
-  const makes = wrongSink((sink) => ({ accept: (message) => sink.accept({ ...message, ...other }) }));
-  return { row, title, makes, says: /strictly equal|deep-equal|same bytes|the text names/ };
-}
-
-function sinkWrong(row: string, title: string, other: (sink: Sink) => Partial<Sink>): WrongDriver {
-  return { row, title, makes: wrongSink(other), says: /deep-equal|the edit|the deletion/ };
-}
-
-function sendWrong(
-  row: string,
-  title: string,
-  wrong: (send: Send, operation: SendOperation) => Promise<SendResult>,
-): WrongDriver {
-  const makes: Wrong = (channel) => ({
-    ...delegate(channel),
-    send: (operation) => wrong((each) => channel.send(each), operation),
-  });
-  return { row, title, makes, says: /strictly equal|deep-equal|it was sent|not sent|Cannot read|falsy/ };
-}
-
-function loses(row: string): WrongDriver {
-  const makes = wrongSink((sink) => ({
-    accept: (message) => (message.text === 'meanwhile' ? lost() : sink.accept(message)),
-  }));
-  return { row, title: 'loses what was said meanwhile', makes, says: /all messages/ };
-}
-
-async function again(send: Send, operation: SendOperation): Promise<SendResult> {
-  const first = await send(operation);
-  return first.ok ? first : send(operation);
-}
-
-async function retryable(send: Send, operation: SendOperation): Promise<SendResult> {
-  const result = await send(operation);
-  return result.ok ? result : { ...result, class: 'retryable' };
-}
-
-async function lost(): Promise<{ message: number; repeated: boolean; ignored: null }> {
-  return { message: 0, repeated: false, ignored: null };
-}
-
-/** Said at once, whatever comes of it. */
-function early(work: Promise<unknown>): ReturnType<typeof lost> {
-  work.catch(() => {});
-  return lost();
-}

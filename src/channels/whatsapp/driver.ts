@@ -103,7 +103,7 @@ class WhatsappChannel implements Channel {
     if (!isSigned(request, this.#parts.secrets['app-secret'] ?? '')) return { status: 401 };
     if (this.#incoming === null) return { status: 503 };
     try {
-      await this.#incoming.take(parsed(request.body));
+      await this.#incoming.take(parsed(request.body) ?? Buffer.from(request.body).toString('utf8'));
     } catch {
       // Not kept: Meta calls again with all of it.
       this.#parts.log('warn', 'whatsapp.not_kept');

@@ -1,5 +1,6 @@
 import type { Sink } from '../channel.ts';
 import type { DriverParts } from '../kind.ts';
+import { Unreadable } from '../unreadable.ts';
 import type { Chats } from './chats.ts';
 import { lateReason, WINDOW_CLOSED } from './errors.ts';
 import { fetchMedia } from './files.ts';
@@ -21,6 +22,8 @@ export interface IncomingParts {
   undelivered(reason: string | null): void;
 }
 
+type Act = () => Promise<void>;
+
 interface Item {
   message: payloads.WaMessage;
   contacts: payloads.WaChange['contacts'];
@@ -29,7 +32,7 @@ interface Item {
 /**
  * A webhook's body becomes what the host is told. `take` resolves when all of it is committed, and rejects when some is not:
  * then the body is to come again. Each chat keeps the order in which bodies arrive, and does not wait for another; behind what
- * was not committed nothing of the body is. What we do not know, or cannot read, is passed over.
+ * was not committed nothing of the body is. What we do not know is passed over; what we cannot read is kept as it came.
  */
 export class Incoming {
   readonly #parts: IncomingParts;
@@ -37,10 +40,12 @@ export class Incoming {
   readonly #lanes = new Map<string, Promise<void>>();
   readonly #waiting: (() => void)[] = [];
   #free = TAKEN_AT_ONCE;
+  readonly #unreadable: Unreadable;
   #isStopped = false;
 
   constructor(parts: IncomingParts) {
     this.#parts = parts;
+    this.#unreadable = new Unreadable(parts.sink, parts.log, 'whatsapp.broken');
   }
 
   stop(): void {
@@ -49,35 +54,35 @@ export class Incoming {
 
   async take(body: unknown): Promise<void> {
     const { data } = payloads.envelope.safeParse(body);
-    if (data === undefined) return this.#broken('body', '');
+    if (data === undefined) return this.#broken('body', body);
     const chats = new Map<string, Item[]>();
+    const besides: Act[] = [];
     for (const { field, value } of data.entry.flatMap(({ changes }) => changes))
-      for (const item of this.#changed(field, value)) {
+      for (const item of this.#changed(field, value, besides)) {
         const items = chats.get(item.message.from) ?? [];
         chats.set(item.message.from, [...items, item]);
       }
     const works = [...chats].map(([chat, items]) => this.#inLane(chat, () => this.#all(items)));
-    const ends = await Promise.allSettled(works);
+    const ends = await Promise.allSettled([...works, ...besides.map((act) => this.#inTurn(act))]);
     const failed = ends.find((end) => end.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   }
 
-  /** The messages of a change; what it says of ours is heard at once. */
-  #changed(field: string, value: unknown): Item[] {
+  /** The messages of a change; what else is to be kept of it goes to `besides`. */
+  #changed(field: string, value: unknown, besides: Act[]): Item[] {
     if (field !== 'messages') return this.#passed(field, '');
     const { data: change } = payloads.change.safeParse(value);
     if (change === undefined) {
-      this.#broken('change', '');
+      besides.push(() => this.#broken('change', value));
       return [];
     }
     // An app has one address for all of its numbers.
     if (change.metadata.phone_number_id !== this.#parts.number) return this.#passed('other number', '');
-    for (const given of change.statuses) this.#status(given);
+    for (const given of change.statuses) besides.push(() => this.#status(given));
     return change.messages.flatMap((given) => {
       const { data: message } = payloads.message.safeParse(given);
       if (message !== undefined) return [{ message, contacts: change.contacts }];
-      const { type = '', id = '' } = payloads.named.safeParse(given).data ?? {};
-      this.#broken(type, id);
+      besides.push(() => this.#broken(payloads.named.safeParse(given).data?.type ?? '', given));
       return [];
     });
   }
@@ -87,14 +92,14 @@ export class Incoming {
     return [];
   }
 
-  #broken(kind: string, id: string): void {
-    this.#parts.log('warn', 'whatsapp.broken', { kind: kind.slice(0, 40), id: id.slice(0, 200) });
+  #broken(kind: string, given: unknown): Promise<void> {
+    return this.#unreadable.keep(kind, given, { id: (payloads.named.safeParse(given).data?.id ?? '').slice(0, 200) });
   }
 
   /** The contract knows no failure that comes late: it is logged, and told by the health. */
-  #status(given: unknown): void {
+  async #status(given: unknown): Promise<void> {
     const { data: status } = payloads.status.safeParse(given);
-    if (status === undefined) return this.#broken('status', payloads.named.safeParse(given).data?.id ?? '');
+    if (status === undefined) return this.#broken('status', given);
     if (status.status === 'delivered') return this.#parts.undelivered(null);
     if (status.status !== 'failed') return;
     const { code, title } = status.errors?.[0] ?? { code: -1, title: 'no reason given' };
@@ -112,16 +117,16 @@ export class Incoming {
   }
 
   async #all(items: Item[]): Promise<void> {
-    for (const item of items) await this.#inTurn(item);
+    for (const item of items) await this.#inTurn(() => this.#one(item, read(item.message)));
   }
 
   /** The host takes so much at once; a body may bring messages of a thousand chats. */
-  async #inTurn(item: Item): Promise<void> {
+  async #inTurn(act: Act): Promise<void> {
     if (this.#free > 0) this.#free -= 1;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
       if (this.#isStopped) throw new Error('the channel has stopped');
-      await this.#one(item, read(item.message));
+      await act();
     } finally {
       const next = this.#waiting.shift();
       if (next === undefined) this.#free += 1;
