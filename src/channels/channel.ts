@@ -103,6 +103,16 @@ export interface UnreadableEvent {
   raw: string;
 }
 
+/** What the platform says of a text of ours after it had taken it. `message`: its receipt. */
+export interface Receipt {
+  message: string;
+  state: 'delivered' | 'read' | 'failed';
+  /** Of what failed: a sentence. */
+  reason?: string;
+  /** The platform's time of it. */
+  at_ms: number;
+}
+
 export interface Sink {
   accept(message: IncomingMessage): Promise<Accepted>;
   /**
@@ -118,6 +128,8 @@ export interface Sink {
   pressed(press: ButtonPress): Promise<Pressed>;
   /** As `accept`: whoever acknowledges what cannot be read does it after this. Drivers use `unreadable.ts`. */
   unreadable(event: UnreadableEvent): Promise<void>;
+  /** Recorded beside its text, each state once, and otherwise nothing; that one failed its owners are told. Rejects when it was not kept. */
+  receipt(receipt: Receipt): Promise<void>;
   /** A chat can be reached again: what waits for it is delivered now. */
   reachable(chatPlatformId: string): void;
   /** The driver's place in the platform's history; saved with the ledger's next commit of it. */

@@ -18,6 +18,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { COMMANDS } from '../router/commands.ts';
 import type { Intake } from '../router/intake.ts';
 import { type TestStep, testChannel } from './channel_test.ts';
+import { takeReceipt } from './receipts.ts';
 import { countUnreadable, keepUnreadable, type UnreadableRow, unreadableOf } from './unreadable.ts';
 
 /**
@@ -197,10 +198,11 @@ export class Channels {
     channel.menu?.(commands).catch((error) => log.warn('channel.menu', { channel: name, reason: messageOf(error) }));
   }
 
-  /** What a driver says that is about no message. */
-  #besides(name: string): Pick<Sink, 'unreadable'> {
+  /** What a driver says that is no message, nor about one. */
+  #besides(name: string): Pick<Sink, 'unreadable' | 'receipt'> {
     const { ledger, clock } = this.#input;
     return {
+      receipt: (receipt) => takeReceipt(this.#input, name, receipt),
       unreadable: (event) => ledger.write('unreadable', (db) => keepUnreadable(db, clock.now(), name, event)),
     };
   }

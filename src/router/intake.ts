@@ -12,7 +12,7 @@ export interface IntakeEffects {
 }
 
 /** All of a sink that is about messages; the rest is `operations/channels.ts`'s. */
-export type MessageSink = Omit<Sink, 'unreadable'>;
+export type MessageSink = Omit<Sink, 'unreadable' | 'receipt'>;
 
 /** What channels see of the host: each driver gets a sink of its own. Wakes sessions and chats only after the commit. */
 export class Intake {

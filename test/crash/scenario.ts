@@ -101,6 +101,8 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
     if (state !== 'answered') throw new Error(state);
   });
   await stopGroup(world, () => say('gamma', '<g3>'));
+  const { sent } = await world.journal();
+  for (const { id } of sent.slice(0, 3)) await besides(world, { message: id, receipt: 'delivered' });
   await desk(world);
   // Its beginning is shown while it is written; whoever dies, the answer takes its place.
   await say('sigma', '<v1>', 'stream 8 ', 'answer', ` ${'and so on '.repeat(30)}`);
@@ -138,7 +140,7 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
   return expected;
 }
 
-/** The platform tells of what is no message; whoever dies over it, it is told again. */
+/** The platform tells of what is no message, or what became of one of ours; whoever dies over it, it is told again. */
 async function besides(world: World, what: object): Promise<void> {
   const body = JSON.stringify({ chat: 'alpha', from: 'alice', ...what });
   await fetch(`${world.platform}/people/change`, { method: 'POST', body });

@@ -156,7 +156,11 @@ async function take(sink: Sink, update: Update): Promise<void> {
   };
   const change = { ...common, platform_id: String(update.message), sent_ms: update.at ?? common.sent_ms };
   if (update.broken === true) await sink.unreadable(unreadable('message', update));
-  else if (update.edit !== undefined) await sink.edited({ ...change, text: update.edit });
+  else if (update.receipt !== undefined) {
+    const reason = update.receipt === 'failed' ? { reason: 'their phone is away' } : {};
+    const at_ms = update.at ?? common.sent_ms;
+    await sink.receipt({ message: `platform ${update.message}`, state: update.receipt, at_ms, ...reason });
+  } else if (update.edit !== undefined) await sink.edited({ ...change, text: update.edit });
   else if (update.deleted === true) await sink.deleted(change);
   else if (update.emoji !== undefined)
     await sink.reacted({ ...change, emoji: update.emoji, removed: update.removed === true });

@@ -7,6 +7,7 @@ import type {
   IncomingMessage,
   IncomingReaction,
   Pressed,
+  Receipt,
   Sink,
   UnreadableEvent,
 } from '../../src/channels/channel.ts';
@@ -28,6 +29,7 @@ export class RecordingSink implements Sink {
   readonly committed: Handed[] = [];
   readonly cursors = new Map<string, string>();
   readonly reached: string[] = [];
+  readonly receipts: Receipt[] = [];
   #failures = 0;
   #gate: Promise<void> = Promise.resolve();
   #open: (() => void) | null = null;
@@ -111,6 +113,16 @@ export class RecordingSink implements Sink {
 
   async unreadable(value: UnreadableEvent): Promise<void> {
     await this.#commit({ t: 'unreadable', value });
+  }
+
+  async receipt(value: Receipt): Promise<void> {
+    await this.#gate;
+    if (this.#isDead) return new Promise(() => {});
+    if (this.#failures > 0) {
+      this.#failures -= 1;
+      throw new Error('nothing was kept');
+    }
+    this.receipts.push(structuredClone(value));
   }
 
   reachable(chat: string): void {

@@ -55,6 +55,7 @@ export function butSink(sink: Sink, other: Partial<Sink>): Sink {
     reacted: (reaction) => sink.reacted(reaction),
     pressed: (press) => sink.pressed(press),
     unreadable: (event) => sink.unreadable(event),
+    receipt: (receipt) => sink.receipt(receipt),
     reachable: (chat) => sink.reachable(chat),
     saveCursor: (name, value) => sink.saveCursor(name, value),
     ...other,

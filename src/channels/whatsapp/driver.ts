@@ -59,10 +59,12 @@ class WhatsappChannel implements Channel {
     this.#outgoing = new Outgoing(this.#graph, phone_number_id, template, this.#chats);
   }
 
-  async start(sink: Sink): Promise<void> {
+  async start(sink: Sink, cursors: ReadonlyMap<string, string>): Promise<void> {
+    this.#chats.begin(sink, cursors);
     this.#incoming = new Incoming({
       ...{ graph: this.#graph, chats: this.#chats, sink, log: this.#parts.log, number: this.#number },
       self: () => this.#self,
+      textOf: (id) => this.#outgoing.textOf(id),
       undelivered: (reason) => this.#told(this.#link, reason),
     });
     void this.#identify();

@@ -18,6 +18,8 @@ export interface IncomingParts {
   number: string;
   /** Our number itself, in digits, once it is known. */
   self(): string | null;
+  /** The receipt of the send that made a message of ours. */
+  textOf(id: string): string;
   /** WhatsApp has taken a message of ours and could not deliver it; null: one has arrived since. */
   undelivered(reason: string | null): void;
 }
@@ -96,16 +98,33 @@ export class Incoming {
     return this.#unreadable.keep(kind, given, { id: (payloads.named.safeParse(given).data?.id ?? '').slice(0, 200) });
   }
 
-  /** The contract knows no failure that comes late: it is logged, and told by the health. */
+  /** What became of a message of ours. That WhatsApp has it we know from its answer. */
   async #status(given: unknown): Promise<void> {
     const { data: status } = payloads.status.safeParse(given);
     if (status === undefined) return this.#broken('status', given);
-    if (status.status === 'delivered') return this.#parts.undelivered(null);
-    if (status.status !== 'failed') return;
-    const { code, title } = status.errors?.[0] ?? { code: -1, title: 'no reason given' };
-    if (code === WINDOW_CLOSED && status.recipient_id !== undefined) this.#parts.chats.close(status.recipient_id);
-    this.#parts.log('warn', 'whatsapp.not_delivered', { id: status.id, code });
-    this.#parts.undelivered(lateReason(code, title));
+    const { undelivered, sink, textOf } = this.#parts;
+    const said = { message: textOf(status.id), at_ms: Number(status.timestamp ?? 0) * 1000 };
+    switch (status.status) {
+      case 'delivered':
+        undelivered(null);
+        return sink.receipt({ ...said, state: 'delivered' });
+      case 'read':
+        return sink.receipt({ ...said, state: 'read' });
+      case 'failed':
+        return sink.receipt({ ...said, state: 'failed', reason: this.#failed(status) });
+      default:
+        return;
+    }
+  }
+
+  /** Why. */
+  #failed({ id, recipient_id, errors }: payloads.WaStatus): string {
+    const { code, title } = errors?.[0] ?? { code: -1, title: 'no reason given' };
+    if (code === WINDOW_CLOSED && recipient_id !== undefined) this.#parts.chats.close(recipient_id);
+    this.#parts.log('warn', 'whatsapp.not_delivered', { id, code });
+    const reason = lateReason(code, title);
+    this.#parts.undelivered(reason);
+    return reason;
   }
 
   #inLane(chat: string, work: () => Promise<void>): Promise<void> {
@@ -142,7 +161,7 @@ export class Incoming {
     const sender = this.#senderOf(from, contacts);
     const chat = { platform_id: from, title: sender.name, direct: true };
     const event = { dedupe_key: `wa:${number}:${id}`, chat, sender, sent_ms };
-    if (said.kind === 'message' || said.kind === 'press') chats.heard(from, id, sent_ms);
+    if (said.kind === 'message' || said.kind === 'press') await chats.heard(from, id, sent_ms);
     switch (said.kind) {
       case 'message':
         return this.#message(message, event, said);
