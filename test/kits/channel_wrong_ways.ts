@@ -1,4 +1,5 @@
 import type { Channel, IncomingMessage, SendOperation, SendResult, Sink } from '../../src/channels/channel.ts';
+import type { Need } from './channel_row.ts';
 import type { Wrong } from './channel_scene.ts';
 
 /** How a driver is made wrong. */
@@ -14,6 +15,8 @@ export interface WrongDriver {
   patience_ms?: number;
   /** It is wrong only where there are threads. */
   threads?: true;
+  /** It is wrong only where there is this. */
+  needs?: Need;
 }
 
 export const SENT: SendResult = { ok: true, receipt: 'made up' };
@@ -88,7 +91,7 @@ export function sendWrong(
     ...delegate(channel),
     send: (operation) => wrong((each) => channel.send(each), operation),
   });
-  return { row, title, makes, says: /strictly equal|deep-equal|it was sent|not sent|Cannot read|falsy/ };
+  return { row, title, makes, says: /strictly equal|deep-equal|it was sent|not sent|Cannot read|falsy|shown as code/ };
 }
 
 export function loses(row: string): WrongDriver {
@@ -96,6 +99,14 @@ export function loses(row: string): WrongDriver {
     accept: (message) => (message.text === 'meanwhile' ? lost() : sink.accept(message)),
   }));
   return { row, title: 'loses what was said meanwhile', makes, says: /all messages/ };
+}
+
+/** What opens and closes code, in any dialect, is taken off a piece that begins with it. */
+export function unfenced(body: string): string {
+  const [, html] = /^<pre>(?:<code[^>]*>)?([\s\S]*?)(?:<\/code>)?<\/pre>/.exec(body) ?? [];
+  if (html !== undefined) return html;
+  const [, fenced] = /^```\w*\n([\s\S]*?)\n?```/.exec(body) ?? [];
+  return fenced ?? body;
 }
 
 export async function again(send: Send, operation: SendOperation): Promise<SendResult> {

@@ -1,4 +1,4 @@
-import type { IncomingMessage, Sink } from '../../src/channels/channel.ts';
+import type { Channel, IncomingMessage, Sink } from '../../src/channels/channel.ts';
 import {
   again,
   butSink,
@@ -11,6 +11,7 @@ import {
   SENT,
   sendWrong,
   sinkWrong,
+  unfenced,
   untilKept,
   type WrongDriver,
   wrongSink,
@@ -76,6 +77,24 @@ export const WRONGS: readonly WrongDriver[] = [
     title: 'loses the press',
     makes: wrongSink(() => ({ pressed: async () => ({ answer: '' }) })),
     says: /the press/,
+  },
+  {
+    row: 'a press is answered at once, and comes in',
+    title: 'answers it after the commit',
+    makes: (channel, account) => {
+      const answered = account.pressesAnswered.bind(account);
+      let committed = 0;
+      account.pressesAnswered = () => Math.min(answered(), committed);
+      const late = wrongSink((sink) => ({
+        pressed: async (press) => {
+          const pressed = await sink.pressed(press);
+          committed += 1;
+          return pressed;
+        },
+      }));
+      return late(channel, account);
+    },
+    says: /the press is answered/,
   },
   {
     row: 'what is unknown or broken blocks nothing, and what is broken is kept and logged',
@@ -173,6 +192,9 @@ export const WRONGS: readonly WrongDriver[] = [
       return async (send, operation) => (++count % 5 === 0 ? SENT : send(operation));
     })(),
   ),
+  sendWrong('a long text arrives whole, in order', 'does not open its code again', (send, operation) =>
+    send({ ...operation, body: unfenced(operation.body) }),
+  ),
   sendWrong('a file goes out whole, with its text', 'forgets the file', (send, operation) =>
     send({ ...operation, file: null }),
   ),
@@ -221,6 +243,17 @@ export const WRONGS: readonly WrongDriver[] = [
   },
   sendWrong('a message can have nine buttons, in their order', 'takes eight', (send, operation) =>
     send({ ...operation, buttons: operation.buttons!.slice(0, 8) }),
+  ),
+  sendWrong('a card shows its title, its text and its fields, in their order', 'forgets a field', (send, operation) =>
+    send({ ...operation, card: { ...operation.card!, fields: operation.card!.fields.slice(1) } }),
+  ),
+  sendWrong(
+    'a card shows its title, its text and its fields, in their order',
+    'sends the text alone',
+    (send, operation) => {
+      const { card: _, ...text } = operation;
+      return send(text);
+    },
   ),
   {
     row: 'the menu shows our commands',
@@ -302,6 +335,16 @@ export const WRONGS: readonly WrongDriver[] = [
     makes: wrongSink((sink) => ({ accept: (message) => early(sink.accept(message)) })),
     says: /answered before its commit/,
   },
+  ...(['buttons', 'cards', 'quotes'] as const).map((hidden) => ({
+    row: 'the declared capabilities are true',
+    title: `has ${hidden} and does not say so`,
+    makes: (channel: Channel) => {
+      const { [hidden]: _, ...capabilities } = channel.capabilities;
+      return { ...delegate(channel), capabilities };
+    },
+    says: /which it does not declare/,
+    needs: hidden,
+  })),
   {
     row: 'the declared capabilities are true',
     title: 'says more than it can',
