@@ -13,6 +13,7 @@ import { People } from './operations/people.ts';
 import { Retention } from './operations/retention.ts';
 import { Sweep } from './operations/sweep.ts';
 import { ThrowAways } from './operations/throw_aways.ts';
+import { countUnreadable } from './operations/unreadable.ts';
 import { Wirings } from './operations/wirings.ts';
 import { Answers } from './router/answers.ts';
 import { Intake } from './router/intake.ts';
@@ -96,6 +97,7 @@ export function makeControl(base: Base, flow: Flow & ReturnType<typeof makeIntak
       usage: egress.usage.bind(egress),
       pruned: () => retention.last,
       proofOf: (name) => channelProof(ledger.db, name),
+      unreadableOf: (name) => countUnreadable(ledger.db, name),
       checked: () => newestReport(paths.home),
       ways: () => [...flow.ways.map((way) => way.shown()), flow.heartbeat.shown()],
     });

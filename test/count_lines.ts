@@ -3,9 +3,9 @@ import { ROOT, reachable, readSource, type Source } from './source_tree.ts';
 
 /** How much code has to be trusted: lines that are neither blank nor comment, reachable from the composition roots, without channel drivers. */
 
-/** docs/decisions/0006, 0015, 0021, 0027, 0036, 0049 and 0057: what the kernel is made of, and why it is more than was hoped. */
-export const KERNEL_LINES_MAX = 20_480;
-export const TRUSTED_LINES_MAX = 32_900;
+/** docs/decisions/0006, 0015, 0021, 0027, 0036, 0049, 0057 and 0059: what the kernel is made of, and why it is more than was hoped. */
+export const KERNEL_LINES_MAX = 20_540;
+export const TRUSTED_LINES_MAX = 33_200;
 
 /** What a message or a credential passes on its way; the rest of the trusted code is operation and evidence. */
 const KERNEL = [

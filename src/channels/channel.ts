@@ -94,6 +94,25 @@ export interface Changed {
   outcome: 'done' | 'late' | 'refused' | 'recorded' | 'repeated';
 }
 
+/** Something came that lacks what each of its kind has, or is nothing that we know: kept to be looked at, and answered by nobody. */
+export interface UnreadableEvent {
+  dedupe_key: string;
+  /** What it seems to be. */
+  kind: string;
+  /** As it came, in JSON; cut when it is long. */
+  raw: string;
+}
+
+/** What the platform says of a text of ours after it had taken it. `message`: its receipt. */
+export interface Receipt {
+  message: string;
+  state: 'delivered' | 'read' | 'failed';
+  /** Of what failed: a sentence. */
+  reason?: string;
+  /** The platform's time of it. */
+  at_ms: number;
+}
+
 export interface Sink {
   accept(message: IncomingMessage): Promise<Accepted>;
   /**
@@ -107,6 +126,10 @@ export interface Sink {
   reacted(reaction: IncomingReaction): Promise<Changed>;
   /** As `accept`: it resolves when what came of it is on disk. */
   pressed(press: ButtonPress): Promise<Pressed>;
+  /** As `accept`: whoever acknowledges what cannot be read does it after this. Drivers use `unreadable.ts`. */
+  unreadable(event: UnreadableEvent): Promise<void>;
+  /** Recorded beside its text, each state once, and otherwise nothing; that one failed its owners are told. Rejects when it was not kept. */
+  receipt(receipt: Receipt): Promise<void>;
   /** A chat can be reached again: what waits for it is delivered now. */
   reachable(chatPlatformId: string): void;
   /** The driver's place in the platform's history; saved with the ledger's next commit of it. */
@@ -148,12 +171,13 @@ export interface Card {
   fields: { name: string; value: string }[];
 }
 
-/** A text of ours is to be another one. `message`: its receipt. */
+/** A text of ours is to be another one. `message`: its receipt; `key`: of the send that made it. */
 export interface EditOperation {
   chat: string;
   thread: string;
   message: string;
   body: string;
+  key: string;
 }
 
 /** What there is of an answer: all of it so far, as the agent wrote it. '' : nothing is to be seen of it any more. */

@@ -11,7 +11,17 @@ export const DRIVER_METHODS = [
 export type DriverMethod = (typeof DRIVER_METHODS)[number];
 
 export const SINK_METHODS = [
-  ...(['accept', 'edited', 'deleted', 'reacted', 'pressed', 'reachable', 'saveCursor'] as const),
+  ...([
+    'accept',
+    'edited',
+    'deleted',
+    'reacted',
+    'pressed',
+    'unreadable',
+    'receipt',
+    'reachable',
+    'saveCursor',
+  ] as const),
 ] satisfies (keyof Sink)[];
 
 export type CallMessage =

@@ -20,10 +20,14 @@ const port = parentPort!;
 const { driver, name, settings, folder, secrets } = workerData as DriverSpec;
 const tell = (news: DriverNews): void => port.postMessage(news);
 
-/** A net under the rule that a driver says no secret; cut to what a line of the status holds. */
+/** A net under the rule that a driver says no secret. */
+function masked(text: string): string {
+  return Object.values(secrets).reduce((said, secret) => said.replaceAll(secret, '[secret]'), text);
+}
+
+/** Cut to what a line of the status holds. */
 function harmless(text: string): string {
-  const masked = Object.values(secrets).reduce((said, secret) => said.replaceAll(secret, '[secret]'), text);
-  return masked.slice(0, DRIVER_REASON_CHARS_MAX);
+  return masked(text).slice(0, DRIVER_REASON_CHARS_MAX);
 }
 
 function log(level: 'info' | 'warn', event: string, fields: Record<string, string | number> = {}): void {
@@ -74,6 +78,9 @@ const calls = new CallPort((message) => port.postMessage(message), handle);
 const sink = Object.fromEntries(
   SINK_METHODS.map((method) => [method, (...args: unknown[]) => calls.call(method, args)]),
 ) as unknown as Sink;
+
+/** What a platform sends may hold what we gave it. */
+sink.unreadable = async (event) => void (await calls.call('unreadable', [{ ...event, raw: masked(event.raw) }]));
 
 /** Where nothing is to be answered nothing may reject either. */
 sink.reachable = (chat) => void calls.call('reachable', [chat]).catch(() => {});

@@ -11,16 +11,16 @@ import { packagesNamed } from '../operations/package_sets.ts';
 import { addChannel, wantedOf } from './channel_add.ts';
 import { linkChannel } from './channel_link.ts';
 import { proveChannel, runTest } from './channel_test.ts';
-import { healthWords } from './channel_words.ts';
+import { healthWords, showUnreadable } from './channel_words.ts';
 import { confirmed } from './confirm.ts';
 import { ControlClient } from './control_client.ts';
 import type { Input } from './hidden.ts';
 import { type Io, red } from './io.ts';
 import { zipOf } from './zip.ts';
 
-/** `glass channel list|kinds|add|link|package|test|remove|install`. */
+/** `glass channel list|kinds|add|link|package|test|unreadable|remove|install`. */
 const USAGE =
-  'usage: glass channel list | kinds | add <kind> [--name <name>] [--set <setting>=<value>]… [--stdin] [--yes] | link <name> | package <name> [<file>] | test <name> [--to <chat>] [--no-reply | --quiet] | remove <name> [--yes] | install <kind>';
+  'usage: glass channel list | kinds | add <kind> [--name <name>] [--set <setting>=<value>]… [--stdin] [--yes] | link <name> | package <name> [<file>] | test <name> [--to <chat>] [--no-reply | --quiet] | unreadable <name> | remove <name> [--yes] | install <kind>';
 
 const OPTIONS = {
   name: { type: 'string' },
@@ -49,6 +49,7 @@ export async function channel(args: string[], paths: Paths, io: Io, input: Input
     if (name === undefined || more.length > 0) throw new OperatingError('usage', USAGE);
     if (verb === 'test' && values.quiet) return await proveChannel(client, name, io);
     if (verb === 'test') return await runTest(client, name, { reply: !values['no-reply'], to: values.to ?? null }, io);
+    if (verb === 'unreadable') return showUnreadable(await client.call('channel_unreadable', { name }), io);
     if (verb === 'link') return await link(client, name, io);
     if (verb === 'remove') return await remove(client, name, values.yes, io);
     throw new OperatingError('usage', USAGE);
@@ -69,7 +70,7 @@ function list({ channels, webhooks }: { channels: ChannelShown[]; webhooks: stri
   if (io.json) io.out(JSON.stringify({ channels, webhooks }));
   else {
     for (const shown of channels)
-      io.out(`${shown.name.padEnd(16)}  ${shown.kind.padEnd(15)}  ${healthWords(shown, io)}`);
+      io.out(`${shown.name.padEnd(16)}  ${shown.kind.padEnd(15)}  ${healthWords(shown, io, shown.unreadable)}`);
     if (webhooks !== null) io.out(red(io, webhooks));
   }
   return 0;

@@ -140,7 +140,7 @@ const VERBS: readonly Verb[] = [
   },
   {
     name: 'channel',
-    usage: 'channel list|kinds|add|link|package|test|remove|install <name>',
+    usage: 'channel list|kinds|add|link|package|test|unreadable|remove|install <name>',
     summary: 'accounts on Telegram, Slack and others',
     flags: ['--name', '--set', '--stdin', '--to', '--no-reply', '--quiet', '--yes'],
     words: Number.POSITIVE_INFINITY,

@@ -83,7 +83,10 @@ function limitsRow({ runtime }: Status): StatusRow {
 }
 
 /** One that is well is one line, with what was wrong with it in the last day. */
-function channelRow({ name, state, detail, seen, proof }: Status['channels'][number], now: number): StatusRow {
+function channelRow(
+  { name, state, detail, seen, proof, unreadable }: Status['channels'][number],
+  now: number,
+): StatusRow {
   if (seen === undefined) return { name: 'channel', text: `${name}: ${state}, ${printable(detail)}` };
   const limited = seen.limited_until_ms !== null && seen.limited_until_ms > now;
   const facts = [
@@ -93,6 +96,7 @@ function channelRow({ name, state, detail, seen, proof }: Status['channels'][num
     ...(limited ? [`limited for ${span(seen.limited_until_ms! - now)}`] : []),
     ...(seen.breaker === 'closed' ? [] : [`breaker ${seen.breaker}`]),
     ...(seen.restarts === 0 ? [] : [`${seen.restarts} restarts`]),
+    ...(unreadable === 0 ? [] : [`${unreadable} unreadable`]),
     ...(proof === null ? [] : [`${proof.ok ? 'proven' : 'not proven'} ${utc(proof.at_ms)} (${proof.how})`]),
   ];
   if (state !== 'failed') {

@@ -4,7 +4,17 @@ import { CHECK_CHAT, CHECK_GROUP } from '../evidence/check/names.ts';
 /** What can be asked while nothing may happen: whatever only reads, the emergency stop, and the end of the host. */
 const ALLOWED: ReadonlySet<string> = new Set([
   ...['status', 'trace', 'trace_follow', 'trace_find', 'events', 'alerts', 'outcome', 'chat', 'shown', 'file'],
-  ...['channels', 'channel_show', 'groups', 'group_show', 'group_plan', 'templates', 'people', 'person_show'],
+  ...[
+    'channels',
+    'channel_show',
+    'channel_unreadable',
+    'groups',
+    'group_show',
+    'group_plan',
+    'templates',
+    'people',
+    'person_show',
+  ],
   ...['wirings', 'wiring_test', 'tasks', 'task_log', 'approvals', 'approval_show', 'approval_body'],
   ...['egress_explain', 'egress_log', 'events_verify', 'events_export'],
   ...['group_stop', 'group_resume', 'stop'],

@@ -323,7 +323,7 @@ export class Delivery {
         const operation = this.#operation(channel, row, chat);
         if (draft === null || channel.edit === undefined) return channel.send(operation);
         const { thread, body } = operation;
-        return channel.edit({ chat: chat.platform_id, thread, message: draft.receipt!, body });
+        return channel.edit({ chat: chat.platform_id, thread, message: draft.receipt!, body, key: draft.key });
       }
       case 'react': {
         const message = this.#answered(row.reply_to);

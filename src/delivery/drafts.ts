@@ -191,10 +191,10 @@ export class Drafts {
   }
 
   /** As `#begin`. Best effort: what fails is only not seen, and the answer will say if the message is gone. */
-  async #edit(shown: Shown, { receipt }: DraftRow, text: string): Promise<number | null> {
+  async #edit(shown: Shown, { receipt, key }: DraftRow, text: string): Promise<number | null> {
     const { channel, chat, place } = shown;
     const body = draftBody(text, channel.capabilities);
-    const operation = { chat: chat.platform_id, thread: place.thread, message: receipt!, body };
+    const operation = { chat: chat.platform_id, thread: place.thread, message: receipt!, body, key };
     const result = await this.#parts.edit(() => channel.edit!(operation));
     if (result.ok) shown.shown = text;
     if (result.ok || result.class === 'ambiguous') return 0;

@@ -86,7 +86,7 @@ export const ALERT_RULES: Readonly<Record<string, AlertRule>> = {
     'with the next backup that is proven',
   ),
   'delivery.rejected': warning(
-    'the platform refused a message for good; its agent is told, nothing is repeated',
+    'the platform refused a message for good (its agent is told), or took it and said later that it did not arrive; nothing is repeated',
     'look into its chat; ./glass trace <message> has the reason',
   ),
   'delivery.uncertain': warning(

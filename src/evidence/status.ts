@@ -56,7 +56,8 @@ export interface Status {
   gateway: 'connected' | 'lost';
   gateway_since_ms: number;
   runtime: { name: string; problems: string[]; limits: { name: string; state: string; reason: string }[] };
-  channels: ({ name: string; proof: Proof | null } & ChannelHealth)[];
+  /** `unreadable`: events that are kept because no driver could read them. */
+  channels: ({ name: string; proof: Proof | null; unreadable: number } & ChannelHealth)[];
   /** Why nothing comes in over HTTP, and since when; null: it does, or nobody needs it. */
   webhooks: WebhooksDeaf | null;
   groups: GroupStatus[];
@@ -178,6 +179,7 @@ export interface StatusSources {
   groups(): Omit<GroupStatus, 'controls'>[];
   pruned(): Status['files']['pruned'];
   proofOf(channel: string): ChannelProof | undefined;
+  unreadableOf(channel: string): number;
   ways(): WayShown[];
   sessions(): Status['sessions'];
   checked(): Status['checked'];
@@ -224,7 +226,7 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
     channels: [...sources.channels].map((channel) => {
       const { at_ms, ok, how, detail } = sources.proofOf(channel.name) ?? { ok: null };
       const proof = ok === null ? null : { at_ms: at_ms!, ok: ok === 1, how: how!, detail: detail! };
-      return { name: channel.name, proof, ...channel.health() };
+      return { name: channel.name, proof, unreadable: sources.unreadableOf(channel.name), ...channel.health() };
     }),
     webhooks: sources.webhooks,
     groups,

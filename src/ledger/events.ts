@@ -76,6 +76,10 @@ export interface EventData {
   'delivery.retry': { class: string; reason: string; after_ms: number };
   'delivery.rejected': { class: string; reason: string };
   'delivery.uncertain': { reason: string };
+  /** What the platform says of a text after it had taken it. `said_ms`: its time of that. */
+  'receipt.delivered': { said_ms: number };
+  'receipt.read': { said_ms: number };
+  'receipt.failed': { said_ms: number; reason?: string };
   'approval.held': { approval: string; service: string; to: string; bytes: number; sha256: string };
   'approval.done': { approval: string };
   'approval.decided': {

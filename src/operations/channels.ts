@@ -9,7 +9,7 @@ import type { Log } from '../base/log.ts';
 import { isComplete } from '../base/packages.ts';
 import type { Paths } from '../base/paths.ts';
 import { writeWhole } from '../base/whole_file.ts';
-import type { Channel, ChannelHealth, Linking } from '../channels/channel.ts';
+import type { Channel, ChannelHealth, Linking, Sink } from '../channels/channel.ts';
 import type { ChannelKind } from '../channels/kind.ts';
 import { driverPackages, readSettings } from '../channels/kinds.ts';
 import { SupervisedChannel } from '../channels/supervised.ts';
@@ -19,6 +19,8 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { COMMANDS } from '../router/commands.ts';
 import type { Intake } from '../router/intake.ts';
 import { type TestHow, type TestStep, testChannel } from './channel_test.ts';
+import { takeReceipt } from './receipts.ts';
+import { countUnreadable, keepUnreadable, type UnreadableRow, unreadableOf } from './unreadable.ts';
 
 /**
  * The channels of an install: `local`, and those of `glass.yaml`, whose drivers run in threads. One that is added begins at
@@ -43,6 +45,8 @@ export interface ChannelsInput {
 export interface ChannelShown extends ChannelHealth {
   name: string;
   kind: string;
+  /** Events that are kept because nobody could read them. */
+  unreadable: number;
 }
 
 export interface ChannelShownAlone extends ChannelShown {
@@ -89,7 +93,8 @@ export class Channels {
   list(): ChannelShown[] {
     return [...this.#input.channels.values()].map((channel) => {
       const health = channel.health();
-      return { name: channel.name, kind: health.seen?.kind ?? channel.name, ...health };
+      const unreadable = countUnreadable(this.#input.ledger.db, channel.name);
+      return { name: channel.name, kind: health.seen?.kind ?? channel.name, unreadable, ...health };
     });
   }
 
@@ -104,6 +109,12 @@ export class Channels {
     if (found === undefined)
       throw new OperatingError('not_found', `there is no channel "${name}"`, 'glass channel list shows them');
     return { ...found, linking: this.#supervised.get(name)?.linking() ?? null };
+  }
+
+  /** What of a channel could not be read, the newest first. Throws `not_found`. */
+  unreadable(name: string): UnreadableRow[] {
+    this.show(name);
+    return unreadableOf(this.#input.ledger.db, name);
   }
 
   /** Writes it into `glass.yaml` and begins. Throws `config` for settings that its kind refuses, `conflict` for a name that is taken. */
@@ -185,7 +196,7 @@ export class Channels {
     const { name } = channel;
     const { alert, clear, log } = this.#input;
     try {
-      await channel.start(intake.sinkOf(name), intake.cursorsOf(name));
+      await channel.start({ ...intake.sinkOf(name), ...this.#besides(name) }, intake.cursorsOf(name));
     } catch (error) {
       return alert('channel.start', name, `The channel ${name} could not start: ${messageOf(error)}`);
     }
@@ -193,6 +204,15 @@ export class Channels {
     // A menu that is not shown costs nobody a command; a platform that does not answer must not hold up the start.
     const commands = COMMANDS.map(({ name, summary }) => ({ name, summary }));
     channel.menu?.(commands).catch((error) => log.warn('channel.menu', { channel: name, reason: messageOf(error) }));
+  }
+
+  /** What a driver says that is no message, nor about one. */
+  #besides(name: string): Pick<Sink, 'unreadable' | 'receipt'> {
+    const { ledger, clock } = this.#input;
+    return {
+      receipt: (receipt) => takeReceipt(this.#input, name, receipt),
+      unreadable: (event) => ledger.write('unreadable', (db) => keepUnreadable(db, clock.now(), name, event)),
+    };
   }
 
   /** Rejects with what is missing and what to do about it. */

@@ -18,11 +18,11 @@ export class Operator {
   readonly #ledger: Ledger;
   readonly #clock: Clock;
   readonly #group: string;
-  readonly #sink: Sink;
+  readonly #sink: Pick<Sink, 'accept'>;
   readonly #name = accountName();
   readonly #wired = new Set([MAIN_CHAT]);
 
-  constructor(ledger: Ledger, clock: Clock, group: string, sink: Sink) {
+  constructor(ledger: Ledger, clock: Clock, group: string, sink: Pick<Sink, 'accept'>) {
     this.#ledger = ledger;
     this.#clock = clock;
     this.#group = group;

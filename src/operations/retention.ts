@@ -25,9 +25,10 @@ import {
 import { type Cut, startOfKept } from '../protocol/chain.ts';
 import { removeTree } from '../runtimes/image_tools.ts';
 import type { Egress } from '../sessions/egress.ts';
+import { pruneUnreadable } from './unreadable.ts';
 
 /**
- * What is not kept for ever: the bytes of files, what conversations that are over leave on the disk, and old events. Other rows stay.
+ * What is not kept for ever: the bytes of files, what conversations that are over leave on the disk, old events, and what no driver could read. Other rows stay.
  *
  *   one transaction: rows that are too old, or beyond the room, say that their bytes are gone
  *   then: bytes go that no row counts on, unless they were stored within a day
@@ -139,6 +140,7 @@ export class Retention {
       // What is told of events goes when they go.
       pruneAlerts(db, startOfKept(now, events.keep));
       pruneLives(db, startOfKept(now, events.keep));
+      pruneUnreadable(db, before_ms);
       closeTaskSessions(db, now, before_ms);
       const limits = { before_ms, young_ms: now - FILE_YOUNG_MS, room: files.room };
       const gone = filesToGo(keptFiles(db), limits).slice(0, PRUNE_FILES_MAX);

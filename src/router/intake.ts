@@ -11,6 +11,9 @@ export interface IntakeEffects {
   asked(question: number): void;
 }
 
+/** All of a sink that is about messages; the rest is `operations/channels.ts`'s. */
+export type MessageSink = Omit<Sink, 'unreadable' | 'receipt'>;
+
 /** What channels see of the host: each driver gets a sink of its own. Wakes sessions and chats only after the commit. */
 export class Intake {
   readonly #ledger: Ledger;
@@ -23,7 +26,7 @@ export class Intake {
     this.#effects = effects;
   }
 
-  sinkOf(channel: string): Sink {
+  sinkOf(channel: string): MessageSink {
     return {
       accept: async (message) => {
         const routed = await this.#router.route(channel, message);

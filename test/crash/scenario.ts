@@ -8,7 +8,7 @@ import { eventually, FLAKY_YAML, type Journal, type World } from './world.ts';
 
 /**
  * What happens in every run: people write in seven chats of the fake platform, the operator in a local one; an agent
- * sends in mid-turn, a sandbox crashes by itself, the platform refuses a text, a group's file is broken for a moment, a
+ * sends in mid-turn, a sandbox crashes by itself, the platform refuses a text and says what nobody can read, a group's file is broken for a moment, a
  * credential comes and goes, a request waits for the operator, an agent asks a person, a long answer is shown while it is written, a stranger is let in, a group is stopped and resumed, an agent gets more authority, a task is run, an agent writes to another one, a second channel comes and goes, and, when asked for, the host is restarted on
  * purpose while a turn runs.
  * Every message carries a token, so that the judge can count its answers.
@@ -74,6 +74,7 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
   await say('alpha', '<s1>', 'send ', 'send');
   // Whether an agent has it by then or not: it is answered once.
   await world.edit('alpha', await say('alpha', '<e1>'), 'edited <e1>');
+  await besides(world, { message: 1, broken: true });
   await say('gamma', '<g1>');
   // What comes while the first one sleeps joins its turn.
   await eventually('the sleeping message has begun', async () => {
@@ -100,6 +101,8 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
     if (state !== 'answered') throw new Error(state);
   });
   await stopGroup(world, () => say('gamma', '<g3>'));
+  const { sent } = await world.journal();
+  for (const { id } of sent.slice(0, 3)) await besides(world, { message: id, receipt: 'delivered' });
   await desk(world);
   // Its beginning is shown while it is written; whoever dies, the answer takes its place.
   await say('sigma', '<v1>', 'stream 8 ', 'answer', ` ${'and so on '.repeat(30)}`);
@@ -135,6 +138,12 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
   await say('beta', '<b6>');
   await quiet(world);
   return expected;
+}
+
+/** The platform tells of what is no message, or what became of one of ours; whoever dies over it, it is told again. */
+async function besides(world: World, what: object): Promise<void> {
+  const body = JSON.stringify({ chat: 'alpha', from: 'alice', ...what });
+  await fetch(`${world.platform}/people/change`, { method: 'POST', body });
 }
 
 /** A group is stopped, and goes on. Whoever dies over it: said again, it is so, and what was said to it meanwhile is answered once. */

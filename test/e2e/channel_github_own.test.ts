@@ -225,7 +225,7 @@ test('what we or a program edit is told to nobody, nor that an old issue was tou
   const beep = world.say(USERS.bot, PULL, 'one of two');
   const opened = world.open(USERS.person, 'A bug', 'it fails');
   await scene.until('both', () => scene.sink.messages.length === 2);
-  receiptOf(await scene.channel.edit!({ ...place, message, body: 'all of it' }));
+  receiptOf(await scene.channel.edit!({ ...place, message, body: 'all of it', key: 'k' }));
   Object.assign(beep, { body: 'two of two', updated_at: now() });
   await scene.quiet();
   await scene.halt();

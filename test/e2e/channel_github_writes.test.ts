@@ -33,6 +33,26 @@ test('each comment bears a hidden mark; a mark of somebody else is not ours', as
   );
 });
 
+test('a mark stays through edits: who is heard first after one is not ourselves', async () => {
+  await using scene = await Scene.of(polled);
+  const { world } = of(scene).rest;
+  const place = scene.account.place('group');
+  const { channel } = scene;
+  await scene.halt();
+  // It still writes; who looks next sees the edited text alone.
+  const operation = { ...place, kind: 'reply', reply_to: null, file: null, key: 'draft:1' } as const;
+  const message = receiptOf(await channel.send({ ...operation, body: 'a beginning' }));
+  receiptOf(await channel.edit!({ ...place, message, body: 'the end', key: 'draft:1' }));
+  await scene.open();
+  assert.equal(world.comments.at(-1)!.body, 'the end\n\n<!-- glassclaw:draft:1 -->');
+  await scene.account.people.say({ place: 'direct', from: 'person', text: 'last' });
+  await scene.until('the last one', () => scene.sink.messages.length > 0);
+  assert.deepEqual(
+    scene.sink.messages.map(({ text }) => text),
+    ['last'],
+  );
+});
+
 test('the newest comments are on the last page; what is further back than we look is unknown', async () => {
   await using scene = await Scene.of(polled);
   const { world } = of(scene).rest;
@@ -101,11 +121,11 @@ test('nothing is written outside of the repositories of the channel, nor over wh
   const writes = () => rest.calls.filter((call) => /^(POST|PATCH)/.test(call));
   for (const chat of ['garden/other#1', `${REPO}#1/../../x`, `${REPO}`, '../roses#1']) {
     assert.equal(refusalOf(await scene.send('group', 'hello', { chat, thread: '' })).class, 'gone', chat);
-    const place = { chat, thread: '', message: `comment:${ROOT}` };
+    const place = { chat, thread: '', message: `comment:${ROOT}`, key: 'k' };
     assert.equal(refusalOf(await scene.channel.edit!({ ...place, body: 'x' })).class, 'gone');
     assert.equal(refusalOf(await scene.channel.react!({ ...place, emoji: '👍' })).class, 'gone');
   }
-  const place = { ...scene.account.place('direct'), message: 'issue:8001' };
+  const place = { ...scene.account.place('direct'), message: 'issue:8001', key: 'k' };
   assert.equal(refusalOf(await scene.channel.edit!({ ...place, body: 'x' })).class, 'gone', 'not a comment');
   assert.deepEqual(writes(), []);
 });

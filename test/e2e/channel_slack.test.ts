@@ -4,3 +4,4 @@ import { channelKit, channelWrongs } from '../kits/channel_kit.ts';
 channelKit(slackSocket);
 channelWrongs(slackSocket);
 channelKit(slackEvents);
+channelWrongs(slackEvents, 'webhook');

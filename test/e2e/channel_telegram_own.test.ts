@@ -248,7 +248,7 @@ test('a token is in no text of a failure, whatever fails', async () => {
   await rejected(scene.channel.menu!([]));
   await rejected(scene.channel.openDm!('1001'));
   said.push(refusalOf(await scene.send('direct', 'hello')).reason);
-  said.push(refusalOf(await scene.channel.edit!({ ...place, message: '1001:1', body: 'x' })).reason);
+  said.push(refusalOf(await scene.channel.edit!({ ...place, message: '1001:1', body: 'x', key: 'k' })).reason);
   await scene.until('the channel has failed', () => scene.channel.health().state === 'failed');
   said.push(scene.channel.health().detail, ...scene.logs);
   for (const text of said) assert.ok(!text.includes(TOKEN), text.replace(TOKEN, '…'));
@@ -288,7 +288,7 @@ test('a topic that is gone, a text that is too long: each has its class', async 
   await using scene = await Scene.of(polled);
   assert.equal(refusalOf(await scene.send('direct', 'x'.repeat(5000))).class, 'too_large');
   assert.equal(refusalOf(await scene.send('direct', 'hello', { chat: '404' })).class, 'gone');
-  const edit = { ...scene.account.place('group'), body: 'x' };
+  const edit = { ...scene.account.place('group'), body: 'x', key: 'k' };
   assert.equal(refusalOf(await scene.channel.edit!({ ...edit, message: `${GROUP}:1` })).class, 'gone');
   assert.equal(refusalOf(await scene.channel.edit!({ ...edit, message: 'made up' })).class, 'gone');
 });

@@ -235,7 +235,8 @@ test('the same send has the same id, in this life and in the next', async () => 
 test('an edit is another message each time, and of ours alone', async () => {
   await using scene = await Scene.of(linkedDevice);
   const message = await scene.sent('direct', 'one');
-  const edit = (body: string, id = message) => scene.channel.edit!({ chat: PERSON, thread: '', message: id, body });
+  const place = { chat: PERSON, thread: '', key: 'k' };
+  const edit = (body: string, id = message) => scene.channel.edit!({ ...place, message: id, body });
   for (const body of ['two', 'one', 'two']) assert.equal((await edit(body)).ok, true);
   assert.equal(scene.account.sent()[0]!.shown, 'two');
   assert.equal(refusalOf(await edit('x', 'they/AC1')).class, 'gone');

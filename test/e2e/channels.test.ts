@@ -123,6 +123,46 @@ test('what the packages print is in the log, without the token', async () => {
   });
 });
 
+test('what a driver cannot read is kept, counted and shown, without the token', async () => {
+  await becomes('connected');
+  const body = JSON.stringify({ chat: 'room', from: 'olga', message: 1, broken: true, note: `with ${TOKEN}` });
+  await fetch(`${talk.url}/people/change`, { method: 'POST', body });
+  await until('it is counted', async () => assert.equal((await shown()).unreadable, 1));
+  const [list, lines, whole, status] = [
+    await install.glass('channel', 'list'),
+    await install.glass('channel', 'unreadable', 'platform'),
+    await install.glass('channel', 'unreadable', 'platform', '--json'),
+    await install.glass('status'),
+  ];
+  assert.match(list.stdout, /platform .*1 unreadable/);
+  assert.match(status.stdout, /platform: .*1 unreadable/);
+  assert.match(lines.stdout, /message {2}.*"broken":true.*with \[secret\]/);
+  const { events } = JSON.parse(whole.stdout) as { events: { kind: string; raw: string }[] };
+  assert.deepEqual([events.length, JSON.parse(events[0]!.raw).note], [1, 'with [secret]']);
+});
+
+test('what became of an answer stands in its trace; that it did not arrive is an alert', async () => {
+  await becomes('connected');
+  const id = await talk.say('room', 'olga', 'does it arrive?');
+  await talk.hears('room', /You said: does it arrive/);
+  await talk.settles(id, 'answered');
+  const { id: message } = (await talk.sent('room')).at(-1)!;
+  for (const receipt of ['delivered', 'failed']) {
+    const body = JSON.stringify({ chat: 'room', from: 'olga', message, receipt });
+    await fetch(`${talk.url}/people/change`, { method: 'POST', body });
+  }
+  const traced = await until('it is in the trace', async () => {
+    const { stdout } = await install.glass('trace', 'latest');
+    assert.match(stdout, /receipt\.failed.*their phone is away/);
+    return stdout;
+  });
+  assert.match(traced, /receipt\.delivered/);
+  assert.match(traced, /: sent, as platform/);
+  const { alerts } = await talk.call<{ alerts: { kind: string; text: string }[] }>('alerts');
+  const said = alerts.filter(({ kind }) => kind === 'delivery.rejected').map(({ text }) => text);
+  assert.deepEqual(said, ['A message to room was taken and did not arrive: their phone is away']);
+});
+
 test('a driver is told nothing of the host’s environment but where compiled code lies', async () => {
   await becomes('connected');
   await talk.say('room', 'olga', 'driver environ');

@@ -5,28 +5,12 @@ import { silentLog } from '../../src/base/log.ts';
 import type { SendOperation, WebhookAnswer } from '../../src/channels/channel.ts';
 import { DriverThread } from '../../src/channels/driver_thread.ts';
 import { Refused } from '../fakes/whatsapp/graph.ts';
+import { of, withTemplate } from '../fakes/whatsapp/own.ts';
 import { type Change, messages, signed, statuses } from '../fakes/whatsapp/people.ts';
-import { cloud, TOKEN, VERIFY, WhatsappAccount } from '../fakes/whatsapp/subject.ts';
+import { cloud, TOKEN, VERIFY, type WhatsappAccount } from '../fakes/whatsapp/subject.ts';
 import { receiptOf, refusalOf, Scene } from '../kits/channel_scene.ts';
 
 /** What is WhatsApp's own, besides the kit. */
-function of(scene: Scene): WhatsappAccount {
-  assert.ok(scene.account instanceof WhatsappAccount);
-  return scene.account;
-}
-
-/** The driver as another block of `glass.yaml` has it. */
-async function withTemplate(scene: Scene): Promise<void> {
-  const account = of(scene);
-  await scene.channel.stop();
-  const template = { name: 'from_glass', language: 'en_US' };
-  const settings = cloud.kind.settings.parse({ ...account.parts.settings, template });
-  const log = (...line: unknown[]): void => void scene.logs.push(JSON.stringify(line));
-  scene.channel = account.open({ ...account.parts, settings, folder: '', log, changed: () => {} });
-  await scene.channel.start(scene.sink, new Map());
-  await scene.until('it is connected', () => scene.channel.health().state === 'connected');
-}
-
 const challenged = (query: Record<string, string>) => ({
   ...{ method: 'GET', path: '', headers: {}, body: Buffer.alloc(0) },
   query: new URLSearchParams(query).toString(),
@@ -35,8 +19,6 @@ const challenged = (query: Record<string, string>) => ({
 const textsOf = (scene: Scene): string[] => scene.sink.messages.map(({ text }) => text);
 const said = (account: WhatsappAccount, place: 'direct' | 'group', text: string) =>
   account.people.message({ place, from: 'person', text });
-const failed = (id: string, code: number, title: string) =>
-  statuses([{ id, status: 'failed', timestamp: '1', recipient_id: '16505551234', errors: [{ code, title }] }]);
 const png = (bytes: number): Buffer =>
   Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), Buffer.alloc(bytes, 7)]);
 
@@ -249,33 +231,6 @@ test('out of the 24 hours a text is refused with what to do, or goes as a templa
   await scene.until('it came', () => scene.sink.messages.length === 1);
   await scene.sent('direct', 'hello too');
   assert.equal(account.graph.posted.at(-1)!.type, 'text');
-});
-
-test('a message that WhatsApp took and could not deliver is logged, and told until one arrives', async () => {
-  await using scene = await Scene.of(cloud);
-  const receipt = await scene.sent('direct', 'hello');
-  const before = scene.changes;
-  assert.equal((await scene.webhook(signed([failed(receipt, 131049, 'Meta chose not to deliver')]))).status, 200);
-  assert.ok(scene.logs.some((line) => line.includes('whatsapp.not_delivered') && line.includes('131049')));
-  assert.equal(scene.channel.health().state, 'connected');
-  assert.match(scene.channel.health().detail, /did not arrive: .*131049.*Meta chose not to deliver/);
-  assert.ok(scene.changes > before);
-  for (const status of ['sent', 'read']) await scene.webhook(signed([statuses([{ id: receipt, status }])]));
-  assert.match(scene.channel.health().detail, /did not arrive/);
-  await scene.webhook(signed([statuses([{ id: receipt, status: 'delivered' }])]));
-  assert.doesNotMatch(scene.channel.health().detail, /did not arrive/);
-});
-
-test('a chat that is said to be closed only afterwards gets templates from then on', async () => {
-  await using scene = await Scene.of(cloud);
-  await withTemplate(scene);
-  const receipt = await scene.sent('direct', 'hello');
-  await scene.webhook(signed([failed(receipt, 131047, 'Re-engagement message')]));
-  await scene.sent('direct', 'hello again');
-  assert.deepEqual(
-    of(scene).graph.posted.map(({ type }) => type),
-    ['text', 'template'],
-  );
 });
 
 test('a picture is shown as one; what WhatsApp does not take is refused before it is sent', async () => {

@@ -9,7 +9,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
  *
  *   POST /people/say   {chat, from, text, …}    a person writes; `Update` says what more there may be
  *   POST /people/press {chat, from, token}      a person presses a button
- *   POST /people/change {chat, from, message, edit | deleted | emoji, removed}   a person edits, deletes, reacts
+ *   POST /people/change {chat, from, message, edit | deleted | emoji, removed | broken | receipt}   a person edits, deletes, reacts; something cannot be read
  *   POST /people/echo  {}                       from now on the bot is told of its own messages, as some platforms do
  *   GET  /bot/updates?after=N                   long poll; asking after N acknowledges everything up to N
  *   POST /bot/send     {chat, text, key, …}     → {id}; a text with `reject-me` is refused with 400
@@ -46,6 +46,10 @@ export interface Update {
   deleted?: boolean;
   emoji?: string;
   removed?: boolean;
+  /** It lacks what each message has; `message` is any number. */
+  broken?: boolean;
+  /** What became of the bot's message of that number. */
+  receipt?: 'delivered' | 'read' | 'failed';
   /** The platform's time; absent: the host's own. */
   at?: number;
 }

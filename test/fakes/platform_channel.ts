@@ -13,6 +13,7 @@ import type {
 } from '../../src/channels/channel.ts';
 
 import type { Markup } from '../../src/channels/dialects/dialect.ts';
+import { unreadable } from '../../src/channels/unreadable.ts';
 import type { Update } from './platform.ts';
 
 /** The driver for the fake platform: long polling, acknowledgement after the commit, history by idempotency key. */
@@ -154,7 +155,12 @@ async function take(sink: Sink, update: Update): Promise<void> {
     sent_ms: Date.now(),
   };
   const change = { ...common, platform_id: String(update.message), sent_ms: update.at ?? common.sent_ms };
-  if (update.edit !== undefined) await sink.edited({ ...change, text: update.edit });
+  if (update.broken === true) await sink.unreadable(unreadable('message', update));
+  else if (update.receipt !== undefined) {
+    const reason = update.receipt === 'failed' ? { reason: 'their phone is away' } : {};
+    const at_ms = update.at ?? common.sent_ms;
+    await sink.receipt({ message: `platform ${update.message}`, state: update.receipt, at_ms, ...reason });
+  } else if (update.edit !== undefined) await sink.edited({ ...change, text: update.edit });
   else if (update.deleted === true) await sink.deleted(change);
   else if (update.emoji !== undefined)
     await sink.reacted({ ...change, emoji: update.emoji, removed: update.removed === true });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import type { SendOperation } from '../../src/channels/channel.ts';
 import { inDialect } from '../../src/channels/dialects/outgoing.ts';
 import type { Row } from './channel_row.ts';
-import { receiptOf, refusalOf, type Scene } from './channel_scene.ts';
+import { receiptOf, refusalOf, type Scene, type Sent } from './channel_scene.ts';
 
 /** What breaks, and what is told of it. */
 export const ROWS_FAULTS: readonly Row[] = [
@@ -186,9 +187,33 @@ export const ROWS_FAULTS: readonly Row[] = [
       receiptOf(await scene.send('direct', longest));
       assert.equal(account.sent()[0]!.shown.length, capabilities.text_max);
       assert.equal(channel.name, account.parts.name);
+      await withoutMore(scene);
     },
   },
 ];
+
+/** What it does not declare it refuses, or leaves out: the host's text says the same without. */
+async function withoutMore(scene: Scene): Promise<void> {
+  const { account, capabilities } = scene;
+  const attempt = async (more: Partial<SendOperation>): Promise<Sent | undefined> => {
+    const result = await scene.send('group', 'hello', more);
+    return result.ok ? account.sent().find(({ receipt }) => receipt === result.receipt) : undefined;
+  };
+  const without = (what: string, has: boolean | undefined) =>
+    assert.ok(has !== true, `${what}, which it does not declare`);
+  if (capabilities.buttons !== true) {
+    const sent = await attempt({ buttons: [{ token: 'token-1', label: 'Yes' }] });
+    without('buttons', sent && sent.buttons.length > 0);
+  }
+  if (capabilities.quotes !== true) {
+    const reply_to = await account.people.say({ place: 'group', from: 'person', text: 'hello', mention: true });
+    without('quotes', (await attempt({ reply_to }))?.quotes === reply_to);
+  }
+  if (capabilities.cards !== true) {
+    const sent = await attempt({ card: { title: 'Title', text: 'Text', fields: [] } });
+    without('cards', sent && sent.card !== undefined);
+  }
+}
 
 async function nothingSent(scene: Scene): Promise<void> {
   await scene.quiet();

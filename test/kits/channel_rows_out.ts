@@ -36,18 +36,28 @@ export const ROWS_OUT: readonly Row[] = [
     async run(scene) {
       // Some pieces at least, of whatever length a message may have.
       const length = Math.max(700, Math.ceil((6 * scene.capabilities.text_max) / 30));
+      // Of which the code is cut at least once.
+      const fenced = Math.max(400, Math.ceil(scene.capabilities.text_max / 12));
       const lines = Array.from({ length }, (_, at) => `line ${at} of <many> & *more*`);
-      const code = lines.slice(0, 400).join('\n');
+      // A piece with more marks than `DIALECT_MARKS_MAX` is shown as it was written.
+      const code = lines.slice(0, fenced).join('\n').replaceAll('*', '');
       const pieces = piecesOf(
-        `# Long\n\n\`\`\`ts\n${code}\n\`\`\`\n\n${lines.slice(400).join('\n')}`,
+        `# Long\n\n\`\`\`ts\n${code}\n\`\`\`\n\n${lines.slice(fenced).join('\n')}`,
         scene.capabilities,
       );
       for (const { body } of pieces) await scene.sent('direct', body);
-      const shown = scene.account.sent().map((sent) => sent.shown);
+      const all = scene.account.sent();
+      const shown = all.map((sent) => sent.shown);
       assert.equal(shown.length, pieces.length);
-      const numbers = [...shown.join('\n').matchAll(/line (\d+) of <many> &/g)].map(([, number]) => Number(number));
+      if (scene.capabilities.markup !== 'plain')
+        for (const { shown: said, code: asCode } of all)
+          assert.deepEqual(
+            linesIn(asCode.join('\n')),
+            linesIn(said).filter((number) => number < fenced),
+            'shown as code',
+          );
       assert.deepEqual(
-        numbers,
+        linesIn(shown.join('\n')),
         lines.map((_, at) => at),
       );
     },
@@ -108,15 +118,20 @@ export const ROWS_OUT: readonly Row[] = [
     name: 'our message becomes another one by an edit, and stays it by the same edit once more',
     needs: 'edits',
     async run(scene) {
-      const message = await scene.sent('thread', 'before');
-      for (let time = 0; time < 2; time += 1)
-        receiptOf(
-          await scene.channel.edit!({ ...scene.account.place('thread'), message, body: body(scene, '**after** a<b') }),
-        );
+      const key = 'edited-1';
+      const message = await scene.sent('thread', 'before', { key });
+      const edit = { ...scene.account.place('thread'), message, body: body(scene, '**after** a<b'), key };
+      for (let time = 0; time < 2; time += 1) receiptOf(await scene.channel.edit!(edit));
       const [sent, more] = scene.account.sent();
       assert.equal(more, undefined);
       assert.equal(sent!.shown, 'after a<b');
       assert.equal(sent!.receipt, message);
+      await scene.quiet();
+      assert.deepEqual(scene.sink.calls, [], 'what we edit ourselves does not come in');
+      if (scene.channel.reconcile === undefined) return;
+      const sending = { ...scene.account.place('thread'), body: 'before', kind: 'reply', reply_to: null } as const;
+      const known = await scene.channel.reconcile({ ...sending, file: null, key });
+      assert.deepEqual(known, { found: true, receipt: message }, 'it is still found by its key');
     },
   },
   {
@@ -151,6 +166,22 @@ export const ROWS_OUT: readonly Row[] = [
     },
   },
   {
+    name: 'a card shows its title, its text and its fields, in their order',
+    needs: 'cards',
+    async run(scene) {
+      const fields = [
+        { name: 'Where <a>', value: 'example.com & *more*' },
+        { name: 'When', value: 'at noon' },
+      ];
+      const card = { title: 'A question', text: 'May it be sent?', fields };
+      await scene.sent('group', 'A question: may it be sent?', { card });
+      const [sent, more] = scene.account.sent();
+      assert.equal(more, undefined);
+      const shown = fields.flatMap(({ name, value }) => [name, value]);
+      assert.deepEqual(sent!.card?.map(harmlessOf), ['A question', 'May it be sent?', ...shown]);
+    },
+  },
+  {
     name: 'the menu shows our commands',
     async run(scene) {
       assert.ok(scene.channel.menu, 'there is a menu');
@@ -182,6 +213,11 @@ export const ROWS_OUT: readonly Row[] = [
 
 function body(scene: Scene, markdown: string): string {
   return inDialect(markdown, scene.capabilities.markup);
+}
+
+/** Numbers of the long text's lines. */
+function linesIn(shown: string): number[] {
+  return [...shown.matchAll(/line (\d+) of <many> &/g)].map(([, number]) => Number(number));
 }
 
 /** Dialects keep a name from being one by a character without width. */

@@ -66,6 +66,8 @@ export interface Sent extends Place {
   quotes: string | null;
   buttons: { token: string; label: string }[];
   file: { name: string; data: Buffer } | null;
+  /** What its card shows, from its title on; absent: it has none. */
+  card?: string[];
 }
 
 /**
@@ -141,7 +143,7 @@ export interface ChannelUnderTest {
 }
 
 /** Makes another driver of a driver. */
-export type Wrong = (channel: Channel) => Channel;
+export type Wrong = (channel: Channel, account: Account) => Channel;
 
 /** Long enough for anything on loopback; what must not happen is waited for so long. */
 const QUIET_MS = 250;
@@ -192,6 +194,7 @@ export class Scene {
     };
     this.channel = this.#wrong(
       this.account.open({ ...this.account.parts, folder: join(this.#folder, 'kept'), log, changed }),
+      this.account,
     );
     await this.channel.start(this.sink, this.sink.cursors);
     await this.until('the driver is connected', () => this.channel.health().state === 'connected');

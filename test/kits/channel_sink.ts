@@ -7,7 +7,9 @@ import type {
   IncomingMessage,
   IncomingReaction,
   Pressed,
+  Receipt,
   Sink,
+  UnreadableEvent,
 } from '../../src/channels/channel.ts';
 
 /** What a driver hands to the host. */
@@ -16,7 +18,8 @@ export type Handed =
   | { t: 'edit'; value: IncomingEdit }
   | { t: 'deletion'; value: IncomingDeletion }
   | { t: 'reaction'; value: IncomingReaction }
-  | { t: 'press'; value: ButtonPress };
+  | { t: 'press'; value: ButtonPress }
+  | { t: 'unreadable'; value: UnreadableEvent };
 
 /** The host's side of a driver, whose commits the test decides about. As the ledger, it knows a key that it has committed. */
 export class RecordingSink implements Sink {
@@ -26,6 +29,7 @@ export class RecordingSink implements Sink {
   readonly committed: Handed[] = [];
   readonly cursors = new Map<string, string>();
   readonly reached: string[] = [];
+  readonly receipts: Receipt[] = [];
   #failures = 0;
   #gate: Promise<void> = Promise.resolve();
   #open: (() => void) | null = null;
@@ -81,6 +85,10 @@ export class RecordingSink implements Sink {
     return this.committed.flatMap((handed) => (handed.t === 'press' ? [handed.value] : []));
   }
 
+  get unreadables(): UnreadableEvent[] {
+    return this.committed.flatMap((handed) => (handed.t === 'unreadable' ? [handed.value] : []));
+  }
+
   async accept(value: IncomingMessage): Promise<Accepted> {
     const repeated = await this.#commit({ t: 'message', value });
     return { message: this.committed.length, repeated, ignored: null };
@@ -101,6 +109,20 @@ export class RecordingSink implements Sink {
   async pressed(value: ButtonPress): Promise<Pressed> {
     await this.#commit({ t: 'press', value });
     return { answer: 'Done.' };
+  }
+
+  async unreadable(value: UnreadableEvent): Promise<void> {
+    await this.#commit({ t: 'unreadable', value });
+  }
+
+  async receipt(value: Receipt): Promise<void> {
+    await this.#gate;
+    if (this.#isDead) return new Promise(() => {});
+    if (this.#failures > 0) {
+      this.#failures -= 1;
+      throw new Error('nothing was kept');
+    }
+    this.receipts.push(structuredClone(value));
   }
 
   reachable(chat: string): void {

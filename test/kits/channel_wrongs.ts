@@ -1,21 +1,23 @@
-import type { Channel, IncomingMessage, SendOperation, SendResult, Sink } from '../../src/channels/channel.ts';
-import type { Wrong } from './channel_scene.ts';
+import type { Channel, IncomingMessage, Sink } from '../../src/channels/channel.ts';
+import {
+  again,
+  butSink,
+  delegate,
+  early,
+  inWrong,
+  loses,
+  lost,
+  retryable,
+  SENT,
+  sendWrong,
+  sinkWrong,
+  unfenced,
+  untilKept,
+  type WrongDriver,
+  wrongSink,
+} from './channel_wrong_ways.ts';
 
 /** Drivers that do one thing wrong, by the row that must find it. */
-export interface WrongDriver {
-  row: string;
-  title: string;
-  makes: Wrong;
-  /** What the row says. */
-  says: RegExp;
-  /** Absent: it says so by waiting for what does not come, and need not wait long. */
-  patience_ms?: number;
-  /** It is wrong only where there are threads. */
-  threads?: true;
-}
-
-const SENT: SendResult = { ok: true, receipt: 'made up' };
-
 export const WRONGS: readonly WrongDriver[] = [
   inWrong('a message of a direct chat comes in whole', 'trims its text', { text: 'a' }),
   inWrong('a message of a group says where it was said and by whom', 'forgets who', {
@@ -77,10 +79,45 @@ export const WRONGS: readonly WrongDriver[] = [
     says: /the press/,
   },
   {
-    row: 'what is unknown or broken blocks nothing, and what is broken is logged',
+    row: 'a press is answered at once, and comes in',
+    title: 'answers it after the commit',
+    makes: (channel, account) => {
+      const answered = account.pressesAnswered.bind(account);
+      let committed = 0;
+      account.pressesAnswered = () => Math.min(answered(), committed);
+      const late = wrongSink((sink) => ({
+        pressed: async (press) => {
+          const pressed = await sink.pressed(press);
+          committed += 1;
+          return pressed;
+        },
+      }));
+      return late(channel, account);
+    },
+    says: /the press is answered/,
+  },
+  {
+    row: 'what is unknown or broken blocks nothing, and what is broken is kept and logged',
     title: 'waits for ever at the first message',
     makes: wrongSink(() => ({ accept: () => new Promise(() => {}) })),
     says: /1 messages come in/,
+  },
+  {
+    row: 'what is unknown or broken blocks nothing, and what is broken is kept and logged',
+    title: 'acknowledges what is broken before it is kept',
+    makes: wrongSink((sink) => ({ unreadable: async (event) => void early(sink.unreadable(event)) })),
+    says: /the broken event is kept/,
+  },
+  {
+    row: 'what is unknown or broken blocks nothing, and what is broken is kept and logged',
+    title: 'keeps what is broken and says so to nobody',
+    makes: wrongSink((sink) => ({
+      unreadable: async (event) => {
+        await untilKept(() => sink.unreadable(event));
+        return new Promise(() => {});
+      },
+    })),
+    says: /the broken event is in the log/,
   },
   {
     row: 'a message is acknowledged after its commit',
@@ -155,6 +192,9 @@ export const WRONGS: readonly WrongDriver[] = [
       return async (send, operation) => (++count % 5 === 0 ? SENT : send(operation));
     })(),
   ),
+  sendWrong('a long text arrives whole, in order', 'does not open its code again', (send, operation) =>
+    send({ ...operation, body: unfenced(operation.body) }),
+  ),
   sendWrong('a file goes out whole, with its text', 'forgets the file', (send, operation) =>
     send({ ...operation, file: null }),
   ),
@@ -203,6 +243,17 @@ export const WRONGS: readonly WrongDriver[] = [
   },
   sendWrong('a message can have nine buttons, in their order', 'takes eight', (send, operation) =>
     send({ ...operation, buttons: operation.buttons!.slice(0, 8) }),
+  ),
+  sendWrong('a card shows its title, its text and its fields, in their order', 'forgets a field', (send, operation) =>
+    send({ ...operation, card: { ...operation.card!, fields: operation.card!.fields.slice(1) } }),
+  ),
+  sendWrong(
+    'a card shows its title, its text and its fields, in their order',
+    'sends the text alone',
+    (send, operation) => {
+      const { card: _, ...text } = operation;
+      return send(text);
+    },
   ),
   {
     row: 'the menu shows our commands',
@@ -284,6 +335,16 @@ export const WRONGS: readonly WrongDriver[] = [
     makes: wrongSink((sink) => ({ accept: (message) => early(sink.accept(message)) })),
     says: /answered before its commit/,
   },
+  ...(['buttons', 'cards', 'quotes'] as const).map((hidden) => ({
+    row: 'the declared capabilities are true',
+    title: `has ${hidden} and does not say so`,
+    makes: (channel: Channel) => {
+      const { [hidden]: _, ...capabilities } = channel.capabilities;
+      return { ...delegate(channel), capabilities };
+    },
+    says: /which it does not declare/,
+    needs: hidden,
+  })),
   {
     row: 'the declared capabilities are true',
     title: 'says more than it can',
@@ -294,101 +355,3 @@ export const WRONGS: readonly WrongDriver[] = [
     says: /not sent|strictly equal/,
   },
 ];
-
-type Send = (operation: SendOperation) => Promise<SendResult>;
-
-/** The driver as a plain object, of which a wrong one changes a part. */
-function delegate(channel: Channel): Channel {
-  const bound: Record<string, unknown> = {
-    name: channel.name,
-    capabilities: channel.capabilities,
-    health: () => channel.health(),
-  };
-  const methods = [
-    'start',
-    'stop',
-    'send',
-    'edit',
-    'react',
-    'typing',
-    'reconcile',
-    'openDm',
-    'menu',
-    'deepLink',
-    'webhook',
-  ];
-  for (const method of methods) {
-    const own = channel[method as keyof Channel];
-    if (typeof own === 'function') bound[method] = own.bind(channel);
-  }
-  return bound as unknown as Channel;
-}
-
-function butSink(sink: Sink, other: Partial<Sink>): Sink {
-  return {
-    accept: (message) => sink.accept(message),
-    edited: (edit) => sink.edited(edit),
-    deleted: (deletion) => sink.deleted(deletion),
-    reacted: (reaction) => sink.reacted(reaction),
-    pressed: (press) => sink.pressed(press),
-    reachable: (chat) => sink.reachable(chat),
-    saveCursor: (name, value) => sink.saveCursor(name, value),
-    ...other,
-  };
-}
-
-function wrongSink(other: (sink: Sink) => Partial<Sink>): Wrong {
-  return (channel) => ({
-    ...delegate(channel),
-    start: (sink, cursors) => channel.start(butSink(sink, other(sink)), cursors),
-  });
-}
-
-/** Each message has this instead. */
-function inWrong(row: string, title: string, other: Partial<IncomingMessage>): WrongDriver {
-  const makes = wrongSink((sink) => ({ accept: (message) => sink.accept({ ...message, ...other }) }));
-  return { row, title, makes, says: /strictly equal|deep-equal|same bytes|the text names/ };
-}
-
-function sinkWrong(row: string, title: string, other: (sink: Sink) => Partial<Sink>): WrongDriver {
-  return { row, title, makes: wrongSink(other), says: /deep-equal|the edit|the deletion/ };
-}
-
-function sendWrong(
-  row: string,
-  title: string,
-  wrong: (send: Send, operation: SendOperation) => Promise<SendResult>,
-): WrongDriver {
-  const makes: Wrong = (channel) => ({
-    ...delegate(channel),
-    send: (operation) => wrong((each) => channel.send(each), operation),
-  });
-  return { row, title, makes, says: /strictly equal|deep-equal|it was sent|not sent|Cannot read|falsy/ };
-}
-
-function loses(row: string): WrongDriver {
-  const makes = wrongSink((sink) => ({
-    accept: (message) => (message.text === 'meanwhile' ? lost() : sink.accept(message)),
-  }));
-  return { row, title: 'loses what was said meanwhile', makes, says: /all messages/ };
-}
-
-async function again(send: Send, operation: SendOperation): Promise<SendResult> {
-  const first = await send(operation);
-  return first.ok ? first : send(operation);
-}
-
-async function retryable(send: Send, operation: SendOperation): Promise<SendResult> {
-  const result = await send(operation);
-  return result.ok ? result : { ...result, class: 'retryable' };
-}
-
-async function lost(): Promise<{ message: number; repeated: boolean; ignored: null }> {
-  return { message: 0, repeated: false, ignored: null };
-}
-
-/** Said at once, whatever comes of it. */
-function early(work: Promise<unknown>): ReturnType<typeof lost> {
-  work.catch(() => {});
-  return lost();
-}

@@ -137,6 +137,7 @@ test('a long answer is shown once there is enough of it and it takes its time, t
   await settle('answered', `${LONGER} and all`);
   await eventually(() => rows().join() === 'sent');
   assert.deepEqual([sent.length, edited.length, edited[1]!.body], [1, 2, `${LONGER} and all`]);
+  assert.deepEqual(new Set(edited.map(({ key }) => key)), new Set([sent[0]!.key]), 'under the key of their send');
   assert.equal(state(), 'replaced');
   assert.deepEqual(conservation(db, 0).violations, []);
 });

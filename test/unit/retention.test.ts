@@ -6,6 +6,7 @@ import { systemClock } from '../../src/base/clock.ts';
 import { showId } from '../../src/base/ids.ts';
 import { FILE_YOUNG_MS } from '../../src/base/limits/messages.ts';
 import { pathsOf, prepareHome } from '../../src/base/paths.ts';
+import { unreadable } from '../../src/channels/unreadable.ts';
 import { insertTell } from '../../src/ledger/alert_tells.ts';
 import { raiseAlert } from '../../src/ledger/alerts.ts';
 import { storeBlob } from '../../src/ledger/blobs.ts';
@@ -17,6 +18,7 @@ import { insertOutbound } from '../../src/ledger/outbound.ts';
 import { filesKept, goneFilesOf, isKept, outboundFileGone } from '../../src/ledger/retention.ts';
 import { closeSession, ensureTaskSession, type SessionRow } from '../../src/ledger/sessions.ts';
 import { filesToGo, Retention } from '../../src/operations/retention.ts';
+import { keepUnreadable } from '../../src/operations/unreadable.ts';
 import { inboxOf } from '../../src/sessions/inbox.ts';
 import type { SessionServices } from '../../src/sessions/services.ts';
 import { freshLedger, seedChat, temporaryFolder } from '../fakes/ledger_kit.ts';
@@ -303,7 +305,7 @@ test('a folder that is no session’s, and a name that is none, are left alone',
   assert.deepEqual(readdirSync(paths.sessions).sort(), ['s1x', 's999', 'x']);
 });
 
-test('old alerts that are over go with whom they were told, and old lives of the host; what stands and what is young stays', async (context) => {
+test('old alerts that are over go with whom they were told, and old lives of the host and what nobody could read; what stands and what is young stays', async (context) => {
   const { ledger, retention } = await world(context);
   const { db } = ledger;
   const [old, young] = [systemClock.now() - KEEP_MS - 2 * DAY_MS, systemClock.now() - DAY_MS];
@@ -318,11 +320,13 @@ test('old alerts that are over go with whom they were told, and old lives of the
   const told = { what: 'raised', way: 'webhook', person_id: null, channel: '', outbound_id: null } as const;
   for (const alert_id of [1, 2, 3]) insertTell(db, old, { ...told, alert_id });
   for (const at of [old, young, old]) beginLife(db, at);
+  for (const at of [old, young]) keepUnreadable(db, at, 'tg', unreadable('message', at));
   await retention.prune();
   const left = (sql: string): unknown[] => db.all<object>(sql).flatMap((row) => Object.values(row));
   assert.deepEqual(left('SELECT subject FROM alerts ORDER BY id'), ['young', 'stands']);
   assert.deepEqual(left('SELECT alert_id FROM alert_tells ORDER BY id'), [2, 3]);
   assert.deepEqual(left('SELECT id FROM lives ORDER BY id'), [2, 3], 'this life stays, whatever its clock said');
+  assert.deepEqual(left('SELECT at_ms FROM unreadable'), [young]);
 });
 
 test('a disk that fails is no end of the host', async (context) => {

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { systemClock } from '../../src/base/clock.ts';
 import { MESSAGE_TEXT_BYTES_MAX, REACTION_BYTES_MAX } from '../../src/base/limits/messages.ts';
-import type { IncomingEdit, IncomingMessage, Sink } from '../../src/channels/channel.ts';
+import type { IncomingEdit, IncomingMessage } from '../../src/channels/channel.ts';
 import { conservation } from '../../src/ledger/conservation.ts';
 import type { Ledger } from '../../src/ledger/ledger.ts';
 import { insertInbound } from '../../src/ledger/messages.ts';
 import { insertOutbound } from '../../src/ledger/outbound.ts';
 import type { SessionRow } from '../../src/ledger/sessions.ts';
 import { returnAttempt } from '../../src/ledger/turns.ts';
-import { Intake } from '../../src/router/intake.ts';
+import { Intake, type MessageSink } from '../../src/router/intake.ts';
 import { Router } from '../../src/router/router.ts';
 import { closeTurn, openTurn } from '../../src/sessions/turn_book.ts';
 import { chatCommands } from '../fakes/chat_commands.ts';
@@ -26,7 +26,7 @@ import {
 interface World {
   ledger: Ledger;
   session: SessionRow;
-  sink: Sink;
+  sink: MessageSink;
   say(part?: Partial<IncomingMessage>): Promise<number>;
   /** Of the last message that was said. */
   edit(part?: Partial<IncomingEdit>): Promise<string>;

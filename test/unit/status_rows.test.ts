@@ -39,7 +39,7 @@ const GOOD = {
   config: { sha256: 'ab'.repeat(32), changed: false },
   ...{ gateway: 'connected', gateway_since_ms: NOW - 5000 },
   runtime: { name: 'bubblewrap', problems: [], limits: [{ name: 'pids', state: 'enforced', reason: '' }] },
-  channels: [{ name: 'local', state: 'connected', detail: '0 terminals', proof: null }],
+  channels: [{ name: 'local', state: 'connected', detail: '0 terminals', proof: null, unreadable: 0 }],
   webhooks: null,
   groups: [
     {
@@ -104,6 +104,7 @@ const WRONGS: [name: string, change: object, row: string, text: RegExp, fix: Reg
           name: 'tg',
           state: 'failed',
           proof: null,
+          unreadable: 3,
           detail: 'x',
           seen: {
             since_ms: NOW - 240_000,
@@ -118,7 +119,7 @@ const WRONGS: [name: string, change: object, row: string, text: RegExp, fix: Reg
       ],
     },
     'channel',
-    /tg: failed for 4 min, nothing came yet, limited for 30 s, breaker open, 2 restarts: refused\\u001b\[2J/,
+    /tg: failed for 4 min, nothing came yet, limited for 30 s, breaker open, 2 restarts, 3 unreadable: refused\\u001b\[2J/,
     /channel test tg/,
   ],
   [

@@ -169,10 +169,13 @@ test('what is unknown is logged with its number and kind', async () => {
   assert.deepEqual(logs, ['["info","telegram.unknown",{"update":10023,"kind":"inline_query"}]']);
 });
 
-test('what is broken is logged with what is missing, and without what was said', async () => {
+test('what is broken is kept as it came, and logged with what is missing and without what was said', async () => {
   const { told, logs } = await taken('broken_message');
-  assert.deepEqual(told, []);
-  assert.deepEqual(logs, ['["warn","telegram.broken",{"update":10024,"kind":"message","where":"message.chat"}]']);
+  const [{ t, value }] = told as [{ t: string; value: { kind: string; raw: string } }];
+  const kept = readFileSync(join(FIXTURES, 'broken_message.json'), 'utf8');
+  assert.deepEqual([t, value.kind, JSON.parse(value.raw)], ['unreadable', 'message', JSON.parse(kept)]);
+  const line = { kind: 'message', update: 10024, where: 'message.chat', kept: 'glass channel unreadable' };
+  assert.deepEqual(logs, [JSON.stringify(['warn', 'telegram.broken', line])]);
 });
 
 test('each payload has its test', () => {

@@ -3,12 +3,13 @@ import { globSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { test } from 'node:test';
 import { ROOT } from '../../src/base/paths.ts';
+import type { Receipt } from '../../src/channels/channel.ts';
 import { Chats } from '../../src/channels/whatsapp/chats.ts';
 import { cutOf, lateReason, refusalOf } from '../../src/channels/whatsapp/errors.ts';
 import { Graph } from '../../src/channels/whatsapp/graph.ts';
 import { Incoming } from '../../src/channels/whatsapp/incoming.ts';
 import { whatsapp } from '../../src/channels/whatsapp/kind.ts';
-import { CHATS_MAX, WINDOW_MS } from '../../src/channels/whatsapp/limits.ts';
+import { CHATS_MAX, HEARD_CHATS_MAX, HEARD_SAVE_MS, WINDOW_MS } from '../../src/channels/whatsapp/limits.ts';
 import { shownOf } from '../fakes/whatsapp/marks.ts';
 import { RecordingSink } from '../kits/channel_sink.ts';
 
@@ -33,10 +34,11 @@ async function taken(name: string) {
     ...{ graph: new Graph('EAAfake', NOWHERE, () => {}), chats, sink, number: '106540352242922' },
     log: (...line) => void logs.push(JSON.stringify(line)),
     self: () => '15550783881',
+    textOf: (id) => id,
     undelivered: (reason) => void late.push(reason),
   });
   await incoming.take(fixture(name));
-  return { told: sink.committed, logs, late, chats };
+  return { told: sink.committed, receipts: sink.receipts, logs, late, chats };
 }
 
 const left = (name: string): string => `[the file "${name}" was left out: it could not be fetched]`;
@@ -111,20 +113,78 @@ test('what nobody said to us, and what we do not know, is passed over with a lin
     assert.doesNotMatch(logs.join(), /to all|Test Name/, `${name}: nothing that people wrote`);
   }
   const { told, logs } = await taken('broken');
-  assert.deepEqual(told, []);
+  const [{ t, value }] = told as unknown as [{ t: string; value: { kind: string; raw: string } }];
+  assert.deepEqual([t, value.kind, JSON.parse(value.raw).type], ['unreadable', 'text', 'text']);
   assert.match(logs.join(), /"warn","whatsapp\.broken",\{"kind":"text","id":"wamid/);
 });
 
-test('receipts say nothing; a failure afterwards is told, and closes the chat where it says so', async () => {
-  for (const name of ['status_sent', 'status_read']) {
-    const { told, logs, late } = await taken(name);
-    assert.deepEqual([told, logs, late], [[], [], []], name);
-  }
-  const { told, logs, late, chats } = await taken('status_failed');
-  assert.deepEqual(told, []);
+test('what became of a message is told; that it failed closes the chat where it says so', async () => {
+  const message = 'wamid.HBgLMTY1MDU1NTEyMzQVAgARGBI4QzA3MzM2Q0E2OTdFNzI3RDkA';
+  const sent = await taken('status_sent');
+  assert.deepEqual([sent.told, sent.receipts, sent.logs, sent.late], [[], [], [], []]);
+  const read = await taken('status_read');
+  const [{ message: id, ...said }] = read.receipts as [Receipt];
+  assert.match(id, /^wamid\./);
+  assert.ok(said.at_ms > 1_600_000_000_000);
+  assert.deepEqual([said.state, read.told, read.late], ['read', [], []]);
+  const { told, receipts, logs, late, chats } = await taken('status_failed');
+  const reason = late[0]!;
+  assert.deepEqual([told, receipts], [[], [{ message, state: 'failed', at_ms: 1_689_380_650_000, reason }]]);
   assert.match(logs.join(), /not_delivered.*131047/);
-  assert.match(late[0]!, /24 hours/);
+  assert.match(reason, /24 hours/);
   assert.ok(chats.isClosed('16505551234', Date.now()));
+});
+
+test('when a person last wrote is known after a restart, and costs a commit now and then', async () => {
+  const sink = new RecordingSink();
+  const chats = new Chats();
+  const now = Date.now();
+  chats.begin(sink, sink.cursors);
+  await chats.heard('4901', 'm1', now - 1000);
+  const [saved] = sink.cursors.values();
+  await chats.heard('4901', 'm2', now);
+  assert.deepEqual([...sink.cursors], [['heard:01', saved]], 'the second is not worth one');
+  await chats.heard('4901', 'm3', now + HEARD_SAVE_MS);
+  await chats.heard('5501', 'm4', now);
+  chats.close('6677');
+  await chats.heard('4888', 'm5', now - WINDOW_MS - HEARD_SAVE_MS);
+  const next = new Chats();
+  next.begin(sink, new Map([...sink.cursors, ['heard:99', 'broken'], ['other', '[["4901",1]]']]));
+  const closed = (chat: string, at = now) => next.isClosed(chat, at);
+  assert.deepEqual(
+    [closed('4901'), closed('5501'), closed('6677'), closed('4888', now + 1)],
+    [false, false, true, true],
+  );
+  // They may have written somewhat later than what was kept: then WhatsApp is asked.
+  assert.ok(!closed('5501', now + WINDOW_MS + HEARD_SAVE_MS));
+  assert.ok(closed('5501', now + WINDOW_MS + HEARD_SAVE_MS + 1));
+  assert.equal(next.lastOf('4901'), null, 'nothing is shown below it');
+  await next.heard('6677', 'm6', now);
+  assert.ok(!closed('6677'));
+  const third = new Chats();
+  third.begin(sink, sink.cursors);
+  assert.ok(!third.isClosed('6677', now), 'that they opened it again is kept at once');
+});
+
+test('of people whose numbers end alike the latest are kept, and what was not kept is rejected', async () => {
+  const sink = new RecordingSink();
+  const chats = new Chats();
+  chats.begin(sink, sink.cursors);
+  for (let at = 0; at <= HEARD_CHATS_MAX; at += 1) await chats.heard(`${at + 100}07`, 'm', Date.now());
+  const kept = (JSON.parse(sink.cursors.get('heard:07')!) as [string, number][]).map(([chat]) => chat);
+  assert.deepEqual([sink.cursors.size, kept.length, kept.includes('10007')], [1, HEARD_CHATS_MAX, false]);
+  const failing = new Chats();
+  let fails = true;
+  const saves: string[] = [];
+  const saveCursor = async (name: string): Promise<void> => {
+    if (fails) throw new Error('nothing was kept');
+    saves.push(name);
+  };
+  failing.begin({ saveCursor }, new Map());
+  await assert.rejects(failing.heard('4901', 'm1', 1000));
+  fails = false;
+  await failing.heard('4901', 'm1', 1000);
+  assert.deepEqual(saves, ['heard:01']);
 });
 
 test('each fixture is looked at', () => {
@@ -199,21 +259,21 @@ test('a request that never left is tried again; one that may have arrived is not
   assert.equal(cutOf(new DOMException('late', 'TimeoutError')).refusal.class, 'ambiguous');
 });
 
-test('a chat is known to be closed when it was said so, or when its last message is a day old', () => {
+test('a chat is known to be closed when it was said so, or when its last message is a day old', async () => {
   const chats = new Chats();
   const now = Date.now();
   assert.ok(!chats.isClosed('a', now), 'what is not known is tried');
-  chats.heard('a', 'm1', now);
+  await chats.heard('a', 'm1', now);
   assert.ok(!chats.isClosed('a', now + WINDOW_MS));
   assert.ok(chats.isClosed('a', now + WINDOW_MS + 1));
   chats.close('a');
   assert.ok(chats.isClosed('a', now));
-  chats.heard('a', 'm0', now - 1000);
+  await chats.heard('a', 'm0', now - 1000);
   assert.equal(chats.lastOf('a'), 'm1');
   assert.ok(chats.isClosed('a', now), 'an older one opens nothing');
-  chats.heard('a', 'm2', now);
+  await chats.heard('a', 'm2', now);
   assert.ok(!chats.isClosed('a', now));
-  for (let at = 0; at < CHATS_MAX; at += 1) chats.heard(`b${at}`, 'm', now);
+  for (let at = 0; at < CHATS_MAX; at += 1) await chats.heard(`b${at}`, 'm', now);
   assert.equal(chats.lastOf('a'), null, 'the oldest is let go');
   assert.equal(chats.lastOf('b0'), 'm');
 });

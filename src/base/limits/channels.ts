@@ -21,6 +21,9 @@ export const DRIVER_HUNG_MS = 20 * SECOND_MS;
 export const DRIVER_STOP_MS = 5 * SECOND_MS;
 /** Calls to the host that have no answer yet: one that goes on without waiting for commits would fill the memory. */
 export const DRIVER_CALLS_MAX = 256;
+/** Of an event that no driver could read: bytes of its text, and how many a channel keeps. */
+export const UNREADABLE_BYTES_MAX = 64 * 1024;
+export const UNREADABLE_KEPT_MAX = 1000;
 /** Characters of a reason or a detail that a driver gives. */
 export const DRIVER_REASON_CHARS_MAX = 300;
 /** Lines that a driver's packages print, kept in the log of one life. */

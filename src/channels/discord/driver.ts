@@ -180,7 +180,7 @@ class DiscordChannel implements Channel {
 
   #ready(data: unknown, inbox: Inbox): void {
     const read = payloads.ready.safeParse(data);
-    if (!read.success) return this.#unreadable('READY', data);
+    if (!read.success) return this.#unreadable(inbox, 'READY', data);
     this.#self = read.data.user;
     this.#connected();
     inbox.catchUpDirects(read.data.user.id);
@@ -195,10 +195,7 @@ class DiscordChannel implements Channel {
   #happened({ type, data, key, done }: Dispatch, inbox: Inbox): void {
     const self = this.#self;
     const happenings = self === null ? [] : happeningsOf(type, data, key);
-    if (happenings === null) {
-      this.#unreadable(type, data);
-      return done();
-    }
+    if (happenings === null) return this.#unreadable(inbox, type, data, done);
     for (const each of happenings)
       if (each.kind === 'message' && each.message.author.id === self!.id) this.#outgoing.echo(each.message);
     void Promise.all(happenings.map((each) => inbox.take(each, self!.id))).then(done, () => {}); // we have stopped
@@ -209,7 +206,7 @@ class DiscordChannel implements Channel {
     switch (type) {
       case 'GUILD_CREATE': {
         const read = payloads.guild.safeParse(data);
-        if (!read.success) return this.#unreadable(type, data);
+        if (!read.success) return this.#unreadable(inbox, type, data);
         for (const role of read.data.roles) this.#guilds.addRole(role);
         const channels = this.#guilds.add([...read.data.channels, ...read.data.threads]);
         if (this.#self !== null) inbox.catchUpGuild(read.data, channels, this.#self.id);
@@ -233,8 +230,9 @@ class DiscordChannel implements Channel {
     }
   }
 
-  #unreadable(kind: string, data: unknown): void {
-    this.#parts.log('warn', 'discord.unreadable', { kind, id: payloads.posted.safeParse(data).data?.id ?? '' });
+  #unreadable(inbox: Inbox, kind: string, data: unknown, done = (): void => {}): void {
+    const id = payloads.posted.safeParse(data).data?.id ?? '';
+    inbox.keep(kind, data, id).then(done, () => {}); // we have stopped
   }
 
   /** Of any call. A token that counts no more is asked about until it does. */

@@ -13,12 +13,12 @@ export interface Missed {
   /** There is more than the bounds let us read. */
   cut: boolean;
   /** Messages of a shape that we do not know: they are passed over. */
-  strange: number;
+  strange: unknown[];
 }
 
 /** What was written in a channel after `after`. Null: we may not read it. Rejects with the signal. */
 export async function missedIn(api: Api, channel: string, after: string, signal: AbortSignal): Promise<Missed | null> {
-  const missed: Missed = { messages: [], cut: false, strange: 0 };
+  const missed: Missed = { messages: [], cut: false, strange: [] };
   let from = after;
   for (let page = 0; page < HISTORY_PAGES_MAX; page += 1) {
     const answer = await patiently(signal, () => readPage(api, channel, { after: from }, signal));
@@ -27,7 +27,7 @@ export async function missedIn(api: Api, channel: string, after: string, signal:
     const messages = answer.value.flatMap((each) => payloads.message.safeParse(each).data ?? []);
     // The newest comes first.
     missed.messages.push(...messages.sort((a, b) => (later(a.id, b.id) ? 1 : -1)));
-    missed.strange += answer.value.length - messages.length;
+    missed.strange.push(...answer.value.filter((each) => !payloads.message.safeParse(each).success));
     const last = ids.reduce((one, other) => (later(other, one) ? other : one), from);
     if (answer.value.length < HISTORY_PAGE || last === from) return missed;
     from = last;

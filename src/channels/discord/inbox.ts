@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sink } from '../channel.ts';
 import type { DriverParts } from '../kind.ts';
 import { Lanes, Slots } from '../lanes.ts';
+import { Unreadable } from '../unreadable.ts';
 import type { Api } from './api.ts';
 import type { Guilds } from './guilds.ts';
 import { missedIn } from './history.ts';
@@ -32,6 +33,7 @@ export class Inbox {
   readonly #reader: Reader;
   readonly #sink: Sink;
   readonly #log: DriverParts['log'];
+  readonly #unreadable: Unreadable;
   readonly #places = new Map<string, Place>();
   readonly #directs = new Set<string>();
   readonly #lanes = new Lanes();
@@ -46,6 +48,7 @@ export class Inbox {
     this.#reader = new Reader(api, guilds);
     this.#sink = sink;
     this.#log = log;
+    this.#unreadable = new Unreadable(sink, log, 'discord.unreadable');
     this.#since = cursors.get(SINCE) ?? idAt(Date.now());
     if (!cursors.has(SINCE)) this.#save(SINCE, this.#since);
     for (const [name, cursor] of cursors) {
@@ -79,6 +82,11 @@ export class Inbox {
   /** In the line of its chat until `act` succeeds. */
   insist(channel: string, act: () => Promise<unknown>): Promise<void> {
     return this.#lanes.run(this.#guilds.chatOf(channel), () => this.#insist(act));
+  }
+
+  /** What nobody here can read, as it came. As `take`. */
+  keep(kind: string, given: unknown, id: string): Promise<void> {
+    return this.#insist(() => this.#unreadable.keep(kind, given, { id }));
   }
 
   /** After a new session: reads what was said in direct chats since, ahead of everything that comes from now on. */
@@ -130,7 +138,7 @@ export class Inbox {
     if (missed === null) return this.#log('warn', 'discord.history_unread', { channel });
     const { messages, cut, strange } = missed;
     if (cut) this.#log('warn', 'discord.history_cut', { channel, messages: messages.length });
-    if (strange > 0) this.#log('warn', 'discord.unreadable', { kind: 'history', id: channel, messages: strange });
+    for (const each of strange) await this.keep('history', each, channel);
     const place = this.#place(channel);
     for (const message of messages) {
       place.begin(message.id);

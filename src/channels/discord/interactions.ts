@@ -39,8 +39,7 @@ export class Interactions {
   async take(data: unknown): Promise<void> {
     const read = payloads.interaction.safeParse(data);
     const by = read.data?.member?.user ?? read.data?.user;
-    if (!read.success || by === undefined)
-      return this.#log('warn', 'discord.unreadable', { kind: 'INTERACTION_CREATE', id: '' });
+    if (!read.success || by === undefined) return this.#inbox.keep('INTERACTION_CREATE', data, '').catch(() => {}); // we have stopped
     const interaction = read.data;
     if (interaction.channel !== undefined) this.#guilds.add([interaction.channel]);
     const { name } = this.#guilds.meet(by, interaction.member?.nick);

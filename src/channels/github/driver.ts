@@ -13,6 +13,7 @@ import type {
   WebhookRequest,
 } from '../channel.ts';
 import type { DriverParts } from '../kind.ts';
+import { Unreadable } from '../unreadable.ts';
 import type { Me } from './auth.ts';
 import { Client } from './client.ts';
 import { Condition } from './condition.ts';
@@ -61,9 +62,11 @@ class GitHubChannel implements Channel {
     const ended = this.#ended.signal;
     const marks = new SeenMarks(this.#client, log, ended);
     const me = (): Promise<Me> => this.#me();
-    const shared = { client: this.#client, sink, cursors, marks, log, public: this.#settings.public, me, ended };
+    const unreadable = new Unreadable(sink, log, 'github.broken');
+    const { public: isPublic } = this.#settings;
+    const shared = { client: this.#client, sink, cursors, marks, log, unreadable, public: isPublic, me, ended };
     const feeds = this.#settings.repos.map((repo) => new Feed(repo, shared));
-    if (this.webhook !== undefined) this.#hook = new Webhook(this.#parts.secrets['webhook']!, feeds, sink, log);
+    if (this.webhook !== undefined) this.#hook = new Webhook(this.#parts.secrets['webhook']!, feeds, sink, unreadable);
     for (const feed of feeds)
       void poll(feed, {
         works: (repo) => void this.#me().then(({ name }) => this.#condition.works(repo, name)),

@@ -33,7 +33,7 @@ export class Feed {
     this.repo = repo;
     const at = readRepo(repo);
     this.#parts = parts;
-    this.#lists = new Lists(parts.client, at, parts.log);
+    this.#lists = new Lists(parts.client, at, parts.unreadable);
     this.#inbox = new Inbox(at, parts);
     this.#began_ms = readTime(parts.cursors.get(this.#cursor('began')));
     this.#done_ms = readTime(parts.cursors.get(this.#cursor('done')));

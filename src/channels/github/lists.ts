@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { DriverParts } from '../kind.ts';
+import type { Unreadable } from '../unreadable.ts';
 import type { Answer, Client } from './client.ts';
 import { NoSense } from './errors.ts';
 import { PAGE_SIZE, PAGES_MAX, REVIEW_PAGES_MAX } from './limits.ts';
@@ -38,13 +38,13 @@ interface Pages<T> {
 export class Lists {
   readonly #client: Client;
   readonly #repo: Repo;
-  readonly #log: DriverParts['log'];
+  readonly #unreadable: Unreadable;
   readonly #etags = new Map<List, { url: string; etag: string }>();
 
-  constructor(client: Client, repo: Repo, log: DriverParts['log']) {
+  constructor(client: Client, repo: Repo, unreadable: Unreadable) {
     this.#client = client;
     this.#repo = repo;
-    this.#log = log;
+    this.#unreadable = unreadable;
   }
 
   /** The repository is there, and what time it is on GitHub, in seconds as their times are. */
@@ -82,7 +82,8 @@ export class Lists {
     for (let page = 1; page <= REVIEW_PAGES_MAX; page += 1) {
       const given = { ...this.#repo, pull_number: number, per_page: PAGE_SIZE, page };
       const answer = await this.#client.call(route, given, { signal });
-      found.push(...this.#read(review, answer, 'review').flatMap((each) => ofReview(each, number) ?? []));
+      const read = await this.#read(review, answer, 'review');
+      found.push(...read.flatMap((each) => ofReview(each, number) ?? []));
       if (!hasNext(answer)) break;
     }
     return found;
@@ -113,7 +114,7 @@ export class Lists {
       const more = asked === 0 && known?.url === url ? { signal, etag: known.etag } : { signal };
       const answer = await this.#client.call(ROUTES[list], this.#question(list, since, page), more);
       if (answer.status === 304) return { items: [], hasMore: false, etag: null };
-      const found = this.#read(schema, answer, list);
+      const found = await this.#read(schema, answer, list);
       for (const each of found) {
         items.delete(each.id);
         items.set(each.id, each);
@@ -134,16 +135,19 @@ export class Lists {
     return { ...this.#repo, ...all, sort: 'updated', direction: 'asc', since: time, per_page: PAGE_SIZE, page };
   }
 
-  /** What cannot be read is logged and passed over, so that it blocks nothing. */
-  #read<T>(schema: z.ZodType<T>, { data }: Answer, kind: string): T[] {
+  /** What cannot be read is kept as it came and passed over, so that it blocks nothing. Rejects when it was not kept. */
+  async #read<T>(schema: z.ZodType<T>, { data }: Answer, kind: string): Promise<T[]> {
     if (!Array.isArray(data)) throw new NoSense('no list');
-    return data.flatMap((each: unknown) => {
+    const found: T[] = [];
+    for (const each of data as unknown[]) {
       const parsed = schema.safeParse(each);
-      if (parsed.success) return [parsed.data];
-      const where = parsed.error.issues[0]?.path.join('.') ?? '';
-      this.#log('warn', 'github.broken', { kind, id: entry.safeParse(each).data?.id ?? -1, where });
-      return [];
-    });
+      if (parsed.success) found.push(parsed.data);
+      else {
+        const where = parsed.error.issues[0]?.path.join('.') ?? '';
+        await this.#unreadable.keep(kind, each, { id: entry.safeParse(each).data?.id ?? -1, where });
+      }
+    }
+    return found;
   }
 }
 

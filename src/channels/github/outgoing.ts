@@ -31,7 +31,7 @@ export class Outgoing {
     }
   }
 
-  async edit({ chat: shown, message, body }: EditOperation): Promise<SendResult> {
+  async edit({ chat: shown, message, body, key }: EditOperation): Promise<SendResult> {
     const chat = readChat(shown, this.#repos);
     const place = readMessage(message);
     if (chat === null || place === null) return NOT_OURS;
@@ -40,7 +40,7 @@ export class Outgoing {
     const { owner, repo } = chat;
     try {
       const route = `PATCH /repos/{owner}/{repo}/${list}/comments/{comment_id}`;
-      await this.#client.call(route, { owner, repo, comment_id: place.id, body });
+      await this.#client.call(route, { owner, repo, comment_id: place.id, body: marked(body, key) });
     } catch (error) {
       return refusalOf(error);
     }

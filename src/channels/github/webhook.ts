@@ -1,6 +1,6 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Sink, WebhookAnswer, WebhookRequest } from '../channel.ts';
-import type { DriverParts } from '../kind.ts';
+import type { Unreadable } from '../unreadable.ts';
 import type { Feed } from './feed.ts';
 import { call, type GhCall } from './payloads.ts';
 import { showChat, showMessage } from './places.ts';
@@ -18,13 +18,13 @@ export class Webhook {
   readonly #secret: string;
   readonly #feeds: readonly Feed[];
   readonly #sink: Sink;
-  readonly #log: DriverParts['log'];
+  readonly #unreadable: Unreadable;
 
-  constructor(secret: string, feeds: readonly Feed[], sink: Sink, log: DriverParts['log']) {
+  constructor(secret: string, feeds: readonly Feed[], sink: Sink, unreadable: Unreadable) {
     this.#secret = secret;
     this.#feeds = feeds;
     this.#sink = sink;
-    this.#log = log;
+    this.#unreadable = unreadable;
   }
 
   /** Rejects when something was not committed. */
@@ -37,7 +37,8 @@ export class Webhook {
     if (!NEWS.includes(event)) return { status: 200, body: 'nothing to do' };
     const told = parse(body);
     if (told === null) {
-      this.#log('warn', 'github.broken', { kind: event, id: headers['x-github-delivery'] ?? '' });
+      const given = Buffer.from(body).toString('utf8');
+      await this.#unreadable.keep(event, given, { id: headers['x-github-delivery'] ?? '' });
       return { status: 400 };
     }
     const name = told.repository?.full_name.toLowerCase();

@@ -66,9 +66,9 @@ export class LocalChannel implements Channel {
   readonly #pending = new Map<string, Pending>();
   /** By turn, while it runs: for terminals that come in the middle. */
   readonly #partial = new Map<string, PartialAnswer>();
-  #sink: Sink | null = null;
+  #sink: Pick<Sink, 'reachable'> | null = null;
 
-  async start(sink: Sink): Promise<void> {
+  async start(sink: Pick<Sink, 'reachable'>): Promise<void> {
     this.#sink = sink;
   }
 

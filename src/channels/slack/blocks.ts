@@ -29,7 +29,9 @@ function cardBlocks({ title, text, fields }: Card): Block[] {
 
 function field({ name, value }: Card['fields'][number]): object {
   const text = `${slackMrkdwn.strong(slackMrkdwn.text(name))}\n${slackMrkdwn.text(value)}`;
-  return text.length <= FIELD_CHARS_MAX ? { type: 'mrkdwn', text } : plain(`${name}\n${value}`);
+  // Nothing escapes these: what they mark would be shown without them.
+  const isMarked = /[*_~`]|:[\w+-]+:/.test(`${name}\n${value}`);
+  return text.length <= FIELD_CHARS_MAX && !isMarked ? { type: 'mrkdwn', text } : plain(`${name}\n${value}`);
 }
 
 function rows(buttons: Button[]): Block[] {

@@ -77,7 +77,7 @@ class SlackChannel implements Channel {
 
   async start(sink: Sink, cursors: ReadonlyMap<string, string>): Promise<void> {
     this.#inbox = new Inbox(this.#api, this.#reader, sink, cursors, this.#parts.log);
-    this.#presses = new Presses(this.#api, this.#reader, sink, this.#parts.log);
+    this.#presses = new Presses(this.#api, this.#reader, sink, this.#inbox, this.#parts.log);
     void this.#run(this.#inbox);
   }
 
@@ -134,7 +134,7 @@ class SlackChannel implements Channel {
           lost: (reason, again) =>
             this.#condition.link({ state: again ? 'failed' : 'starting', detail: `${reason}; it is tried again` }),
           shared: (shared) => this.#condition.trouble('3 shared', shared ? SHARED : null),
-          strange: () => this.#parts.log('warn', 'slack.unreadable', { kind: 'envelope', id: '' }),
+          strange: (given) => void inbox.keep('envelope', given),
         });
         return this.#sockets.run();
       default:
@@ -172,7 +172,7 @@ class SlackChannel implements Channel {
         void this.#presses!.take(call.body, this.#self);
         return DONE;
       case 'other':
-        this.#parts.log('warn', 'slack.unreadable', { kind: 'request', id: '' });
+        await this.#inbox.keep('request', request.body.toString('utf8')).first;
         return DONE;
       default:
         return unreachable(call);

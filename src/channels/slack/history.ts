@@ -25,14 +25,14 @@ export interface Missed {
   /** There is more than the bounds let us read. */
   cut: boolean;
   /** Messages of a shape that we do not know: they are passed over. */
-  strange: number;
+  strange: unknown[];
 }
 
 /** What was read of a history, in Slack's order. `more`: not all of it. */
 interface Pages {
   messages: payloads.SlackMessage[];
   more: boolean;
-  strange: number;
+  strange: unknown[];
 }
 
 /**
@@ -42,7 +42,7 @@ interface Pages {
 export async function missedIn(api: Api, chat: string, after: string, signal: AbortSignal): Promise<Missed | null> {
   const top = await read(api, 'conversations.history', { channel: chat, ...sinceMs(msOfTs(after)) }, signal);
   if (top === null) return null;
-  let { strange } = top;
+  const strange = [...top.strange];
   let cut = top.more && top.messages.every(({ ts }) => later(ts, after));
   const found = new Map(top.messages.map((message) => [message.ts, message]));
   const threads = top.messages
@@ -52,7 +52,7 @@ export async function missedIn(api: Api, chat: string, after: string, signal: Ab
     const replies = await read(api, 'conversations.replies', { channel: chat, ts: thread.ts, oldest: after }, signal);
     if (replies === null) return null;
     for (const reply of replies.messages) found.set(reply.ts, reply);
-    strange += replies.strange;
+    strange.push(...replies.strange);
     cut ||= replies.more;
   }
   const messages = [...found.values()].filter(({ ts }) => later(ts, after));
@@ -71,7 +71,7 @@ function sinceMs(ms: number): { oldest: string; latest: string } {
 
 /** Page after page, waiting where Slack says so. */
 async function read(api: Api, method: string, args: object, signal: AbortSignal): Promise<Pages | null> {
-  const pages: Pages = { messages: [], more: false, strange: 0 };
+  const pages: Pages = { messages: [], more: false, strange: [] };
   let cursor = '';
   for (let page = 0; page < HISTORY_PAGES_MAX; page += 1) {
     const more = cursor === '' ? {} : { cursor };
@@ -80,9 +80,11 @@ async function read(api: Api, method: string, args: object, signal: AbortSignal)
     );
     // What is gone has nothing more to say.
     if (!answer.ok) return answer.failure.class === 'gone' ? pages : null;
-    const messages = answer.value.messages.flatMap((each) => payloads.slackMessage.safeParse(each).data ?? []);
-    pages.messages.push(...messages);
-    pages.strange += answer.value.messages.length - messages.length;
+    for (const each of answer.value.messages) {
+      const { data } = payloads.slackMessage.safeParse(each);
+      if (data === undefined) pages.strange.push(each);
+      else pages.messages.push(data);
+    }
     cursor = answer.value.response_metadata?.next_cursor ?? '';
     if (cursor === '') return pages;
   }

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sink } from '../channel.ts';
 import type { DriverParts } from '../kind.ts';
 import { Lanes, Slots } from '../lanes.ts';
+import { Unreadable } from '../unreadable.ts';
 import type { Api } from './api.ts';
 import { missedIn, patiently } from './history.ts';
 import { type Happening, happeningOf, isOurs, isWritten, keyOf, type Reader, type Self } from './incoming.ts';
@@ -38,6 +39,7 @@ export class Inbox {
   readonly #reader: Reader;
   readonly #sink: Sink;
   readonly #log: DriverParts['log'];
+  readonly #unreadable: Unreadable;
   readonly #places = new Map<string, Place>();
   readonly #lanes = new Lanes();
   readonly #handing = new Map<string, Handing>();
@@ -53,6 +55,7 @@ export class Inbox {
     this.#reader = reader;
     this.#sink = sink;
     this.#log = log;
+    this.#unreadable = new Unreadable(sink, log, 'slack.unreadable');
     this.#since = cursors.get(SINCE) ?? '';
     for (const [chat, cursor] of cursors) if (chat !== SINCE) this.#places.set(chat, new Place(cursor));
   }
@@ -62,20 +65,27 @@ export class Inbox {
     clearTimeout(this.#again);
   }
 
-  /** Of an event, as it came. What nobody here can read is logged, and counts as done. */
+  /** Of an event, as it came. */
   take(body: unknown, self: Self): Handing {
     const read = payloads.eventCallback.safeParse(body);
-    if (!read.success) {
-      this.#log('warn', 'slack.unreadable', { kind: 'event', id: '' });
-      return NOTHING;
-    }
+    if (!read.success) return this.keep('event', body);
     const { event, event_id: id = '', team_id, authorizations } = read.data;
     const teams = authorizations?.map((each) => each.team_id) ?? [team_id];
     // An app may be in several workspaces: this one's token is no key to the others.
     if (teams.some((team) => typeof team === 'string') && !teams.includes(self.team)) return NOTHING;
     const happening = happeningOf(event);
-    if (happening.kind === 'unreadable') this.#log('warn', 'slack.unreadable', { kind: event.type, id });
+    if (happening.kind === 'unreadable') return this.keep(event.type, body, id);
     return this.#hand(happening, self);
+  }
+
+  /** What nobody here can read, as it came. */
+  keep(kind: string, given: unknown, id = ''): Handing {
+    const first = Promise.withResolvers<void>();
+    const done = this.#insist(() => this.#unreadable.keep(kind, given, { id }), first);
+    const handing = { first: first.promise, done };
+    handing.first.catch(() => {});
+    handing.done.catch(() => {});
+    return handing;
   }
 
   /** After a connection: reads what was said since the cursors, ahead of everything that comes from now on. */
@@ -84,8 +94,8 @@ export class Inbox {
     this.#gate = this.#queueHistory(self);
   }
 
-  #hand(happening: Happening, self: Self): Handing {
-    if (happening.kind === 'nothing' || happening.kind === 'unreadable') return NOTHING;
+  #hand(happening: Exclude<Happening, { kind: 'unreadable' }>, self: Self): Handing {
+    if (happening.kind === 'nothing') return NOTHING;
     if ('message' in happening && isOurs(happening.message, self)) return NOTHING;
     if (happening.kind === 'reaction' && happening.user === self.user) return NOTHING;
     const { chat } = happening;
@@ -197,7 +207,7 @@ export class Inbox {
     }
     const { messages, cut, strange } = missed;
     if (cut) this.#log('warn', 'slack.history_cut', { chat, messages: messages.length });
-    if (strange > 0) this.#log('warn', 'slack.unreadable', { kind: 'history', id: chat, messages: strange });
+    for (const each of strange) await this.keep('history', each, chat).done;
     for (const message of messages.filter((each) => isWritten(each) && !isOurs(each, self))) {
       place.begin(message.ts);
       await this.#insist(() => this.#tell({ kind: 'message', chat, message }, self));

@@ -2,6 +2,7 @@ import type { ButtonPress, Sink } from '../channel.ts';
 import { slackMrkdwn } from '../dialects/slack_mrkdwn.ts';
 import type { DriverParts } from '../kind.ts';
 import type { Api } from './api.ts';
+import type { Inbox } from './inbox.ts';
 import { keyOf, msOf, type Reader, type Self } from './incoming.ts';
 import { CALL_MS } from './limits.ts';
 import * as payloads from './payloads.ts';
@@ -14,19 +15,21 @@ export class Presses {
   readonly #api: Api;
   readonly #reader: Reader;
   readonly #sink: Sink;
+  readonly #inbox: Pick<Inbox, 'keep'>;
   readonly #log: DriverParts['log'];
 
-  constructor(api: Api, reader: Reader, sink: Sink, log: DriverParts['log']) {
+  constructor(api: Api, reader: Reader, sink: Sink, inbox: Pick<Inbox, 'keep'>, log: DriverParts['log']) {
     this.#api = api;
     this.#reader = reader;
     this.#sink = sink;
+    this.#inbox = inbox;
     this.#log = log;
   }
 
   /** Never rejects. */
   async take(body: unknown, self: Self): Promise<void> {
     const read = payloads.blockActions.safeParse(body);
-    if (!read.success) return this.#log('warn', 'slack.unreadable', { kind: 'interaction', id: '' });
+    if (!read.success) return void this.#inbox.keep('interaction', body);
     const pressed = read.data;
     const [action] = pressed.actions;
     if (action?.type !== 'button' || action.value === undefined) return;

@@ -30,7 +30,7 @@ export interface SocketHooks {
   /** Whether another program has a socket on our token: then Slack gives it a part of what comes. */
   shared(shared: boolean): void;
   /** Something that is no envelope. */
-  strange(): void;
+  strange(given: unknown): void;
 }
 
 /** `planned`: the next one follows at once. `grave`: a person has to do something. */
@@ -178,7 +178,7 @@ export class Sockets {
       const other = payloads.envelope.safeParse(message);
       if (message?.type === 'disconnect') on.disconnect(String(message.reason));
       else if (first.success || other.success) dispatch?.(data, isBinary);
-      else this.#hooks.strange();
+      else this.#hooks.strange(message ?? String(data));
     });
     client.on('slack_event', ({ ack, type, envelope_id, body }) => {
       // Where it cannot be sent any more, Slack brings the envelope again.

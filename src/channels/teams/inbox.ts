@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sink } from '../channel.ts';
 import type { DriverParts } from '../kind.ts';
+import { Unreadable } from '../unreadable.ts';
 import type { Connector } from './connector.ts';
 import { attachedIn, fetchFiles } from './files.ts';
 import { type Happening, happeningOf, placeOf, senderOf } from './incoming.ts';
@@ -33,9 +34,11 @@ export class Inbox {
   readonly #parts: Parts;
   readonly #lanes = new Map<string, Promise<void>>();
   readonly #stop = new AbortController();
+  readonly #unreadable: Unreadable;
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#unreadable = new Unreadable(parts.sink, parts.log, 'teams.unreadable');
   }
 
   stop(): void {
@@ -43,7 +46,7 @@ export class Inbox {
   }
 
   /**
-   * Of a request that is Microsoft's. `first` resolves when it is committed, or when there is nothing to commit; rejects when
+   * Of a request that is Microsoft's. `first` resolves when it is committed, as it came where it cannot be read; rejects when
    * the first try kept nothing. `done` is about all tries.
    */
   take(body: { type: string; id?: string | undefined }): Taken {
@@ -51,13 +54,14 @@ export class Inbox {
     const isOurs = memory.isOurs.bind(memory);
     const { data: activity } = payloads.activity.safeParse(body);
     const happening: Happening = activity ? happeningOf(body, { us, isOurs }) : { kind: 'unreadable' };
-    if (happening.kind === 'unreadable') log('warn', 'teams.unreadable', { kind: body.type, id: body.id ?? '' });
     if (happening.kind === 'nothing') log('info', 'teams.passed_over', { kind: body.type, id: body.id ?? '' });
-    const nothing = Promise.resolve();
-    if (activity === undefined || happening.kind === 'unreadable') return { happening, first: nothing, done: nothing };
-    const { chat } = placeOf(activity);
     const first = Promise.withResolvers<void>();
-    const done = this.#inLane(chat.platform_id, () => this.#insist(() => this.#tell(activity, happening), first));
+    const unread = activity === undefined || happening.kind === 'unreadable';
+    const done = unread
+      ? this.#insist(() => this.#unreadable.keep(body.type, body, { id: body.id ?? '' }), first)
+      : this.#inLane(placeOf(activity).chat.platform_id, () =>
+          this.#insist(() => this.#tell(activity, happening), first),
+        );
     done.catch((error: unknown) => first.reject(error));
     first.promise.catch(() => {});
     return { happening, first: first.promise, done };

@@ -2,6 +2,7 @@ import { GrammyError, HttpError } from 'grammy';
 import type { z } from 'zod';
 import type { Sink } from '../channel.ts';
 import type { DriverParts } from '../kind.ts';
+import { Unreadable } from '../unreadable.ts';
 import { type Chats, showMessage } from './chats.ts';
 import type { Client } from './client.ts';
 import { attachedTo, fetchFiles } from './files.ts';
@@ -11,7 +12,8 @@ import { answered, changesOf, chatOf, isAddressed, type Me, placeOf, senderOf, t
 
 /**
  * An update becomes what the host is told. `take` resolves when that is committed, and rejects when it is not: then the
- * update is to come again. What we do not know, or cannot read, is passed over, so that it does not block what follows.
+ * update is to come again. What we do not know is passed over, and what we cannot read is kept as it came, so that it does not block
+ * what follows.
  */
 export class Incoming {
   readonly #client: Client;
@@ -19,6 +21,7 @@ export class Incoming {
   readonly #sink: Sink;
   readonly #me: Me;
   readonly #log: DriverParts['log'];
+  readonly #unreadable: Unreadable;
 
   constructor(client: Client, chats: Chats, sink: Sink, me: Me, log: DriverParts['log']) {
     this.#client = client;
@@ -26,6 +29,7 @@ export class Incoming {
     this.#sink = sink;
     this.#me = me;
     this.#log = log;
+    this.#unreadable = new Unreadable(sink, log, 'telegram.broken');
   }
 
   async take(given: unknown): Promise<void> {
@@ -39,10 +43,10 @@ export class Incoming {
     else this.#log('info', 'telegram.unknown', { update: known.update_id, kind: kindOf(given) });
   }
 
-  #broken(given: unknown, error: z.ZodError): void {
-    const id = envelope.safeParse(given).data?.update_id ?? -1;
+  #broken(given: unknown, error: z.ZodError): Promise<void> {
+    const update = envelope.safeParse(given).data?.update_id ?? -1;
     const where = error.issues[0]?.path.join('.') ?? '';
-    this.#log('warn', 'telegram.broken', { update: id, kind: kindOf(given), where });
+    return this.#unreadable.keep(kindOf(given), given, { update, where });
   }
 
   async #message(key: string, message: TgMessage): Promise<void> {

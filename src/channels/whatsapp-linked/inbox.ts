@@ -99,8 +99,7 @@ export class Inbox {
 }
 
 function says(message: WAMessage): boolean {
-  const { kind } = read(message);
-  return kind !== 'nothing' && kind !== 'broken';
+  return read(message).kind !== 'nothing';
 }
 
 export function nameOf({ remoteJid, participant, id }: WAMessageKey): string {

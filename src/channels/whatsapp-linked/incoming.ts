@@ -4,13 +4,14 @@ import type { IncomingMessage, Sink } from '../channel.ts';
 import type { DriverParts } from '../kind.ts';
 import { Lanes, Slots } from '../lanes.ts';
 import { Latest } from '../latest.ts';
+import { Unreadable } from '../unreadable.ts';
 import { type Fetch, fetchMedia } from './files.ts';
 import { type Inbox, nameOf } from './inbox.ts';
 import { isGroup, showMessage } from './jids.ts';
 import { REMEMBERED_MAX, TAKEN_AT_ONCE, type Waits } from './limits.ts';
 import { type People, shownOf } from './people.ts';
 import type { Quotable } from './quotable.ts';
-import { type Read, read } from './reading.ts';
+import { type Read, read, UNDECRYPTED } from './reading.ts';
 
 export interface IncomingParts {
   sink: Sink;
@@ -41,8 +42,11 @@ export class Incoming {
   /** By person and message: WhatsApp does not say which reaction was taken back. */
   readonly #reactions = new Latest<string, string>(REMEMBERED_MAX);
 
+  readonly #unreadable: Unreadable;
+
   constructor(parts: IncomingParts) {
     this.#parts = parts;
+    this.#unreadable = new Unreadable(parts.sink, parts.log, 'whatsapp-linked.broken');
   }
 
   stop(): void {
@@ -60,10 +64,11 @@ export class Incoming {
     if (this.#ended.signal.aborted) return;
     const said = read(message);
     const { key } = message;
-    if (said.kind === 'nothing' || said.kind === 'broken') {
-      this.#passed(said, key);
-      // Taken back before we heard of it. What could not be read may be kept from another try.
-      if (said.kind === 'nothing') this.#parts.inbox.done(key);
+    if (said.kind === 'broken') return void this.#slots.run(() => this.#broken(message, said.what));
+    if (said.kind === 'nothing') {
+      if (said.what !== undefined) this.#passed(said.what, key);
+      // Taken back before we heard of it.
+      this.#parts.inbox.done(key);
       return;
     }
     this.#remember(message, key as Key, said);
@@ -74,27 +79,38 @@ export class Incoming {
       .finally(() => this.#taking.delete(name));
   }
 
-  #passed(said: Extract<Read, { kind: 'nothing' | 'broken' }>, key: WAMessageKey | null | undefined): void {
+  #passed(what: string, key: WAMessageKey | null | undefined): void {
     const id = (key?.id ?? '').slice(0, 200);
-    if (said.kind === 'broken') this.#parts.log('warn', 'whatsapp-linked.broken', { kind: said.what, id });
-    else if (said.what !== undefined)
-      this.#parts.log('info', 'whatsapp-linked.unknown', { kind: said.what.slice(0, 40), id });
+    this.#parts.log('info', 'whatsapp-linked.unknown', { kind: what.slice(0, 40), id });
+  }
+
+  async #broken(message: WAMessage, what: string): Promise<void> {
+    const key = message.key as WAMessageKey | null | undefined;
+    const id = (key?.id ?? '').slice(0, 200);
+    const isKept = await this.#insist(id, () => this.#unreadable.keep(what, message, { id }));
+    // What was not decrypted may lie in the inbox from another try.
+    if (isKept && key && what !== UNDECRYPTED) this.#parts.inbox.done(key);
   }
 
   async #untilKept(message: WAMessage, key: Key, said: Said): Promise<void> {
-    const { waits, log, inbox } = this.#parts;
+    if (await this.#insist(key.id.slice(0, 200), () => this.#one(message, key, said))) this.#parts.inbox.done(key);
+  }
+
+  /** False: we have stopped. */
+  async #insist(id: string, act: () => Promise<void>): Promise<boolean> {
+    const { waits, log } = this.#parts;
     const { signal } = this.#ended;
     for (let wait = waits.first_ms; !signal.aborted; wait = Math.min(wait * 2, waits.max_ms)) {
       try {
-        await this.#one(message, key, said);
-        if (!signal.aborted) inbox.done(key);
-        return;
+        await act();
+        return !signal.aborted;
       } catch {
-        if (signal.aborted) return;
-        log('warn', 'whatsapp-linked.not_kept', { id: key.id.slice(0, 200) });
+        if (signal.aborted) return false;
+        log('warn', 'whatsapp-linked.not_kept', { id });
         await sleep(wait, undefined, { signal, ref: false }).catch(() => {});
       }
     }
+    return false;
   }
 
   async #one(message: WAMessage, key: Key, said: Said): Promise<void> {

@@ -24,6 +24,9 @@ export type Read =
   /** It lacks what each of its kind has, or could not be decrypted. */
   | { kind: 'broken'; what: string };
 
+/** What is broken because it could not be decrypted: WhatsApp may send it again. */
+export const UNDECRYPTED = 'unreadable';
+
 const NOTHING: Read = { kind: 'nothing' };
 const { REVOKE, MESSAGE_EDIT } = WAProto.Message.ProtocolMessage.Type;
 
@@ -31,7 +34,7 @@ export function read({ key, message, messageTimestamp, messageStubType }: WAMess
   if (!key?.remoteJid || !key.id) return { kind: 'broken', what: 'no chat or no id' };
   const content = normalizeMessageContent(message);
   if (content === undefined) {
-    if (messageStubType === WAProto.WebMessageInfo.StubType.CIPHERTEXT) return { kind: 'broken', what: 'unreadable' };
+    if (messageStubType === WAProto.WebMessageInfo.StubType.CIPHERTEXT) return { kind: 'broken', what: UNDECRYPTED };
     return messageStubType ? NOTHING : { kind: 'broken', what: 'no content' };
   }
   if (!(Number(messageTimestamp) > 0)) return { kind: 'broken', what: 'no time' };

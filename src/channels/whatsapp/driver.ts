@@ -59,10 +59,12 @@ class WhatsappChannel implements Channel {
     this.#outgoing = new Outgoing(this.#graph, phone_number_id, template, this.#chats);
   }
 
-  async start(sink: Sink): Promise<void> {
+  async start(sink: Sink, cursors: ReadonlyMap<string, string>): Promise<void> {
+    this.#chats.begin(sink, cursors);
     this.#incoming = new Incoming({
       ...{ graph: this.#graph, chats: this.#chats, sink, log: this.#parts.log, number: this.#number },
       self: () => this.#self,
+      textOf: (id) => this.#outgoing.textOf(id),
       undelivered: (reason) => this.#told(this.#link, reason),
     });
     void this.#identify();
@@ -103,7 +105,7 @@ class WhatsappChannel implements Channel {
     if (!isSigned(request, this.#parts.secrets['app-secret'] ?? '')) return { status: 401 };
     if (this.#incoming === null) return { status: 503 };
     try {
-      await this.#incoming.take(parsed(request.body));
+      await this.#incoming.take(parsed(request.body) ?? Buffer.from(request.body).toString('utf8'));
     } catch {
       // Not kept: Meta calls again with all of it.
       this.#parts.log('warn', 'whatsapp.not_kept');

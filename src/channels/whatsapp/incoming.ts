@@ -1,5 +1,6 @@
 import type { Sink } from '../channel.ts';
 import type { DriverParts } from '../kind.ts';
+import { Unreadable } from '../unreadable.ts';
 import type { Chats } from './chats.ts';
 import { lateReason, WINDOW_CLOSED } from './errors.ts';
 import { fetchMedia } from './files.ts';
@@ -17,9 +18,13 @@ export interface IncomingParts {
   number: string;
   /** Our number itself, in digits, once it is known. */
   self(): string | null;
+  /** The receipt of the send that made a message of ours. */
+  textOf(id: string): string;
   /** WhatsApp has taken a message of ours and could not deliver it; null: one has arrived since. */
   undelivered(reason: string | null): void;
 }
+
+type Act = () => Promise<void>;
 
 interface Item {
   message: payloads.WaMessage;
@@ -29,7 +34,7 @@ interface Item {
 /**
  * A webhook's body becomes what the host is told. `take` resolves when all of it is committed, and rejects when some is not:
  * then the body is to come again. Each chat keeps the order in which bodies arrive, and does not wait for another; behind what
- * was not committed nothing of the body is. What we do not know, or cannot read, is passed over.
+ * was not committed nothing of the body is. What we do not know is passed over; what we cannot read is kept as it came.
  */
 export class Incoming {
   readonly #parts: IncomingParts;
@@ -37,10 +42,12 @@ export class Incoming {
   readonly #lanes = new Map<string, Promise<void>>();
   readonly #waiting: (() => void)[] = [];
   #free = TAKEN_AT_ONCE;
+  readonly #unreadable: Unreadable;
   #isStopped = false;
 
   constructor(parts: IncomingParts) {
     this.#parts = parts;
+    this.#unreadable = new Unreadable(parts.sink, parts.log, 'whatsapp.broken');
   }
 
   stop(): void {
@@ -49,35 +56,35 @@ export class Incoming {
 
   async take(body: unknown): Promise<void> {
     const { data } = payloads.envelope.safeParse(body);
-    if (data === undefined) return this.#broken('body', '');
+    if (data === undefined) return this.#broken('body', body);
     const chats = new Map<string, Item[]>();
+    const besides: Act[] = [];
     for (const { field, value } of data.entry.flatMap(({ changes }) => changes))
-      for (const item of this.#changed(field, value)) {
+      for (const item of this.#changed(field, value, besides)) {
         const items = chats.get(item.message.from) ?? [];
         chats.set(item.message.from, [...items, item]);
       }
     const works = [...chats].map(([chat, items]) => this.#inLane(chat, () => this.#all(items)));
-    const ends = await Promise.allSettled(works);
+    const ends = await Promise.allSettled([...works, ...besides.map((act) => this.#inTurn(act))]);
     const failed = ends.find((end) => end.status === 'rejected');
     if (failed !== undefined) throw failed.reason;
   }
 
-  /** The messages of a change; what it says of ours is heard at once. */
-  #changed(field: string, value: unknown): Item[] {
+  /** The messages of a change; what else is to be kept of it goes to `besides`. */
+  #changed(field: string, value: unknown, besides: Act[]): Item[] {
     if (field !== 'messages') return this.#passed(field, '');
     const { data: change } = payloads.change.safeParse(value);
     if (change === undefined) {
-      this.#broken('change', '');
+      besides.push(() => this.#broken('change', value));
       return [];
     }
     // An app has one address for all of its numbers.
     if (change.metadata.phone_number_id !== this.#parts.number) return this.#passed('other number', '');
-    for (const given of change.statuses) this.#status(given);
+    for (const given of change.statuses) besides.push(() => this.#status(given));
     return change.messages.flatMap((given) => {
       const { data: message } = payloads.message.safeParse(given);
       if (message !== undefined) return [{ message, contacts: change.contacts }];
-      const { type = '', id = '' } = payloads.named.safeParse(given).data ?? {};
-      this.#broken(type, id);
+      besides.push(() => this.#broken(payloads.named.safeParse(given).data?.type ?? '', given));
       return [];
     });
   }
@@ -87,20 +94,37 @@ export class Incoming {
     return [];
   }
 
-  #broken(kind: string, id: string): void {
-    this.#parts.log('warn', 'whatsapp.broken', { kind: kind.slice(0, 40), id: id.slice(0, 200) });
+  #broken(kind: string, given: unknown): Promise<void> {
+    return this.#unreadable.keep(kind, given, { id: (payloads.named.safeParse(given).data?.id ?? '').slice(0, 200) });
   }
 
-  /** The contract knows no failure that comes late: it is logged, and told by the health. */
-  #status(given: unknown): void {
+  /** What became of a message of ours. That WhatsApp has it we know from its answer. */
+  async #status(given: unknown): Promise<void> {
     const { data: status } = payloads.status.safeParse(given);
-    if (status === undefined) return this.#broken('status', payloads.named.safeParse(given).data?.id ?? '');
-    if (status.status === 'delivered') return this.#parts.undelivered(null);
-    if (status.status !== 'failed') return;
-    const { code, title } = status.errors?.[0] ?? { code: -1, title: 'no reason given' };
-    if (code === WINDOW_CLOSED && status.recipient_id !== undefined) this.#parts.chats.close(status.recipient_id);
-    this.#parts.log('warn', 'whatsapp.not_delivered', { id: status.id, code });
-    this.#parts.undelivered(lateReason(code, title));
+    if (status === undefined) return this.#broken('status', given);
+    const { undelivered, sink, textOf } = this.#parts;
+    const said = { message: textOf(status.id), at_ms: Number(status.timestamp ?? 0) * 1000 };
+    switch (status.status) {
+      case 'delivered':
+        undelivered(null);
+        return sink.receipt({ ...said, state: 'delivered' });
+      case 'read':
+        return sink.receipt({ ...said, state: 'read' });
+      case 'failed':
+        return sink.receipt({ ...said, state: 'failed', reason: this.#failed(status) });
+      default:
+        return;
+    }
+  }
+
+  /** Why. */
+  #failed({ id, recipient_id, errors }: payloads.WaStatus): string {
+    const { code, title } = errors?.[0] ?? { code: -1, title: 'no reason given' };
+    if (code === WINDOW_CLOSED && recipient_id !== undefined) this.#parts.chats.close(recipient_id);
+    this.#parts.log('warn', 'whatsapp.not_delivered', { id, code });
+    const reason = lateReason(code, title);
+    this.#parts.undelivered(reason);
+    return reason;
   }
 
   #inLane(chat: string, work: () => Promise<void>): Promise<void> {
@@ -112,16 +136,16 @@ export class Incoming {
   }
 
   async #all(items: Item[]): Promise<void> {
-    for (const item of items) await this.#inTurn(item);
+    for (const item of items) await this.#inTurn(() => this.#one(item, read(item.message)));
   }
 
   /** The host takes so much at once; a body may bring messages of a thousand chats. */
-  async #inTurn(item: Item): Promise<void> {
+  async #inTurn(act: Act): Promise<void> {
     if (this.#free > 0) this.#free -= 1;
     else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
       if (this.#isStopped) throw new Error('the channel has stopped');
-      await this.#one(item, read(item.message));
+      await act();
     } finally {
       const next = this.#waiting.shift();
       if (next === undefined) this.#free += 1;
@@ -137,7 +161,7 @@ export class Incoming {
     const sender = this.#senderOf(from, contacts);
     const chat = { platform_id: from, title: sender.name, direct: true };
     const event = { dedupe_key: `wa:${number}:${id}`, chat, sender, sent_ms };
-    if (said.kind === 'message' || said.kind === 'press') chats.heard(from, id, sent_ms);
+    if (said.kind === 'message' || said.kind === 'press') await chats.heard(from, id, sent_ms);
     switch (said.kind) {
       case 'message':
         return this.#message(message, event, said);

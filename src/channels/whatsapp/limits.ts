@@ -40,5 +40,10 @@ export const SAID_CHARS_MAX = 200;
 
 /** Chats whose last message is remembered, and reactions: the latest so many. */
 export const CHATS_MAX = 2000;
+/** When a person last wrote is kept so coarsely, and of so many people whose numbers end alike. */
+export const HEARD_SAVE_MS = 10 * MINUTE_MS;
+export const HEARD_CHATS_MAX = 40;
+/** Files whose text went before them: what becomes of the file is said of the text. */
+export const PARTS_MAX = 1000;
 /** Texts that arrived while their file did not: remembered, so that a repetition does not say them twice. */
 export const HALVES_MAX = 100;

@@ -1,6 +1,7 @@
 import { openAsBlob } from 'node:fs';
 import { OperatingError } from '../../base/errors.ts';
 import type { OutgoingFile, ReactOperation, SendOperation, SendResult } from '../channel.ts';
+import { Latest } from '../latest.ts';
 import type { Chats } from './chats.ts';
 import { type Failed, no, WINDOW_CLOSED } from './errors.ts';
 import {
@@ -14,7 +15,14 @@ import {
   uploadType,
 } from './forms.ts';
 import type { Called, Graph } from './graph.ts';
-import { CAPTION_CHARS_MAX, HALVES_MAX, PARAMETER_CHARS_MAX, UPLOAD_BYTES_MAX, UPLOAD_MS } from './limits.ts';
+import {
+  CAPTION_CHARS_MAX,
+  HALVES_MAX,
+  PARAMETER_CHARS_MAX,
+  PARTS_MAX,
+  UPLOAD_BYTES_MAX,
+  UPLOAD_MS,
+} from './limits.ts';
 import * as payloads from './payloads.ts';
 
 interface Template {
@@ -30,12 +38,19 @@ export class Outgoing {
   readonly #chats: Chats;
   /** By the key of their send: texts that are there while their file is not yet. */
   readonly #halves = new Map<string, string>();
+  /** By a file's id: the text that went before it. */
+  readonly #texts = new Latest<string, string>(PARTS_MAX);
 
   constructor(graph: Graph, number: string, template: Template | undefined, chats: Chats) {
     this.#graph = graph;
     this.#number = number;
     this.#template = template;
     this.#chats = chats;
+  }
+
+  /** The receipt of the send that made this message. */
+  textOf(id: string): string {
+    return this.#texts.get(id) ?? id;
   }
 
   async send(operation: SendOperation): Promise<SendResult> {
@@ -90,6 +105,7 @@ export class Outgoing {
     const sent = await this.#file({ ...operation, body: '', reply_to: null }, file, type);
     if (!sent.ok) return { ...sent, reason: `the text has arrived, its file has not: ${sent.reason}` };
     this.#halves.delete(operation.key);
+    this.#texts.put(sent.receipt, text.receipt);
     return text;
   }
 

@@ -84,6 +84,7 @@ export const named = z.object({
 export const status = z.object({
   id: z.string(),
   status: z.string(),
+  timestamp: z.string().optional(),
   recipient_id: z.string().optional(),
   errors: z.array(z.object({ code: z.int(), title: z.string().default('') })).optional(),
 });

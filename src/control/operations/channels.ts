@@ -59,6 +59,13 @@ export const CHANNELS: readonly Operation[] = [
     },
   },
   {
+    name: 'channel_unreadable',
+    summary: 'what a channel was told and could not read, as it came',
+    input: INPUTS.one,
+    handle: async ({ channels }, { name }: z.infer<typeof INPUTS.one>) =>
+      value({ name, events: channels.unreadable(name) }),
+  },
+  {
     name: 'channel_prove',
     summary: 'prove a channel without a word to anybody',
     input: INPUTS.one,

@@ -21,6 +21,7 @@ import {
   BEEPER,
   BOT,
   DIRECT,
+  type FakeEmbed,
   type FakeMessage,
   type FakeUser,
   GROUP,
@@ -192,8 +193,15 @@ export class DiscordAccount implements Account {
       quotes: message_reference?.message_id ?? null,
       buttons: components.flatMap((row) => row.components.map(({ custom_id, label }) => ({ token: custom_id, label }))),
       file: file ?? null,
+      ...(embed !== undefined && { card: cardWords(embed) }),
     };
   }
+}
+
+/** What an embed shows. */
+function cardWords({ title, description, fields = [] }: FakeEmbed): string[] {
+  const parts = [title, description, ...fields.flatMap(({ name, value }) => [name, value])];
+  return parts.map((part) => shownOf(part ?? '').shown);
 }
 
 function channelOf({ chat, thread }: Place): string {

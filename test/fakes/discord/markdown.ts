@@ -22,7 +22,8 @@ export function shownOf(content: string): Shown {
       opened = opened === null ? shown.length : null;
     } else {
       shown += block ?? line ?? escaped ?? '';
-      if (block === undefined && line !== undefined) code.push(line);
+      const asCode = block ?? line;
+      if (asCode !== undefined) code.push(asCode);
     }
   }
   return { shown: shown + content.slice(at), bold, code };

@@ -38,6 +38,7 @@ export const emulatedTeams: ChannelUnderTest = {
   title: 'Teams against its playground',
   kind: teams,
   lacks: {
+    'a card shows its title, its text and its fields, in their order': 'the emulator keeps cards, and shows none',
     'who is addressed is told by a mention and by a reply to us': MENTIONS,
     'of a thousand messages none is lost, and each chat keeps its order': MENTIONS,
     'no program is taken for a person, and we are not taken for another': ALONE,

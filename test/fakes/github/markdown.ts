@@ -14,7 +14,7 @@ export function shownOf(body: string): { shown: string; bold: string[]; code: st
       const isFence = /^(`{3,}|~{3,})/.test(line);
       if (isFence) fenced = !fenced;
       if (isFence) return [];
-      return fenced ? [line] : [lineOf(line.replace(/^#+ /, ''), bold, code)];
+      return fenced ? [kept(code, line)] : [lineOf(line.replace(/^#+ /, ''), bold, code)];
     })
     .join('\n');
   return { shown, bold, code };

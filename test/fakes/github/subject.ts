@@ -185,8 +185,9 @@ export class GitHubAccount implements Account {
     react: async () => {},
     press: async () => {},
     strange: async (event) => {
+      const repository = { full_name: REPO };
       if (event === 'broken') this.rest.world.strange.push({ id: 1, body: 'without a time' });
-      else this.#call('galaxy', { action: 'changed', repository: { full_name: REPO } }, 0);
+      this.#call(event === 'broken' ? 'issue_comment' : 'galaxy', { action: 'created', repository }, 0);
       if (event === 'unknown') this.rest.world.strange.push({ ...shownComment(this.#quiet()), newly_made: {} });
     },
   };

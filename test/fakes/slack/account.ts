@@ -23,6 +23,7 @@ import {
   BOT_USER,
   DIRECT,
   escaped,
+  type FakeBlock,
   type FakeMessage,
   GROUP,
   OTHER,
@@ -313,8 +314,15 @@ export class SlackAccount implements Account {
         elements.map((each) => ({ token: each.value, label: each.text.text })),
       ),
       file: name === undefined || data === undefined ? null : { name, data },
+      ...(blocks[0]?.type === 'header' && { card: blocks.flatMap(cardWords) }),
     };
   }
+}
+
+/** What a block of a card shows. */
+function cardWords({ text, fields = [] }: FakeBlock): string[] {
+  const parts = [...(text === undefined ? [] : [text]), ...fields];
+  return parts.flatMap((part) => (part.type === 'plain_text' ? part.text : shownOf(part.text).shown).split('\n'));
 }
 
 function authorOf(speaker: Speaker): Partial<FakeMessage> {

@@ -147,16 +147,19 @@ export class TeamsAccount implements Account {
     const actions = elements.flatMap((element) => element.actions ?? []);
     // What is not a run of text Teams reads as Markdown, or not at all.
     const runs = elements.filter(({ type }) => type === 'RichTextBlock');
-    const card = runs
-      .map(({ inlines = [] }) => inlines.map((run) => (run.type === 'TextRun' ? run.text : '')).join(''))
-      .join('\n');
+    const words = runs.map(({ inlines = [] }) =>
+      inlines.map((run) => (run.type === 'TextRun' ? run.text : '')).join(''),
+    );
+    const isCard = runs[0]?.inlines?.[0]?.size !== undefined;
     const shown = attachments.find(({ contentType }) => contentType === SHOWS);
     const data = this.teams.places.get(shown?.content.uniqueId ?? '');
     return {
       ...placeOf(conversation),
       ...{ receipt: id, quotes: null, file: data ? { name: shown?.name ?? '', data } : null },
-      ...(text === '' ? { shown: card, bold: [], code: [] } : shownOf(text)),
+      ...(text === '' ? { shown: words.join('\n'), bold: [], code: [] } : shownOf(text)),
       buttons: actions.map(({ title, data: pressed }) => ({ token: pressed.token, label: title })),
+      // Of the words above buttons none is larger.
+      ...(isCard && { card: words }),
     };
   }
 

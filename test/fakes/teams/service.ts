@@ -29,7 +29,7 @@ export interface CardContent {
   uniqueId?: string;
   body?: {
     type: string;
-    inlines?: { type: string; text: string }[];
+    inlines?: { type: string; text: string; size?: string }[];
     actions?: { type: string; title: string; data: { token: string } }[];
   }[];
 }
