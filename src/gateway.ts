@@ -77,7 +77,7 @@ async function main(): Promise<void> {
 
 /** Builds everything; returns what takes it down. */
 async function start(paths: Paths, log: FileLog): Promise<() => void> {
-  const faults = faultsFrom(process.env, paths.gatewayRun);
+  const faults = faultsFrom(process.env, paths.gatewayRun, 'gateway');
   // The clear sentence first; the lock on vault.db then decides between two that start at the same moment. Asked on
   // vault.sock, because a connection to gateway.sock would replace the host.
   await refuseLive(paths.vaultSocket);

@@ -69,7 +69,7 @@ export async function openBase(options: HostOptions, paths: Paths) {
   const install = readInstall(paths.config);
   const aloud = (event: string): boolean => paths.isService && event === ANCHORED;
   const log = openLog('host', join(paths.logs, 'host.log'), true, aloud);
-  const faults = faultsFrom(options.env, paths.run);
+  const faults = faultsFrom(options.env, paths.run, 'host');
   const trial = options.env['GLASS_TRIAL'] === '1';
   const safe = trial || options.env['GLASS_SAFE'] === '1';
   const ledger = await Ledger.open(paths.ledger, faults);

@@ -39,8 +39,8 @@ export function guarded<T>(faults: Faults, name: string, run: () => T): T {
   return result;
 }
 
-/** Reads the plan from the environment. `pidFolder` holds `<process>.pid` files of the processes it may kill. */
-export function faultsFrom(env: NodeJS.ProcessEnv, pidFolder: string): Faults {
+/** Reads the plan from the environment, for the process `self`. `pidFolder` holds `<process>.pid` files of the others that it may kill. */
+export function faultsFrom(env: NodeJS.ProcessEnv, pidFolder: string, self: 'host' | 'gateway'): Faults {
   const text = env['GLASS_FAULT'];
   const logFile = env['GLASS_FAULT_LOG'];
   if (text === undefined) return noFaults;
@@ -51,32 +51,20 @@ export function faultsFrom(env: NodeJS.ProcessEnv, pidFolder: string): Faults {
       if (plan.point !== name) return;
       hits += 1;
       if (hits !== plan.hit) return;
-      const pids = new Map(plan.kill.map((victim) => [victim, pidIn(join(pidFolder, `${victim}.pid`))]));
       // Itself last, and it can say so only before.
-      const killed = plan.kill.filter((victim) => {
-        const pid = pids.get(victim);
-        return pid === process.pid || (pid !== undefined && hasKilled(pid));
-      });
+      const killed = plan.kill.filter((victim) => victim === self || hasKilled(join(pidFolder, `${victim}.pid`)));
       if (killed.length > 0 && logFile !== undefined)
         appendFileSync(logFile, `killed ${killed.join('+')} at ${name}\n`);
-      if ([...pids.values()].includes(process.pid)) process.kill(process.pid, 'SIGKILL');
+      if (killed.includes(self)) process.kill(process.pid, 'SIGKILL');
     },
   };
 }
 
-function pidIn(file: string): number | undefined {
+/** Whether the process whose number stands there was alive. */
+function hasKilled(file: string): boolean {
   try {
     const pid = Number(readFileSync(file, 'utf8').trim());
-    return Number.isInteger(pid) && pid > 1 ? pid : undefined;
-  } catch {
-    return undefined; // it is not running
-  }
-}
-
-/** Whether there was such a process. */
-function hasKilled(pid: number): boolean {
-  try {
-    return process.kill(pid, 'SIGKILL');
+    return Number.isInteger(pid) && pid > 1 && process.kill(pid, 'SIGKILL');
   } catch {
     return false;
   }

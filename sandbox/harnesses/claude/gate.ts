@@ -8,6 +8,9 @@ import type { Failure } from './wire.ts';
  * leaves, whatever the process may want to ask.
  */
 const FAILURE_BYTES_MAX = 16 * 1024;
+/** A gateway that has died is there again within a second; for so long it is tried whether one listens. */
+const AWAY_MS = 10_000;
+const AWAY_STEP_MS = 100;
 
 export class Gate {
   /** The last failure since the turn began. */
@@ -80,8 +83,17 @@ export class Gate {
     return true;
   }
 
-  /** A kept connection may have been closed just now: what was written to it then was not read, and is written once more. */
-  #forward(request: IncomingMessage, response: ServerResponse, body: Buffer, again = false): void {
+  /**
+   * A kept connection may have been closed just now: what was written to it then was not read, and is written once more. Where nobody
+   * listens nothing was written: it is tried until `until_ms`.
+   */
+  #forward(
+    request: IncomingMessage,
+    response: ServerResponse,
+    body: Buffer,
+    again = false,
+    until_ms = Date.now() + AWAY_MS,
+  ): void {
     const { host: _, connection: __, 'transfer-encoding': ___, ...headers } = request.headers;
     const up = httpRequest(
       `${this.#upstream}${request.url}`,
@@ -95,7 +107,11 @@ export class Gate {
     );
     up.on('error', (error) => {
       if (up.reusedSocket && !again && !response.headersSent && isClosed(error))
-        return this.#forward(request, response, body, true);
+        return this.#forward(request, response, body, true, until_ms);
+      if (this.#socket !== null && isAway(error) && !response.destroyed && Date.now() < until_ms) {
+        setTimeout(() => this.#forward(request, response, body, again, until_ms), AWAY_STEP_MS);
+        return;
+      }
       this.failure = { status: 502, body: JSON.stringify({ reason: messageOf(error) }) };
       refuse(response, 502, messageOf(error));
     });
@@ -123,6 +139,10 @@ export class Gate {
       if (failure.body.length < FAILURE_BYTES_MAX) failure.body += chunk.toString();
     });
   }
+}
+
+function isAway(error: NodeJS.ErrnoException): boolean {
+  return error.code === 'ECONNREFUSED' || error.code === 'ENOENT';
 }
 
 function isClosed(error: NodeJS.ErrnoException): boolean {
