@@ -72,3 +72,18 @@ test('where there is a socket the requests go there, also the one that is made o
   for (let i = 0; i < 3; i += 1) assert.equal(await ask(base), 200);
   assert.deepEqual(received, [1, 1, 1]);
 });
+
+test('while nobody listens on its socket a request waits for who comes next, and is made once', async (context) => {
+  const folder = mkdtempSync(join(tmpdir(), 'gate-'));
+  context.after(() => rmSync(folder, { recursive: true, force: true }));
+  const at = join(folder, 'egress.sock');
+  const gate = new Gate('http://127.0.0.1:1', at, () => {});
+  const base = await gate.listen();
+  gate.open();
+  const asked = ask(base);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  const { received } = await endpoint(context, 1, at);
+  assert.equal(await asked, 200);
+  assert.equal(gate.failure, null);
+  assert.deepEqual(received, [1]);
+});
