@@ -32,7 +32,11 @@ export async function completed(kind: ChannelKind, channel: string, given: Given
   const all = { ...given };
   for (;;) {
     const missing = missingOf(kind, channel, all);
-    if (missing.length === 0) return all;
+    if (missing.length === 0) {
+      // As the kind reads it, and no more than was said: defaults are not the operator's words.
+      const parsed = kind.settings.parse(all);
+      return Object.fromEntries(Object.keys(all).map((name) => [name, parsed[name]]));
+    }
     if (asks === null) {
       const words = missing.map((name) => `--set ${name}=… (${wordsOf(kind, name)})`);
       throw new OperatingError('usage', `a channel of kind ${kind.kind} needs ${words.join(' and ')}`);
@@ -55,10 +59,14 @@ function wordsOf({ asks }: ChannelKind, name: string): string {
   return asks?.[name] ?? 'see its page in docs/channels';
 }
 
-/** As the kind wants it: what it would be in `glass.yaml`, else the bare text, else a list of what stands between commas. */
+/**
+ * As the kind wants it: what it would be in `glass.yaml`, else the bare text, else a list of what stands between commas. Digits are a
+ * text where it takes one: a phone's number is not one to count with.
+ */
 function meantBy(kind: ChannelKind, name: string, said: string): unknown {
   const list = said.split(',').map((part) => part.trim());
-  const readings = [...yamlOf(said), said, list];
+  const yaml = yamlOf(said);
+  const readings = typeof yaml[0] === 'number' ? [said, ...yaml] : [...yaml, said, list];
   const schema = Object.hasOwn(kind.settings.shape, name) ? kind.settings.shape[name] : undefined;
   if (schema === undefined) return readings[0];
   const good = readings.find((reading) => schema.safeParse(reading).success);

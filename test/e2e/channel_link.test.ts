@@ -122,10 +122,7 @@ test('added, it has a key that nobody saw, a folder of its own, and the real dri
   const words = ['add', 'whatsapp-linked', '--name', 'wa', '--yes', '--set', 'phone=+4917012345678', ...SERVER];
   const ran = await glass(words, ({ out }) => out.includes('is in glass.yaml'));
   assert.match(ran.out, /Link with phone number instead/);
-  assert.match(
-    readFileSync(install.paths.config, 'utf8'),
-    /wa:[\s{]+kind: whatsapp-linked,?\s+phone: "?4917012345678"?/,
-  );
+  assert.match(readFileSync(install.paths.config, 'utf8'), /wa:[\s{]+kind: whatsapp-linked,?\s+phone: "4917012345678"/);
   const list = await install.glass('secret', 'list');
   assert.match(list.stdout, /^wa-key\s/m);
   await until('it says what is wrong', async () =>

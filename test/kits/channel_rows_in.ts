@@ -201,8 +201,6 @@ export const ROWS_IN: readonly Row[] = [
       const { account, sink } = scene;
       const { people } = account;
       await people.strange('unknown');
-      // What is acknowledged before its commit does not come again.
-      sink.failNext(1);
       await people.strange('broken');
       await scene.until('the broken event is kept', () => sink.unreadables.length === 1);
       const [{ kind, raw }] = sink.unreadables as [UnreadableEvent];
@@ -212,6 +210,16 @@ export const ROWS_IN: readonly Row[] = [
       await scene.until('the broken event is in the log', () => scene.logs.some((each) => line.test(each)));
       await people.say({ place: 'direct', from: 'person', text: 'hello' });
       await came(scene, 1);
+    },
+  },
+  {
+    name: 'what is broken is kept before it is acknowledged',
+    async run(scene) {
+      const { account, sink } = scene;
+      // What is acknowledged before its commit does not come again.
+      sink.failNext(1);
+      await account.people.strange('broken');
+      await scene.until('the broken event is kept', () => sink.unreadables.length === 1);
     },
   },
   {

@@ -49,7 +49,7 @@ export const ROWS_OUT: readonly Row[] = [
       const all = scene.account.sent();
       const shown = all.map((sent) => sent.shown);
       assert.equal(shown.length, pieces.length);
-      if (scene.capabilities.markup !== 'plain')
+      if (scene.capabilities.markup !== 'plain' && scene.account.showsNoMarkup !== true)
         for (const { shown: said, code: asCode } of all)
           assert.deepEqual(
             linesIn(asCode.join('\n')),

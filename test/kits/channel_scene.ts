@@ -115,6 +115,8 @@ export interface Account {
   readonly threadsOfMessages?: true;
   /** Of bytes that are nothing it knows, it takes no file: a text stands for them. */
   readonly textFiles?: boolean;
+  /** It shows texts as they were written: which part is code nobody sees. */
+  readonly showsNoMarkup?: true;
   open(parts: DriverParts): Channel;
   place(name: PlaceName): Place;
   handle(speaker: Speaker): string;

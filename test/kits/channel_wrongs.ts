@@ -103,7 +103,7 @@ export const WRONGS: readonly WrongDriver[] = [
     says: /1 messages come in/,
   },
   {
-    row: 'what is unknown or broken blocks nothing, and what is broken is kept and logged',
+    row: 'what is broken is kept before it is acknowledged',
     title: 'acknowledges what is broken before it is kept',
     makes: wrongSink((sink) => ({ unreadable: async (event) => void early(sink.unreadable(event)) })),
     says: /the broken event is kept/,

@@ -41,6 +41,7 @@ const LACKS = {
   'a file that is too large is left out, and the text says so': NO_FILES,
   'a reaction comes in, and that it was taken back': 'GitHub tells nobody of reactions',
   'our reaction is put, and put again without harm': NO_REACTIONS,
+  'what is broken is kept before it is acknowledged': 'the emulator sends nothing broken',
   'what is unknown or broken blocks nothing, and what is broken is kept and logged':
     'the emulator lists nothing broken',
   'markup is shown as what it says': 'the emulator reads no markup',

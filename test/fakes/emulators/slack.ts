@@ -41,6 +41,7 @@ export const emulatedSlack: ChannelUnderTest = {
     'who is addressed is told by a mention and by a reply to us': 'the emulator names no parent_user_id in threads',
     'a reaction comes in, and that it was taken back': UNDATED,
     'a press is answered at once, and comes in': 'nobody can press a button in the emulator',
+    'what is broken is kept before it is acknowledged': 'the emulator sends nothing broken',
     'what is unknown or broken blocks nothing, and what is broken is kept and logged':
       'the emulator sends nothing broken',
     'a card shows its title, its text and its fields, in their order': 'the emulator shows no cards',
