@@ -59,14 +59,10 @@ function wordsOf({ asks }: ChannelKind, name: string): string {
   return asks?.[name] ?? 'see its page in docs/channels';
 }
 
-/**
- * As the kind wants it: what it would be in `glass.yaml`, else the bare text, else a list of what stands between commas. Digits are a
- * text where it takes one: a phone's number is not one to count with.
- */
+/** As the kind wants it: what it would be in `glass.yaml`, else the bare text, else a list of what stands between commas. */
 function meantBy(kind: ChannelKind, name: string, said: string): unknown {
   const list = said.split(',').map((part) => part.trim());
-  const yaml = yamlOf(said);
-  const readings = typeof yaml[0] === 'number' ? [said, ...yaml] : [...yaml, said, list];
+  const readings = [...yamlOf(said), said, list];
   const schema = Object.hasOwn(kind.settings.shape, name) ? kind.settings.shape[name] : undefined;
   if (schema === undefined) return readings[0];
   const good = readings.find((reading) => schema.safeParse(reading).success);
