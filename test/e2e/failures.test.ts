@@ -78,7 +78,7 @@ test('a channel that cannot start is in status, is told through another channel,
   assert.equal(state, 'attention');
   assert.deepEqual(
     channels.find(({ name }) => name === 'deaf'),
-    { name: 'deaf', proof: null, state: 'failed', detail: 'the platform refused the token' },
+    { name: 'deaf', proof: null, unreadable: 0, state: 'failed', detail: 'the platform refused the token' },
   );
   const text = 'The channel deaf could not start: the platform refused the token';
   assert.equal(alerts.find(({ kind }) => kind === 'channel.start')?.text, text);
