@@ -8,12 +8,14 @@ import { parse } from 'yaml';
 import { ROOT } from '../../src/base/paths.ts';
 import type { DriverParts } from '../../src/channels/kind.ts';
 import { channel } from '../../src/cli/channel.ts';
+import type { ChannelShown } from '../../src/operations/channels.ts';
 import { DiscordAccount } from '../fakes/discord/account.ts';
 import { APP_ID as GITHUB_APP, INSTALLATION_ID } from '../fakes/github/app_door.ts';
 import { GitHubAccount } from '../fakes/github/subject.ts';
 import { Install, until } from '../fakes/install.ts';
 import { SlackAccount } from '../fakes/slack/account.ts';
 import { TeamsAccount } from '../fakes/teams/account.ts';
+import { rows } from '../fakes/terminal.ts';
 import { WhatsappAccount } from '../fakes/whatsapp/subject.ts';
 
 /** `glass channel add <kind>` as it is typed, for each kind that needs more than a token, against servers that speak their protocols. */
@@ -71,6 +73,10 @@ async function typed(words: string[], answers: string[]): Promise<{ out: string;
   assert.deepEqual(left, [], 'every answer was asked for');
   return { out, ended };
 }
+
+/** The ids of messages with this text. */
+const heard = (text: string): number[] =>
+  rows<{ id: number }>(install, 'SELECT id FROM messages WHERE text = ?', text).map(({ id }) => id);
 
 const NEEDS: [kind: string, steps: RegExp, sentence: string][] = [
   [
@@ -163,10 +169,35 @@ test('the key of a GitHub App is given by its file, in a script too', async () =
     assert.equal(status, 0, `${out}${err}`);
     assert.match(out, /^ok\s+connected.*@?glass/m);
     assert.equal((await glass('', 'remove', 'app', '--yes')).status, 0);
+    // At a terminal a path is asked for, again as long as there is no key behind it; with or without an `@`.
+    const [paths, nobody] = [['', '/no/such/file', other, `@${file}`], ''];
+    const asked = await typed(['add', 'github', '--name', 'typed', ...sets(given)], [...paths, nobody]);
+    assert.match(asked.out, /^ok\s+connected.*@?glass/m);
+    assert.equal(asked.ended, 'exit 0', asked.out);
+    assert.equal((await glass('', 'remove', 'typed', '--yes')).status, 0);
   } finally {
     await account.stop();
   }
 });
+
+for (const [kind, start] of ACCOUNTS.filter(([kind]) => kind === 'slack' || kind === 'discord'))
+  test(`a second channel of ${kind} with the token of another has failed, and says whose it is`, async () => {
+    const account = await start();
+    try {
+      const { settings, secrets } = account.parts;
+      for (const name of ['one', 'two'])
+        for (const [part, value] of Object.entries(secrets))
+          await install.secret(`${name}-${part}`, value, { form: { kind: 'channel' }, hosts: [] });
+      for (const name of ['one', 'two']) await install.control.call('channel_add', { name, kind, settings });
+      await until('the second has failed', async () => {
+        const shown = await install.control.call<ChannelShown>('channel_show', { name: 'two' });
+        assert.match(`${shown.state}: ${shown.detail}`, /^failed: its token is that of the channel one: /);
+      });
+      for (const name of ['one', 'two']) assert.equal((await glass('', 'remove', name, '--yes')).status, 0);
+    } finally {
+      await account.stop();
+    }
+  });
 
 const APP_ID = '00000000-0000-4000-8000-000000000001';
 
@@ -207,6 +238,20 @@ test('where there are no direct chats the wizard asks who you are and where to t
     assert.match(tried.out, /^skipped .*name a chat: \.\/glass channel test code --to <owner\/name#12>$/m);
     const quiet = await glass('', 'test', 'code', '--to', place, '--no-reply');
     assert.deepEqual([quiet.status, quiet.out.match(/^ok/gm)?.length], [0, 2], quiet.out);
+    // Who answers elsewhere does not answer it.
+    const trying = glass('', 'test', 'code', '--to', place);
+    await until('the comment of that test', async () => {
+      assert.equal(account.sent().filter(({ shown }) => /Answer anything/.test(shown)).length, 2);
+    });
+    await account.people.say({ place: 'group', from: 'person', text: 'elsewhere' });
+    await until('that has come', async () => assert.equal(heard('elsewhere').length, 1));
+    await account.people.say({ place: 'direct', from: 'person', text: 'in its place' });
+    const { out: answered } = await trying;
+    assert.deepEqual(
+      answered.match(/m\d+ has come/g),
+      heard('in its place').map((id) => `m${id} has come`),
+      answered,
+    );
     const nowhere = await glass('', 'test', 'code', '--to', 'acme/other#1', '--no-reply');
     assert.deepEqual([nowhere.status, /^failed +a message out/m.test(nowhere.out)], [1, true], nowhere.out);
     await assert.rejects(install.control.call('pair', { channel: 'code' }), /code has no direct chats/);
