@@ -87,3 +87,37 @@ test('while nobody listens on its socket a request waits for who comes next, and
   assert.equal(gate.failure, null);
   assert.deepEqual(received, [1]);
 });
+
+/** So many gateways, one after the other, of which each dies over the first request that it has read. Resolves when the last one has. */
+async function dying(at: string, count: number): Promise<void> {
+  for (let i = 0; i < count; i += 1) {
+    const died = Promise.withResolvers<void>();
+    const server = createServer((incoming) => {
+      incoming.resume().on('end', () => {
+        server.close(() => died.resolve());
+        incoming.socket.destroy();
+      });
+    });
+    server.listen(at).unref();
+    await died.promise;
+  }
+}
+
+for (const [deaths, status] of [
+  [2, 200],
+  [3, 502],
+] as const)
+  test(`${deaths} gateways that die over a request, and what it is answered by the next: ${status}`, async (context) => {
+    const folder = mkdtempSync(join(tmpdir(), 'gate-'));
+    context.after(() => rmSync(folder, { recursive: true, force: true }));
+    const at = join(folder, 'egress.sock');
+    const gate = new Gate('http://127.0.0.1:1', at, () => {});
+    const base = await gate.listen();
+    gate.open();
+    const asked = ask(base);
+    await Promise.race([dying(at, deaths), asked]);
+    const { received } = await endpoint(context, 1, at);
+    assert.equal(await asked, status);
+    assert.equal(gate.failure?.status, status === 200 ? undefined : 502);
+    assert.equal(received.length, status === 200 ? 1 : 0);
+  });

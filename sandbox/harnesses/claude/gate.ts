@@ -11,6 +11,14 @@ const FAILURE_BYTES_MAX = 16 * 1024;
 /** A gateway that has died is there again within a second; for so long it is tried whether one listens. */
 const AWAY_MS = 10_000;
 const AWAY_STEP_MS = 100;
+/** Gateways that may die over one request: two, for who is started again and dies once more. A model that is asked twice has done nothing twice. */
+const DEATHS_MAX = 2;
+
+/** What a request may still be tried: after so many cuts, and while nobody listens until then. */
+interface Tries {
+  cuts: number;
+  until_ms: number;
+}
 
 export class Gate {
   /** The last failure since the turn began. */
@@ -84,32 +92,29 @@ export class Gate {
   }
 
   /**
-   * A kept connection may have been closed just now: what was written to it then was not read, and is written once more. Where nobody
-   * listens nothing was written: it is tried until `until_ms`.
+   * A kept connection may have been closed just now: what was written to it then was not read, and is written once more. Where a
+   * gateway has died over the request the next one is asked; where nobody listens nothing was written, and it is waited for.
    */
-  #forward(
-    request: IncomingMessage,
-    response: ServerResponse,
-    body: Buffer,
-    again = false,
-    until_ms = Date.now() + AWAY_MS,
-  ): void {
+  #forward(request: IncomingMessage, response: ServerResponse, body: Buffer, tries?: Tries): void {
     const { host: _, connection: __, 'transfer-encoding': ___, ...headers } = request.headers;
+    const left = tries ?? { cuts: this.#socket === null ? 1 : DEATHS_MAX, until_ms: Date.now() + AWAY_MS };
     const up = httpRequest(
       `${this.#upstream}${request.url}`,
       {
         method: request.method ?? 'POST',
         headers: { ...headers, 'content-length': body.length },
-        agent: again ? false : this.#agent,
+        agent: tries === undefined ? this.#agent : false,
         ...(this.#socket === null ? {} : { socketPath: this.#socket }),
       },
       (reply) => this.#reply(reply, response),
     );
     up.on('error', (error) => {
-      if (up.reusedSocket && !again && !response.headersSent && isClosed(error))
-        return this.#forward(request, response, body, true, until_ms);
-      if (this.#socket !== null && isAway(error) && !response.destroyed && Date.now() < until_ms) {
-        setTimeout(() => this.#forward(request, response, body, again, until_ms), AWAY_STEP_MS);
+      const isOver = response.headersSent || response.destroyed;
+      const isCut = isClosed(error) && (up.reusedSocket || this.#socket !== null);
+      if (!isOver && isCut && left.cuts > 0)
+        return this.#forward(request, response, body, { ...left, cuts: left.cuts - 1 });
+      if (!isOver && this.#socket !== null && isAway(error) && Date.now() < left.until_ms) {
+        setTimeout(() => this.#forward(request, response, body, left), AWAY_STEP_MS);
         return;
       }
       this.failure = { status: 502, body: JSON.stringify({ reason: messageOf(error) }) };
