@@ -102,7 +102,7 @@ async function start(paths: Paths, log: FileLog): Promise<() => void> {
       (group, since_ms) => audit.usedSince(group, since_ms),
       (subject, text) => alert('budget', subject, text),
     ),
-    injector: new Injector(vault, new Tokens(vault, systemClock, trust, log)),
+    injector: new Injector(vault, new Tokens(vault, systemClock, trust, log, faults)),
     holds: new Holds(systemClock, (event) => host.tell(event)),
     authority: new CertificateAuthority(paths, systemClock, faults),
     rates: new Rates(systemClock, (group, service, since_ms) => audit.countSince(group, service, since_ms)),

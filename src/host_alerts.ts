@@ -1,4 +1,5 @@
 import type { InstallConfig } from './base/config.ts';
+import { type Faults, guarded } from './base/faults.ts';
 import { AGENTS } from './channels/agents/agents.ts';
 import { runCommand } from './evidence/alert_command.ts';
 import { Way } from './evidence/alert_way.ts';
@@ -12,11 +13,11 @@ import type { Planner } from './sessions/planner.ts';
 import type { Workspaces } from './sessions/workspaces.ts';
 
 type AlertBase = Omit<AlertParts, 'ways' | 'deliver'> &
-  Pick<WatchParts, 'paths' | 'log' | 'runtime'> & { install: InstallConfig };
+  Pick<WatchParts, 'paths' | 'log' | 'runtime'> & { install: InstallConfig; faults: Faults };
 
 /** Whom alerts reach, by what besides chats, and what is looked at for them. */
 export function makeAlerts(base: AlertBase, deliver: (chat: number) => void, egress: () => Egress) {
-  const { ledger, clock, log, channels, operatorChat, install, paths } = base;
+  const { ledger, clock, log, faults, channels, operatorChat, install, paths } = base;
   const { command, webhook, heartbeat: address } = install.alerts;
   const works = (name: string, failure: string | null): void => {
     if (failure === null) alerts.clear('alerts.way', name);
@@ -28,10 +29,12 @@ export function makeAlerts(base: AlertBase, deliver: (chat: number) => void, egr
   };
   const way = { ledger, clock, trouble, works };
   const ways: Way[] = [];
-  if (command !== undefined) ways.push(new Way({ ...way, name: 'command', send: (body) => runCommand(command, body) }));
-  if (webhook !== undefined)
-    ways.push(new Way({ ...way, name: 'webhook', send: (body) => egress().post('webhook', body) }));
-  const ping = address === undefined ? null : () => egress().post('heartbeat', '');
+  const run = (body: string) => guarded(faults, 'alert.command', () => runCommand(command!, body));
+  const post = (body: string) => guarded(faults, 'alert.webhook', () => egress().post('webhook', body));
+  const beat = () => guarded(faults, 'alert.heartbeat', () => egress().post('heartbeat', ''));
+  if (command !== undefined) ways.push(new Way({ ...way, name: 'command', send: run }));
+  if (webhook !== undefined) ways.push(new Way({ ...way, name: 'webhook', send: post }));
+  const ping = address === undefined ? null : beat;
   const heartbeat = new Heartbeat({ run: paths.run, clock, ping, works });
   const alerts = new Alerts({ ledger, clock, log, channels, operatorChat, deliver, ways });
   const [alert, clear] = [alerts.alert.bind(alerts), alerts.clear.bind(alerts)];

@@ -1,17 +1,22 @@
-import { connect, createServer, type Server } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+
+/** A gateway that has died is there again within a second or two; for so long it is tried whether one listens. */
+export const AWAY_MS = 10_000;
+export const AWAY_STEP_MS = 100;
+
+/** Nobody listens on the egress socket: nothing was said to anybody. */
+export function isAway(error: NodeJS.ErrnoException): boolean {
+  return error.code === 'ECONNREFUSED' || error.code === 'ENOENT';
+}
 
 /**
  * Offers the egress socket as `127.0.0.1:<port>`, for clients that only know TCP. Bytes pass unread; who is calling is
- * decided by the socket behind it. `port` 0: any that is free.
+ * decided by the socket behind it. A connection that is made while no gateway is there waits for the next one. `port` 0: any that is free.
  */
 export function startRelay(egressSocket: string, port: number): Promise<{ port: number; server: Server }> {
   const server = createServer({ allowHalfOpen: true }, (client) => {
-    const upstream = connect({ path: egressSocket, allowHalfOpen: true });
-    client.pipe(upstream).pipe(client);
-    client.on('error', () => upstream.destroy());
-    upstream.on('error', () => client.destroy());
-    client.on('close', () => upstream.destroy());
-    upstream.on('close', () => client.destroy());
+    client.on('error', () => {}); // its end is what counts
+    join(client, egressSocket, Date.now() + AWAY_MS);
   });
   server.unref();
   return new Promise((resolve, reject) => {
@@ -21,5 +26,19 @@ export function startRelay(egressSocket: string, port: number): Promise<{ port: 
       if (address === null || typeof address === 'string') return reject(new Error('the relay has no port'));
       resolve({ port: address.port, server });
     });
+  });
+}
+
+function join(client: Socket, egressSocket: string, until_ms: number): void {
+  const upstream = connect({ path: egressSocket, allowHalfOpen: true });
+  upstream.on('connect', () => {
+    if (client.destroyed) return void upstream.destroy();
+    client.pipe(upstream).pipe(client);
+    client.on('close', () => upstream.destroy());
+    upstream.on('close', () => client.destroy());
+  });
+  upstream.on('error', (error) => {
+    if (!isAway(error) || client.destroyed || Date.now() >= until_ms) return void client.destroy();
+    setTimeout(() => join(client, egressSocket, until_ms), AWAY_STEP_MS);
   });
 }

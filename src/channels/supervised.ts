@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Clock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
+import { type Faults, guarded } from '../base/faults.ts';
 import {
   BREAKER_OPEN_MS,
   CHANNEL_DEAF_MS,
@@ -46,6 +47,7 @@ export interface SupervisedParts {
   secrets(): Promise<Record<string, string>>;
   clock: Clock;
   log: Log;
+  faults: Faults;
   alert(kind: string, subject: string, text: string): void;
   clear(kind: string, subject: string): void;
   /** A life has begun; `http`: its driver takes what comes in over HTTP. */
@@ -171,13 +173,17 @@ export class SupervisedChannel implements Channel {
   }
 
   async openDm(handle: string): Promise<{ platform_id: string; title: string } | null> {
-    return this.#live?.methods.has('openDm') ? this.#live.call('openDm', [handle]) : null;
+    const live = this.#live;
+    if (!live?.methods.has('openDm')) return null;
+    return guarded(this.#parts.faults, 'channel.open_dm', () => live.call('openDm', [handle]));
   }
 
   /** Shown again in each life. */
   async menu(commands: readonly MenuCommand[]): Promise<void> {
     this.#menu = commands;
-    if (this.#live?.methods.has('menu')) await this.#live.call('menu', [commands]);
+    const live = this.#live;
+    if (live?.methods.has('menu'))
+      await guarded(this.#parts.faults, 'channel.menu', () => live.call('menu', [commands]));
   }
 
   deepLink(code: string): string | null {

@@ -3,6 +3,7 @@ import type { SecureContext } from 'node:tls';
 import { z } from 'zod';
 import type { Clock } from '../base/clock.ts';
 import { messageOf, OperatingError } from '../base/errors.ts';
+import { type Faults, guarded } from '../base/faults.ts';
 import {
   OAUTH_EARLY_MS,
   OAUTH_LIVES_S,
@@ -44,17 +45,19 @@ export class Tokens {
   readonly #clock: Clock;
   readonly #trust: SecureContext | null;
   readonly #log: Log;
+  readonly #faults: Faults;
   readonly #kept = new Map<string, Token>();
   readonly #running = new Map<string, Promise<string | null>>();
   /** By secret, until when a service that has failed is left alone. */
   readonly #failed = new Map<string, number>();
 
   /** `trust`: whose certificates of endpoints are believed; null: what Node believes. */
-  constructor(vault: Vault, clock: Clock, trust: SecureContext | null, log: Log) {
+  constructor(vault: Vault, clock: Clock, trust: SecureContext | null, log: Log, faults: Faults) {
     this.#vault = vault;
     this.#clock = clock;
     this.#trust = trust;
     this.#log = log;
+    this.#faults = faults;
   }
 
   /** One that is good for a while still, or null. */
@@ -92,7 +95,8 @@ export class Tokens {
     const form = secret?.terms.form;
     if (secret === null || form?.kind !== 'oauth2') throw new OperatingError('not_found', 'the secret has gone');
     const credentials = oauthCredentials.parse(JSON.parse(secret.value.toString()));
-    const got = replySchema.parse(JSON.parse(await askForToken(form.token_url, credentials, this.#trust)));
+    const ask = () => askForToken(form.token_url, credentials, this.#trust);
+    const got = replySchema.parse(JSON.parse(await guarded(this.#faults, 'oauth.token', ask)));
     const of = this.#keepCredentials(name, secret.value, credentials, got.refresh_token);
     const got_ms = this.#clock.monotonic();
     const lives_ms = got.expires_in * 1000;

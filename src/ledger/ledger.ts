@@ -1,5 +1,5 @@
 import { messageOf, OperatingError } from '../base/errors.ts';
-import type { Faults } from '../base/faults.ts';
+import { type Faults, guarded } from '../base/faults.ts';
 import { GROUP_COMMIT_MAX } from '../base/limits/messages.ts';
 import { Db } from './db.ts';
 import { readMigrations } from './migrate.ts';
@@ -44,7 +44,8 @@ export class Ledger {
 
   /** Opens and migrates. Throws `OperatingError('storage')`. */
   static async open(file: string, faults: Faults): Promise<Ledger> {
-    return new Ledger(new Db(await openLedgerFile(file, readMigrations())), faults);
+    const opened = await guarded(faults, 'ledger.open', () => openLedgerFile(file, readMigrations()));
+    return new Ledger(new Db(opened), faults);
   }
 
   /**

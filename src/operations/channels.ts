@@ -4,6 +4,7 @@ import { isMap, parseDocument } from 'yaml';
 import type { Clock } from '../base/clock.ts';
 import { type ChannelConfig, type InstallConfig, parseInstall } from '../base/config.ts';
 import { messageOf, OperatingError } from '../base/errors.ts';
+import type { Faults } from '../base/faults.ts';
 import { shortHash } from '../base/ids.ts';
 import type { Log } from '../base/log.ts';
 import { isComplete } from '../base/packages.ts';
@@ -33,6 +34,7 @@ export interface ChannelsInput {
   ledger: Ledger;
   clock: Clock;
   log: Log;
+  faults: Faults;
   /** All that exist, by name: those of this class are put in and taken out. */
   channels: Map<string, Channel>;
   /** A channel's token. Rejects with `OperatingError`. */
@@ -178,10 +180,10 @@ export class Channels {
   }
 
   #make(name: string, block: ChannelConfig): SupervisedChannel {
-    const { kinds, clock, log, alert, clear, channels, paths } = this.#input;
+    const { kinds, clock, log, faults, alert, clear, channels, paths } = this.#input;
     const { kind, settings } = readSettings(kinds, name, block);
     const channel = new SupervisedChannel({
-      ...{ name, kind, settings, clock, log, alert, clear },
+      ...{ name, kind, settings, clock, log, faults, alert, clear },
       folder: join(paths.channels, name),
       secrets: () => this.#secretsOf(name, kind, settings),
       began: (channel, http) => (http ? this.webhooks.add(channel) : this.webhooks.remove(name)),

@@ -9,7 +9,7 @@ import { eventually, FLAKY_YAML, type Journal, type World } from './world.ts';
 /**
  * What happens in every run: people write in seven chats of the fake platform, the operator in a local one; an agent
  * sends in mid-turn, a sandbox crashes by itself, the platform refuses a text and says what nobody can read, a group's file is broken for a moment, a
- * credential comes and goes, a request waits for the operator, an agent asks a person, a long answer is shown while it is written, a stranger is let in, a group is stopped and resumed, an agent gets more authority, a task is run, an agent writes to another one, a second channel comes and goes, and, when asked for, the host is restarted on
+ * credential comes and goes, a service is asked with a token that has to be got first, a request waits for the operator, an agent asks a person, a long answer is shown while it is written, a stranger is let in, a group is stopped and resumed, an agent gets more authority, a task is run, an agent writes to another one, a second channel comes and goes, and, when asked for, the host is restarted on
  * purpose while a turn runs.
  * Every message carries a token, so that the judge can count its answers.
  */
@@ -61,6 +61,7 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
     return world.say(chat, `${before}${token}${after}`);
   };
   await world.vault({ op: 'set', name: 'anthropic', value: 'fake-secret-value' });
+  await world.setService();
   await world.apply('thinker');
   await say('alpha', '<a1>');
   await say('beta', '<b1>', 'sleep 0.5 ');
@@ -117,6 +118,8 @@ export async function play(world: World, options: ScenarioOptions): Promise<Expe
   await world.approve('sender');
   // Without any live session there is none; a point that no run comes past is told of all the same.
   await world.refusedRequest(() => liveSession(world)).catch(() => {});
+  await say('delta', '<z1>');
+  await world.serviceRequest(() => liveSession(world, 'thinker')).catch(() => {});
   // Whoever dies over it takes the request along.
   await liveSession(world, 'assistant')
     .then((session) => world.heldRequest(session))
@@ -169,6 +172,17 @@ async function desk(world: World): Promise<void> {
     world.control.call('person_role', { person: 'p1', role: 'admin' }),
   );
   await eventually('the operator has seen the alerts', () => world.control.call('clear_alerts'));
+  await eventually('the sign of life is tried', () => signOfLife(world));
+}
+
+/** With all other ways of alerts, which nobody waits for. */
+async function signOfLife(world: World): Promise<void> {
+  const tried = new AbortController();
+  const onRow = ({ way }: Record<string, unknown>): void => {
+    if (way === 'heartbeat') tried.abort();
+  };
+  await world.control.stream('alert_test', {}, onRow, tried.signal).catch(() => {});
+  if (!tried.signal.aborted) throw new Error('not yet');
 }
 
 /** A task that is run at once. Whoever dies over it, it is run once. */

@@ -12,12 +12,14 @@ import { engineSocket } from '../../src/runtimes/engine.ts';
 import { applyGroup } from '../fakes/authorities.ts';
 import { keptCodeOf } from '../fakes/code_cache.ts';
 import { remove } from '../fakes/remove.ts';
-import { openTunnel } from '../fakes/tunnel.ts';
+import { TokenService } from '../fakes/token_service.ts';
+import { askService, openTunnel } from '../fakes/tunnel.ts';
+import { namesEnv, TestAuthority, Upstream } from '../fakes/upstream.ts';
 import { keepWarmCode, takeWarmCode } from './warm_code.ts';
 
 /**
  * One install with everything around it: home, gateway and host as real processes that are started again whenever they
- * die, and the fake platform that judges. A life is what a process does until its death; each life has its own fault.
+ * die, the fake platform that judges, and a service whose tokens have to be got first. A life is what a process does until its death; each life has its own fault.
  */
 export interface FaultPlan {
   point: string;
@@ -56,6 +58,9 @@ export class World {
   readonly control: ControlClient;
   readonly #home: string;
   readonly #env: NodeJS.ProcessEnv;
+  readonly #authority = new TestAuthority();
+  readonly #service = new Upstream('api.example.org', this.#authority);
+  readonly #tokens = new TokenService();
   #platformUrl = '';
   #platform: ChildProcess | null = null;
   #parts = new Map<string, Part>();
@@ -76,7 +81,9 @@ export class World {
   }
 
   async start(): Promise<void> {
-    this.#writeHome();
+    this.#service.handler = (request, response, received) =>
+      request.method === 'POST' ? this.#tokens.handler(request, response, received) : void response.end('items');
+    await this.#service.listen();
     takeWarmCode(this.paths);
     this.#platform = spawn(
       process.execPath,
@@ -87,8 +94,12 @@ export class World {
     );
     const port = await firstLine(this.#platform);
     this.#platformUrl = `http://127.0.0.1:${port}`;
+    this.#writeHome();
     const { host, gateway } = this.options.faults;
-    this.#parts.set('gateway', this.#part('src/gateway.ts', gateway));
+    this.#parts.set(
+      'gateway',
+      this.#part('src/gateway.ts', gateway, namesEnv({ [this.#service.host]: ['127.0.0.1'] })),
+    );
     this.#parts.set('host', this.#part('test/fakes/host.ts', host));
   }
 
@@ -139,6 +150,24 @@ export class World {
         socket.write('GET /nowhere HTTP/1.1\r\nHost: x\r\n\r\n');
       });
       socket.destroy();
+    });
+  }
+
+  /** The credentials of the service, for the group with the model. */
+  async setService(): Promise<void> {
+    const { place } = this.#service;
+    const form = { kind: 'oauth2', token_url: `https://${place}/token` };
+    const value = JSON.stringify(this.#tokens.credentials);
+    await this.vault({ op: 'set', name: 'service', value, terms: { form, hosts: [place] } });
+  }
+
+  /** A request to the service, which is asked for a token first. Again and again until it is answered, by whoever is live at each try. */
+  async serviceRequest(live: () => Promise<string>): Promise<void> {
+    await eventually('the service answers', async () => {
+      const ca = readFileSync(this.paths.caCertificate, 'utf8');
+      const { egress } = this.paths.session(await live());
+      const { status } = await askService(egress, { ca, place: this.#service.place }, '/items');
+      if (status !== 200) throw new Error(`it was answered ${status}`);
     });
   }
 
@@ -200,6 +229,7 @@ export class World {
     this.control.close();
     for (const part of [...this.#parts.values()].reverse()) await part.end();
     this.#platform?.kill('SIGKILL');
+    await this.#service.close();
     // A container survives a host that is killed for good: nobody else looks for this home's.
     if (this.options.runtime === 'docker')
       await new DockerRuntime({ ...this.paths, socket: engineSocket(process.env) })
@@ -214,9 +244,10 @@ export class World {
     return this.#home;
   }
 
-  #part(file: string, faults: (FaultPlan | null)[]): Part {
+  #part(file: string, faults: (FaultPlan | null)[], more: NodeJS.ProcessEnv = {}): Part {
     return new Part(join(this.options.root, file), join(this.#home, 'output.txt'), (life) => ({
       ...this.#env,
+      ...more,
       GLASS_TEST_PLATFORM: this.#platformUrl,
       GLASS_FAULT_LOG: this.faultLog,
       ...keptCodeOf(this.options.root),
@@ -225,12 +256,17 @@ export class World {
   }
 
   #writeHome(): void {
-    writeFileSync(this.paths.config, `runtime: ${this.options.runtime}\n`);
+    const told = `{command: [/bin/true], webhook: "${this.#platformUrl}/alerts", heartbeat: "${this.#platformUrl}/alerts"}`;
+    const ca = this.#authority.write(this.#home);
+    writeFileSync(this.paths.config, `runtime: ${this.options.runtime}\nupstream_ca: ${ca}\nalerts: ${told}\n`);
     this.group('assistant', `${FLAKY_YAML}agents: {flaky: allow}\n`);
     this.group('flaky', 'this is not a group\n');
     this.group(
       'thinker',
-      `harness: ${this.options.thinker}\nmodel: {provider: anthropic, name: scripted, upstream: "${this.options.modelOrigin}", secret: anthropic}\n`,
+      `harness: ${this.options.thinker}\nmodel: {provider: anthropic, name: scripted, upstream: "${this.options.modelOrigin}", secret: anthropic}
+secrets: [service]
+egress: {items: {host: ${this.#service.host}, port: ${this.#service.port}, private: [127.0.0.0/8], allow: [GET /items], use: service}}
+`,
     );
   }
 }

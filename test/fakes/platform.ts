@@ -19,6 +19,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
  *   POST /bot/menu     {commands}               the menu of commands
  *   POST /bot/open     {handle}                 → {chat}: where that person reads alone; 404 for one who is called `closed…`
  *   GET  /bot/sent?key=K                        history by key → {id} or 404
+ *   *    /alerts                            takes what the install tells of itself
  *   GET  /journal                               everything
  */
 export interface Update {
@@ -153,6 +154,9 @@ async function handle(request: IncomingMessage, response: ServerResponse): Promi
       const found = sent.find((message) => message.key === url.searchParams.get('key'));
       return found === undefined ? answer(response, 404, {}) : answer(response, 200, { id: found.id });
     }
+    case 'GET /alerts':
+    case 'POST /alerts':
+      return answer(response, 200, {});
     case 'GET /journal':
       return answer(response, 200, { updates, sent, acknowledged, reactions, typing, menu });
     default:

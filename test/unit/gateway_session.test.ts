@@ -70,7 +70,7 @@ beforeEach(() => {
     paths,
     {
       audit,
-      injector: new Injector(vault, new Tokens(vault, systemClock, null, silentLog)),
+      injector: new Injector(vault, new Tokens(vault, systemClock, null, silentLog, noFaults)),
       holds: new Holds(systemClock, () => {}),
       authority,
       rates: new Rates(systemClock, (...words) => audit.countSince(...words)),

@@ -1,5 +1,6 @@
 import { Agent, createServer, request as httpRequest, type IncomingMessage, type ServerResponse } from 'node:http';
 import { messageOf } from '../../../src/base/errors.ts';
+import { AWAY_MS, AWAY_STEP_MS, isAway } from '../../runner/relay.ts';
 import type { Failure } from './wire.ts';
 
 /**
@@ -8,9 +9,6 @@ import type { Failure } from './wire.ts';
  * leaves, whatever the process may want to ask.
  */
 const FAILURE_BYTES_MAX = 16 * 1024;
-/** A gateway that has died is there again within a second; for so long it is tried whether one listens. */
-const AWAY_MS = 10_000;
-const AWAY_STEP_MS = 100;
 /** Gateways that may die over one request: two, for who is started again and dies once more. A model that is asked twice has done nothing twice. */
 const DEATHS_MAX = 2;
 
@@ -144,10 +142,6 @@ export class Gate {
       if (failure.body.length < FAILURE_BYTES_MAX) failure.body += chunk.toString();
     });
   }
-}
-
-function isAway(error: NodeJS.ErrnoException): boolean {
-  return error.code === 'ECONNREFUSED' || error.code === 'ENOENT';
 }
 
 function isClosed(error: NodeJS.ErrnoException): boolean {
