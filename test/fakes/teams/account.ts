@@ -70,9 +70,9 @@ export class TeamsAccount implements Account {
   }
 
   get parts(): Pick<DriverParts, 'name' | 'settings' | 'secrets'> {
-    const { address } = this.teams;
+    const { login, openid, address } = this.teams;
     const settings = {
-      ...{ app_id: APP, tenant: TENANT, login: `${address}/login`, openid: `${address}/openid` },
+      ...{ app_id: APP, tenant: TENANT, login, openid },
       ...{ service: `${address}/teams`, services: ['127.0.0.1'] },
     };
     return { name: 'work', settings, secrets: { password: PASSWORD } };
@@ -261,6 +261,13 @@ export class TeamsAccount implements Account {
   added(chat: string): WebhookRequest {
     const common = this.#common('conversationUpdate', chat, 'person');
     return this.signed({ ...common, membersAdded: [{ id: PEOPLE.self.id }] });
+  }
+
+  /** A press of a button of the newer kind in a direct chat. */
+  invoked(replyToId: string, data: object): WebhookRequest {
+    const value = { action: { type: 'Action.Execute', id: 'press', verb: 'press', data }, trigger: 'manual' };
+    const what = { name: 'adaptiveCard/action', id: `f:${this.teams.id()}`, replyToId, value };
+    return this.signed({ ...this.#common('invoke', DIRECT, 'person'), ...what });
   }
 
   activity({ place, from, text, mention, reply_to, files = [] }: Saying): Activity {
