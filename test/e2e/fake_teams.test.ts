@@ -61,8 +61,7 @@ describe('what the fake says, Microsoft’s library reads', { skip: missing }, (
   test('that it is called, in the thread of a channel', async () => {
     const saying = { place: 'thread', from: 'other', text: 'hello', mention: true } as const;
     const message = await heard('mention', () => account.people.say(saying));
-    const [isToUs, team, channel] = [true, 'Makers', 'General'];
-    assert.deepEqual(only(message, 'isToUs', 'team', 'channel'), { isToUs, team, channel });
+    assert.deepEqual(only(message, 'isToUs', 'team', 'channel'), { isToUs: true, team: 'Makers', channel: GROUP });
     assert.equal((message['conversation'] as { id: string }).id, `${GROUP};messageid=${THREAD}`);
     assert.match(String(message['said']), /^(&nbsp;)?hello$/);
   });
@@ -77,7 +76,7 @@ describe('what the fake says, Microsoft’s library reads', { skip: missing }, (
     const id = await account.people.say(HELLO);
     const edit = await heard('editMessage', () => account.people.edit('direct', 'person', id, 'hello you'));
     assert.deepEqual(only(edit, 'id', 'text'), { id, text: 'hello you' });
-    const reaction = await heard('messageReaction', () => account.people.react('direct', 'person', id, '👍'));
+    const reaction = await heard('messageReaction', () => account.people.react('direct', 'person', id, '👍', false));
     assert.deepEqual(only(reaction, 'replyToId', 'added'), { replyToId: id, added: [{ type: 'like' }] });
     const back = await heard('messageReaction', () => account.people.react('direct', 'person', id, '👍', true));
     assert.deepEqual(only(back, 'replyToId', 'removed'), { replyToId: id, removed: [{ type: 'like' }] });

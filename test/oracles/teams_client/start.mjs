@@ -55,7 +55,7 @@ async function told({ activity, files, ref }) {
       isToUs: activity.isRecipientMentioned(),
       said: activity.stripMentionsText().text,
       team: activity.team?.name,
-      channel: activity.channel?.name,
+      channel: activity.channel?.id,
       files: (await files.list()).map(({ name, uniqueId, extension }) => ({ name, uniqueId, extension })),
     }),
   };
