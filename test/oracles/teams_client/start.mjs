@@ -8,7 +8,14 @@ import { ActionSet, AdaptiveCard, SubmitAction, TextBlock } from '@microsoft/tea
  * A bot made with Microsoft's library. Its settings (JSON) come on standard input; on a port of this machine alone, which is told
  * on the first line, it takes what Teams calls; what it is to do, and what it has heard, goes over the channel to whoever started it.
  */
-const { app_id: clientId, tenant: tenantId, password: clientSecret, login, openid, service } = JSON.parse(readFileSync(0));
+const {
+  app_id: clientId,
+  tenant: tenantId,
+  password: clientSecret,
+  login,
+  openid,
+  service,
+} = JSON.parse(readFileSync(0));
 process.on('disconnect', () => process.exit());
 process.on('SIGTERM', () => process.exit());
 for (const name of Object.keys(process.env)) if (/_proxy$/i.test(name)) delete process.env[name];
@@ -33,7 +40,7 @@ const app = new App({
 let heard = [];
 const ROUTES = [
   ...['message', 'mention', 'editMessage', 'softDeleteMessage', 'messageReaction', 'conversationUpdate'],
-  ...['file.consent.accept', 'file.consent.decline', 'card.action', 'typing'],
+  ...['file.consent.accept', 'file.consent.decline', 'card.action'],
 ];
 for (const route of ROUTES)
   app.on(route, async (context) => {
@@ -48,7 +55,13 @@ for (const route of ROUTES)
 async function told({ activity, files, ref }) {
   const isMessage = activity.type === 'message';
   return {
-    ...{ id: activity.id, text: activity.text, from: activity.from, value: activity.value, replyToId: activity.replyToId },
+    ...{
+      id: activity.id,
+      text: activity.text,
+      from: activity.from,
+      value: activity.value,
+      replyToId: activity.replyToId,
+    },
     ...{ conversation: activity.conversation, service: ref.serviceUrl, sent: activity.timestamp },
     ...{ added: activity.reactionsAdded, removed: activity.reactionsRemoved, members: activity.membersAdded },
     ...(isMessage && {
@@ -87,7 +100,11 @@ process.on('message', async ({ call, act, with: given }) => {
     process.send({ call, value: (await DOES[act](...given)) ?? null });
   } catch (error) {
     const { response, message, errorCode } = error;
-    const refused = response && { status: response.status, code: response.data?.error?.code, after: response.headers['retry-after'] };
+    const refused = response && {
+      status: response.status,
+      code: response.data?.error?.code,
+      after: response.headers['retry-after'],
+    };
     process.send({ call, failed: { message, ...(errorCode && { code: errorCode }), ...refused } });
   }
 });
