@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { missingOf } from '../fakes/emulators/emulator.ts';
 import { DIRECT, GROUP, TeamsAccount, THREAD } from '../fakes/teams/account.ts';
 import { PASSWORD } from '../fakes/teams/service.ts';
@@ -34,6 +35,7 @@ async function heard(route: string, act: () => Promise<unknown>): Promise<Heard>
   for (const until = Date.now() + HEARD_MS; Date.now() < until; ) {
     const found = (await bot.heard()).find((each) => each.route === route);
     if (found !== undefined) return found;
+    await sleep(5);
   }
   throw new Error(`the library has heard no ${route}`);
 }
