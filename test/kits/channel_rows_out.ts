@@ -39,8 +39,7 @@ export const ROWS_OUT: readonly Row[] = [
       // Of which the code is cut at least once.
       const fenced = Math.max(400, Math.ceil(scene.capabilities.text_max / 12));
       const lines = Array.from({ length }, (_, at) => `line ${at} of <many> & *more*`);
-      // A piece with more marks than `DIALECT_MARKS_MAX` is shown as it was written.
-      const code = lines.slice(0, fenced).join('\n').replaceAll('*', '');
+      const code = lines.slice(0, fenced).join('\n');
       const pieces = piecesOf(
         `# Long\n\n\`\`\`ts\n${code}\n\`\`\`\n\n${lines.slice(fenced).join('\n')}`,
         scene.capabilities,

@@ -9,7 +9,7 @@ import { IS_FULL } from './long_form.ts';
  * is shown with our own fake; the long form shows it here too.
  */
 export function emulatorKit(name: string, subjects: readonly ChannelUnderTest[]): void {
-  const missing = missingOf(name);
+  const missing = missingOf(`emulators/${name}`);
   for (const subject of subjects) {
     if (missing !== null) {
       test(subject.title, { skip: missing }, () => {});

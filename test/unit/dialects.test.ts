@@ -225,9 +225,35 @@ test('a long block of code is closed in each piece and opened again in the next'
   assert.match(pieces[1]!.body, /^<pre><code class="language-py">x &lt; 1/);
 });
 
+test('a text that is mostly marks is cut at lines until its marks are shown as what they say', () => {
+  const words = Array.from({ length: 300 }, (_, at) => `**line ${at}.z** of \`code\` and *more*`);
+  const code = Array.from({ length: 300 }, (_, at) => `f(*a, **b)[${at}]`);
+  const markdown = `${words.join('\n')}\n\n\`\`\`py\n${code.join('\n')}\n\`\`\`\nend`;
+  const bodies = piecesOf(markdown, { markup: 'telegram-html', text_max: DIALECT_PARSE_CHARS_MAX }).map(
+    ({ body }) => body,
+  );
+  const all = bodies.join('\n');
+  const found = (what: RegExp): (string | undefined)[] => [...all.matchAll(what)].map(([, number]) => number);
+  const numbers = words.map((_, at) => String(at));
+  assert.deepEqual(found(/<b>line (\d+)\.z<\/b> of <code>code<\/code> and <i>more<\/i>/g), numbers);
+  assert.deepEqual(
+    found(/^(?:<pre><code class="language-py">)?f\(\*a, \*\*b\)\[(\d+)\](?:<\/code><\/pre>)?$/gm),
+    numbers,
+  );
+  for (const body of bodies) assert.ok(wellFormed(body) && body.length <= DIALECT_PARSE_CHARS_MAX, body);
+  assert.match(bodies.at(-1)!, /<\/pre>\s+end$/);
+  // In one line nothing can be cut without cutting through what is marked.
+  const line = words.join(' ');
+  assert.deepEqual(
+    piecesOf(line, { markup: 'teams', text_max: line.length }).length,
+    Math.ceil(line.length / DIALECT_PARSE_CHARS_MAX),
+  );
+});
+
 const N = OUTBOUND_TEXT_BYTES_MAX * 4;
 const HOSTILE: [name: string, text: string][] = [
   ['stars', '**_a'.repeat(N / 4)],
+  ['stars, two a line', '**a\n'.repeat(N / 4)],
   ['quotes', '> '.repeat(N / 2)],
   ['quotes without spaces', '>'.repeat(N)],
   ['lists in lists', '* - + '.repeat(N / 6)],

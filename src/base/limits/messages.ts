@@ -139,7 +139,7 @@ export const TYPING_CALL_MS = 30 * SECOND_MS;
 export const LOCAL_CLIENTS_MAX = 32;
 /** Characters that are read as Markdown at once: its lexer can need the square of it. */
 export const DIALECT_PARSE_CHARS_MAX = 4096;
-/** Marks (`*`, `[`, `<` …) among them: a hundred bold words. What has more is sent as text. */
+/** Marks (`*`, `[`, `<` …) among them: a hundred bold words. What has more is cut between two lines; one line is sent as text. */
 export const DIALECT_MARKS_MAX = 400;
 /** Lists and quotes within one another, in one line. */
 export const DIALECT_NESTING_MAX = 20;

@@ -1,10 +1,10 @@
-import { DIALECT_PARSE_CHARS_MAX } from '../../base/limits/messages.ts';
+import { DIALECT_MARKS_MAX, DIALECT_PARSE_CHARS_MAX } from '../../base/limits/messages.ts';
 import { cutText } from '../chunks.ts';
 import type { Dialect, Markup } from './dialect.ts';
 import { discord } from './discord.ts';
 import { githubMarkdown } from './github.ts';
 import { plain } from './plain.ts';
-import { harmless, render } from './render.ts';
+import { harmless, marksIn, render } from './render.ts';
 import { slackMrkdwn } from './slack_mrkdwn.ts';
 import { teams } from './teams.ts';
 import { telegramHtml } from './telegram_html.ts';
@@ -25,7 +25,8 @@ export interface Takes {
 
 /**
  * Markdown as the messages that it becomes. It is cut first and each piece is converted for itself, so that no tag, entity
- * or character is cut through; a piece that grows beyond the limit is cut again. Nothing is left out.
+ * or character is cut through; a piece that grows beyond the limit, or has more marks than are read, is cut again. Nothing
+ * is left out.
  */
 export function piecesOf(markdown: string, { markup, text_max }: Takes): Piece[] {
   const room = writerOf(markup) === null ? text_max : Math.min(text_max, DIALECT_PARSE_CHARS_MAX);
@@ -36,10 +37,14 @@ export function piecesOf(markdown: string, { markup, text_max }: Takes): Piece[]
 }
 
 function fitting(source: string, markup: Markup, max: number): Piece[] {
+  const half = Math.ceil(source.length / 2);
+  const halved = (): Piece[] => cutText(source, half).flatMap((part) => fitting(part, markup, max));
+  // Without a line to end at, a cut may go through what is marked.
+  const isCrowded = writerOf(markup) !== null && marksIn(source) > DIALECT_MARKS_MAX && source.includes('\n');
+  if (isCrowded && half >= CUT_CHARS_MIN) return halved();
   const body = inDialect(source, markup);
   if (body.length <= max && (body.trim() !== '' || source.trim() === '')) return [{ body, source }];
-  const half = Math.ceil(source.length / 2);
-  if (half >= CUT_CHARS_MIN) return cutText(source, half).flatMap((part) => fitting(part, markup, max));
+  if (half >= CUT_CHARS_MIN) return halved();
   return asWords(source, markup, max);
 }
 

@@ -33,10 +33,14 @@ export function harmless(text: string): string {
   return text.toWellFormed().replace(/\r\n?/g, '\n').replace(UNWELCOME, '');
 }
 
+export function marksIn(text: string): number {
+  return text.match(/[*_~[\]<@`]/g)?.length ?? 0;
+}
+
 /** Whether the lexer is through with it at once: its work grows with the square of the marks and of the nesting. */
 function isTame(text: string): boolean {
   if (text.length > DIALECT_PARSE_CHARS_MAX) return false;
-  if ((text.match(/[*_~[\]<@`]/g)?.length ?? 0) > DIALECT_MARKS_MAX) return false;
+  if (marksIn(text) > DIALECT_MARKS_MAX) return false;
   return !text
     .split('\n')
     .some((line) => (/^[\s>*+.)\d-]+/.exec(line)?.[0].match(/[>*+.)-]/g)?.length ?? 0) > DIALECT_NESTING_MAX);

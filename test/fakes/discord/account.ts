@@ -26,6 +26,7 @@ import {
   type FakeUser,
   GROUP,
   GUILD,
+  MEMBER,
   OTHER,
   PERSON,
   THREAD,
@@ -122,8 +123,16 @@ export class DiscordAccount implements Account {
     },
     react: async (place, from, id, emoji, removed) => {
       const type = removed ? 'MESSAGE_REACTION_REMOVE' : 'MESSAGE_REACTION_ADD';
-      const more = { message_id: id, user_id: this.handle(from), emoji: { id: null, name: emoji } };
-      this.#event(type, channelOf(this.place(place)), more);
+      const more = {
+        message_id: id,
+        user_id: this.handle(from),
+        emoji: { id: null, name: emoji },
+        burst: false,
+        type: 0,
+      };
+      const author = this.discord.world.find(id)?.author.id;
+      const who = removed ? {} : { message_author_id: author, member: { ...MEMBER, user: SPEAKERS[from] } };
+      this.#event(type, channelOf(this.place(place)), { ...more, ...who });
     },
     press: async (place, from, receipt, token) => {
       const message = this.discord.world.find(receipt);
@@ -158,8 +167,10 @@ export class DiscordAccount implements Account {
     const id = this.discord.world.id();
     this.discord.gateway.emit('INTERACTION_CREATE', {
       ...{ id, application_id: APPLICATION, token: `interaction-${id}`, version: 1 },
-      ...{ channel_id: channel.id, channel },
-      ...(channel.guild_id === undefined ? { user } : { guild_id: GUILD, member: { nick: null, user } }),
+      ...{ channel_id: channel.id, channel: { ...channel, permissions: '0' }, locale: 'en-GB', context: 0 },
+      ...(channel.guild_id === undefined
+        ? { user }
+        : { guild_id: GUILD, member: { ...MEMBER, user, permissions: '0' } }),
       ...more,
     });
     return id;

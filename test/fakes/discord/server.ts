@@ -5,7 +5,7 @@ import type { SendFault } from '../../kits/channel_scene.ts';
 import { parseMultipart } from '../telegram/multipart.ts';
 import { FakeGateway } from './gateway.ts';
 import { type Answer, answerTo, type Call, refusal } from './rest.ts';
-import { BOT, BOT_ROLE, type FakeAttachment, type FakeMessage, GUILD, TOKEN, World } from './world.ts';
+import { BOT, BOT_ROLE, type FakeAttachment, type FakeMessage, GUILD, MEMBER, PERSON, TOKEN, World } from './world.ts';
 
 /** What a fault is answered; `cut` is no answer. */
 const FAULTS: Record<Exclude<SendFault, 'cut'>, Answer> = {
@@ -17,6 +17,12 @@ const FAULTS: Record<Exclude<SendFault, 'cut'>, Answer> = {
   broken: { status: 500, body: { message: '500: Internal Server Error', code: 0 } },
   gone: refusal(404, 10003, 'Unknown Channel'),
   refused: refusal(400, 50035, 'Invalid Form Body'),
+};
+
+const ROLES_HAVE = { color: 0, hoist: false, position: 1, permissions: '0', mentionable: false, flags: 0 };
+const THREADS_HAVE = {
+  owner_id: PERSON.id,
+  thread_metadata: { archived: false, auto_archive_duration: 1440, archive_timestamp: MEMBER.joined_at, locked: false },
 };
 
 /** Discord on loopback: its REST API, its gateway and its files. */
@@ -92,7 +98,7 @@ export class FakeDiscord {
   /** An event about a message, to all sessions. A nonce is only in the event, and in no history. */
   announce(type: string, message: FakeMessage, nonce?: string): void {
     const { guild_id } = this.world.channels.get(message.channel_id)!;
-    const more = guild_id === undefined ? {} : { guild_id, member: { nick: null, roles: [] } };
+    const more = guild_id === undefined ? {} : { guild_id, member: MEMBER };
     this.gateway.emit(type, { ...message, ...more, ...(nonce === undefined ? {} : { nonce }) }, message.id);
   }
 
@@ -107,9 +113,13 @@ export class FakeDiscord {
     const all = [...this.world.channels.values()].filter(({ guild_id }) => guild_id === GUILD);
     return {
       ...{ id: GUILD, name: 'Example', joined_at: this.joinedAt, members: [], presences: [] },
-      channels: all.filter(({ parent_id }) => parent_id === undefined),
-      threads: all.filter(({ parent_id }) => parent_id !== undefined),
-      roles: [{ id: BOT_ROLE, name: 'glass', managed: true, tags: { bot_id: BOT.id } }],
+      ...{ large: false, unavailable: false, member_count: 4 },
+      // Which server they are of is said once.
+      channels: all
+        .filter(({ parent_id }) => parent_id === undefined)
+        .map(({ guild_id: _, ...channel }) => ({ ...channel, position: 1, topic: 'plants', nsfw: false })),
+      threads: all.filter(({ parent_id }) => parent_id !== undefined).map((thread) => ({ ...thread, ...THREADS_HAVE })),
+      roles: [{ id: BOT_ROLE, name: 'glass', managed: true, tags: { bot_id: BOT.id }, ...ROLES_HAVE }],
     };
   }
 

@@ -4,6 +4,8 @@ export interface FakeUser {
   id: string;
   username: string;
   global_name: string | null;
+  discriminator: string;
+  avatar: null;
   bot?: boolean;
 }
 
@@ -17,6 +19,10 @@ export interface FakeMessage {
   edited_timestamp: string | null;
   mentions: FakeUser[];
   mention_roles: string[];
+  tts: boolean;
+  mention_everyone: boolean;
+  pinned: boolean;
+  flags: number;
   attachments: FakeAttachment[];
   embeds: FakeEmbed[];
   components: FakeRow[];
@@ -59,10 +65,25 @@ export const GROUP = '1000000000000000101';
 export const THREAD = '1000000000000000102';
 export const DIRECT = '1000000000000000103';
 export const BOT_ROLE = '1000000000000000104';
-export const BOT: FakeUser = { id: '1000000000000000002', username: 'glass', global_name: null, bot: true };
-export const PERSON: FakeUser = { id: '1000000000000000003', username: 'ann', global_name: 'Ann Example' };
-export const OTHER: FakeUser = { id: '1000000000000000004', username: 'bob', global_name: null };
-export const BEEPER: FakeUser = { id: '1000000000000000005', username: 'beeper', global_name: null, bot: true };
+const PLAIN = { discriminator: '0', avatar: null } as const;
+/** Of somebody in the server. */
+export const MEMBER = {
+  nick: null,
+  roles: [],
+  joined_at: '2020-01-01T00:00:00.000000+00:00',
+  deaf: false,
+  mute: false,
+};
+export const BOT: FakeUser = { id: '1000000000000000002', username: 'glass', global_name: null, bot: true, ...PLAIN };
+export const PERSON: FakeUser = { id: '1000000000000000003', username: 'ann', global_name: 'Ann Example', ...PLAIN };
+export const OTHER: FakeUser = { id: '1000000000000000004', username: 'bob', global_name: null, ...PLAIN };
+export const BEEPER: FakeUser = {
+  id: '1000000000000000005',
+  username: 'beeper',
+  global_name: null,
+  bot: true,
+  ...PLAIN,
+};
 
 export class World {
   readonly channels = new Map<string, FakeChannel>([
@@ -88,6 +109,7 @@ export class World {
     const message: FakeMessage = {
       ...{ id: this.id(), type: 0, content: '', timestamp: new Date().toISOString(), edited_timestamp: null },
       ...{ mentions: [], mention_roles: [], attachments: [], embeds: [], components: [] },
+      ...{ tts: false, mention_everyone: false, pinned: false, flags: 0 },
       ...given,
     };
     const quoted = this.find(given.message_reference?.message_id ?? '');

@@ -8,21 +8,21 @@ const START_MS = 60_000;
 /** From being asked to end to being ended. */
 const STOP_MS = 10_000;
 
-const FOLDER = join(ROOT, 'test/oracles/emulators');
+const FOLDER = join(ROOT, 'test/oracles');
 
-/** Why tests that need this one are skipped, or null. */
+/** Why tests that need this one are skipped, or null. Its name is that of its folder. */
 export function missingOf(name: string): string | null {
   if (existsSync(join(FOLDER, name, 'node_modules'))) return null;
-  return `the emulator is not here: npm ci --ignore-scripts --prefix test/oracles/emulators/${name}`;
+  return `it is not here: npm ci --ignore-scripts --prefix test/oracles/${name}`;
 }
 
-/** A platform that others have made, as a process of ours: its `start.mjs` tells its port, on this machine, on the first line. */
+/** A platform, or a bot, that others have made, as a process of ours: its `start.mjs` tells its port, on this machine, on the first line. */
 export class Emulator {
   readonly url: string;
-  readonly #child: ChildProcess;
+  readonly child: ChildProcess;
 
   private constructor(child: ChildProcess, port: number) {
-    this.#child = child;
+    this.child = child;
     this.url = `http://127.0.0.1:${port}`;
   }
 
@@ -35,7 +35,7 @@ export class Emulator {
     child.stdin!.end(input);
     child.stderr!.on('data', (part) => (wrong += part));
     const { promise, resolve, reject } = Promise.withResolvers<number>();
-    const failed = (why: string): void => reject(new Error(`the emulator ${name} ${why}: ${said}${wrong}`));
+    const failed = (why: string): void => reject(new Error(`${name} ${why}: ${said}${wrong}`));
     const timer = setTimeout(() => failed('is not there in time'), START_MS);
     child.stdout!.on('data', (part) => {
       said += part;
@@ -54,10 +54,10 @@ export class Emulator {
   }
 
   async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
-    const ended = new Promise((resolve) => this.#child.once('exit', resolve));
-    const timer = setTimeout(() => this.#child.kill('SIGKILL'), STOP_MS);
-    this.#child.kill('SIGTERM');
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    const ended = new Promise((resolve) => this.child.once('exit', resolve));
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), STOP_MS);
+    this.child.kill('SIGTERM');
     await ended;
     clearTimeout(timer);
   }

@@ -150,7 +150,7 @@ class EmulatedGitHub implements Account {
     const account = new EmulatedGitHub(isApp);
     await account.#relay.listen();
     await account.#door.listen();
-    account.#emulator = await Emulator.start('slack_github', ['github', account.#relay.url], SEED);
+    account.#emulator = await Emulator.start('emulators/slack_github', ['github', account.#relay.url], SEED);
     account.#relay.target = account.#emulator.url;
     await account.#furnish();
     return account;

@@ -149,7 +149,11 @@ class EmulatedSlack implements Account {
     const account = new EmulatedSlack();
     await account.#relay.listen();
     await account.#door.listen();
-    account.#emulator = await Emulator.start('slack_github', ['slack', account.#relay.url], seedOf(account.#door.url));
+    account.#emulator = await Emulator.start(
+      'emulators/slack_github',
+      ['slack', account.#relay.url],
+      seedOf(account.#door.url),
+    );
     account.#relay.target = account.#emulator.url;
     await account.#furnish();
     return account;

@@ -143,7 +143,7 @@ class EmulatedTeams implements Account {
     await account.#fake.listen();
     await account.#relay.listen();
     await account.#door.listen();
-    account.#emulator = await Emulator.start('teams', [account.#door.url, account.#service], SETTINGS);
+    account.#emulator = await Emulator.start('emulators/teams', [account.#door.url, account.#service], SETTINGS);
     account.#relay.target = account.#emulator.url;
     await account.#watch();
     const begun = await account.#ask(`/_conversation/v1/conversations/${CHANNEL}/messages`, {
@@ -158,8 +158,9 @@ class EmulatedTeams implements Account {
   }
 
   get parts(): Pick<DriverParts, 'name' | 'settings' | 'secrets'> {
+    const { login, openid } = this.#fake;
     const settings = {
-      ...{ app_id: APP, tenant: TENANT, login: `${this.#fake.address}/login`, openid: `${this.#fake.address}/openid` },
+      ...{ app_id: APP, tenant: TENANT, login, openid },
       ...{ service: this.#service, services: ['127.0.0.1'] },
     };
     return { name: 'work', settings, secrets: { password: PASSWORD } };

@@ -120,7 +120,7 @@ class EmulatedTelegram implements Account, Faults {
   }
 
   static async start(): Promise<EmulatedTelegram> {
-    const account = new EmulatedTelegram(await Emulator.start('telegram'));
+    const account = new EmulatedTelegram(await Emulator.start('emulators/telegram'));
     await account.#relay.listen();
     return account;
   }

@@ -4,7 +4,7 @@ import type { SendFault } from '../../kits/channel_scene.ts';
 import { LoopbackServer } from '../loopback_server.ts';
 import { AppDoor } from './app_door.ts';
 import { pageOf } from './pages.ts';
-import { shownComment, shownIssue, shownReview } from './payloads.ts';
+import { shownComment, shownIssue, shownReview, shownUser } from './payloads.ts';
 import { type Comment, REPO, USERS, type User, World } from './world.ts';
 
 /** GitHub's REST API with one repository, on loopback: the real paths, lists, headers and refusals of what a driver calls. */
@@ -194,7 +194,7 @@ export class Rest {
     const user = Object.values(USERS).find((each) => each.login === login);
     if (user === undefined) throw new Refused(404, `${login} is not a user`);
     const level = this.world.permissions.get(login) ?? 'none';
-    return { data: { permission: level, role_name: level, user } };
+    return { data: { permission: level, role_name: level, user: shownUser(user) } };
   }
 
   #comments(asked: Asked, isReview: boolean, number?: number): ReturnType<Handler> {
@@ -233,7 +233,7 @@ export class Rest {
     const content = String(body['content']);
     if (!CONTENTS.includes(content)) throw new Refused(422, 'Validation Failed');
     const isNew = this.world.react({ on, id, user, content });
-    return { status: isNew ? 201 : 200, data: { id: 1, user, content } };
+    return { status: isNew ? 201 : 200, data: { id: 1, user: shownUser(user), content } };
   }
 }
 

@@ -17,7 +17,7 @@ import type {
   Speaker,
 } from '../../kits/channel_scene.ts';
 import { shownOf } from './markdown.ts';
-import { shownComment, shownIssue } from './payloads.ts';
+import { shownComment, shownIssue, shownUser } from './payloads.ts';
 import { Rest } from './rest.ts';
 import { type Comment, ISSUE, now, PULL, REPO, ROOT, USERS } from './world.ts';
 
@@ -239,8 +239,9 @@ export class GitHubAccount implements Account {
 
   #told(action: string, comment: Comment): object {
     const issue = shownIssue(this.rest.world.issue(comment.number)!);
+    const repository = { id: 9, full_name: REPO, private: false };
     const place = comment.isReview ? { pull_request: issue } : { issue };
-    return { action, ...place, comment: shownComment(comment), repository: { full_name: REPO }, sender: comment.user };
+    return { action, ...place, comment: shownComment(comment), repository, sender: shownUser(comment.user) };
   }
 
   /** Nothing of it is on the platform. */

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Channel } from '../../../src/channels/channel.ts';
 import type { DriverParts } from '../../../src/channels/kind.ts';
@@ -26,6 +27,7 @@ import {
   type FakeBlock,
   type FakeMessage,
   GROUP,
+  inner,
   OTHER,
   OTHER_BOT,
   PERSON,
@@ -168,14 +170,14 @@ export class SlackAccount implements Account {
       const before = { ...message };
       message.text = escaped(text);
       message.edited = { user: this.handle(from), ts: this.slack.workspace.ts() };
-      const change = { message: { type: 'message', ...message }, previous_message: { type: 'message', ...before } };
+      const change = { message: inner(message), previous_message: inner(before) };
       this.#change(message, 'message_changed', change);
     },
     remove: async (place, _from, id) => {
       const { messages } = this.slack.workspace;
       const message = this.slack.workspace.find(this.place(place).chat, id)!;
       messages.splice(messages.indexOf(message), 1);
-      this.#change(message, 'message_deleted', { deleted_ts: id, previous_message: { type: 'message', ...message } });
+      this.#change(message, 'message_deleted', { deleted_ts: id, previous_message: inner(message) });
     },
     react: async (place, from, id, emoji, removed) => {
       const item = { type: 'message', channel: this.place(place).chat, ts: id };
@@ -247,7 +249,9 @@ export class SlackAccount implements Account {
       ...authorOf(from),
       text: `${mention ? `<@${BOT_USER}> ` : ''}${escaped(text)}`,
       ...(thread_ts === undefined ? {} : { thread_ts }),
-      ...(files.length === 0 ? {} : { subtype: 'file_share', files: files.map((file) => this.#file(file)) }),
+      ...(files.length === 0
+        ? {}
+        : { subtype: 'file_share', upload: true, files: files.map((file) => this.#file(file)) }),
     });
     if (from === 'self') this.#echoes.add(added.ts);
     return added;
@@ -258,14 +262,21 @@ export class SlackAccount implements Account {
     const id = `F0IN${files.size}`;
     files.set(id, { id, name, data, mimetype: 'application/octet-stream' });
     const url = `${this.slack.address}/files/${id}`;
-    return { id, name, size: data.length, mode: 'hosted', url_private: url, url_private_download: url };
+    return {
+      ...{ id, name, title: name, created: Math.floor(Date.now() / 1000), mimetype: 'application/octet-stream' },
+      ...{ filetype: 'binary', size: data.length, mode: 'hosted', is_external: false },
+      ...{ url_private: url, url_private_download: url, permalink: url },
+    };
   }
 
   /** A mention comes twice. */
   #announce(message: FakeMessage): void {
     const { ts, text } = message;
     const common = { ...message, team: TEAM, event_ts: ts };
-    this.slack.emit({ type: 'message', channel_type: message.channel === DIRECT ? 'im' : 'channel', ...common }, ts);
+    const blocks = [{ type: 'rich_text', block_id: 'x', elements: [] }];
+    const typed = message.user && !message.bot_id && !message.files ? { client_msg_id: randomUUID(), blocks } : {};
+    const channel_type = message.channel === DIRECT ? 'im' : 'channel';
+    this.slack.emit({ type: 'message', channel_type, ...common, ...typed }, ts);
     if (message.channel === DIRECT || !text.includes(`<@${BOT_USER}>`)) return;
     const { subtype: _, parent_user_id: __, ...mention } = common;
     this.slack.emit({ type: 'app_mention', ...mention }, ts);

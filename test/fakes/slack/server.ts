@@ -3,7 +3,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { SendFault } from '../../kits/channel_scene.ts';
 import { SocketMode } from './socket_mode.ts';
 import { type Answer, type Args, callMethod, REFUSALS, SCOPES, WRITES } from './web_api.ts';
-import { BOT_ID, BOT_USER, TEAM, Workspace } from './workspace.ts';
+import { BOT_ID, BOT_USER, inner, TEAM, Workspace } from './workspace.ts';
 
 export const BOT_TOKEN = 'xoxb-fake-bot-token';
 export const APP_TOKEN = 'xapp-fake-app-token';
@@ -62,7 +62,10 @@ export class FakeSlack {
     const payload = {
       ...{ token: 'fake', team_id: TEAM, api_app_id: 'A0GLASS01', event, type: 'event_callback' },
       ...{ event_id: `Ev${this.#events}`, event_time: Math.floor(Date.now() / 1000) },
-      authorizations: [{ enterprise_id: null, team_id: TEAM, user_id: BOT_USER, is_bot: true }],
+      authorizations: [
+        { enterprise_id: null, team_id: TEAM, user_id: BOT_USER, is_bot: true, is_enterprise_install: false },
+      ],
+      is_ext_shared_channel: false,
     };
     if (this.listener === null) this.sockets.bring('events_api', ts, payload);
     else this.listener(payload, ts);
@@ -128,14 +131,15 @@ export class FakeSlack {
   /** What Slack sends of a press. */
   press(channel: string, ts: string, user: string, value: string): object {
     const message = this.workspace.find(channel, ts);
+    const text = { type: 'plain_text', text: 'Yes', emoji: false };
     return {
       ...{ type: 'block_actions', user: { id: user, username: 'ann', name: 'ann', team_id: TEAM } },
       ...{ api_app_id: 'A0GLASS01', token: 'fake', trigger_id: '1.2.3', team: { id: TEAM, domain: 'example' } },
       container: { type: 'message', message_ts: ts, channel_id: channel, is_ephemeral: false },
       channel: { id: channel, name: 'general' },
-      message: { type: 'message', bot_id: BOT_ID, ...message },
+      message: { bot_id: BOT_ID, ...(message && inner(message)) },
       response_url: `${this.address}/actions/${channel}/${user}`,
-      actions: [{ type: 'button', action_id: value, block_id: 'x', value, action_ts: this.workspace.ts() }],
+      actions: [{ type: 'button', action_id: value, block_id: 'x', text, value, action_ts: this.workspace.ts() }],
     };
   }
 }

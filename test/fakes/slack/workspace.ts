@@ -14,6 +14,7 @@ export interface FakeMessage {
   metadata?: { event_type: string; event_payload: Record<string, unknown> };
   edited?: { user: string; ts: string };
   files?: object[];
+  upload?: boolean;
 }
 
 export interface FakeBlock {
@@ -79,17 +80,22 @@ export class Workspace {
       .filter((each) => each.thread_ts === undefined)
       .map((each) => {
         const replies = ofChat.filter(({ thread_ts }) => thread_ts === each.ts);
-        if (replies.length === 0) return { type: 'message', ...each };
+        if (replies.length === 0) return inner(each);
         const more = { thread_ts: each.ts, reply_count: replies.length, latest_reply: replies.at(-1)!.ts };
-        return { type: 'message', ...each, ...more };
+        return { ...inner(each), ...more };
       });
   }
 
   thread(channel: string, ts: string): object[] {
     return this.messages
       .filter((each) => each.channel === channel && (each.ts === ts || each.thread_ts === ts))
-      .map((each) => ({ type: 'message', ...each }));
+      .map(inner);
   }
+}
+
+/** A message where its chat is known already. */
+export function inner({ channel: _, ...message }: FakeMessage): object {
+  return { type: 'message', ...message };
 }
 
 /** As Slack keeps what a person types. */

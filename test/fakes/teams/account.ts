@@ -40,6 +40,7 @@ export const teamsSubject: ChannelUnderTest = {
 export const DIRECT = 'a:1direct-chat-of-ann';
 export const GROUP = '19:00fake00group00@thread.tacv2';
 export const THREAD = '1700000000001';
+const TEAM = '19:00fake00team000@thread.tacv2';
 
 const PEOPLE: Record<Speaker, { id: string; aadObjectId?: string; name: string }> = {
   person: { id: '29:1ann', aadObjectId: 'aaaaaaaa-0000-0000-0000-000000000001', name: 'Ann Example' },
@@ -70,9 +71,9 @@ export class TeamsAccount implements Account {
   }
 
   get parts(): Pick<DriverParts, 'name' | 'settings' | 'secrets'> {
-    const { address } = this.teams;
+    const { login, openid, address } = this.teams;
     const settings = {
-      ...{ app_id: APP, tenant: TENANT, login: `${address}/login`, openid: `${address}/openid` },
+      ...{ app_id: APP, tenant: TENANT, login, openid },
       ...{ service: `${address}/teams`, services: ['127.0.0.1'] },
     };
     return { name: 'work', settings, secrets: { password: PASSWORD } };
@@ -129,15 +130,14 @@ export class TeamsAccount implements Account {
     if (how.no === undefined) this.teams.places.set(place, null);
     const uploadUrl = how.at ?? `${this.teams.address}/places/${place}`;
     const contentUrl = `https://contoso.sharepoint.com/personal/ann/Documents/Applications/${place}`;
-    const uploadInfo = { contentUrl, name, uploadUrl, uniqueId: place, fileType: 'bin' };
+    const uploadInfo = { contentUrl, name, uploadUrl, uniqueId: place, fileType: 'bin', etag: '1' };
     const value = {
       ...{ type: 'fileUpload', action: how.no ? 'decline' : 'accept', context },
       ...(how.no === undefined && { uploadInfo }),
     };
     return this.signed({
       ...this.#common('invoke', chat, 'person'),
-      name: 'fileConsent/invoke',
-      id: this.teams.id(),
+      ...{ name: 'fileConsent/invoke', locale: 'en-GB', id: `f:${this.teams.id()}`, replyToId: THREAD },
       value,
     });
   }
@@ -196,13 +196,12 @@ export class TeamsAccount implements Account {
     },
     edit: async (place, from, id, text) => {
       const conversation = this.#conversation(place, id);
-      const change = { id, text: escaped(text), channelData: { eventType: 'editMessage' } };
-      this.#bring({ ...this.#common('messageUpdate', conversation, from), ...change }, id);
+      const common = this.#common('messageUpdate', conversation, from, 'editMessage');
+      this.#bring({ ...common, id, text: escaped(text) }, id);
     },
     remove: async (place, from, id) => {
       const conversation = this.#conversation(place, id);
-      const change = { id, channelData: { eventType: 'softDeleteMessage' } };
-      this.#bring({ ...this.#common('messageDelete', conversation, from), ...change }, id);
+      this.#bring({ ...this.#common('messageDelete', conversation, from, 'softDeleteMessage'), id }, id);
     },
     react: async (place, from, id, emoji, removed) => {
       const type = ['like', 'heart', 'laugh'].find((name) => emojiOf(name) === emoji)!;
@@ -259,8 +258,15 @@ export class TeamsAccount implements Account {
 
   /** The bot is in this chat now. */
   added(chat: string): WebhookRequest {
-    const common = this.#common('conversationUpdate', chat, 'person');
+    const common = this.#common('conversationUpdate', chat, 'person', chat === DIRECT ? undefined : 'teamMemberAdded');
     return this.signed({ ...common, membersAdded: [{ id: PEOPLE.self.id }] });
+  }
+
+  /** A press of a button of the newer kind in a direct chat. */
+  invoked(replyToId: string, data: object): WebhookRequest {
+    const value = { action: { type: 'Action.Execute', id: 'press', verb: 'press', data }, trigger: 'manual' };
+    const what = { name: 'adaptiveCard/action', id: `f:${this.teams.id()}`, replyToId, value };
+    return this.signed({ ...this.#common('invoke', DIRECT, 'person'), ...what });
   }
 
   activity({ place, from, text, mention, reply_to, files = [] }: Saying): Activity {
@@ -271,7 +277,10 @@ export class TeamsAccount implements Account {
     return {
       ...this.#common('message', conversation, from),
       ...{ id, textFormat: 'plain', text: `${mention ? '<at>Glass</at>&nbsp;' : ''}${escaped(text)}` },
-      entities: [{ type: 'clientInfo', locale: 'en-GB' }, ...(mention ? [ours] : [])],
+      entities: [
+        { type: 'clientInfo', locale: 'en-GB', country: 'GB', platform: 'Windows' },
+        ...(mention ? [ours] : []),
+      ],
       attachments: [
         { contentType: 'text/html', content: `<div>${escaped(text)}</div>` },
         ...files.map((file) => this.#file(file)),
@@ -282,8 +291,9 @@ export class TeamsAccount implements Account {
   #file({ name, data }: { name: string; data: Buffer }): object {
     const id = `f${this.teams.files.size}`;
     this.teams.files.set(id, data);
-    const content = { downloadUrl: `${this.teams.address}/files/${id}`, uniqueId: id, fileType: 'bin' };
-    return { contentType: 'application/vnd.microsoft.teams.file.download.info', name, content };
+    const content = { downloadUrl: `${this.teams.address}/files/${id}`, uniqueId: id, fileType: 'bin', etag: '1' };
+    const contentUrl = `https://contoso.sharepoint.com/personal/ann/Documents/${id}`;
+    return { contentType: 'application/vnd.microsoft.teams.file.download.info', contentUrl, name, content };
   }
 
   /** A new message of a channel begins a thread of its own; a message that is answered has one already. */
@@ -295,13 +305,18 @@ export class TeamsAccount implements Account {
     return known?.includes(';messageid=') === true ? known : `${GROUP};messageid=${message}`;
   }
 
-  #common(type: string, id: string, from: Speaker) {
+  #common(type: string, id: string, from: Speaker, eventType?: string) {
+    const now = new Date().toISOString();
     const kind = id === DIRECT ? 'personal' : 'channel';
     return {
-      ...{ type, channelId: 'msteams', serviceUrl: this.teams.service, timestamp: new Date().toISOString() },
+      ...{ type, channelId: 'msteams', serviceUrl: this.teams.service, timestamp: now, localTimestamp: now },
       ...{ from: PEOPLE[from], recipient: PEOPLE.self },
       conversation: { id, conversationType: kind, tenantId: TENANT, ...(kind === 'channel' ? { isGroup: true } : {}) },
-      channelData: kind === 'channel' ? { channel: { id: GROUP, name: 'General' }, team: { name: 'Makers' } } : {},
+      channelData: {
+        ...(kind === 'channel' && { teamsChannelId: GROUP, teamsTeamId: TEAM }),
+        ...(kind === 'channel' && { channel: { id: GROUP }, team: { id: TEAM, name: 'Makers' } }),
+        ...{ tenant: { id: TENANT }, ...(eventType && { eventType }) },
+      },
     };
   }
 

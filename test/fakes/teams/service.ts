@@ -1,7 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { SendFault } from '../../kits/channel_scene.ts';
-import { APP, Signer } from './signer.ts';
+import { APP, Signer, tokenOf } from './signer.ts';
 
 /** Looks like a client secret, and is none. */
 export const PASSWORD = 'FAKE~client.secret-of_no_app_at_all';
@@ -12,6 +13,8 @@ const MESSAGE_BYTES_MAX = 40 * 1024;
 /** Whatever the script: a character may be three bytes, and there is more than text. */
 const CHARACTER_BYTES = 3;
 const BESIDES_BYTES = 4 * 1024;
+
+const WELL_KNOWN = '/v1/.well-known';
 
 export interface FakeMessage {
   /** With its thread. */
@@ -67,6 +70,15 @@ export class FakeService {
 
   get address(): string {
     return `http://127.0.0.1:${this.#port}`;
+  }
+
+  get login(): string {
+    return `${this.address}/login`;
+  }
+
+  /** Where it says which keys are its own. Whoever knows the real address finds the keys beside it. */
+  get openid(): string {
+    return `${this.address}${WELL_KNOWN}/openidconfiguration`;
   }
 
   /** Where the connector is. */
@@ -131,9 +143,11 @@ export class FakeService {
   }
 
   #answer(asked: string, request: IncomingMessage, body: string): Answer | 'cut' {
-    if (asked === `POST /login/${TENANT}/oauth2/v2.0/token`) return this.#login(new URLSearchParams(body));
-    if (asked === 'GET /openid') return { status: 200, body: { jwks_uri: `${this.address}/keys` } };
-    if (asked === 'GET /keys') return { status: 200, body: { keys: this.signer.published() } };
+    // What stands behind it is for Microsoft's own logs.
+    if (asked.replace(/\?.*/, '') === `POST /login/${TENANT}/oauth2/v2.0/token`)
+      return this.#login(new URLSearchParams(body));
+    if (asked === `GET ${WELL_KNOWN}/openidconfiguration`) return { status: 200, body: this.#metadata() };
+    if (asked === `GET ${WELL_KNOWN}/keys`) return { status: 200, body: { keys: this.signer.published() } };
     const file = /^GET \/files\/(\w+)$/.exec(asked)?.[1];
     if (file !== undefined) {
       // Whoever gives a token away here gives it to somebody else.
@@ -144,8 +158,19 @@ export class FakeService {
     if (request.headers.authorization !== `Bearer ${this.#token()}` || this.isDeaf) return refused(401, 'Unauthorized');
     const picture = /^GET \/teams\/v3\/attachments\/(\w+)\/views\/original$/.exec(asked)?.[1];
     if (picture !== undefined) return this.#file(picture);
+    if (request.method === 'DELETE') return this.#remove(asked);
     if (request.headers['content-type'] !== 'application/json') return { status: 415 };
     return this.#connector(asked, JSON.parse(body) as Body, Buffer.byteLength(body));
+  }
+
+  #metadata(): object {
+    return {
+      issuer: 'https://api.botframework.com',
+      authorization_endpoint: 'https://invalid.botframework.com',
+      jwks_uri: `${this.address}${WELL_KNOWN}/keys`,
+      id_token_signing_alg_values_supported: ['RS256'],
+      token_endpoint_auth_methods_supported: ['private_key_jwt'],
+    };
   }
 
   #login(form: URLSearchParams): Answer {
@@ -155,12 +180,12 @@ export class FakeService {
       form.get('scope') === 'https://api.botframework.com/.default';
     if (!right) return { status: 400, body: { error: 'invalid_request' } };
     if (this.isRevoked || form.get('client_secret') !== PASSWORD)
-      return { status: 401, body: { error: 'invalid_client', error_description: `bad ${form.get('client_secret')}` } };
+      return { status: 401, body: wrongSecret(form.get('client_secret')) };
     return { status: 200, body: { token_type: 'Bearer', expires_in: 3600, access_token: this.#token() } };
   }
 
   #token(): string {
-    return this.isRevoked ? 'none' : `fake-token-${this.#tokens}`;
+    return this.isRevoked ? 'none' : tokenOf(TENANT, this.#tokens);
   }
 
   #file(id: string): Answer {
@@ -203,6 +228,15 @@ export class FakeService {
     return fault ?? { status: known === undefined ? 201 : 200, body: { id: message.id } };
   }
 
+  #remove(asked: string): Answer {
+    const [, conversation = '', id] =
+      /^DELETE \/teams\/v3\/conversations\/([^/]+)\/activities\/(\d+)$/.exec(asked) ?? [];
+    const at = this.messages.findIndex((each) => each.conversation === conversation && each.id === id);
+    if (at === -1) return refused(404, 'ActivityNotFoundInConversation');
+    this.messages.splice(at, 1);
+    return { status: 200 };
+  }
+
   #open({ members = [] }: { members?: { id: string }[] }): Answer {
     const chat = this.direct.get(members[0]?.id ?? '');
     if (chat === undefined) return refused(403, 'BotNotInConversationRoster');
@@ -241,6 +275,14 @@ interface Answer {
   body?: object;
   data?: Buffer;
   headers?: Record<string, string>;
+}
+
+/** As Microsoft's login says it, but for the secret, which is there for whoever repeats what he is told. */
+function wrongSecret(secret: string | null): object {
+  const error_description = `AADSTS7000215: Invalid client secret provided: ${secret}`;
+  const [trace_id, correlation_id] = [randomUUID(), randomUUID()];
+  const timestamp = new Date().toISOString();
+  return { error: 'invalid_client', error_description, error_codes: [7000215], timestamp, trace_id, correlation_id };
 }
 
 function refused(status: number, code: string): Answer {

@@ -44,6 +44,18 @@ export class Signer {
   }
 }
 
+/** What the login gives a bot: signed by nobody, as whoever asked for it has no key to look. */
+export function tokenOf(tenant: string, which: number): string {
+  const now = Math.floor(MADE_MS / 1000);
+  const claims = {
+    ...{ aud: 'https://api.botframework.com', iss: `https://sts.windows.net/${tenant}/`, iat: now, nbf: now },
+    ...{ exp: now + 24 * 3600, appid: APP, tid: tenant, uti: `fake-token-${which}`, ver: '1.0' },
+  };
+  return `${encoded({ typ: 'JWT', alg: 'RS256', kid: 'of-the-login' })}.${encoded(claims)}.bm90aGluZw`;
+}
+
+const MADE_MS = Date.now();
+
 export function unsigned(claims: Record<string, unknown>): string {
   return `${encoded({ alg: 'none', typ: 'JWT', kid: 'first' })}.${encoded(claims)}.`;
 }

@@ -86,7 +86,10 @@ export class TelegramPeople implements People {
 
   async press(place: PlaceName, from: Speaker, receipt: string, token: string): Promise<void> {
     this.#queries += 1;
-    const message = { message_id: numberOf(receipt), chat: CHATS[chatOf(place)], date: seconds(), ...threadOf(place) };
+    const { text = '', buttons = [] } = this.#api.find(chatOf(place), numberOf(receipt)) ?? {};
+    const shown = { from: BOT, text, reply_markup: { inline_keyboard: [buttons] } };
+    const common = { message_id: numberOf(receipt), chat: CHATS[chatOf(place)], date: seconds(), ...threadOf(place) };
+    const message = { ...common, ...shown };
     const query = { id: `query-${this.#queries}`, from: USERS[from], message, chat_instance: '1', data: token };
     this.#api.updates.add('callback_query', query);
   }
