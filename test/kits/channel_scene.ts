@@ -50,6 +50,8 @@ export interface People {
   react(place: PlaceName, from: Speaker, message: string, emoji: string, removed: boolean): Promise<void>;
   /** A button under a message of ours. */
   press(place: PlaceName, from: Speaker, receipt: string, token: string): Promise<void>;
+  /** A message of ours has come, and is read. Absent: the platform tells programs of neither. */
+  receive?(place: PlaceName, receipt: string): Promise<void>;
   /** The platform tells us of something: `unknown`: of a kind that no driver knows; `broken`: a message that lacks what each has. */
   strange(event: 'unknown' | 'broken'): Promise<void>;
 }

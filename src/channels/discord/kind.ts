@@ -43,6 +43,10 @@ export const discord: ChannelKind = {
     edits: true,
     reactions: true,
     typing: true,
+    threads: true,
+    files_in: true,
+    missed: 'of a week',
+    writes_first: 'who shares a server with it',
   }),
   // A link into a thread names the thread, of which the host's chat is a part: the message's id is enough.
   messageOfLink: ({ hostname, pathname }) => {
