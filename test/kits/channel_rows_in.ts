@@ -84,7 +84,7 @@ export const ROWS_IN: readonly Row[] = [
         scene.sink.messages.map((message) => [message.addressed, message.reply_to]),
         [
           [false, undefined],
-          [false, scene.account.threadsOfMessages ? undefined : theirs],
+          [false, scene.account.threadsOfMessages === 'answers' ? undefined : theirs],
           [true, undefined],
           [true, ours],
         ],

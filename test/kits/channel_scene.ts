@@ -113,8 +113,8 @@ export interface Account {
   readonly people: People;
   readonly faults: Faults;
   readonly hook?: Hook | LateHook;
-  /** A mention in a group begins a thread of its own, and an answer to a message is said in its thread. */
-  readonly threadsOfMessages?: true;
+  /** A mention in a group begins a thread of its own; `answers`: and an answer to a message is said in its thread. */
+  readonly threadsOfMessages?: 'mentions' | 'answers';
   /** Of bytes that are nothing it knows, it takes no file: a text stands for them. */
   readonly textFiles?: boolean;
   /** It shows texts as they were written: which part is code nobody sees. */

@@ -53,7 +53,7 @@ type Activity = Record<string, unknown> & { type: string };
 export class TeamsAccount implements Account {
   readonly teams = new FakeService();
   readonly calls = new Calls();
-  readonly threadsOfMessages = true;
+  readonly threadsOfMessages = 'answers';
   /** Where each message was said. */
   readonly #said = new Map<string, string>();
   readonly #agreed = new Set<string>();
