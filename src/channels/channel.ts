@@ -298,6 +298,16 @@ export interface ChannelCapabilities {
   reactions?: boolean;
   /** It can be seen that we are busy: there is `typing`. */
   typing?: boolean;
+  /** Several talks beside each other in one chat: `thread` tells them apart, both ways. Absent: it is always ''. */
+  threads?: boolean;
+  /** Files of people come in with their messages. Absent: as links in the text at most. */
+  files_in?: boolean;
+  /** Of a text of ours is told that it was delivered, and read: `sink.receipt`. Absent: that it was taken, and no more. */
+  receipts?: boolean;
+  /** For people: of what was said while nobody listened, how much comes in afterwards. Absent: nothing. */
+  missed?: string;
+  /** For people: who can be written to before they have written here. Absent, as is `openDm`: nobody. */
+  writes_first?: string;
   /** There are no direct chats, so nobody pairs and nobody is written to alone; such a name is a chat's. Absent: there are. */
   no_direct?: string;
 }

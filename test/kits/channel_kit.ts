@@ -15,8 +15,13 @@ export type { Account, ChannelUnderTest, Faults, Hook, People, Place, Saying, Se
  */
 const ROWS: readonly Row[] = [...ROWS_IN, ...ROWS_OUT, ...ROWS_FAULTS];
 
-/** Where a fake shows no cards, one that is there cannot be seen. */
-const CARDS = 'a card shows its title, its text and its fields, in their order';
+/** The rows that see it, of what not every fake can show: without them a wrong driver cannot be seen either. */
+const SEEN_BY: Partial<Record<Need, string>> = {
+  cards: 'a card shows its title, its text and its fields, in their order',
+  threads: 'a thread is told apart, both ways',
+  files_in: 'files come in whole',
+  missed: 'what was said while nobody listened comes in, in order',
+};
 
 /** What must turn red within this does it in a tenth of it. */
 const WRONG_PATIENCE_MS = 3000;
@@ -59,19 +64,14 @@ export function channelKit(subject: ChannelUnderTest): void {
 /** Each row, or those with this need, with a driver that does one thing wrong: the row must say so. */
 export function channelWrongs(subject: ChannelUnderTest, need?: Need): void {
   describe(`what the kit finds wrong, with ${subject.title}`, () => {
-    for (const { row: name, title, makes, says, patience_ms = WRONG_PATIENCE_MS, threads, needs } of WRONGS) {
+    for (const { row: name, title, makes, says, patience_ms = WRONG_PATIENCE_MS, needs } of WRONGS) {
       if (need !== undefined && ROWS.find((each) => each.name === name)?.needs !== need) continue;
       test(`${name}: ${title}`, async (context) => {
         const row = ROWS.find((each) => each.name === name);
         assert.ok(row, 'there is such a row');
-        const noThreads = threads === true ? subject.lacks['a thread is told apart, both ways'] : undefined;
-        const noCards = needs === 'cards' ? subject.lacks[CARDS] : undefined;
+        const unseen = needs === undefined ? undefined : subject.lacks[SEEN_BY[needs] ?? ''];
         const missing =
-          subject.lacks[name] ??
-          noThreads ??
-          noCards ??
-          (await missingOf(subject, row)) ??
-          (await missingOf(subject, { needs }));
+          subject.lacks[name] ?? unseen ?? (await missingOf(subject, row)) ?? (await missingOf(subject, { needs }));
         if (missing !== null) return context.skip(missing);
         await assert.rejects(async () => {
           await using scene = await Scene.of(subject, makes, patience_ms);

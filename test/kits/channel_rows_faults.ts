@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { SendOperation } from '../../src/channels/channel.ts';
+import type { IncomingMessage, SendOperation } from '../../src/channels/channel.ts';
 import { inDialect } from '../../src/channels/dialects/outgoing.ts';
 import type { Row } from './channel_row.ts';
 import { receiptOf, refusalOf, type Scene, type Sent } from './channel_scene.ts';
@@ -188,6 +188,7 @@ export const ROWS_FAULTS: readonly Row[] = [
       assert.equal(account.sent()[0]!.shown.length, capabilities.text_max);
       assert.equal(channel.name, account.parts.name);
       await withoutMore(scene);
+      await withoutMoreIn(scene);
     },
   },
 ];
@@ -199,8 +200,6 @@ async function withoutMore(scene: Scene): Promise<void> {
     const result = await scene.send('group', 'hello', more);
     return result.ok ? account.sent().find(({ receipt }) => receipt === result.receipt) : undefined;
   };
-  const without = (what: string, has: boolean | undefined) =>
-    assert.ok(has !== true, `${what}, which it does not declare`);
   if (capabilities.buttons !== true) {
     const sent = await attempt({ buttons: [{ token: 'token-1', label: 'Yes' }] });
     without('buttons', sent && sent.buttons.length > 0);
@@ -213,6 +212,49 @@ async function withoutMore(scene: Scene): Promise<void> {
     const sent = await attempt({ card: { title: 'Title', text: 'Text', fields: [] } });
     without('cards', sent && sent.card !== undefined);
   }
+}
+
+/** The same of what comes in, and of who can be written to. */
+async function withoutMoreIn(scene: Scene): Promise<void> {
+  const { channel, capabilities } = scene;
+  const { people } = scene.account;
+  const saying = { place: 'group', from: 'person', mention: true } as const;
+  if (capabilities.writes_first === undefined) without('a way to write first', channel.openDm !== undefined);
+  else assert.ok(channel.openDm, 'who can be written to has a chat that can be opened');
+  if (capabilities.threads !== true) {
+    await people.say({ ...saying, place: 'thread', text: 'in a thread' });
+    without('threads', (await heard(scene, 'in a thread')).thread !== '');
+  }
+  if (capabilities.files_in !== true) {
+    await people.say({ ...saying, text: 'with a file', files: [{ name: 'notes.bin', data: Buffer.from('some') }] });
+    without('files of people', (await heard(scene, 'with a file')).files.length > 0);
+  }
+  if (capabilities.receipts !== true) {
+    await people.receive?.('direct', await scene.sent('direct', 'said by us'));
+    await scene.quiet();
+    without('receipts', scene.sink.receipts.length > 0);
+  }
+  if (capabilities.missed === undefined) {
+    await scene.halt();
+    await people.say({ ...saying, text: 'meanwhile' });
+    await scene.open();
+    await people.say({ ...saying, text: 'after it' });
+    await heard(scene, 'after it');
+    without(
+      'what was missed',
+      scene.sink.messages.some(({ text }) => text === 'meanwhile'),
+    );
+  }
+}
+
+function without(what: string, has: boolean | undefined): void {
+  assert.ok(has !== true, `${what}, which it does not declare`);
+}
+
+async function heard(scene: Scene, words: string): Promise<IncomingMessage> {
+  const found = (): IncomingMessage | undefined => scene.sink.messages.find(({ text }) => text.includes(words));
+  await scene.until(`"${words}" comes in`, () => found() !== undefined);
+  return found()!;
 }
 
 async function nothingSent(scene: Scene): Promise<void> {

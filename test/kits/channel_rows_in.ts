@@ -10,6 +10,7 @@ const BURST = 1000;
 export const ROWS_IN: readonly Row[] = [
   {
     name: 'a message of a direct chat comes in whole',
+    needs: 'direct',
     async run(scene) {
       const { account, sink } = scene;
       const text = 'a < b & c\n**d** `e` 👍';
@@ -48,6 +49,7 @@ export const ROWS_IN: readonly Row[] = [
   },
   {
     name: 'a thread is told apart, both ways',
+    needs: 'threads',
     async run(scene) {
       const { account, sink } = scene;
       const { chat, thread } = account.place('thread');
@@ -82,7 +84,7 @@ export const ROWS_IN: readonly Row[] = [
         scene.sink.messages.map((message) => [message.addressed, message.reply_to]),
         [
           [false, undefined],
-          [false, scene.account.threadsOfMessages ? undefined : theirs],
+          [false, scene.account.threadsOfMessages === 'answers' ? undefined : theirs],
           [true, undefined],
           [true, ours],
         ],
@@ -103,6 +105,7 @@ export const ROWS_IN: readonly Row[] = [
   },
   {
     name: 'files come in whole',
+    needs: 'files_in',
     async run(scene) {
       const data = someBytes(70_000);
       const files = [{ name: 'notes 1.bin', data }];
@@ -119,6 +122,7 @@ export const ROWS_IN: readonly Row[] = [
   },
   {
     name: 'a file that is too large is left out, and the text says so',
+    needs: 'files_in',
     async run(scene) {
       const files = [{ name: 'huge.bin', data: Buffer.alloc(MESSAGE_FILES_BYTES_MAX + 1, 1) }];
       await scene.account.people.say({ place: 'direct', from: 'person', text: 'look at this', files });
@@ -171,6 +175,25 @@ export const ROWS_IN: readonly Row[] = [
           { platform_id: id, emoji: '👍', removed: true },
         ],
       );
+    },
+  },
+  {
+    name: 'that a text of ours was delivered and read comes in',
+    needs: 'receipts',
+    async run(scene) {
+      const { account, sink } = scene;
+      const message = await scene.sent('direct', 'said by us');
+      await account.people.receive!('direct', message);
+      await scene.until('both receipts', () => sink.receipts.length === 2);
+      assert.deepEqual(
+        sink.receipts.map((receipt) => [receipt.message, receipt.state]),
+        [
+          [message, 'delivered'],
+          [message, 'read'],
+        ],
+      );
+      for (const { at_ms } of sink.receipts)
+        assert.ok(Math.abs(at_ms - Date.now()) < 600_000, 'the time is in milliseconds');
     },
   },
   {
@@ -261,6 +284,7 @@ export const ROWS_IN: readonly Row[] = [
   },
   {
     name: 'what was said while nobody listened comes in, in order',
+    needs: 'missed',
     async run(scene) {
       await sayAll(scene, ['before']);
       await came(scene, 1);

@@ -194,6 +194,7 @@ export const ROWS_OUT: readonly Row[] = [
   },
   {
     name: 'a person’s direct chat can be opened',
+    needs: 'writes_first',
     async run(scene) {
       const opened = await scene.channel.openDm!(scene.account.handle('person'));
       assert.ok(opened);
@@ -202,6 +203,7 @@ export const ROWS_OUT: readonly Row[] = [
   },
   {
     name: 'an address leads to our direct chat, with a code',
+    needs: 'direct',
     async run(scene) {
       const link = new URL(scene.channel.deepLink!('AB12CD34')!);
       assert.equal(link.protocol, 'https:');

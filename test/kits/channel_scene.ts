@@ -50,6 +50,8 @@ export interface People {
   react(place: PlaceName, from: Speaker, message: string, emoji: string, removed: boolean): Promise<void>;
   /** A button under a message of ours. */
   press(place: PlaceName, from: Speaker, receipt: string, token: string): Promise<void>;
+  /** A message of ours has come, and is read. Absent: the platform tells programs of neither. */
+  receive?(place: PlaceName, receipt: string): Promise<void>;
   /** The platform tells us of something: `unknown`: of a kind that no driver knows; `broken`: a message that lacks what each has. */
   strange(event: 'unknown' | 'broken'): Promise<void>;
 }
@@ -111,8 +113,8 @@ export interface Account {
   readonly people: People;
   readonly faults: Faults;
   readonly hook?: Hook | LateHook;
-  /** A mention in a group begins a thread of its own, and an answer to a message is said in its thread. */
-  readonly threadsOfMessages?: true;
+  /** A mention in a group begins a thread of its own; `answers`: and an answer to a message is said in its thread. */
+  readonly threadsOfMessages?: 'mentions' | 'answers';
   /** Of bytes that are nothing it knows, it takes no file: a text stands for them. */
   readonly textFiles?: boolean;
   /** It shows texts as they were written: which part is code nobody sees. */

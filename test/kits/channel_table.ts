@@ -26,6 +26,11 @@ const FACTS: [name: string, of: (can: ChannelCapabilities) => string | boolean][
   ['edits (a reply that grows)', (can) => can.edits === true],
   ['our reactions', (can) => can.reactions === true],
   ['typing', (can) => can.typing === true],
+  ['threads', (can) => can.threads === true],
+  ['files of people come in', (can) => can.files_in === true],
+  ['what is known of our texts', (can) => (can.receipts === true ? 'delivered, read' : 'sent')],
+  ['what was said while the host was down', (can) => can.missed ?? 'is lost'],
+  ['can be written to first', (can) => can.writes_first ?? 'nobody'],
 ];
 
 /** With the settings that a kind has of itself. */

@@ -13,8 +13,6 @@ export interface WrongDriver {
   says: RegExp;
   /** Absent: it says so by waiting for what does not come, and need not wait long. */
   patience_ms?: number;
-  /** It is wrong only where there are threads. */
-  threads?: true;
   /** It is wrong only where there is this. */
   needs?: Need;
 }

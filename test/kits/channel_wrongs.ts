@@ -73,6 +73,18 @@ export const WRONGS: readonly WrongDriver[] = [
     reacted: (reaction) => sink.reacted({ ...reaction, removed: false }),
   })),
   {
+    row: 'that a text of ours was delivered and read comes in',
+    title: 'keeps it for itself',
+    makes: wrongSink(() => ({ receipt: async () => {} })),
+    says: /both receipts/,
+  },
+  {
+    row: 'that a text of ours was delivered and read comes in',
+    title: 'says read of what has come',
+    makes: wrongSink((sink) => ({ receipt: (receipt) => sink.receipt({ ...receipt, state: 'read' }) })),
+    says: /deep-equal/,
+  },
+  {
     row: 'a press is answered at once, and comes in',
     title: 'loses the press',
     makes: wrongSink(() => ({ pressed: async () => ({ answer: '' }) })),
@@ -233,7 +245,7 @@ export const WRONGS: readonly WrongDriver[] = [
     title: 'shows it beside the thread',
     makes: (channel) => ({ ...delegate(channel), typing: (chat) => channel.typing!(chat, '') }),
     says: /deep-equal/,
-    threads: true,
+    needs: 'threads',
   },
   {
     row: 'that we are busy is shown where we are',
@@ -335,16 +347,18 @@ export const WRONGS: readonly WrongDriver[] = [
     makes: wrongSink((sink) => ({ accept: (message) => early(sink.accept(message)) })),
     says: /answered before its commit/,
   },
-  ...(['buttons', 'cards', 'quotes'] as const).map((hidden) => ({
-    row: 'the declared capabilities are true',
-    title: `has ${hidden} and does not say so`,
-    makes: (channel: Channel) => {
-      const { [hidden]: _, ...capabilities } = channel.capabilities;
-      return { ...delegate(channel), capabilities };
-    },
-    says: /which it does not declare/,
-    needs: hidden,
-  })),
+  ...(['buttons', 'cards', 'quotes', 'threads', 'files_in', 'receipts', 'missed', 'writes_first'] as const).map(
+    (hidden) => ({
+      row: 'the declared capabilities are true',
+      title: `has ${hidden} and does not say so`,
+      makes: (channel: Channel) => {
+        const { [hidden]: _, ...capabilities } = channel.capabilities;
+        return { ...delegate(channel), capabilities };
+      },
+      says: /which it does not declare/,
+      needs: hidden,
+    }),
+  ),
   {
     row: 'the declared capabilities are true',
     title: 'says more than it can',

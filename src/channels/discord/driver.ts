@@ -25,6 +25,7 @@ import { discord, discordSettings } from './kind.ts';
 import { BACKOFF_MAX_MS, BACKOFF_MS, SUMMARY_CHARS_MAX } from './limits.ts';
 import { Outgoing } from './outgoing.ts';
 import * as payloads from './payloads.ts';
+import { Threads } from './threads.ts';
 
 /**
  * One bot. The gateway has no acknowledgement: a session is resumed at the first event that is not committed, and after a new
@@ -46,6 +47,7 @@ class DiscordChannel implements Channel {
   readonly #token: string;
   readonly #api: Api;
   readonly #guilds: Guilds;
+  readonly #threads: Threads;
   readonly #outgoing: Outgoing;
   readonly #condition: Condition;
   readonly #stop = new AbortController();
@@ -55,7 +57,7 @@ class DiscordChannel implements Channel {
   #gateway: Gateway | null = null;
 
   constructor(parts: DriverParts) {
-    const { api } = discordSettings.parse(parts.settings);
+    const { api, threads = true } = discordSettings.parse(parts.settings);
     const token = parts.secrets['token'];
     assert(token !== undefined, 'the token is there');
     this.name = parts.name;
@@ -65,12 +67,14 @@ class DiscordChannel implements Channel {
     this.#condition = new Condition(() => parts.changed());
     this.#api = new Api(token, api, (failure) => this.#failed(failure));
     this.#guilds = new Guilds(this.#api);
-    this.#outgoing = new Outgoing(this.#api);
+    this.#threads = new Threads(this.#api, this.#guilds, threads, () => this.#self?.username || this.name);
+    this.#outgoing = new Outgoing(this.#api, this.#threads);
   }
 
   async start(sink: Sink, cursors: ReadonlyMap<string, string>): Promise<void> {
     const { log } = this.#parts;
-    const inbox = new Inbox(this.#api, this.#guilds, sink, cursors, log);
+    const places = { api: this.#api, guilds: this.#guilds, threads: this.#threads };
+    const inbox = new Inbox(places, sink, cursors, log);
     const interactions = new Interactions(this.#api, this.#guilds, inbox, sink, log);
     this.#inbox = inbox;
     this.#gateway = new Gateway(this.#token, {
@@ -214,11 +218,14 @@ class DiscordChannel implements Channel {
       }
       case 'GUILD_ROLE_CREATE':
       case 'GUILD_ROLE_UPDATE':
+        this.#threads.permitted();
         return this.#guilds.addRole(payloads.guildRole.safeParse(data).data?.role);
       case 'THREAD_LIST_SYNC':
         return void this.#guilds.add(payloads.guildThreads.safeParse(data).data?.threads ?? []);
-      case 'CHANNEL_CREATE':
       case 'CHANNEL_UPDATE':
+        this.#threads.permitted();
+        return void this.#guilds.add([data]);
+      case 'CHANNEL_CREATE':
       case 'THREAD_CREATE':
       case 'THREAD_UPDATE':
         return void this.#guilds.add([data]);

@@ -12,8 +12,12 @@ export interface Spot {
 
 const DM = 1;
 const THREADS = [10, 11, 12];
-/** Categories, and boards of threads: nobody writes into them. */
-const SILENT = [4, 15, 16];
+/** Channels in which a thread may begin with a message. */
+const TEXTS = [0, 5];
+/** Boards of threads: each begins with its post. */
+const BOARDS = [15, 16];
+/** And categories: nobody writes into them. */
+const SILENT = [4, ...BOARDS];
 
 /** What the gateway and messages have told of servers, their channels, and people; a channel that is not known is asked for. */
 export class Guilds {
@@ -63,10 +67,21 @@ export class Guilds {
     return this.#channels.get(channel)?.name ?? undefined;
   }
 
+  isThread(channel: string): boolean {
+    return this.#is(channel, THREADS);
+  }
+
+  isBoard(channel: string): boolean {
+    return this.#is(channel, BOARDS);
+  }
+
+  hasThreads(channel: string): boolean {
+    return this.#is(channel, TEXTS);
+  }
+
   /** What is told in order with it: a thread's chat. */
   chatOf(channel: string): string {
-    const known = this.#channels.get(channel);
-    return known !== undefined && THREADS.includes(known.type) ? (known.parent_id ?? channel) : channel;
+    return (this.isThread(channel) ? this.#channels.get(channel)?.parent_id : null) ?? channel;
   }
 
   /** `guild`: absent in direct chats, which Discord tells nothing else of. Rejects where it cannot be known now. */
@@ -83,18 +98,27 @@ export class Guilds {
   }
 
   /** Null: we may not see it. */
-  async #channel(id: string): Promise<payloads.Channel | null> {
+  async find(id: string): Promise<Called<payloads.Channel | null>> {
     const known = this.#channels.get(id);
-    if (known !== undefined) return known;
+    if (known !== undefined) return { ok: true, value: known };
     const answer: Called<payloads.Channel> = await this.#api.call('GET', `/channels/${id}`, payloads.channel);
     if (answer.ok) this.add([answer.value]);
-    else if (answer.failure.class !== 'gone') throw new Error(answer.failure.reason);
-    return answer.ok ? answer.value : null;
+    return answer.ok || answer.failure.class !== 'gone' ? answer : { ok: true, value: null };
+  }
+
+  async #channel(id: string): Promise<payloads.Channel | null> {
+    const found = await this.find(id);
+    if (!found.ok) throw new Error(found.failure.reason);
+    return found.value;
+  }
+
+  #is(channel: string, types: number[]): boolean {
+    return types.includes(this.#channels.get(channel)?.type ?? -1);
   }
 }
 
 /** The oldest are forgotten first. */
-function remember<T>(map: Map<string, T>, key: string, value: T, max: number): void {
+export function remember<T>(map: Map<string, T>, key: string, value: T, max: number): void {
   map.delete(key);
   map.set(key, value);
   if (map.size > max) map.delete(map.keys().next().value!);

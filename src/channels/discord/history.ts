@@ -59,8 +59,13 @@ async function patiently<T>(signal: AbortSignal, ask: () => Promise<Called<T>>):
  * Whether a send of ours is among the newest messages. A history shows no nonce: so one that says the same may be another,
  * and then it cannot be told.
  */
-export async function lookFor(api: Api, operation: SendOperation, nonce: string, self: string): Promise<Reconciled> {
-  const channel = operation.thread || operation.chat;
+export async function lookFor(
+  api: Api,
+  channel: string,
+  operation: SendOperation,
+  nonce: string,
+  self: string,
+): Promise<Reconciled> {
   let place: Record<string, string> = {};
   for (let page = 0; page < LOOK_PAGES_MAX; page += 1) {
     const answer = await readPage(api, channel, place);

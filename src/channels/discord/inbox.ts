@@ -11,6 +11,7 @@ import { BACKOFF_MAX_MS, HISTORY_BACK_MS, HISTORY_CHATS_AT_ONCE, HISTORY_CHATS_M
 import type * as payloads from './payloads.ts';
 import { Place } from './places.ts';
 import { idAt, later } from './snowflakes.ts';
+import type { Threads } from './threads.ts';
 
 /** The cursor for channels that have none of their own: everything before it is older than we are. */
 const SINCE = 'since';
@@ -42,10 +43,15 @@ export class Inbox {
   readonly #stop = new AbortController();
   readonly #since: string;
 
-  constructor(api: Api, guilds: Guilds, sink: Sink, cursors: ReadonlyMap<string, string>, log: DriverParts['log']) {
+  constructor(
+    { api, guilds, threads }: { api: Api; guilds: Guilds; threads: Threads },
+    sink: Sink,
+    cursors: ReadonlyMap<string, string>,
+    log: DriverParts['log'],
+  ) {
     this.#api = api;
     this.#guilds = guilds;
-    this.#reader = new Reader(api, guilds);
+    this.#reader = new Reader(api, guilds, threads);
     this.#sink = sink;
     this.#log = log;
     this.#unreadable = new Unreadable(sink, log, 'discord.unreadable');

@@ -5,6 +5,7 @@ import type { Guilds, Spot } from './guilds.ts';
 import * as payloads from './payloads.ts';
 import { msOf } from './snowflakes.ts';
 import { readable } from './text.ts';
+import type { Threads } from './threads.ts';
 
 /** An event, read and not yet looked into. `at`: what tells it from others of its kind about the same message. */
 export type Happening = { channel: string; guild: string | undefined; id: string } & (
@@ -75,10 +76,12 @@ export function keyOf(id: string): string {
 export class Reader {
   readonly #api: Api;
   readonly #guilds: Guilds;
+  readonly #threads: Threads;
 
-  constructor(api: Api, guilds: Guilds) {
+  constructor(api: Api, guilds: Guilds, threads: Threads) {
     this.#api = api;
     this.#guilds = guilds;
+    this.#threads = threads;
   }
 
   async message({ channel, guild, message }: Read<'message'>, self: string): Promise<IncomingMessage> {
@@ -92,15 +95,19 @@ export class Reader {
     const stickers = message.sticker_items.map(({ name }) => `[sticker: ${name}]`);
     const forwarded = message.message_snapshots.map((each) => `[forwarded] ${each.message.content}`);
     const words = [this.#words(message, self), ...forwarded, ...stickers, ...notes];
+    const text = words.filter((each) => each !== '').join('\n');
+    const answersUs = referenced_message?.author.id === self;
+    // Commands, and answers to what we have said in the channel, are answered there.
+    const begins = mentioned && !answersUs && !text.startsWith('/');
     return {
       dedupe_key: keyOf(id),
-      ...whereOf(spot),
+      ...whereOf(begins ? { ...spot, thread: this.#threads.of(spot, id, text) } : spot),
       sender,
       ...(forwarded.length > 0 && { forwarded: true }),
-      addressed: spot.direct || mentioned || referenced_message?.author.id === self,
+      addressed: spot.direct || mentioned || answersUs,
       platform_id: id,
       ...(answers === undefined ? {} : { reply_to: answers }),
-      text: words.filter((each) => each !== '').join('\n'),
+      text,
       files,
       sent_ms: msOf(id),
     };

@@ -2,9 +2,13 @@ import { z } from 'zod';
 import type { ChannelKind } from '../kind.ts';
 import { DISCORD_TEXT_CHARS_MAX, UPLOAD_BYTES_MAX } from './limits.ts';
 
-/** `api`: where the REST API is, without its version. Its calls carry the token, so plain HTTP stays on the machine. */
+/**
+ * `api`: where the REST API is, without its version. Its calls carry the token, so plain HTTP stays on the machine. `threads`: a mention in
+ * a channel is answered in a thread of its own; unless it is `false`.
+ */
 export const discordSettings = z.strictObject({
   api: z.string().refine(isSafe, 'must be an https address, or http on this machine').optional(),
+  threads: z.boolean().optional(),
 });
 
 function isSafe(address: string): boolean {
@@ -43,6 +47,10 @@ export const discord: ChannelKind = {
     edits: true,
     reactions: true,
     typing: true,
+    threads: true,
+    files_in: true,
+    missed: 'of a week',
+    writes_first: 'who shares a server with it',
   }),
   // A link into a thread names the thread, of which the host's chat is a part: the message's id is enough.
   messageOfLink: ({ hostname, pathname }) => {
@@ -53,7 +61,7 @@ export const discord: ChannelKind = {
   steps: () => [
     'Open https://discord.com/developers/applications and create an application ("New Application").',
     'Under "Bot" switch on "Message Content Intent", press "Reset Token" and copy the token.',
-    'Under "Installation" choose "Guild Install" with the scopes applications.commands and bot, and the permissions View Channels, Send Messages, Send Messages in Threads, Read Message History, Add Reactions, Attach Files and Embed Links.',
+    'Under "Installation" choose "Guild Install" with the scopes applications.commands and bot, and the permissions View Channels, Send Messages, Create Public Threads, Send Messages in Threads, Read Message History, Add Reactions, Attach Files and Embed Links.',
     'Open the install link of that page and choose your server; then write to the bot, or mention it in a channel.',
   ],
 };

@@ -56,6 +56,13 @@ export const LOOK_PAGES_MAX = 3;
 /** Sends of ours whose echo is remembered, to find one whose answer was lost. */
 export const ECHOES_MAX = 1000;
 
+/** Characters of a thread's name: Discord takes 100, and its list of threads shows less. */
+export const THREAD_NAME_CHARS_MAX = 60;
+/** Minutes without a word after which Discord takes a thread off the list: a day. Whoever writes there brings it back. */
+export const THREAD_IDLE_MINUTES = 1440;
+/** Mentions of which is remembered what their threads are to be called, and that there is none. */
+export const BEGUN_MAX = 1000;
+
 /** Names of people that are remembered. */
 export const NAMES_MAX = 2000;
 /** Channels that are remembered: a large server has a few hundred, and threads. */

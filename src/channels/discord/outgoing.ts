@@ -7,6 +7,7 @@ import { uploadOf } from './files.ts';
 import { lookFor } from './history.ts';
 import { ECHOES_MAX, NONCE_CHARS_MAX, UPLOAD_BYTES_MAX } from './limits.ts';
 import * as payloads from './payloads.ts';
+import type { Threads } from './threads.ts';
 
 /** Nobody is called by what an agent writes. */
 const NOBODY = { parse: [], replied_user: false };
@@ -16,11 +17,13 @@ const SUPPRESS_EMBEDS = 1 << 2;
 /** What we say. Nothing is repeated here: each call is one try. */
 export class Outgoing {
   readonly #api: Api;
+  readonly #threads: Threads;
   /** By their nonces: what the gateway has told of our own messages. */
   readonly #echoes = new Map<string, string>();
 
-  constructor(api: Api) {
+  constructor(api: Api, threads: Threads) {
     this.#api = api;
+    this.#threads = threads;
   }
 
   async send(operation: SendOperation): Promise<SendResult> {
@@ -28,8 +31,12 @@ export class Outgoing {
     if (file !== null && file.bytes > UPLOAD_BYTES_MAX)
       return { ok: false, class: 'too_large', reason: `a file has at most ${UPLOAD_BYTES_MAX / 1024 ** 2} MiB` };
     const upload = file === null ? {} : { file: await uploadOf(file) };
-    const answer = await this.#api.call('POST', `/channels/${channelOf(operation)}/messages`, payloads.posted, {
-      body: messageOf(operation),
+    const channel = await this.#threads.open(operation);
+    if (!channel.ok) return refused(channel.failure);
+    // Inside of a thread nobody has to be told which message it begins with.
+    const inside = channel.value !== operation.chat && this.#threads.isFirst(operation, operation.reply_to);
+    const answer = await this.#api.call('POST', `/channels/${channel.value}/messages`, payloads.posted, {
+      body: messageOf(inside ? { ...operation, reply_to: null } : operation),
       ...upload,
     });
     return answer.ok ? { ok: true, receipt: answer.value.id } : refused(answer.failure);
@@ -37,7 +44,9 @@ export class Outgoing {
 
   async edit(operation: EditOperation): Promise<SendResult> {
     const { message, body } = operation;
-    const route = `/channels/${channelOf(operation)}/messages/${message}` as const;
+    const channel = await this.#threads.find(operation);
+    if (!channel.ok) return refused(channel.failure);
+    const route = `/channels/${channel.value}/messages/${message}` as const;
     const changed = { content: body, allowed_mentions: NOBODY, flags: SUPPRESS_EMBEDS, components: [], embeds: [] };
     const answer = await this.#api.call('PATCH', route, payloads.posted, { body: changed });
     return answer.ok ? { ok: true, receipt: message } : refused(answer.failure);
@@ -46,14 +55,19 @@ export class Outgoing {
   async react(operation: ReactOperation): Promise<SendResult> {
     const { message, emoji } = operation;
     const own = /^<a?:(\w+:\d+)>$/.exec(emoji)?.[1];
-    const route = `/channels/${channelOf(operation)}/messages/${message}` as const;
+    const first = this.#threads.isFirst(operation, message);
+    const channel = await this.#threads.find(first ? { ...operation, thread: '' } : operation);
+    if (!channel.ok) return refused(channel.failure);
+    const route = `/channels/${channel.value}/messages/${message}` as const;
     const shown = encodeURIComponent(own ?? emoji);
     const answer = await this.#api.call('PUT', `${route}/reactions/${shown}/@me`, payloads.anything);
     return answer.ok ? { ok: true, receipt: message } : refused(answer.failure);
   }
 
   async typing(chat: string, thread: string): Promise<void> {
-    const answer = await this.#api.call('POST', `/channels/${thread || chat}/typing`, payloads.anything);
+    const channel = await this.#threads.find({ chat, thread });
+    if (!channel.ok) throw new Error(channel.failure.reason);
+    const answer = await this.#api.call('POST', `/channels/${channel.value}/typing`, payloads.anything);
     if (!answer.ok) throw new Error(answer.failure.reason);
   }
 
@@ -69,12 +83,10 @@ export class Outgoing {
     const nonce = nonceOf(operation.key);
     const echo = this.#echoes.get(nonce);
     if (echo !== undefined) return { found: true, receipt: echo };
-    return self === null ? { found: 'unknown' } : lookFor(this.#api, operation, nonce, self);
+    const channel = await this.#threads.find(operation);
+    if (self === null || !channel.ok) return { found: 'unknown' };
+    return lookFor(this.#api, channel.value, operation, nonce, self);
   }
-}
-
-function channelOf({ chat, thread }: { chat: string; thread: string }): string {
-  return thread || chat;
 }
 
 /** For some minutes a second message with the same nonce is the first one. */

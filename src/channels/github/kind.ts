@@ -101,6 +101,8 @@ export const github: ChannelKind = {
     // Writes count, some eighty a minute and five hundred an hour, for the answers of all.
     edit_every_ms: 10_000,
     reactions: true,
+    threads: true,
+    missed: 'all',
     no_direct: 'owner/name#12',
   }),
   // Any host: a company may have a GitHub of its own. The link to an issue itself does not say the issue's id.

@@ -54,6 +54,10 @@ export const slack: ChannelKind = {
     cards: true,
     edits: true,
     reactions: true,
+    threads: true,
+    files_in: true,
+    missed: 'of a week',
+    writes_first: 'who is in the workspace',
   }),
   messageOfLink: ({ hostname, pathname }) => {
     const [, chat, seconds, micros] = /^\/archives\/([A-Z0-9]{3,20})\/p(\d{10})(\d{6})\/?$/.exec(pathname) ?? [];

@@ -52,6 +52,9 @@ export const teams: ChannelKind = {
     cards: true,
     edits: true,
     typing: true,
+    threads: true,
+    files_in: true,
+    writes_first: 'who has the app',
   }),
   // Between two people the link names their chat as Teams does, and not as a bot is told of it.
   messageOfLink: ({ hostname, pathname }) => {

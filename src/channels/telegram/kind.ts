@@ -45,6 +45,10 @@ export const telegram: ChannelKind = {
     edits: true,
     reactions: true,
     typing: true,
+    threads: true,
+    files_in: true,
+    missed: 'of a day',
+    writes_first: 'who has pressed Start',
   }),
   // A public link names its chat by a name that the ledger does not know.
   messageOfLink: ({ hostname, pathname }) => {

@@ -52,6 +52,9 @@ export const whatsappLinked: ChannelKind = {
     edit_every_ms: EDIT_EVERY_MS,
     reactions: true,
     typing: true,
+    files_in: true,
+    missed: 'what WhatsApp has kept',
+    writes_first: 'who is on WhatsApp',
   }),
   steps: ({ name, settings: given }) => [
     'Take a phone with a spare number, and set up WhatsApp on it. It need not stay on, but WhatsApp unlinks devices of a phone that was away for two weeks.',

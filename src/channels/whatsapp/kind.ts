@@ -64,6 +64,10 @@ export const whatsapp: ChannelKind = {
     quotes: true,
     reactions: true,
     typing: true,
+    files_in: true,
+    receipts: true,
+    missed: 'of a day',
+    writes_first: 'for 24 hours after they wrote, then by a template',
   }),
   steps: ({ name }) => [
     'Open https://developers.facebook.com/apps, make an app for the use case "Connect with customers through WhatsApp", and add a phone number that no WhatsApp app uses.',

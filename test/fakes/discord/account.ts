@@ -49,6 +49,7 @@ const SPEAKERS: Record<Speaker, FakeUser> = { person: PERSON, other: OTHER, bot:
 /** One bot on the fake server, and the people there. */
 export class DiscordAccount implements Account {
   readonly discord = new FakeDiscord();
+  readonly threadsOfMessages = 'mentions';
   /** What our account said from elsewhere. */
   readonly #echoes = new Set<string>();
 
@@ -84,7 +85,7 @@ export class DiscordAccount implements Account {
   }
 
   typing(): Place[] {
-    return this.discord.world.typing.map(placeOf);
+    return this.discord.world.typing.map((channel) => this.#placeOf(channel));
   }
 
   menu(): MenuCommand[] {
@@ -193,12 +194,17 @@ export class DiscordAccount implements Account {
     return added;
   }
 
+  #placeOf(channel: string): Place {
+    const { parent_id } = this.discord.world.channels.get(channel)!;
+    return parent_id === undefined ? { chat: channel, thread: '' } : { chat: parent_id, thread: channel };
+  }
+
   #sent({ id, channel_id, content, embeds, components, attachments, message_reference }: FakeMessage): Sent {
     const [embed] = embeds;
     const [attached] = attachments;
     const file = attached === undefined ? undefined : this.discord.world.files.get(attached.id);
     return {
-      ...placeOf(channel_id),
+      ...this.#placeOf(channel_id),
       receipt: id,
       ...shownOf(embed === undefined ? content : `**${embed.title}**\n${embed.description}`),
       quotes: message_reference?.message_id ?? null,
@@ -217,8 +223,4 @@ function cardWords({ title, description, fields = [] }: FakeEmbed): string[] {
 
 function channelOf({ chat, thread }: Place): string {
   return thread || chat;
-}
-
-function placeOf(channel: string): Place {
-  return channel === THREAD ? { chat: GROUP, thread: THREAD } : { chat: channel, thread: '' };
 }

@@ -21,6 +21,10 @@ export interface RestHost {
   readonly allowed: unknown[];
   keep(file: { name: string; data: Buffer }): FakeAttachment;
   announce(type: string, message: FakeMessage, nonce?: string): void;
+  /** Why no thread can be made. */
+  readonly noThreads: Answer | null;
+  /** An event about no message. */
+  tell(type: string, data: object): void;
 }
 
 /** What an endpoint is asked: its path's parts, its query, its JSON, its files. */
@@ -82,7 +86,7 @@ function openDm({ world }: RestHost, person: string): Answer {
 }
 
 function channelCall(discord: RestHost, call: Call): Answer {
-  const [, id, what, message] = call.parts;
+  const [, id, what, message, more] = call.parts;
   const { world } = discord;
   const channel = world.channels.get(id!);
   if (channel === undefined) return refusal(404, 10003, 'Unknown Channel');
@@ -93,9 +97,27 @@ function channelCall(discord: RestHost, call: Call): Answer {
   }
   if (message === undefined)
     return call.method === 'GET' ? readHistory(discord, channel, call) : post(discord, channel, call);
-  const found = world.find(message);
+  const found = world.messages.find((each) => each.id === message && each.channel_id === id);
+  if (more === 'threads') return discord.noThreads ?? beginThread(discord, channel, found, call);
   if (found === undefined) return refusal(404, 10008, 'Unknown Message');
+  if (call.method === 'GET') return ok(found);
   return call.method === 'PUT' ? react(discord, found, call) : edit(discord, found, call);
+}
+
+/** A message has one thread at most, which has its id. */
+function beginThread(discord: RestHost, channel: FakeChannel, from: FakeMessage | undefined, { body }: Call): Answer {
+  const { world } = discord;
+  const { name = '', auto_archive_duration } = body as { name?: string; auto_archive_duration?: number };
+  if (channel.type !== 0) return refusal(400, 50024, 'Cannot execute action on this channel type');
+  if (from === undefined) return refusal(404, 10008, 'Unknown Message');
+  if (world.channels.has(from.id)) return refusal(400, 160004, 'A thread has already been created for this message');
+  if (name.length < 1 || name.length > 100 || ![60, 1440, 4320, 10080].includes(auto_archive_duration!)) return INVALID;
+  const more = { type: 11, guild_id: channel.guild_id!, parent_id: channel.id, last_message_id: null };
+  const thread: FakeChannel = { id: from.id, name, ...more };
+  world.channels.set(thread.id, thread);
+  discord.tell('THREAD_CREATE', { ...thread, newly_created: true });
+  discord.announce('MESSAGE_CREATE', world.add({ channel_id: thread.id, author: from.author, type: 21 }));
+  return { status: 201, body: thread };
 }
 
 function readHistory({ world }: RestHost, channel: FakeChannel, { query }: Call): Answer {
@@ -141,6 +163,7 @@ function post(discord: RestHost, channel: FakeChannel, { body, files }: Call): A
   const first = discord.nonces.get(`${channel.id}:${nonce}`);
   if (first !== undefined && body['enforce_nonce'] === true) return ok(first);
   const quoted = message_reference === undefined ? undefined : world.find(message_reference.message_id);
+  if (quoted !== undefined && quoted.channel_id !== channel.id) return INVALID;
   const strict = (message_reference as { fail_if_not_exists?: boolean } | undefined)?.fail_if_not_exists !== false;
   if (message_reference !== undefined && quoted === undefined && strict) return INVALID;
   const message = world.add({

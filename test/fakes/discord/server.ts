@@ -42,6 +42,9 @@ export class FakeDiscord {
   /** Where it says that its gateway is, when that is not true. */
   elsewhere: string | null = null;
   fault: SendFault | null = null;
+  /** What the next is answered that begins a thread, or looks for one message; `cut`: it is done, and there is no answer. */
+  readonly threadFaults: { begin?: 'cut' | 'broken'; look?: 'cut' | 'broken' } = {};
+  noThreads: Answer | null = null;
   isRevoked = false;
   /** Connections to the gateway are taken, and not answered. */
   hangs = false;
@@ -102,6 +105,10 @@ export class FakeDiscord {
     this.gateway.emit(type, { ...message, ...more, ...(nonce === undefined ? {} : { nonce }) }, message.id);
   }
 
+  tell(type: string, data: object): void {
+    this.gateway.emit(type, data);
+  }
+
   keep({ name, data }: { name: string; data: Buffer }): FakeAttachment {
     const id = this.world.id();
     this.world.files.set(id, { name, data });
@@ -139,14 +146,26 @@ export class FakeDiscord {
     if (bare ? request.headers.authorization !== undefined : request.headers.authorization !== `Bot ${TOKEN}`)
       return this.#write(response, refusal(401, 0, '401: Unauthorized'));
     if (this.isRevoked && !bare) return this.#write(response, refusal(401, 0, '401: Unauthorized'));
-    const isPost = method === 'POST' && parts[0] === 'channels' && parts[2] === 'messages';
-    const fault = isPost ? this.fault : null;
-    if (fault !== null) this.fault = null;
+    const fault = this.#faultOf(method, parts);
     if (fault !== null && fault !== 'cut') return this.#write(response, FAULTS[fault]);
     const answer = answerTo(this, { method, parts, query: url.searchParams, ...contentOf(request, body) });
     if (fault === 'cut') return void request.socket.destroy();
     const limits = { 'x-ratelimit-limit': '5', 'x-ratelimit-remaining': String(this.remaining) };
     this.#write(response, { ...answer, headers: { ...limits, 'x-ratelimit-reset-after': '5' } });
+  }
+
+  #faultOf(method: string, [first, , third, fourth, fifth]: string[]): SendFault | null {
+    if (first !== 'channels' || third !== 'messages') return null;
+    if (fourth === undefined) {
+      const fault = method === 'POST' ? this.fault : null;
+      if (fault !== null) this.fault = null;
+      return fault;
+    }
+    const about = fifth === 'threads' ? 'begin' : method === 'GET' ? 'look' : null;
+    if (about === null) return null;
+    const fault = this.threadFaults[about] ?? null;
+    delete this.threadFaults[about];
+    return fault;
   }
 
   #write(response: ServerResponse, { status, body, headers = {} }: Answer): void {

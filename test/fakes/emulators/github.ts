@@ -29,16 +29,11 @@ import { type Answered, type Asked, Relay } from './relay.ts';
  */
 
 const REFUSES = 'the emulator refuses no text and no token';
-const NO_DIRECT = 'GitHub has no direct chats';
-const NO_FILES = 'files on GitHub stay links in the text';
 const NO_REACTIONS = 'the emulator has no reactions';
 
 const LACKS = {
-  'a message of a direct chat comes in whole': NO_DIRECT,
   'a thread is told apart, both ways': 'the emulator has no answers to review comments',
   'who is addressed is told by a mention and by a reply to us': 'a comment on GitHub answers no other one',
-  'files come in whole': NO_FILES,
-  'a file that is too large is left out, and the text says so': NO_FILES,
   'a reaction comes in, and that it was taken back': 'GitHub tells nobody of reactions',
   'our reaction is put, and put again without harm': NO_REACTIONS,
   'what is broken is kept before it is acknowledged': 'the emulator sends nothing broken',
@@ -46,8 +41,6 @@ const LACKS = {
     'the emulator lists nothing broken',
   'markup is shown as what it says': 'the emulator reads no markup',
   'the menu shows our commands': 'GitHub has no menu of commands',
-  'a person’s direct chat can be opened': NO_DIRECT,
-  'an address leads to our direct chat, with a code': NO_DIRECT,
   'too many messages: the driver says when to come back, and does not come back itself': REFUSES,
   'too many messages, and the platform names no time': REFUSES,
   'a platform that is broken is tried again later, by others': REFUSES,

@@ -129,7 +129,7 @@ type Kept = Message & {
 };
 
 class EmulatedSlack implements Account {
-  readonly threadsOfMessages = true;
+  readonly threadsOfMessages = 'answers';
   readonly #door = new Door<{ event: SlackEvent }>(({ event }) => (event.type === 'message' ? event.ts : undefined));
   readonly #relay = new Relay({
     as: (path) => path.replace(/users\.conversations$/, 'conversations.list'),

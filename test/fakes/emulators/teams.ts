@@ -50,7 +50,6 @@ export const emulatedTeams: ChannelUnderTest = {
     'a deletion comes in': NO_CHANGES,
     'a reaction comes in, and that it was taken back': 'there are no reactions in the playground',
     'a host that dies before the commit is told again, under the same key': CALLS_ONCE,
-    'what was said while nobody listened comes in, in order': CALLS_ONCE,
     'after a long cut nothing is lost, and nothing is twice': CALLS_ONCE,
     'markup is shown as what it says': 'a window reads the markup, and the playground passes it on',
     'a person’s direct chat can be opened':

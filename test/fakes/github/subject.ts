@@ -27,18 +27,10 @@ import { type Comment, ISSUE, now, PULL, REPO, ROOT, USERS } from './world.ts';
 export const TOKEN = 'github_pat_FAKEfakeFAKEfakeFAKEfake01';
 export const HOOK_SECRET = 'fake-secret-of-a-webhook';
 
-const NO_DIRECT = 'GitHub has no direct chats';
-const NO_FILES = 'files on GitHub stay links in the text';
-
 const LACKS = {
-  'a message of a direct chat comes in whole': NO_DIRECT,
   'who is addressed is told by a mention and by a reply to us': 'a comment on GitHub answers no other one',
-  'files come in whole': NO_FILES,
-  'a file that is too large is left out, and the text says so': NO_FILES,
   'a reaction comes in, and that it was taken back': 'GitHub tells nobody of reactions',
   'the menu shows our commands': 'GitHub has no menu of commands',
-  'a person’s direct chat can be opened': NO_DIRECT,
-  'an address leads to our direct chat, with a code': NO_DIRECT,
   'a second program on our token is said to be so; once it has ended, messages come in again':
     'any number of programs may read with a token, and none of them takes anything away',
 };

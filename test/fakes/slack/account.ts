@@ -65,7 +65,7 @@ const THREAD = `${Math.floor(Date.now() / 1000) - 86_400}.000100`;
 export class SlackAccount implements Account {
   readonly slack = new FakeSlack();
   readonly calls = new EventCalls();
-  readonly threadsOfMessages = true;
+  readonly threadsOfMessages = 'answers';
   readonly hook?: Hook;
   readonly #mode: 'socket' | 'events';
   readonly #others: WebSocket[] = [];

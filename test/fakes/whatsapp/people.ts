@@ -62,6 +62,11 @@ export class WhatsappPeople implements People {
     this.pressed += 1;
   }
 
+  async receive(_place: PlaceName, id: string): Promise<void> {
+    const timestamp = `${Math.floor(Date.now() / 1000)}`;
+    for (const status of ['sent', 'delivered', 'read']) this.#tell(statuses([{ id, status, timestamp }]), '');
+  }
+
   async strange(event: 'unknown' | 'broken'): Promise<void> {
     if (event === 'unknown') this.#happens('direct', 'hologram', { hologram: { id: '1' } });
     else this.#tell(messages([{ id: this.#graph.nextId(), type: 'text', text: { body: 'from nobody' } }]), '');

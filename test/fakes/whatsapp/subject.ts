@@ -17,7 +17,6 @@ export const cloud: ChannelUnderTest = {
   kind: whatsapp,
   lacks: {
     'a message of a group says where it was said and by whom': DIRECT_ALONE,
-    'a thread is told apart, both ways': DIRECT_ALONE,
     'who is addressed is told by a mention and by a reply to us': DIRECT_ALONE,
     'no program is taken for a person, and we are not taken for another':
       'WhatsApp says of nobody that it is a program; what we say elsewhere has a test of its own',

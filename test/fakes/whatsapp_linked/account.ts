@@ -18,14 +18,11 @@ import { LinkedPeople, OTHER, PERSON, placeOf } from './people.ts';
 import { FakeSocket } from './socket.ts';
 import { FakeWhatsapp, GROUP, linkedCreds, NUMBER, type Posted } from './world.ts';
 
-const NO_THREADS = 'WhatsApp has no threads';
-
 /** A linked device, at the border between the driver and Baileys: what is below is encrypted for WhatsApp's own certificate. */
 export const linkedDevice: ChannelUnderTest = {
   title: 'whatsapp-linked',
   kind: whatsappLinked,
   lacks: {
-    'a thread is told apart, both ways': NO_THREADS,
     'no program is taken for a person, and we are not taken for another':
       'WhatsApp says of nobody that it is a program; what is said on our own phone has a test of its own',
     'the menu shows our commands': 'a device has no menu of commands',

@@ -79,6 +79,11 @@ export class LinkedPeople implements People {
     throw new Error('there are no buttons');
   }
 
+  async receive(place: PlaceName, message: string): Promise<void> {
+    this.#world.current!.received(readMessage(placeOf(place).chat, message)!);
+    await setImmediate();
+  }
+
   async strange(event: 'unknown' | 'broken'): Promise<void> {
     if (event === 'unknown') this.tell('direct', 'person', { scheduledCallCreationMessage: { title: 'x' } });
     else this.tell('direct', 'person', { documentMessage: { fileName: 'nowhere' } });

@@ -13,6 +13,7 @@ import {
   generateWAMessage,
   type MediaType,
   type WAMessage,
+  type WAMessageKey,
   WAProto,
 } from './baileys.ts';
 import { type Connection, type FakeWhatsapp, linkedCreds, type Stanza } from './world.ts';
@@ -66,6 +67,11 @@ export class FakeSocket implements Socket, Connection {
 
   ask(qr: string): void {
     this.#tell('connection.update', { qr });
+  }
+
+  received(key: WAMessageKey): void {
+    const { DELIVERY_ACK, READ } = WAProto.WebMessageInfo.Status;
+    for (const status of [DELIVERY_ACK, READ]) this.#tell('messages.update', [{ key, update: { status } }]);
   }
 
   async end(_error: Error | undefined): Promise<void> {

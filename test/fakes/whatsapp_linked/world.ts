@@ -29,6 +29,8 @@ export interface Connection {
   /** Another picture, when the time of one is over. */
   ask(qr: string): void;
   close(status: number): void;
+  /** They have it, and have read it. */
+  received(key: WAMessageKey): void;
 }
 
 export type Refused = 429 | 463 | 479 | 404 | 500;
