@@ -12,9 +12,8 @@ import { engineSocket } from '../../src/runtimes/engine.ts';
 import { applyGroup } from '../fakes/authorities.ts';
 import { keptCodeOf } from '../fakes/code_cache.ts';
 import { remove } from '../fakes/remove.ts';
-import { TokenService } from '../fakes/token_service.ts';
-import { askService, openTunnel } from '../fakes/tunnel.ts';
-import { namesEnv, TestAuthority, Upstream } from '../fakes/upstream.ts';
+import { TokenPlace } from '../fakes/token_place.ts';
+import { openTunnel } from '../fakes/tunnel.ts';
 import { keepWarmCode, takeWarmCode } from './warm_code.ts';
 
 /**
@@ -58,9 +57,7 @@ export class World {
   readonly control: ControlClient;
   readonly #home: string;
   readonly #env: NodeJS.ProcessEnv;
-  readonly #authority = new TestAuthority();
-  readonly #service = new Upstream('api.example.org', this.#authority);
-  readonly #tokens = new TokenService();
+  readonly #service = new TokenPlace();
   #platformUrl = '';
   #platform: ChildProcess | null = null;
   #parts = new Map<string, Part>();
@@ -81,8 +78,6 @@ export class World {
   }
 
   async start(): Promise<void> {
-    this.#service.handler = (request, response, received) =>
-      request.method === 'POST' ? this.#tokens.handler(request, response, received) : void response.end('items');
     await this.#service.listen();
     takeWarmCode(this.paths);
     this.#platform = spawn(
@@ -96,10 +91,7 @@ export class World {
     this.#platformUrl = `http://127.0.0.1:${port}`;
     this.#writeHome();
     const { host, gateway } = this.options.faults;
-    this.#parts.set(
-      'gateway',
-      this.#part('src/gateway.ts', gateway, namesEnv({ [this.#service.host]: ['127.0.0.1'] })),
-    );
+    this.#parts.set('gateway', this.#part('src/gateway.ts', gateway, this.#service.env));
     this.#parts.set('host', this.#part('test/fakes/host.ts', host));
   }
 
@@ -155,18 +147,13 @@ export class World {
 
   /** The credentials of the service, for the group with the model. */
   async setService(): Promise<void> {
-    const { place } = this.#service;
-    const form = { kind: 'oauth2', token_url: `https://${place}/token` };
-    const value = JSON.stringify(this.#tokens.credentials);
-    await this.vault({ op: 'set', name: 'service', value, terms: { form, hosts: [place] } });
+    await this.vault({ op: 'set', ...this.#service.secret });
   }
 
   /** A request to the service, which is asked for a token first. Again and again until it is answered, by whoever is live at each try. */
   async serviceRequest(live: () => Promise<string>): Promise<void> {
     await eventually('the service answers', async () => {
-      const ca = readFileSync(this.paths.caCertificate, 'utf8');
-      const { egress } = this.paths.session(await live());
-      const { status } = await askService(egress, { ca, place: this.#service.place }, '/items');
+      const { status } = await this.#service.ask(this.paths.session(await live()).egress, this.paths);
       if (status !== 200) throw new Error(`it was answered ${status}`);
     });
   }
@@ -257,16 +244,14 @@ export class World {
 
   #writeHome(): void {
     const told = `{command: [/bin/true], webhook: "${this.#platformUrl}/alerts", heartbeat: "${this.#platformUrl}/alerts"}`;
-    const ca = this.#authority.write(this.#home);
-    writeFileSync(this.paths.config, `runtime: ${this.options.runtime}\nupstream_ca: ${ca}\nalerts: ${told}\n`);
+    const service = this.#service.config(this.#home);
+    writeFileSync(this.paths.config, `runtime: ${this.options.runtime}\n${service}alerts: ${told}\n`);
     this.group('assistant', `${FLAKY_YAML}agents: {flaky: allow}\n`);
     this.group('flaky', 'this is not a group\n');
     this.group(
       'thinker',
       `harness: ${this.options.thinker}\nmodel: {provider: anthropic, name: scripted, upstream: "${this.options.modelOrigin}", secret: anthropic}
-secrets: [service]
-egress: {items: {host: ${this.#service.host}, port: ${this.#service.port}, private: [127.0.0.0/8], allow: [GET /items], use: service}}
-`,
+${this.#service.group}`,
     );
   }
 }

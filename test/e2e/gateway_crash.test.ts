@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { globSync, readFileSync } from 'node:fs';
+import { globSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { ROOT } from '../../src/base/paths.ts';
 import { ask, GatewayProcess } from '../fakes/gateway_process.ts';
 import { startModel } from '../fakes/model.ts';
+import { TokenPlace } from '../fakes/token_place.ts';
 
 /**
  * Kills the gateway before and after each of its transactions and effects, starts it again, and looks: it starts, it
@@ -14,7 +15,9 @@ import { startModel } from '../fakes/model.ts';
 const SECRET = 'fake-secret-for-the-model';
 const WAIT_MS = 5000;
 const model = await startModel();
-after(() => model.close());
+const service = new TokenPlace();
+await service.listen();
+after(() => Promise.all([model.close(), service.close()]));
 
 /** The names stand in the source as literals. */
 const names = globSync('src/{vault,gateway}/*.ts', { cwd: ROOT }).flatMap((file) =>
@@ -34,6 +37,7 @@ async function live(gateway: GatewayProcess, policy: string): Promise<Done> {
     await gateway.setSecret('anthropic', SECRET);
     done.confirmed = true;
     await gateway.setSecret('spare', SECRET);
+    await setService(gateway);
     const operator = await gateway.operator();
     await operator.request({ op: 'set', name: 'spare', value: 'fake-secret-in-its-place', next: true }, WAIT_MS);
     await operator.request({ op: 'promote', name: 'spare' }, WAIT_MS);
@@ -45,6 +49,7 @@ async function live(gateway: GatewayProcess, policy: string): Promise<Done> {
     const socket = await gateway.open(host, 's1', 'assistant', policy);
     await ask(socket, '/other');
     await ask(socket, '/model/default/v1/messages');
+    await service.ask(socket, gateway.paths);
     await gateway.audit(host, 's1');
     await host.request({ op: 'head', event: 1, hash: 'ab'.repeat(32) }, WAIT_MS);
     await host.request({ op: 'close', session: 's1' }, WAIT_MS);
@@ -54,14 +59,23 @@ async function live(gateway: GatewayProcess, policy: string): Promise<Done> {
   return done;
 }
 
+async function setService(gateway: GatewayProcess): Promise<void> {
+  const { name, value, terms } = service.secret;
+  await gateway.setSecret(name, value, terms);
+}
+
 assert.ok(names.length >= 12, `only ${names.length} points were found`);
 
 for (const point of names.flatMap((name) => [`${name}:before`, `${name}:after`])) {
   test(`killed at ${point}, it starts again and nothing confirmed is lost`, async (context) => {
     model.requests.length = 0;
-    const gateway = new GatewayProcess({ GLASS_FAULT: JSON.stringify({ point, hit: 1, kill: ['gateway'] }) });
+    const gateway = new GatewayProcess({
+      ...service.env,
+      GLASS_FAULT: JSON.stringify({ point, hit: 1, kill: ['gateway'] }),
+    });
     context.after(() => gateway.dispose());
-    const policy = gateway.group('assistant', `model: {upstream: "${model.origin}"}\n`);
+    writeFileSync(gateway.paths.config, service.config(gateway.paths.home));
+    const policy = gateway.group('assistant', `model: {upstream: "${model.origin}"}\n${service.group}`);
     const done = await live(gateway, policy);
     assert.equal(await gateway.end('SIGTERM'), 'SIGKILL', 'the point was reached and killed');
     const reached = model.requests.length;
@@ -75,7 +89,9 @@ for (const point of names.flatMap((name) => [`${name}:before`, `${name}:after`])
     const before = await gateway.audit(host, 's1');
     assert.ok(before.filter((row) => row.decision !== 'deny').length >= reached);
     if (!kept.includes('anthropic')) await gateway.setSecret('anthropic', SECRET);
+    if (!kept.includes('service')) await setService(gateway);
     const socket = await gateway.open(host, 's1', 'assistant', policy);
+    assert.equal((await service.ask(socket, gateway.paths)).status, 200);
     assert.equal((await ask(socket, '/model/default/v1/messages')).status, 200);
     assert.equal(model.requests.at(-1)!.headers['x-api-key'], SECRET);
   });
