@@ -61,25 +61,26 @@ test('an endpoint that closes each new connection is a failure, after one attemp
   assert.deepEqual(received, []);
 });
 
-test('where there is a socket the requests go there, also the one that is made once more', async (context) => {
-  const folder = mkdtempSync(join(tmpdir(), 'gg-'));
-  context.after(() => rmSync(folder, { recursive: true, force: true }));
-  const socket = join(folder, 'egress.sock');
-  const { url, received } = await endpoint(context, 1, socket);
-  const gate = new Gate(url, socket, () => {});
-  const base = await gate.listen();
-  gate.open();
-  for (let i = 0; i < 3; i += 1) assert.equal(await ask(base), 200);
-  assert.deepEqual(received, [1, 1, 1]);
-});
-
-test('while nobody listens on its socket a request waits for who comes next, and is made once', async (context) => {
+/** A gate whose requests go to a socket, where nobody listens yet. */
+async function gateAtSocket(context: TestContext): Promise<{ at: string; gate: Gate; base: string }> {
   const folder = mkdtempSync(join(tmpdir(), 'gate-'));
   context.after(() => rmSync(folder, { recursive: true, force: true }));
   const at = join(folder, 'egress.sock');
   const gate = new Gate('http://127.0.0.1:1', at, () => {});
   const base = await gate.listen();
   gate.open();
+  return { at, gate, base };
+}
+
+test('where there is a socket the requests go there, also the one that is made once more', async (context) => {
+  const { at, base } = await gateAtSocket(context);
+  const { received } = await endpoint(context, 1, at);
+  for (let i = 0; i < 3; i += 1) assert.equal(await ask(base), 200);
+  assert.deepEqual(received, [1, 1, 1]);
+});
+
+test('while nobody listens on its socket a request waits for who comes next, and is made once', async (context) => {
+  const { at, gate, base } = await gateAtSocket(context);
   const asked = ask(base);
   await new Promise((resolve) => setTimeout(resolve, 300));
   const { received } = await endpoint(context, 1, at);
@@ -108,12 +109,7 @@ for (const [deaths, status] of [
   [3, 502],
 ] as const)
   test(`${deaths} gateways that die over a request, and what it is answered by the next: ${status}`, async (context) => {
-    const folder = mkdtempSync(join(tmpdir(), 'gate-'));
-    context.after(() => rmSync(folder, { recursive: true, force: true }));
-    const at = join(folder, 'egress.sock');
-    const gate = new Gate('http://127.0.0.1:1', at, () => {});
-    const base = await gate.listen();
-    gate.open();
+    const { at, gate, base } = await gateAtSocket(context);
     const asked = ask(base);
     await Promise.race([dying(at, deaths), asked]);
     const { received } = await endpoint(context, 1, at);

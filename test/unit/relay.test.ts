@@ -70,3 +70,17 @@ test('a gateway that dies ends its connections', async (context) => {
   client.on('data', () => taken[0]!.destroy()).write('x');
   await closed;
 });
+
+test('whose client has gone meanwhile makes no connection', async (context) => {
+  const { at, port } = await relay(context);
+  const client = connect(port, '127.0.0.1');
+  client.on('error', () => {});
+  await new Promise((resolve) => client.on('connect', resolve));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  client.resetAndDestroy();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const taken = await gateway(context, at);
+  assert.equal(await said(port, 'x'), 'X');
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  assert.equal(taken.length, 1);
+});
