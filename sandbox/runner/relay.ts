@@ -30,15 +30,17 @@ export function startRelay(egressSocket: string, port: number): Promise<{ port: 
 }
 
 function join(client: Socket, egressSocket: string, until_ms: number): void {
+  if (client.destroyed) return; // it went while no gateway was there
   const upstream = connect({ path: egressSocket, allowHalfOpen: true });
+  const leave = () => void upstream.destroy();
+  client.once('close', leave);
   upstream.on('connect', () => {
-    if (client.destroyed) return void upstream.destroy();
     client.pipe(upstream).pipe(client);
-    client.on('close', () => upstream.destroy());
     upstream.on('close', () => client.destroy());
   });
   upstream.on('error', (error) => {
-    if (!isAway(error) || client.destroyed || Date.now() >= until_ms) return void client.destroy();
+    client.off('close', leave);
+    if (!isAway(error) || Date.now() >= until_ms) return void client.destroy();
     setTimeout(() => join(client, egressSocket, until_ms), AWAY_STEP_MS);
   });
 }

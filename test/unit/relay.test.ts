@@ -4,6 +4,8 @@ import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { startRelay } from '../../sandbox/runner/relay.ts';
 
 async function relay(context: TestContext) {
@@ -14,7 +16,7 @@ async function relay(context: TestContext) {
     server.close();
     rmSync(folder, { recursive: true, force: true });
   });
-  return { at, port };
+  return { at, port, clients: promisify(server.getConnections.bind(server)) };
 }
 
 /** A gateway that gives back in capitals what it is told, and ends when it is told the end. */
@@ -55,7 +57,7 @@ test('bytes pass both ways, and each end', async (context) => {
 test('what is said while no gateway is there waits for the next one, whole', async (context) => {
   const { at, port } = await relay(context);
   const answer = said(port, MEGABYTE);
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await pause(300);
   const taken = await gateway(context, at);
   assert.equal(await answer, MEGABYTE.toUpperCase());
   assert.equal(taken.length, 1);
@@ -72,15 +74,15 @@ test('a gateway that dies ends its connections', async (context) => {
 });
 
 test('whose client has gone meanwhile makes no connection', async (context) => {
-  const { at, port } = await relay(context);
+  const { at, port, clients } = await relay(context);
   const client = connect(port, '127.0.0.1');
   client.on('error', () => {});
   await new Promise((resolve) => client.on('connect', resolve));
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  while ((await clients()) === 0) await pause(10);
   client.resetAndDestroy();
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  while ((await clients()) > 0) await pause(10);
   const taken = await gateway(context, at);
   assert.equal(await said(port, 'x'), 'X');
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await pause(300);
   assert.equal(taken.length, 1);
 });
