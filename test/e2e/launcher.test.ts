@@ -125,11 +125,12 @@ function roundTrip(checkout: string, call: Call): void {
 
 const complete = join(base, 'complete');
 
-test('help prints nothing but help, and makes no home', () => {
+test('help prints nothing but help, makes no home, and keeps its compiled code in the checkout', () => {
   const { status, stdout, stderr } = glass(complete, ['help']);
   assert.deepEqual([status, stderr], [0, '']);
   assert.match(stdout, /glass up /);
   assert.ok(!existsSync(join(base, 'no-home')));
+  assert.ok(existsSync(join(complete, '.node/code')));
 });
 
 test('an unknown verb and an unknown flag end with 2', () => {
@@ -215,6 +216,12 @@ test('a checkout of somebody else works when it is complete, and says what is mi
 }, () => {
   const ready = glass(complete, ['--version'], { uid: NOBODY });
   assert.deepEqual([ready.status, ready.stderr], [0, '']);
+  rmSync(join(complete, '.node/code'), { recursive: true, force: true });
+  chownSync(join(complete, '.node'), NOBODY, NOBODY);
+  const root = glass(complete, ['--version']);
+  chownSync(join(complete, '.node'), 0, 0);
+  assert.deepEqual([root.status, root.stderr], [0, '']);
+  assert.ok(!existsSync(join(complete, '.node/code')), 'root leaves nothing in a checkout that is not its own');
   const bare = join(base, 'bare-of-root');
   copyCheckout(bare, false);
   const { status, stderr } = glass(bare, ['--version'], { uid: NOBODY, path: '/usr/bin:/bin' });
