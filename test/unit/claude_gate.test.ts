@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Gate } from '../../sandbox/harnesses/claude/gate.ts';
+import { AWAY_MS } from '../../sandbox/runner/relay.ts';
 
 /** A model endpoint that serves `alive` requests of each connection, and closes it when one more comes; `at`: on this socket. */
 async function endpoint(context: TestContext, alive: number, at?: string) {
@@ -87,6 +88,16 @@ test('while nobody listens on its socket a request waits for who comes next, and
   assert.equal(await asked, 200);
   assert.equal(gate.failure, null);
   assert.deepEqual(received, [1]);
+});
+
+test('where nobody comes in time the request has failed', async (context) => {
+  context.mock.timers.enable({ apis: ['Date'] });
+  const { gate, base } = await gateAtSocket(context);
+  const asked = ask(base);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  context.mock.timers.tick(AWAY_MS);
+  assert.equal(await asked, 502);
+  assert.equal(gate.failure?.status, 502);
 });
 
 /** So many gateways, one after the other, of which each dies over the first request that it has read. Resolves when the last one has. */

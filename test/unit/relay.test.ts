@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { startRelay } from '../../sandbox/runner/relay.ts';
+import { AWAY_MS, startRelay } from '../../sandbox/runner/relay.ts';
 
 async function relay(context: TestContext) {
   const folder = mkdtempSync(join(tmpdir(), 'relay-'));
@@ -61,6 +61,15 @@ test('what is said while no gateway is there waits for the next one, whole', asy
   const taken = await gateway(context, at);
   assert.equal(await answer, MEGABYTE.toUpperCase());
   assert.equal(taken.length, 1);
+});
+
+test('where no gateway comes in time the connection ends', async (context) => {
+  context.mock.timers.enable({ apis: ['Date'] });
+  const { port } = await relay(context);
+  const ended = said(port, 'x');
+  await pause(300);
+  context.mock.timers.tick(AWAY_MS);
+  assert.equal(await ended, '');
 });
 
 test('a gateway that dies ends its connections', async (context) => {
