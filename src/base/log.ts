@@ -23,6 +23,12 @@ export function redact(text: string): string {
   return text.replace(SECRET_LIKE, REDACTED).replace(SECRET_HEADER, `$1$2${REDACTED}`);
 }
 
+/** Each text before it is quoted, and with its field's name before it: the line of a log stays the JSON that it is. */
+function redactField(name: string, value: unknown): unknown {
+  const named = `${name}=`;
+  return typeof value === 'string' ? redact(named + value).slice(named.length) : value;
+}
+
 /** A log with a file. */
 export interface FileLog extends Log {
   /** Why the newest line is not in the file; null: it is. */
@@ -56,9 +62,7 @@ export function openLog(
   const sink = file === null ? null : new RotatingFile(file, LOG_BYTES_MAX);
   const write = (level: 'info' | 'warn' | 'error', event: string, fields: LogFields = {}): void => {
     const said = { at: new Date().toISOString(), level, process: processName, event, ...fields };
-    // Each text before it is quoted, for a quote or a line's end in it hides what stands beside; then with its field's name.
-    const masked = JSON.stringify(said, (_, value) => (typeof value === 'string' ? redact(value) : value));
-    const line = `${redact(masked)}\n`;
+    const line = `${JSON.stringify(said, redactField)}\n`;
     sink?.append(line);
     if (!quiet || level === 'error' || aloud(event))
       process.stderr.write(journal ? `${PRIORITIES[level]}${line}` : line);

@@ -1,4 +1,4 @@
-import { accessSync, chmodSync, constants, mkdirSync, realpathSync, statSync } from 'node:fs';
+import { accessSync, chmodSync, constants, lstatSync, mkdirSync, realpathSync, statSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -153,6 +153,29 @@ function runBase(env: NodeJS.ProcessEnv): string {
   return given !== undefined && given.length > 0 && given.length < 60 ? given : join(tmpdir(), `glass-${uid}`);
 }
 
+/**
+ * Whoever can write to the folder that the run folder lies in could put sockets of their own in the place of ours, and be told
+ * what is typed for them. Ours alone, so that what lies in it is ours too; made where it is missing, or somebody else would make it
+ * in the shared temporary directory. Before anybody makes the run folder, or connects to what is in it. Throws `OperatingError('config')`.
+ */
+export function claimRunBase({ isService, run }: Paths): void {
+  if (isService) return; // below /run, by whoever installed it
+  const base = dirname(run);
+  try {
+    mkdirSync(base, { recursive: true, mode: 0o711 });
+  } catch {
+    // What is there instead is looked at; where nothing is, nothing listens.
+  }
+  const found = lstatSync(base, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (found.isDirectory() && found.uid === (process.getuid?.() ?? found.uid) && (found.mode & 0o022) === 0) return;
+  throw new OperatingError(
+    'config',
+    `${base} is no folder that is yours alone: another account could listen there in GlassClaw's place`,
+    'remove it, or set XDG_RUNTIME_DIR to a folder that only you can write to',
+  );
+}
+
 /** Makes the folders of an install, or says in one sentence why it cannot. Refuses a home of somebody else. */
 export function prepareHome(paths: Paths): void {
   const { home, groups, authorities, sessions, blobs, cache, logs } = paths;
@@ -167,8 +190,9 @@ export function prepareGateway(paths: Paths): void {
   prepareRun(dirname(paths.vaultSocket), statSync(paths.gatewayHome).uid, true);
 }
 
-function prepare({ isService }: Paths, home: string, folders: string[], run: string): void {
+function prepare(paths: Paths, home: string, folders: string[], run: string): void {
   try {
+    claimRunBase(paths);
     for (const folder of [home, ...folders]) mkdirSync(folder, { recursive: true, mode: 0o700 });
     const owner = statSync(home).uid;
     const uid = process.getuid?.() ?? owner;
@@ -180,7 +204,7 @@ function prepare({ isService }: Paths, home: string, folders: string[], run: str
       );
     }
     accessSync(home, constants.W_OK);
-    prepareRun(run, uid, isService);
+    prepareRun(run, uid, paths.isService);
   } catch (error) {
     if (error instanceof OperatingError) throw error;
     throw new OperatingError(
@@ -203,10 +227,10 @@ const WHY_NOT: Record<string, string> = {
   ENAMETOOLONG: 'the path is too long',
 };
 
-/** The run folder may lie in a shared temporary directory: it must be ours, and a folder, not a link. */
+/** It must be ours, and a folder, not a link. */
 function prepareRun(path: string, uid: number, isGiven: boolean): void {
   for (const folder of [dirname(path), path]) mkdirSync(folder, { recursive: true, mode: 0o711 });
-  const run = statSync(path);
+  const run = lstatSync(path);
   if (!run.isDirectory() || run.uid !== uid) {
     throw new OperatingError('config', `${path} belongs to somebody else`, 'remove it, or set XDG_RUNTIME_DIR');
   }

@@ -1,5 +1,5 @@
 import { describeError, exitCodeOf, OperatingError, systemCodeOf } from '../base/errors.ts';
-import { homeFrom, type Paths, pathsOf } from '../base/paths.ts';
+import { claimRunBase, homeFrom, type Paths, pathsOf } from '../base/paths.ts';
 import { withService } from '../base/service.ts';
 import { VERSION } from '../base/version.ts';
 import { type Io, terminalIo } from './io.ts';
@@ -282,7 +282,9 @@ async function main(argv: string[]): Promise<number> {
     checkWords(verb, args);
     const run = await verb.load();
     const env = withService(process.env);
-    return await run(args, pathsOf(homeFrom(env), env), io);
+    const paths = pathsOf(homeFrom(env), env);
+    claimRunBase(paths);
+    return await run(args, paths, io);
   } catch (error) {
     if (io.json && error instanceof OperatingError)
       io.err(JSON.stringify({ error: { code: error.code, message: error.message, fix: error.fix } }));

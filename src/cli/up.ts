@@ -211,9 +211,13 @@ class Part {
 }
 
 /** The sentence of an alert, which comes as a line for programs; null: it is none. */
-function alertOf(line: string): string | null {
+export function alertOf(line: string): string | null {
   if (!line.includes('"event":"alert"')) return null;
-  return `⚠ ${(JSON.parse(line) as { text: string }).text}`;
+  try {
+    return `⚠ ${(JSON.parse(line) as { text: string }).text}`;
+  } catch {
+    return line; // of a process that died over it
+  }
 }
 
 const NO_GATEWAY = new OperatingError('unavailable', 'the host runs without its gateway', 'see ./glass status');

@@ -69,6 +69,8 @@ class Forwarder implements Dispatcher.DispatchHandler {
   #timer: NodeJS.Timeout | undefined;
   #redactor: Redactor | null = null;
   #usage: UsageReader | null = null;
+  /** The reply has come to its end. */
+  #whole = false;
   #webSocket: WebSocketRelay | null = null;
   #status: number | null = null;
   #informational = 0;
@@ -176,6 +178,7 @@ class Forwarder implements Dispatcher.DispatchHandler {
     const { response } = this.#exchange;
     if (rest !== undefined && rest.length > 0) response.end(rest);
     else response.end();
+    this.#whole = true;
     this.#end('allow', null, this.#status);
   }
 
@@ -259,7 +262,7 @@ class Forwarder implements Dispatcher.DispatchHandler {
     this.#done = true;
     clearTimeout(this.#timer);
     this.#exchange.ended({
-      ...(this.#usage?.result() ?? NO_USAGE),
+      ...(this.#usage?.result(this.#whole) ?? NO_USAGE),
       decision,
       rule,
       status,

@@ -1,4 +1,4 @@
-import { MODEL_NAME_BYTES_MAX } from '../base/limits/gateway.ts';
+import { METERED_BYTES_PER_TOKEN, MODEL_NAME_BYTES_MAX, STREAM_EVENT_BYTES } from '../base/limits/gateway.ts';
 
 /**
  * Reads token counts and the model's name out of a reply while it passes: Anthropic Messages, OpenAI Chat Completions
@@ -65,12 +65,16 @@ export class UsageReader {
   #lastString = '';
   #number = '';
   #afterColon = false;
+  #bytes = 0;
+  /** Documents of a stream. */
+  #events = 0;
 
   constructor(contentType: string | undefined) {
     this.#lines = contentType !== undefined && /event-stream|ndjson|jsonl/.test(contentType);
   }
 
   push(chunk: Buffer): void {
+    this.#bytes += chunk.length;
     for (let at = 0; at < chunk.length; at += 1) {
       const byte = chunk[at]!;
       if (this.#inString) at = this.#string(chunk, at);
@@ -81,18 +85,29 @@ export class UsageReader {
     }
   }
 
-  result(): Usage {
+  /**
+   * `whole`: the reply came to its end. Of one that did not, a provider may have told what it had begun with (Anthropic: one token), and
+   * the count would have come last: it has cost what has passed, at least.
+   */
+  result(whole = true): Usage {
     this.#endNumber();
+    const output = this.#values.get('output');
     const input = ['input', 'cache_write', 'cache_read'] as const;
     const known = input.filter((field) => this.#values.has(field));
     return {
       model: this.#model,
       // Anthropic counts cached input apart from `input_tokens`; for a budget all of it was read.
       input_tokens: known.length === 0 ? null : known.reduce((sum, field) => sum + this.#values.get(field)!, 0),
-      output_tokens: this.#values.get('output') ?? null,
+      output_tokens: output === undefined ? null : whole ? output : Math.max(output, this.#passed()),
       cache_read_tokens: this.#values.get('cache_read') ?? 0,
       cache_write_tokens: this.#values.get('cache_write') ?? 0,
     };
+  }
+
+  /** Tokens that have passed: one an event, and what its frame does not account for. */
+  #passed(): number {
+    const text = Math.max(0, this.#bytes - this.#events * STREAM_EVENT_BYTES);
+    return this.#events + Math.ceil(text / METERED_BYTES_PER_TOKEN);
   }
 
   /** Reads on inside a string; returns the index of the last byte read. */
@@ -141,6 +156,7 @@ export class UsageReader {
         // The root must be an object; a list element has the key '', so that no path leads into it.
         if (byte === 0x5b && this.#depth === 0) return;
         this.#afterColon = false;
+        if (this.#lines && this.#depth === 0) this.#events += 1;
         this.#depth += 1;
         if (this.#depth <= DEPTH_MAX) this.#keys[this.#depth] = '';
         this.#lastString = '';

@@ -12,9 +12,9 @@ import { engineSocket } from '../../src/runtimes/engine.ts';
 import { applyGroup } from '../fakes/authorities.ts';
 import { keptCodeOf } from '../fakes/code_cache.ts';
 import { remove } from '../fakes/remove.ts';
+import { keepWarmCode, takeWarmCode } from '../fakes/sandbox_code.ts';
 import { TokenPlace } from '../fakes/token_place.ts';
 import { openTunnel } from '../fakes/tunnel.ts';
-import { keepWarmCode, takeWarmCode } from './warm_code.ts';
 
 /**
  * One install with everything around it: home, gateway and host as real processes that are started again whenever they

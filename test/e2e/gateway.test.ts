@@ -259,23 +259,32 @@ test('an endpoint that is down, or has no address, is a 502 that names it', asyn
   assert.deepEqual([row!.decision, row!.status, row!.host], ['error', 502, 'no-such-host.invalid']);
 });
 
-test('an agent that goes away ends its request upstream', async () => {
+test('an agent that goes away ends its request upstream, and has cost what had passed', async () => {
   let closed: Promise<void> | undefined;
-  const begun = new Promise<void>((resolve) => {
-    answerRaw((response) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.write('data: {}\n\n');
-      closed = new Promise((done) => response.on('close', done));
-      resolve();
-    });
+  answerRaw((response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write('data: {"message":{"usage":{"input_tokens":321,"output_tokens":1}}}\n\n');
+    response.write('data: {"delta":{"text":"some words"}}\n\n'.repeat(50));
+    closed = new Promise((done) => response.on('close', done));
   });
   const request = httpRequest({ socketPath: socket, path: MESSAGES, method: 'POST' });
   request.on('error', () => {});
+  const begun = new Promise<void>((resolve) => {
+    request.on('response', (reply) => {
+      let heard = '';
+      reply.on('error', () => {});
+      reply.on('data', (part) => {
+        heard += part;
+        if (heard.split('some words').length > 50) resolve();
+      });
+    });
+  });
   request.end(HELLO);
   await begun;
   request.destroy();
   await closed;
-  await gateway.audit(world.host, 's1');
+  const { input_tokens, output_tokens } = (await gateway.audit(world.host, 's1')).at(-1)!;
+  assert.ok(input_tokens === 321 && output_tokens! >= 50, String(output_tokens));
 });
 
 test('no file of the install and no log line holds a secret', async () => {

@@ -162,7 +162,8 @@ test('a warm-up that is killed in the middle leaves nothing that a sandbox canno
   const killed = new Install();
   try {
     killed.group('assistant', 'harness: probe\n');
-    await killed.start();
+    for (const part of ['gateway', 'host'] as const) killed.spawn(part); // with nothing that others have compiled
+    await killed.ready();
     const codes = join(killed.paths.cache, `code-${process.version}-${process.arch}`);
     await until('a warm-up has begun', async () =>
       assert.ok(readdirSync(codes).some((name) => name.startsWith('.probe-'))),

@@ -11,6 +11,7 @@ import type { SecretTerms } from '../../src/protocol/secrets.ts';
 import { applyGroup } from './authorities.ts';
 import { keptCodeOf } from './code_cache.ts';
 import { remove } from './remove.ts';
+import { keepWarmCode, takeWarmCode } from './sandbox_code.ts';
 
 /** A throw-away install: gateway and host as they ship, on a home of their own. */
 export class Install {
@@ -49,8 +50,9 @@ export class Install {
     writeFileSync(this.paths.config, yaml);
   }
 
-  /** Resolves when the host answers and has its gateway. */
+  /** Resolves when the host answers and has its gateway. Its sandboxes' code is compiled already where another install has done it. */
   async start(): Promise<void> {
+    takeWarmCode(this.paths);
     this.spawn('gateway');
     this.spawn('host');
     await this.ready();
@@ -113,6 +115,7 @@ export class Install {
   async stop(): Promise<void> {
     this.control.close();
     for (const part of ['host', 'gateway'] as const) await this.end(part, 'SIGTERM');
+    keepWarmCode(this.paths);
     remove(this.paths.run);
     remove(this.paths.home);
   }

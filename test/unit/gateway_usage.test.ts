@@ -94,6 +94,37 @@ for (const [name, type, body] of [
   test(`${name}: tokens are unknown, not zero`, () => assert.deepEqual(read(type, [body]), unknown));
 }
 
+/** What a streamed reply of Anthropic has sent after so many pieces of its text, before it tells what it has cost. */
+function begun(pieces: number, text: string): string {
+  const event = (type: string, value: object): string =>
+    `event: ${type}\ndata: ${JSON.stringify({ type, ...value })}\n\n`;
+  const piece = event('content_block_delta', { index: 0, delta: { type: 'text_delta', text } });
+  const usage = { input_tokens: 321, output_tokens: 1 };
+  return event('message_start', { message: { model: 'fake-model', content: [], usage } }) + piece.repeat(pieces);
+}
+
+for (const [text, tokens] of [
+  ['word', 100],
+  ['some dozen words of the kind that a fast endpoint sends in one piece', 1200],
+] as const)
+  test(`a stream that is cut has cost what has passed: ${tokens} tokens, or up to twice as many`, () => {
+    const reader = new UsageReader('text/event-stream');
+    reader.push(Buffer.from(begun(100, text)));
+    const { input_tokens, output_tokens } = reader.result(false);
+    assert.equal(input_tokens, 321);
+    assert.ok(output_tokens! >= tokens && output_tokens! <= 2.5 * tokens, String(output_tokens));
+    assert.equal(reader.result(true).output_tokens, 1);
+  });
+
+test('of a cut reply a count that is larger than what has passed is kept, and an unknown one stays unknown', () => {
+  const reader = new UsageReader('text/event-stream');
+  reader.push(Buffer.from('data: {"usage":{"input_tokens":8,"output_tokens":2000}}\n'));
+  assert.equal(reader.result(false).output_tokens, 2000);
+  const other = new UsageReader('text/event-stream');
+  other.push(Buffer.from('data: {"choices":[]}\n'));
+  assert.equal(other.result(false).output_tokens, null);
+});
+
 test('a broken line of a stream does not hide the next one', () => {
   const chunks = [
     'data: {"usage":{"input_tokens":1,"x":"cut\n',

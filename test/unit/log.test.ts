@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { openLog, redact } from '../../src/base/log.ts';
 import { ROOT } from '../../src/base/paths.ts';
+import { alertOf } from '../../src/cli/up.ts';
 import { beginLife, endLife, livesCut } from '../../src/ledger/lives.ts';
 import { freshLedger, temporaryFolder } from '../fakes/ledger_kit.ts';
 
@@ -32,6 +33,7 @@ const CREDENTIALS: readonly [line: string, secret: string][] = [
   ['it said:\nsk-ant-api03-behind-a-line', 'sk-ant-api03-behind-a-line'],
   ['Cookie: session=abcdef123456', 'session=abcdef123456'],
   ['https://example.com/a?token=abcdef123456', 'abcdef123456'],
+  ['a header that it calls "cookie: abcdef123456"', 'abcdef123456'],
 ];
 
 function alone(secret: string): [string, string] {
@@ -54,6 +56,17 @@ test('what looks like a credential is in no line of a log, whatever field it is 
     for (const [reason, secret] of CREDENTIALS) assert.ok(!text.includes(secret), reason);
     for (const line of lines) assert.match(Object.values(JSON.parse(line)).at(-1) as string, /\[redacted\]/);
   }
+});
+
+test('an alert is shown by its sentence, whatever stands in it, and a line that a dying process left as it is', (context) => {
+  const printed: string[] = [];
+  context.mock.method(process.stderr, 'write', (line: string) => printed.push(line) > 0);
+  openLog('host', null).error('alert', { text: 'the chat "token: abcdef" refused it' });
+  context.mock.restoreAll();
+  assert.equal(alertOf(printed[0]!.trimEnd()), '⚠ the chat "token: [redacted]" refused it');
+  const cut = '{"at":"2026-01-02T03:04:05Z","event":"alert","te';
+  assert.equal(alertOf(cut), cut);
+  assert.equal(alertOf('{"event":"other"}'), null);
 });
 
 test('what is no credential stays readable', () => {

@@ -140,6 +140,8 @@ export const LEAF_LIVES_MS = 4 * 24 * 60 * MINUTE_MS;
 export const LEAVES_KEPT_MAX = 512;
 /** Bytes of a reply, or a request, for one token where nobody understood its usage: three for text of any kind. */
 export const METERED_BYTES_PER_TOKEN = 3;
+/** Of an event of a streamed reply, what is not its text: names, types and numbers. */
+export const STREAM_EVENT_BYTES = 120;
 /** What is reserved for a request to a model: its body up to a whole context of text, and an answer of some pages. */
 export const ESTIMATED_BODY_BYTES = 600 * KIB;
 export const ESTIMATED_OUTPUT_TOKENS = 4096;
