@@ -4,8 +4,8 @@ import { OperatingError } from '../base/errors.ts';
 import type { Paths } from '../base/paths.ts';
 import { showBytes } from '../base/text.ts';
 import type { LocalLine, LocalMessage } from '../channels/local/local.ts';
-import { readSaid } from './chat_file.ts';
-import { ControlClient } from './control_client.ts';
+import { readSaid, type Said } from './chat_file.ts';
+import { ControlClient, isNotRunning } from './control_client.ts';
 import { savedText, saveFile } from './file.ts';
 import { dim, type Io, printable } from './io.ts';
 import { Screen } from './screen.ts';
@@ -87,6 +87,19 @@ class Terminal {
     });
   }
 
+  /** As `open`, and again whenever the host has come back. */
+  async stay(history: number, signal: AbortSignal, lost: () => void, back: () => void): Promise<void> {
+    const reopen = (): void => {
+      if (signal.aborted) return;
+      setTimeout(() => void this.open(HISTORY, signal, onLost).then(back, reopen), RECONNECT_MS).unref();
+    };
+    const onLost = (): void => {
+      lost();
+      reopen();
+    };
+    await this.open(history, signal, onLost);
+  }
+
   #row(row: Row): void {
     if (row.t === 'open') {
       this.#id = row.client;
@@ -116,7 +129,7 @@ function showPartial(row: Extract<Row, { t: 'partial' }>, screen: Screen, io: Io
 }
 
 /** What was said in this terminal, by its id: an answer that comes when more was said since says which it is to. */
-class Said {
+class SaidHere {
   readonly #texts = new Map<string, string>();
   #last = '';
 
@@ -149,6 +162,34 @@ function shownText({ body, file }: LocalMessage): string {
 /** `/save o12 [path]`, a word of the terminal itself. */
 const SAVE = /^\/save(?:\s+(\S+)(?:\s+(.+))?)?\s*$/;
 
+const nothing = (): void => {};
+
+/** Longer than any start of the host. */
+const SAY_MS = 30_000;
+const UNSURE = new OperatingError(
+  'unavailable',
+  'the host went away, and it is not known whether it has your message',
+  'ask again when it is back: ./glass chat shows what it has',
+);
+
+/**
+ * Resolves with the message's id. A host that goes away over it may have committed it: it is said to the next one under the same
+ * key, by which a message that is there already is known again. Rejects when no host comes back.
+ */
+async function sayUntilTaken(client: ControlClient, said: Said & { chat: string; key: string }): Promise<string> {
+  const until = performance.now() + SAY_MS;
+  for (let unsure = false; ; ) {
+    try {
+      return (await client.call<{ message: string }>('say', said)).message;
+    } catch (error) {
+      if (!(error instanceof OperatingError) || error.code !== 'unavailable') throw error;
+      unsure ||= !isNotRunning(error);
+      if (performance.now() > until) throw unsure ? UNSURE : error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+  }
+}
+
 /** Says one thing, shows what comes, and ends when the message is through with. Exit code 0: answered, or silent by choice. */
 async function sayOnce(client: ControlClient, options: Options, text: string, io: Io): Promise<number> {
   const chatName = options.chat;
@@ -159,11 +200,10 @@ async function sayOnce(client: ControlClient, options: Options, text: string, io
     else if (row.t === 'partial') showPartial(row, screen, io);
   });
   try {
-    await terminal.open(0, ended.signal, () => {});
-    const said = { chat: chatName, ...(await readSaid(text)), key: randomUUID() };
-    const accepted = await client.call<{ message: string }>('say', said);
+    await terminal.stay(0, ended.signal, nothing, nothing);
+    const message = await sayUntilTaken(client, { chat: chatName, ...(await readSaid(text)), key: randomUUID() });
     let end: Outcome | null = null;
-    await client.stream('outcome', { message: accepted.message }, (row) => {
+    await client.stream('outcome', { message }, (row) => {
       end = row as unknown as Outcome;
     });
     return reportOutcome(end, io);
@@ -193,7 +233,7 @@ async function converse(client: ControlClient, options: Options, io: Io): Promis
   const ended = new AbortController();
   const screen = new Screen(io);
   const above = (text: string): void => screen.print(text);
-  const said = new Said();
+  const said = new SaidHere();
   const terminal = new Terminal(client, chatName, wantsPartial(options, io), (row) => {
     if (row.t === 'history') above(dim(io, `${row.from === null ? '' : '› '}${printable(row.body)}`));
     else if (row.t === 'typing') screen.busy();
@@ -201,18 +241,11 @@ async function converse(client: ControlClient, options: Options, io: Io): Promis
     else if (row.t === 'message')
       above(io.json ? JSON.stringify(row) : [...said.above(row, io), shownText(row)].join('\n'));
   });
-  const reopen = (): void => {
-    if (ended.signal.aborted) return;
-    const again = (): void =>
-      void terminal.open(HISTORY, ended.signal, lost).then(() => above(dim(io, 'connected again')), reopen);
-    setTimeout(again, RECONNECT_MS).unref();
-  };
   const lost = (): void => {
     screen.forget();
     above(dim(io, 'the host went away; waiting for it'));
-    reopen();
   };
-  await terminal.open(HISTORY, ended.signal, lost);
+  await terminal.stay(HISTORY, ended.signal, lost, () => above(dim(io, 'connected again')));
   // Only now: a line that is read before somebody listens for it is lost.
   const input = createInterface({ input: process.stdin, output: process.stdout });
   screen.listen(input);
@@ -224,15 +257,16 @@ async function converse(client: ControlClient, options: Options, io: Io): Promis
       (error) => above(`not saved: ${error.message}`),
     );
   };
+  let saying: Promise<void> = Promise.resolve();
   const say = (text: string): void => {
     const saving = SAVE.exec(text);
     if (saving !== null) return save(saving[1], saving[2]);
     const key = randomUUID();
     terminal.knows(key);
-    readSaid(text)
-      .then((read) => client.call<{ message: string }>('say', { chat: chatName, ...read, key }))
-      .then(({ message }) => said.add(message, text))
-      .catch((error) => above(`not sent: ${error.message}`));
+    // One after the other, as they were typed: also what follows a large file, or waits for a host.
+    saying = saying
+      .then(async () => said.add(await sayUntilTaken(client, { chat: chatName, ...(await readSaid(text)), key }), text))
+      .catch((error) => above(error === UNSURE ? error.message : `not sent: ${error.message}`));
   };
   return new Promise((resolve) => {
     onInput(input, say);
@@ -240,10 +274,12 @@ async function converse(client: ControlClient, options: Options, io: Io): Promis
       screen.end();
       // Input from a pipe ends before the answers come; a terminal that is closed by hand wants to go.
       const goOn = process.stdin.isTTY ? 0 : PIPE_GRACE_MS;
-      setTimeout(() => {
-        ended.abort();
-        resolve(0);
-      }, goOn);
+      void saying.then(() =>
+        setTimeout(() => {
+          ended.abort();
+          resolve(0);
+        }, goOn),
+      );
     });
   });
 }

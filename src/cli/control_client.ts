@@ -94,14 +94,17 @@ function errorOf(body: string): OperatingError {
   }
 }
 
+const NOT_RUNNING = 'GlassClaw is not running';
+
+/** Nobody has heard what was asked. */
+export function isNotRunning(error: OperatingError): boolean {
+  return error.message === NOT_RUNNING;
+}
+
 function unreachableHost(error: unknown): OperatingError {
   const code = systemCodeOf(error);
   if (code === 'ENOENT' || code === 'ECONNREFUSED')
-    return new OperatingError(
-      'unavailable',
-      'GlassClaw is not running',
-      'start it: ./glass up, or systemctl start glassclaw',
-    );
+    return new OperatingError('unavailable', NOT_RUNNING, 'start it: ./glass up, or systemctl start glassclaw');
   if (code === 'EACCES')
     return new OperatingError(
       'refused',
