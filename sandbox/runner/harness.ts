@@ -39,6 +39,8 @@ export type HarnessEvent =
   | { kind: 'tool'; tool: string; ok: boolean; ms: number; summary: string }
   /** The older part of the conversation is a summary now; it counts if this turn is answered. */
   | { kind: 'compacted'; before: number; after: number; unit: 'bytes' | 'tokens'; summary: string }
+  /** What the resume point stood for is gone, and nothing was taken: the turn begins in a new sandbox, which is told what was said. */
+  | { kind: 'lost' }
   /** The text of the answer so far, from its beginning, as often as there is more of it: the runner paces it. */
   | { kind: 'delta'; text: string }
   | { kind: 'done'; outcome: 'answered' | 'silent' | 'failed' | 'interrupted'; text: string; resume: string | null };

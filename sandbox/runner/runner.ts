@@ -172,6 +172,10 @@ function emit(event: HarnessEvent): void {
       link.send({ t: 'compacted', turn, before: Math.round(before), after: Math.round(after), unit, summary });
       return;
     }
+    case 'lost':
+      console.error('runner: the conversation that was to go on is gone');
+      process.exit(1);
+      break;
     case 'delta':
       deltas.give(event.text);
       return;

@@ -3,7 +3,11 @@ import { chmodSync, rmSync } from 'node:fs';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { type ErrorCode, messageOf, OperatingError } from '../base/errors.ts';
 import { createServer } from '../base/http.ts';
-import { CONTROL_BACKLOG_BYTES_MAX, CONTROL_BODY_BYTES_MAX } from '../base/limits/messages.ts';
+import {
+  CONTROL_BACKLOG_BYTES_MAX,
+  CONTROL_BODY_BYTES_MAX,
+  CONTROL_REFUSALS_LOGGED_MAX,
+} from '../base/limits/messages.ts';
 import type { Log } from '../base/log.ts';
 import type { ControlServices, Streaming } from './operations/operation.ts';
 import { OPERATIONS } from './operations.ts';
@@ -30,6 +34,7 @@ export class ControlServer {
   readonly #services: ControlServices;
   readonly #log: Log;
   readonly #server: Server;
+  #refusals = { second: 0, count: 0 };
 
   /** `mode` of the socket: whoever can open it is the operator. */
   constructor(path: string, mode: number, services: ControlServices, log: Log) {
@@ -109,11 +114,21 @@ export class ControlServer {
         reason: messageOf(error),
         stack: error instanceof Error ? error.stack : undefined,
       });
+    else if (known.code !== 'unavailable') this.#refused(request, known); // who waits for the gateway asks again and again
     const body = {
       error: { code: known.code, message: known.message, ...(known.fix === undefined ? {} : { fix: known.fix }) },
     };
     if (response.headersSent) response.end(`${JSON.stringify(body)}\n`);
     else sendJson(response, STATUS[known.code], body);
+  }
+
+  /** What an operator finds of what they were told: a reason, never the text that was refused. */
+  #refused({ url }: IncomingMessage, { code, message }: OperatingError): void {
+    const second = Math.floor(performance.now() / 1000);
+    if (second !== this.#refusals.second) this.#refusals = { second, count: 0 };
+    this.#refusals.count += 1;
+    if (this.#refusals.count <= CONTROL_REFUSALS_LOGGED_MAX)
+      this.#log.info('control.refused', { url: url?.slice(0, 80), code, reason: message });
   }
 }
 

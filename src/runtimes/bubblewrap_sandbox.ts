@@ -1,11 +1,12 @@
 import type { ChildProcess } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { systemCodeOf } from '../base/errors.ts';
+import { OUTPUT_BYTES_PER_SECOND_MAX } from '../base/limits/messages.ts';
 import { START_OUTPUT_BYTES_MAX } from '../base/limits/sandbox.ts';
+import { paced } from '../base/paced.ts';
 import { HANDSHAKE_FD, START_NAME, STATUS_FD, WATCHER_FD } from './bubblewrap_argv.ts';
 import type { Cgroup } from './cgroup.ts';
 import { carriesLabel, endAll } from './leftovers.ts';
-import { paced } from './paced.ts';
 import type { Sandbox, SandboxExit } from './runtime.ts';
 
 /** One bubblewrap sandbox from its spawn to its end: the handshake, the output, the kill, and the reason of the end. */
@@ -20,7 +21,8 @@ export function watch(child: ChildProcess, group: Cgroup, label: string, onOutpu
     }
     onOutput(chunk);
   };
-  for (const stream of [child.stdout!, child.stderr!]) child.once('exit', paced(stream, output));
+  for (const stream of [child.stdout!, child.stderr!])
+    child.once('exit', paced(stream, OUTPUT_BYTES_PER_SECOND_MAX, output));
   pipeOf(child, STATUS_FD).on('data', (chunk: Buffer) => {
     heard.status += chunk.toString('latin1');
   });

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf, OperatingError } from '../base/errors.ts';
+import { OUTPUT_BYTES_PER_SECOND_MAX } from '../base/limits/messages.ts';
 import { ENGINE_OOM_MS, ENGINE_RETRY_MS, ENGINE_START_MS, START_OUTPUT_BYTES_MAX } from '../base/limits/sandbox.ts';
+import { paced } from '../base/paced.ts';
 import { demultiplexer, type Engine } from './engine.ts';
 import { isRunning } from './leftovers.ts';
-import { paced } from './paced.ts';
 import type { Sandbox, SandboxExit } from './runtime.ts';
 
 /** One container of an engine from its creation to its removal. */
@@ -38,7 +39,7 @@ export class Container {
       this.#engine.stream('POST', `${this.#path}/attach?stream=1&stdout=1&stderr=1`),
       'attach',
     );
-    const readRest = paced(output, demultiplexer(onOutput));
+    const readRest = paced(output, OUTPUT_BYTES_PER_SECOND_MAX, demultiplexer(onOutput));
     const drained = new Promise<void>((resolve) => output.once('close', resolve));
     // A broken stream is followed by its close, and the wait below tells what became of the container.
     output.on('error', () => {});

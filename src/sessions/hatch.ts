@@ -3,17 +3,19 @@ import { createServer, type Server, type Socket } from 'node:net';
 import {
   FRAMES_PER_SECOND_MAX,
   HATCH_BACKLOG_BYTES_MAX,
+  HATCH_BYTES_PER_SECOND_MAX,
   HATCH_REFUSALS_MAX,
   HELLO_MS,
   RUNNER_FRAME_BYTES_MAX,
 } from '../base/limits/messages.ts';
+import { paced } from '../base/paced.ts';
 import { HATCH_VERSION, type HostFrame, parseRunnerFrame, type RunnerFrame } from '../protocol/frames.ts';
 import { encodeFrame, frameReader } from '../protocol/framing.ts';
 
 /**
  * The host's end of one session's hatch: one listening socket, one connection, one sandbox. Whoever is connected speaks
  * as this session and nothing else. A frame that is garbage, too large, too many, unknown or out of place ends it, with
- * the reason; it never reaches another session.
+ * the reason; it never reaches another session. Bytes beyond a rate wait in the sandbox: they are the host's time.
  */
 export interface HatchHandlers {
   /** A checked frame after `hello`. Returns the reason when it is out of place; then the hatch ends. */
@@ -89,7 +91,7 @@ export class Hatch {
       (bytes) => this.#receive(bytes),
       (reason) => this.end(reason),
     );
-    socket.on('data', read);
+    paced(socket, HATCH_BYTES_PER_SECOND_MAX, read);
     socket.on('close', () => {
       clearTimeout(hello);
       this.end('the sandbox closed the hatch');

@@ -16,6 +16,10 @@ const FULL_RUNS = 500;
 /** Of the seeded runs: two processes at once, and Claude with messages pushed in mid-turn. */
 const DOUBLES_MIN = 0.1;
 const CLAUDE_MIN = 0.1;
+/** Of the runs with Claude: where it is killed before that, nothing joins. */
+const STEERED_MIN = 0.5;
+/** Deaths of each kind of process, for each seeded run. */
+const VICTIMS_MIN = 0.05;
 const LANES = 2;
 const AGAIN_MAX = 3;
 const ASKED = Number(process.env['GLASS_CRASH_RUNS'] ?? (IS_FULL ? FULL_RUNS : 0));
@@ -62,7 +66,15 @@ function hasSeen(report: Report, seeded: number, docker: boolean): void {
   const told = JSON.stringify({ ...report, kills: undefined });
   assert.ok(report.double_kills >= seeded * DOUBLES_MIN, `too few have killed two at once: ${told}`);
   assert.ok(report.claude_runs >= seeded * CLAUDE_MIN, `too few are with Claude: ${told}`);
-  assert.ok(report.claude_steered > 0, `nothing has joined a turn of Claude: ${told}`);
+  const steered = Math.max(1, Math.floor(report.claude_runs * STEERED_MIN));
+  assert.ok(report.claude_steered >= steered, `too little has joined a turn of Claude: ${told}`);
+  for (const part of ['host', 'gateway', 'sandbox']) {
+    const died = Object.entries(report.victims).reduce(
+      (sum, [who, times]) => sum + (who.includes(part) ? times : 0),
+      0,
+    );
+    assert.ok(died >= seeded * VICTIMS_MIN, `the ${part} has died too seldom: ${told}`);
+  }
   assert.ok(
     Object.keys(report.victims).some((who) => who.includes('sandbox-s3')),
     `no model’s sandbox has died: ${told}`,

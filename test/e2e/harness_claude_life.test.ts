@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, globSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { startModel } from '../fakes/model.ts';
@@ -41,6 +41,26 @@ describe('the process of the harness claude', () => {
     assert.match((await opened.turn([message(3, 'recall')])).text, /\[alpha\]/);
   });
 
+  for (const [what, lose] of [
+    ['that is gone', (projects: string) => rmSync(projects, { recursive: true })],
+    ['that it does not know any more', (projects: string) => garble(projects)],
+  ] as const)
+    test(`with a conversation ${what} asks for a new sandbox, takes nothing, and that one says that it begins anew`, async () => {
+      using place = new Place();
+      await using model = await modelOf();
+      const create = (options: Parameters<typeof createClaude>[0]) => createClaude(options, 400);
+      const opened = await Opened.open({ place, create, modelUrl: model.origin });
+      const { resume } = await opened.turn([message(1, 'alpha')]);
+      await pause(800);
+      const asked = model.requests.length;
+      lose(join(place.state, 'claude/projects'));
+      await assert.rejects(opened.turn([message(2, 'beta')]), /the conversation is lost/);
+      assert.deepEqual([opened.taken(), model.requests.length], [[], asked]);
+      const next = await Opened.open({ place, create, modelUrl: model.origin, resume });
+      assert.equal(next.resumed, false);
+      assert.equal((await next.turn([message(2, 'beta')])).outcome, 'answered');
+    });
+
   test('nothing in the workspace is a setting, a hook, a server or an instruction', async () => {
     using place = new Place();
     await using model = await modelOf();
@@ -70,6 +90,14 @@ test('skills are listed by file and description', () => {
 async function modelOf() {
   const model = await startModel({ script: kitScript });
   return { origin: model.origin, requests: model.requests, [Symbol.asyncDispose]: () => model.close() };
+}
+
+/** The point's entry is in it, and nothing that the process takes for a conversation. */
+function garble(projects: string): void {
+  for (const file of globSync(join(projects, '*/*.jsonl'))) {
+    const entries = readFileSync(file, 'utf8').replaceAll('"type":"', '"type":"no-');
+    writeFileSync(file, entries);
+  }
 }
 
 /** Everything that Claude Code would read or run from a folder it trusts. */

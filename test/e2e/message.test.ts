@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
@@ -290,6 +290,8 @@ test('a group that cannot start is told to the person, shown by status, and forg
   });
 });
 
+const say = (text: string): Buffer => Buffer.from(JSON.stringify({ chat: 'refused', text, key: 'refused' }));
+
 const REFUSED: [name: string, body: Buffer, sentence: RegExp][] = [
   ['an empty text', say(''), /the message is empty/],
   ['white space', say(' \n\t '), /the message is empty/],
@@ -307,17 +309,14 @@ const REFUSED: [name: string, body: Buffer, sentence: RegExp][] = [
   ['half of an object', Buffer.from('{"text"'), /not JSON/],
 ];
 
-function say(text: string): Buffer {
-  return Buffer.from(JSON.stringify({ chat: 'refused', text, key: 'refused' }));
-}
-
 for (const [name, body, sentence] of REFUSED) {
   test(`${name} on the control socket is refused in one sentence`, async () => {
     const { status: code, error } = await post(install.paths.controlSocket, '/v1/say', body);
-    assert.equal(code, 400);
-    assert.equal(error.code, 'usage');
+    assert.deepEqual([code, error.code], [400, 'usage']);
     assert.match(error.message, sentence);
     assert.deepEqual(statesOf(install, 'refused'), []);
+    const last = readFileSync(join(install.paths.logs, 'host.log'), 'utf8').trimEnd().split('\n').at(-1)!;
+    assert.deepEqual([JSON.parse(last).event, JSON.parse(last).reason], ['control.refused', error.message]);
   });
 }
 

@@ -70,7 +70,7 @@ export class Opened {
   readonly harness: Harness;
   resumed = false;
   #turn = 0;
-  #waiting: ((done: Done) => void) | null = null;
+  #waiting: ((end: Done | Error) => void) | null = null;
 
   private constructor(options: OpenOptions) {
     this.harness = options.create({
@@ -94,7 +94,7 @@ export class Opened {
     return opened;
   }
 
-  /** Hands a turn over and resolves with its end. */
+  /** Hands a turn over and resolves with its end. Rejects when the conversation is lost: a runner would end. */
   turn(messages: FrameMessage[], more: Partial<TurnInput> = {}): Promise<Done> {
     this.#turn += 1;
     const input = {
@@ -109,9 +109,10 @@ export class Opened {
     };
     const done = new Promise<Done>((resolve, reject) => {
       const late = setTimeout(() => reject(new Error(`turn ${input.turn} has no end`)), TURN_MS);
-      this.#waiting = (event) => {
+      this.#waiting = (end) => {
         clearTimeout(late);
-        resolve(event);
+        if (end instanceof Error) reject(end);
+        else resolve(end);
       };
     });
     this.harness.start(input);
@@ -135,10 +136,10 @@ export class Opened {
   #emit(event: HarnessEvent): void {
     // The runner drops what a harness says between turns; here it shows up as an event of turn 0.
     this.events.push({ ...event, turn: this.#waiting === null ? 0 : this.#turn, at: performance.now() });
-    if (event.kind !== 'done') return;
+    if (event.kind !== 'done' && event.kind !== 'lost') return;
     const waiting = this.#waiting;
     this.#waiting = null;
-    waiting?.(event);
+    waiting?.(event.kind === 'done' ? event : new Error('the conversation is lost'));
   }
 }
 

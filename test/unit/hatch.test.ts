@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import {
   FRAMES_PER_SECOND_MAX,
   HATCH_BACKLOG_BYTES_MAX,
+  HATCH_BYTES_PER_SECOND_MAX,
   HELLO_MS,
   HOST_FRAME_BYTES_MAX,
   RUNNER_FRAME_BYTES_MAX,
@@ -91,6 +92,9 @@ async function until(done: () => boolean): Promise<void> {
   assert.ok(done(), 'not within 5 s');
 }
 
+const MEGABYTE = 1024 * 1024;
+const FLOOD = 100;
+
 function header(bytes: number): Buffer {
   const buffer = Buffer.alloc(4);
   buffer.writeUInt32BE(bytes);
@@ -113,6 +117,21 @@ test('hello is answered with welcome, then frames come in order', async (context
   hatch.send({ t: 'interrupt', turn: 1 });
   await until(() => heard.length === 2);
   assert.deepEqual(heard, [WELCOME, { t: 'interrupt', turn: 1 }]);
+  assert.deepEqual(ends, []);
+});
+
+test('frames that are blown up with blanks are read at a bounded rate, and none is lost', async (context) => {
+  const { path, frames, ends } = await opened(context);
+  const { socket } = await peer(context, path);
+  socket.write(encodeFrame(HELLO));
+  const text = JSON.stringify({ t: 'tool', turn: 1, tool: 'x', ok: true, ms: 0, summary: '' });
+  const frame = Buffer.concat([header(MEGABYTE), Buffer.from(text.padEnd(MEGABYTE))]);
+  for (let i = 0; i < FLOOD; i += 1) socket.write(frame);
+  const began = performance.now();
+  await until(() => frames.length === FLOOD);
+  // A second's worth may have begun with it, and each may go over by what is on its way.
+  const least_ms = (FLOOD * MEGABYTE - 1.5 * HATCH_BYTES_PER_SECOND_MAX) / HATCH_BYTES_PER_SECOND_MAX;
+  assert.ok(performance.now() - began >= 1000 * least_ms);
   assert.deepEqual(ends, []);
 });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { test } from 'node:test';
 import { OUTPUT_BYTES_PER_SECOND_MAX } from '../../src/base/limits/messages.ts';
-import { paced } from '../../src/runtimes/paced.ts';
+import { paced } from '../../src/base/paced.ts';
 
 /** A program that prints as fast as it is read. */
 function flood() {
@@ -14,7 +14,7 @@ test('output without end is read at a bounded rate, and its rest at once when th
   let bytes = 0;
   program.once(
     'exit',
-    paced(program.stdout, (chunk) => {
+    paced(program.stdout, OUTPUT_BYTES_PER_SECOND_MAX, (chunk) => {
       bytes += chunk.length;
     }),
   );
@@ -33,7 +33,7 @@ test('a program that prints little is read as it prints', async () => {
   let text = '';
   program.once(
     'exit',
-    paced(program.stdout, (chunk) => {
+    paced(program.stdout, OUTPUT_BYTES_PER_SECOND_MAX, (chunk) => {
       text += chunk.toString();
     }),
   );

@@ -10,7 +10,7 @@ import type { Harness, HarnessEvent, HarnessOptions, TurnInput } from '../../run
 import { memoryPrompt } from '../../runner/memory.ts';
 import { Child } from './child.ts';
 import { failureSentence } from './failures.ts';
-import { type Point, parsePoint, restorePoint, shownIn } from './point.ts';
+import { forgetPoint, type Point, parsePoint, restorePoint, shownIn } from './point.ts';
 import { skillsPrompt } from './skills.ts';
 import type { Failure, FromDriver, Push, ToolUse } from './wire.ts';
 
@@ -78,13 +78,21 @@ class Claude implements Harness {
 
   async open(): Promise<{ resumed: boolean }> {
     mkdirSync(this.#config, { recursive: true, mode: 0o700 });
-    this.#restore();
+    if (!this.#restore()) this.#point = null;
     return { resumed: this.#point !== null };
   }
 
-  /** The agent may have written to its transcript: without the point's entry the conversation begins anew. */
-  #restore(): void {
-    if (this.#point !== null && !restorePoint(this.#config, this.#point)) this.#point = null;
+  /** The agent may have written to its transcript: false when it is without the point's entry. */
+  #restore(): boolean {
+    return this.#point === null || restorePoint(this.#config, this.#point);
+  }
+
+  /** Only a new sandbox is told by the host what was said so far. */
+  #lost(turn: Turn): void {
+    if (this.#turn !== turn) return;
+    this.#turn = null;
+    forgetPoint(this.#config, this.#point!); // or the next one would take it for there
+    this.#options.emit({ kind: 'lost' });
   }
 
   start(input: TurnInput): void {
@@ -115,6 +123,7 @@ class Claude implements Harness {
   async #begin(turn: Turn): Promise<void> {
     const url = await this.#options.modelUrl();
     if (this.#turn !== turn) return;
+    if (this.#child === null && !this.#restore()) return this.#lost(turn);
     this.#child ??= this.#spawn(url);
     if (turn.input.compact && this.#point !== null) await this.#compact(turn, this.#child);
     if (this.#turn !== turn || this.#child === null) return;
@@ -132,7 +141,6 @@ class Claude implements Harness {
   }
 
   #spawn(modelUrl: string): Child {
-    this.#restore();
     const { model, instructions, workspace, tools, mcp, drafts, modelSocket } = this.#options;
     const skills = skillsPrompt(SKILLS);
     const child: Child = new Child(
@@ -236,13 +244,11 @@ class Claude implements Harness {
     this.#options.emit({ kind: 'tool', tool, ok, ms: performance.now() - call.began, summary });
   }
 
-  /** Its transcript is the agent's to write, so a process may still not know the point: then it begins anew, once. */
-  async #broken(turn: Turn, { reason, failure }: Extract<FromDriver, { t: 'broken' }>): Promise<void> {
-    const lost = this.#point !== null && LOST.test(reason);
+  /** Its transcript is the agent's to write, so a process may still not know the point. */
+  #broken(turn: Turn, { reason, failure }: Extract<FromDriver, { t: 'broken' }>): void {
     this.#endChild();
-    if (!lost) return this.#done(failure === null ? { outcome: 'failed', text: DIED } : failed(failure, reason));
-    this.#point = null;
-    return this.#begin(turn);
+    if (this.#point !== null && LOST.test(reason)) return this.#lost(turn);
+    this.#done(failure === null ? { outcome: 'failed', text: DIED } : failed(failure, reason));
   }
 
   #done(ending: Ending): void {

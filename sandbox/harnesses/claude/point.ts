@@ -1,4 +1,4 @@
-import { existsSync, lstatSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
@@ -39,6 +39,15 @@ export function restorePoint(config: string, point: Point): boolean {
   }
 }
 
+/** Removes what is there of its conversation. */
+export function forgetPoint(config: string, point: Point): void {
+  try {
+    for (const file of transcripts(config, point.session)) rmSync(file, { recursive: true, force: true });
+  } catch {
+    // What cannot be removed is not found either.
+  }
+}
+
 function cutTranscripts(config: string, point: Point): boolean {
   return transcripts(config, point.session).some((file) => cutAfter(file, `"uuid":"${point.message}"`));
 }
@@ -70,11 +79,34 @@ function readTranscript(file: string): string | null {
   return stat?.isFile() && stat.size <= TRANSCRIPT_BYTES_MAX ? readFileSync(file, 'utf8') : null;
 }
 
+/**
+ * Whether the last entry's conversation is there from its beginning. An agent that removes its transcript in the middle of a turn leaves
+ * one that begins there, since the process goes on writing: the point is in it, and nothing that was said before.
+ */
+function isWhole(text: string): boolean {
+  const parents = new Map<unknown, unknown>();
+  let at: unknown = null;
+  for (const line of text.split('\n')) {
+    if (line === '') continue;
+    const { uuid, parentUuid = null } = JSON.parse(line);
+    if (uuid === undefined) continue;
+    parents.set(uuid, parentUuid);
+    at = uuid;
+  }
+  while (parents.has(at)) {
+    const parent = parents.get(at);
+    parents.delete(at); // a circle is no conversation
+    at = parent;
+  }
+  return at === null;
+}
+
 function cutAfter(file: string, entry: string): boolean {
   const text = readTranscript(file);
   const at = text?.indexOf(entry) ?? -1;
   if (text === null || at === -1) return false;
   const end = text.indexOf('\n', at) + 1;
+  if (!isWhole(end === 0 ? text : text.slice(0, end))) return false;
   if (end === 0 || end === text.length) return true;
   writeFileSync(`${file}.cut`, text.slice(0, end));
   renameSync(`${file}.cut`, file);

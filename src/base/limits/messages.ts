@@ -82,6 +82,8 @@ export const CALL_INPUT_BYTES_MAX = 300 * KIB;
 export const HATCH_BACKLOG_BYTES_MAX = 16 * MIB;
 /** Frames per second from one sandbox: ten times what a busy streaming harness sends. */
 export const FRAMES_PER_SECOND_MAX = 2000;
+/** Bytes of them per second, after which they wait: a file of the largest size takes two seconds. Read by the host's one thread. */
+export const HATCH_BYTES_PER_SECOND_MAX = 32 * MIB;
 /** Between two reports of what there is of an answer: twice as often as a chat shows it. */
 export const DELTA_EVERY_MS = 500;
 /** UTF-8 bytes of such a report: the longest first message of a platform, each character of it four bytes. */
@@ -164,6 +166,8 @@ export const STOP_EVIDENCE_MS = 3 * SECOND_MS;
 
 /** Unread bytes of a stream before its reader counts as gone. */
 export const CONTROL_BACKLOG_BYTES_MAX = 16 * MIB;
+/** Refused requests of the control socket that a second of the log says. */
+export const CONTROL_REFUSALS_LOGGED_MAX = 10;
 /** Body of one control request: the longest text in JSON escapes and the largest files in base64. */
 export const CONTROL_BODY_BYTES_MAX = 13 * MIB;
 /** Rows of one answer. */
