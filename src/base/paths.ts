@@ -145,10 +145,12 @@ function sharedPlaces(home: string, run: string): ServicePlaces {
   return { home, gatewayHome: home, config: home, hostRun: run, gatewayRun: run, controlRun: run, vaultRun: run };
 }
 
+const ROOTS_BASE = '/run';
+
 /** `$XDG_RUNTIME_DIR`, `/run` for root, else a private folder in the temporary directory. */
 function runBase(env: NodeJS.ProcessEnv): string {
   const uid = process.getuid?.() ?? 0;
-  if (uid === 0) return '/run';
+  if (uid === 0) return ROOTS_BASE;
   const given = env['XDG_RUNTIME_DIR'];
   return given !== undefined && given.length > 0 && given.length < 60 ? given : join(tmpdir(), `glass-${uid}`);
 }
@@ -172,7 +174,9 @@ export function claimRunBase({ isService, run }: Paths): void {
   throw new OperatingError(
     'config',
     `${base} is no folder that is yours alone: another account could listen there in GlassClaw's place`,
-    'remove it, or set XDG_RUNTIME_DIR to a folder that only you can write to',
+    base === ROOTS_BASE
+      ? `run: chmod 755 ${base}`
+      : 'remove it, or set XDG_RUNTIME_DIR to a folder that only you can write to',
   );
 }
 
