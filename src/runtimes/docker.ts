@@ -143,8 +143,7 @@ export class DockerRuntime implements Runtime {
       disks: writtenDisks(spec),
       etc: this.#dialect.covered.length === 0 ? '' : generatedEtc(this.#folders.cache),
     });
-    const created = await engine.expect('POST', `/containers/create?name=${containerName(spec)}`, body);
-    const container = new Container(engine, (created.body as { Id: string }).Id);
+    const container = await createContainer(engine, spec, body);
     try {
       return await container.start(onOutput);
     } catch (error) {
@@ -182,6 +181,35 @@ export class DockerRuntime implements Runtime {
     const variable = this.#dialect.name === 'docker' ? 'DOCKER_HOST' : 'CONTAINER_HOST';
     throw new OperatingError('unavailable', `${variable} is not a unix socket`, 'unset it, or give it as unix:///…');
   }
+}
+
+/**
+ * Makes a container. One of its name that an engine left over, which was away when it was to be removed, is ended first:
+ * each later start of its session was refused for it, by Docker with 409, by Podman with 500.
+ */
+async function createContainer(engine: Engine, spec: SandboxSpec, body: object): Promise<Container> {
+  const create = async (): Promise<Container> => {
+    const made = await engine.expect('POST', `/containers/create?name=${containerName(spec)}`, body);
+    return new Container(engine, (made.body as { Id: string }).Id);
+  };
+  try {
+    return await create();
+  } catch (error) {
+    const left = await leftOver(engine, spec);
+    if (left === null) throw error;
+    await left.remove();
+    return create();
+  }
+}
+
+/** What has the name of the spec's container already, or null. Throws `OperatingError('unavailable')` when it is not of this install. */
+async function leftOver(engine: Engine, spec: SandboxSpec): Promise<Container | null> {
+  const name = containerName(spec);
+  const found = await engine.expect('GET', `/containers/${name}/json`, undefined, [404]);
+  if (found.status === 404) return null;
+  const { Id, Config } = found.body as { Id: string; Config: { Labels: Record<string, string> | null } };
+  if (Config.Labels?.[INSTALL_LABEL] === spec.install) return new Container(engine, Id);
+  throw new OperatingError('unavailable', `A container of somebody else has the name ${name}`, 'rename or remove it');
 }
 
 async function infoOf(engine: Engine): Promise<EngineInfo> {
