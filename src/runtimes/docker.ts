@@ -63,6 +63,9 @@ export class DockerRuntime implements Runtime {
   #info: EngineInfo | null = null;
   /** What came of the trial of each OCI runtime, by `trialKey`: null is good. */
   readonly #trials = new Map<string, Promise<string | null>>();
+  /** `reap` found nobody: what is left over there is ended before the first container. */
+  #unreaped = false;
+  #reaping: Promise<number> | null = null;
 
   constructor(options: DockerOptions) {
     this.#dialect = options.dialect ?? DOCKER;
@@ -119,18 +122,29 @@ export class DockerRuntime implements Runtime {
     const engine = this.#required();
     this.#info ??= await infoOf(engine);
     if (this.#info.Rootless) throw new OperatingError('unavailable', ROOTLESS);
+    if (this.#unreaped) await this.#reapLate(spec.install);
     if (spec.oci_runtime !== null) await this.#requireRuntime(engine, spec, spec.oci_runtime);
     return this.#start(engine, spec, onOutput);
   }
 
   async reap(install: string): Promise<number> {
     if (this.#engine === null) return 0;
+    this.#unreaped = true;
     const filters = encodeURIComponent(JSON.stringify({ label: [`${INSTALL_LABEL}=${install}`] }));
     const found = await this.#engine.expect('GET', `/containers/json?all=1&filters=${filters}`);
     const leftovers = found.body as { Id: string }[];
     const engine = this.#engine;
     await Promise.all(leftovers.map(({ Id }) => new Container(engine, Id).remove()));
+    this.#unreaped = false;
     return leftovers.length;
+  }
+
+  /** One look for all starts that wait: another would find the container of the first of them. */
+  async #reapLate(install: string): Promise<void> {
+    this.#reaping ??= this.reap(install).finally(() => {
+      this.#reaping = null;
+    });
+    await this.#reaping;
   }
 
   async #start(engine: Engine, spec: SandboxSpec, onOutput: (chunk: Buffer) => void): Promise<Sandbox> {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { LogFields } from '../../src/base/log.ts';
+import { reap } from '../../src/operations/runtimes.ts';
 import { DockerRuntime } from '../../src/runtimes/docker.ts';
-import { sandboxSpec } from '../e2e/runtimes_kit.ts';
+import { IS_ROOT, sandboxSpec } from '../e2e/runtimes_kit.ts';
 import { FakeEngine } from '../fakes/engine.ts';
 
 const SPEC = sandboxSpec({ uid: 12 });
@@ -88,5 +90,42 @@ describe('a container of an engine that goes away', { timeout: 20_000 }, () => {
     engine.away = null;
     assert.equal((await sandbox.exited).code, 137);
     assert.equal(engine.asked.filter((call) => call.endsWith('/kill')).length, 2, 'two who ask are one kill');
+  });
+
+  test('is ended before the first start, where the engine was away when the host started', async (context) => {
+    const { engine, runtime } = await world(context);
+    engine.add('glass-aaaaaaaaaa-s8', OURS, true);
+    const foreign = engine.add('glass-bbbbbbbbbb-s8', { 'glassclaw.install': 'bbbbbbbbbb' }, true);
+    engine.away = /^/;
+    await assert.rejects(runtime.reap('aaaaaaaaaa'), { code: 'unavailable' });
+    engine.away = null;
+    const sandboxes = await Promise.all(['s1', 's2'].map((session) => runtime.start({ ...SPEC, session }, () => {})));
+    assert.deepEqual(
+      engine.containers.map(({ name }) => name),
+      [foreign.name, 'glass-aaaaaaaaaa-s1', 'glass-aaaaaaaaaa-s2'],
+    );
+    assert.equal(engine.asked.filter((call) => call === 'GET /containers/json').length, 2, 'it looked once more');
+    for (const sandbox of sandboxes) sandbox.kill();
+    await Promise.all(sandboxes.map(({ exited }) => exited));
+  });
+
+  test('that does not answer when the host starts is told of, and one that is not there or closed to us is not', async (context) => {
+    const { engine, runtime } = await world(context);
+    engine.away = /^/;
+    const said: LogFields[] = [];
+    const log = {
+      info: () => {},
+      error: () => {},
+      warn: (event: string, fields = {}) => void said.push({ event, ...fields }),
+    };
+    await reap(runtime, 'aaaaaaaaaa', log);
+    const absent = new DockerRuntime({ socket: '/no/such.sock', cache: engine.folder, run: engine.folder });
+    await reap(absent, 'aaaaaaaaaa', log);
+    if (IS_ROOT) {
+      process.seteuid!(65534);
+      await reap(runtime, 'aaaaaaaaaa', log).finally(() => process.seteuid!(0));
+    }
+    const reason = 'The container engine does not answer (socket hang up)';
+    assert.deepEqual(said, [{ event: 'runtime.reap_failed', runtime: 'docker', reason }]);
   });
 });
