@@ -13,11 +13,9 @@ const SOURCES = ['/etc/apt/sources.list', '/etc/apt/sources.list.d/debian.source
 
 /** Debian's own lines of the suite, for a host that has none: another suite, or Ubuntu. */
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
-const OWN = [
-  `deb [signed-by=${KEYRING}] http://deb.debian.org/debian ${SUITE} main`,
-  `deb [signed-by=${KEYRING}] http://deb.debian.org/debian ${SUITE}-updates main`,
-  `deb [signed-by=${KEYRING}] http://deb.debian.org/debian-security ${SUITE}-security main`,
-];
+const OWN = [`debian ${SUITE}`, `debian ${SUITE}-updates`, `debian-security ${SUITE}-security`].map(
+  (place) => `deb [signed-by=${KEYRING}] http://deb.debian.org/${place} main`,
+);
 
 /** Names what `makeDebian` makes, as far as this project decides it. */
 export const DEBIAN = `${SUITE} ${PACKAGES.join(' ')}`;

@@ -63,9 +63,8 @@ export class DockerRuntime implements Runtime {
   #info: EngineInfo | null = null;
   /** What came of the trial of each OCI runtime, by `trialKey`: null is good. */
   readonly #trials = new Map<string, Promise<string | null>>();
-  /** `reap` found nobody: what is left over there is ended before the first container. */
-  #unreaped = false;
-  #reaping: Promise<number> | null = null;
+  /** The last `reap`. Where it found nobody, it is done before the first container, once for all starts that wait. */
+  #reaped: Promise<number> = Promise.resolve(0);
 
   constructor(options: DockerOptions) {
     this.#dialect = options.dialect ?? DOCKER;
@@ -122,29 +121,25 @@ export class DockerRuntime implements Runtime {
     const engine = this.#required();
     this.#info ??= await infoOf(engine);
     if (this.#info.Rootless) throw new OperatingError('unavailable', ROOTLESS);
-    if (this.#unreaped) await this.#reapLate(spec.install);
+    this.#reaped = this.#reaped.catch(() => this.#endLeftovers(spec.install));
+    await this.#reaped;
     if (spec.oci_runtime !== null) await this.#requireRuntime(engine, spec, spec.oci_runtime);
     return this.#start(engine, spec, onOutput);
   }
 
-  async reap(install: string): Promise<number> {
+  reap(install: string): Promise<number> {
+    this.#reaped = this.#endLeftovers(install);
+    return this.#reaped;
+  }
+
+  async #endLeftovers(install: string): Promise<number> {
     if (this.#engine === null) return 0;
-    this.#unreaped = true;
     const filters = encodeURIComponent(JSON.stringify({ label: [`${INSTALL_LABEL}=${install}`] }));
     const found = await this.#engine.expect('GET', `/containers/json?all=1&filters=${filters}`);
     const leftovers = found.body as { Id: string }[];
     const engine = this.#engine;
     await Promise.all(leftovers.map(({ Id }) => new Container(engine, Id).remove()));
-    this.#unreaped = false;
     return leftovers.length;
-  }
-
-  /** One look for all starts that wait: another would find the container of the first of them. */
-  async #reapLate(install: string): Promise<void> {
-    this.#reaping ??= this.reap(install).finally(() => {
-      this.#reaping = null;
-    });
-    await this.#reaping;
   }
 
   async #start(engine: Engine, spec: SandboxSpec, onOutput: (chunk: Buffer) => void): Promise<Sandbox> {
@@ -199,31 +194,23 @@ export class DockerRuntime implements Runtime {
 
 /**
  * Makes a container. One of its name that an engine left over, which was away when it was to be removed, is ended first:
- * each later start of its session was refused for it, by Docker with 409, by Podman with 500.
+ * each later start of its session was refused for it, by Docker with 409, by Podman with 500. Never
+ * another install's.
  */
 async function createContainer(engine: Engine, spec: SandboxSpec, body: object): Promise<Container> {
-  const create = async (): Promise<Container> => {
-    const made = await engine.expect('POST', `/containers/create?name=${containerName(spec)}`, body);
-    return new Container(engine, (made.body as { Id: string }).Id);
-  };
-  try {
-    return await create();
-  } catch (error) {
-    const left = await leftOver(engine, spec);
-    if (left === null) throw error;
-    await left.remove();
-    return create();
-  }
-}
-
-/** What has the name of the spec's container already, or null. Throws `OperatingError('unavailable')` when it is not of this install. */
-async function leftOver(engine: Engine, spec: SandboxSpec): Promise<Container | null> {
   const name = containerName(spec);
-  const found = await engine.expect('GET', `/containers/${name}/json`, undefined, [404]);
-  if (found.status === 404) return null;
-  const { Id, Config } = found.body as { Id: string; Config: { Labels: Record<string, string> | null } };
-  if (Config.Labels?.[INSTALL_LABEL] === spec.install) return new Container(engine, Id);
-  throw new OperatingError('unavailable', `A container of somebody else has the name ${name}`, 'rename or remove it');
+  const create = () => engine.expect('POST', `/containers/create?name=${name}`, body);
+  const made = await create().catch(async (error) => {
+    const found = await engine.expect('GET', `/containers/${name}/json`, undefined, [404]);
+    if (found.status === 404) throw error;
+    const { Id, Config } = found.body as { Id: string; Config: { Labels: Record<string, string> | null } };
+    const says = `A container of somebody else has the name ${name}`;
+    if (Config.Labels?.[INSTALL_LABEL] !== spec.install)
+      throw new OperatingError('unavailable', says, 'rename or remove it');
+    await new Container(engine, Id).remove();
+    return create();
+  });
+  return new Container(engine, (made.body as { Id: string }).Id);
 }
 
 async function infoOf(engine: Engine): Promise<EngineInfo> {
