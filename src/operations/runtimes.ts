@@ -1,5 +1,5 @@
 import type { RuntimeName } from '../base/config.ts';
-import { messageOf, OperatingError } from '../base/errors.ts';
+import { messageOf, systemCodeOf } from '../base/errors.ts';
 import type { Log } from '../base/log.ts';
 import type { Paths } from '../base/paths.ts';
 import { BubblewrapRuntime } from '../runtimes/bubblewrap.ts';
@@ -28,8 +28,9 @@ export async function reap(runtime: Runtime, install: string, log: Log): Promise
     const sandboxes = await runtime.reap(install);
     if (sandboxes > 0) log.warn('runtime.reaped', { runtime: runtime.name, sandboxes });
   } catch (error) {
-    // A runtime that is not there has left nothing behind.
-    if (!(error instanceof OperatingError))
+    // Most machines have one of the engines, or none, or one for others. What does not answer may have sandboxes that go on.
+    const code = error instanceof Error ? systemCodeOf(error.cause) : undefined;
+    if (code !== 'ENOENT' && code !== 'EACCES')
       log.warn('runtime.reap_failed', { runtime: runtime.name, reason: messageOf(error) });
   }
 }

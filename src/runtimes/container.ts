@@ -24,6 +24,7 @@ export class Container {
   readonly #engine: Engine;
   readonly #path: string;
   #killed = false;
+  #ended = false;
 
   constructor(engine: Engine, id: string) {
     this.#engine = engine;
@@ -59,13 +60,25 @@ export class Container {
     await inTime(this.#engine.call('DELETE', `${this.#path}?force=1&v=1`), 'removal').catch(() => {});
   }
 
+  /** Until the engine took it: one that was away at that moment came back to a container that nobody ended. Never rejects. */
   async #kill(): Promise<void> {
+    if (this.#killed) return;
     this.#killed = true;
-    await this.#engine.call('POST', `${this.#path}/kill`).catch(() => {});
+    while (!this.#ended) {
+      // 404 and 409: it has ended by itself.
+      const call = this.#engine.expect('POST', `${this.#path}/kill`, undefined, [404, 409]);
+      const taken = await inTime(call, 'kill').then(
+        () => true,
+        () => false,
+      );
+      if (taken) return;
+      await sleep(ENGINE_RETRY_MS);
+    }
   }
 
   async #exited(pid: number, drained: Promise<void>, readRest: () => void): Promise<SandboxExit> {
     const exit = await this.#wait(pid);
+    this.#ended = true;
     readRest();
     await Promise.race([drained, sleep(ENGINE_RETRY_MS, undefined, { ref: false })]);
     await this.remove();

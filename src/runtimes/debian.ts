@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { messageOf, OperatingError } from '../base/errors.ts';
 import { type OnProgress, startTool, type Tool } from './tool.ts';
 
@@ -10,6 +10,12 @@ export const PYTHON_VERSION = '3.11';
 /** The same as in the Dockerfile. */
 const PACKAGES = ['ca-certificates', 'curl', 'git', 'procps', 'python3'];
 const SOURCES = ['/etc/apt/sources.list', '/etc/apt/sources.list.d/debian.sources'];
+
+/** Debian's own lines of the suite, for a host that has none: another suite, or Ubuntu. */
+const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
+const OWN = [`debian ${SUITE}`, `debian ${SUITE}-updates`, `debian-security ${SUITE}-security`].map(
+  (place) => `deb [signed-by=${KEYRING}] http://deb.debian.org/${place} main`,
+);
 
 /** Names what `makeDebian` makes, as far as this project decides it. */
 export const DEBIAN = `${SUITE} ${PACKAGES.join(' ')}`;
@@ -26,9 +32,30 @@ const NO_WAY = /unable to pick chroot mode/;
 const IDS = '--add-subuids 100000-165535 --add-subgids 100000-165535';
 const FIX = `sudo apt install uidmap; sudo usermod ${IDS} "$USER"; ./glass doctor`;
 
-/** Starts the making; the root comes out as a tar. The host's own package sources are used. */
+/**
+ * Where the packages come from, as words for mmdebstrap: those of the host's `files` (path and text) that have the suite and
+ * no other (`bookworm-updates` and the like belong to it), as they may name a mirror; with those of another release the
+ * packages were of that one. Else Debian's own. Throws `OperatingError('unavailable')` where the keys for that are missing.
+ */
+export function packageSources(files: ReadonlyMap<string, string>, hasKeys: boolean): string[] {
+  const isOfIt = (suite: string): boolean => suite === SUITE || suite.startsWith(`${SUITE}-`);
+  const fitting = [...files].filter(([, text]) => suitesIn(text).length > 0 && suitesIn(text).every(isOfIt));
+  if (fitting.some(([, text]) => suitesIn(text).includes(SUITE))) return fitting.map(([path]) => path);
+  if (hasKeys) return OWN;
+  const says = `This host's package sources are not of Debian ${SUITE}, and the keys of Debian's archive are not there`;
+  throw new OperatingError('unavailable', says, 'apt install debian-archive-keyring');
+}
+
+/** In either of apt's two forms. */
+function suitesIn(text: string): string[] {
+  const lines = text.matchAll(/^(?:deb\s+(?:\[[^\]]*\]\s*)?\S+\s+(\S+)|Suites:(.*(?:\n[ \t].*)*))/gm);
+  return [...lines].flatMap(([, one, several]) => one ?? several!.trim().split(/\s+/));
+}
+
+/** Starts the making; the root comes out as a tar. Throws as `packageSources`. */
 export function makeDebian({ include, hooks }: Debian, onProgress: OnProgress): Tool {
-  const mirrors = SOURCES.filter((file) => existsSync(file));
+  const files = SOURCES.filter((file) => existsSync(file)).map((file) => [file, readFileSync(file, 'utf8')] as const);
+  const mirrors = packageSources(new Map(files), existsSync(KEYRING));
   const options = [
     '--variant=minbase',
     `--include=${[...PACKAGES, ...include].join(',')}`,

@@ -63,6 +63,8 @@ export class DockerRuntime implements Runtime {
   #info: EngineInfo | null = null;
   /** What came of the trial of each OCI runtime, by `trialKey`: null is good. */
   readonly #trials = new Map<string, Promise<string | null>>();
+  /** The last `reap`. Where it found nobody, it is done before the first container, once for all starts that wait. */
+  #reaped: Promise<number> = Promise.resolve(0);
 
   constructor(options: DockerOptions) {
     this.#dialect = options.dialect ?? DOCKER;
@@ -119,11 +121,18 @@ export class DockerRuntime implements Runtime {
     const engine = this.#required();
     this.#info ??= await infoOf(engine);
     if (this.#info.Rootless) throw new OperatingError('unavailable', ROOTLESS);
+    this.#reaped = this.#reaped.catch(() => this.#endLeftovers(spec.install));
+    await this.#reaped;
     if (spec.oci_runtime !== null) await this.#requireRuntime(engine, spec, spec.oci_runtime);
     return this.#start(engine, spec, onOutput);
   }
 
-  async reap(install: string): Promise<number> {
+  reap(install: string): Promise<number> {
+    this.#reaped = this.#endLeftovers(install);
+    return this.#reaped;
+  }
+
+  async #endLeftovers(install: string): Promise<number> {
     if (this.#engine === null) return 0;
     const filters = encodeURIComponent(JSON.stringify({ label: [`${INSTALL_LABEL}=${install}`] }));
     const found = await this.#engine.expect('GET', `/containers/json?all=1&filters=${filters}`);
@@ -143,8 +152,7 @@ export class DockerRuntime implements Runtime {
       disks: writtenDisks(spec),
       etc: this.#dialect.covered.length === 0 ? '' : generatedEtc(this.#folders.cache),
     });
-    const created = await engine.expect('POST', `/containers/create?name=${containerName(spec)}`, body);
-    const container = new Container(engine, (created.body as { Id: string }).Id);
+    const container = await createContainer(engine, spec, body);
     try {
       return await container.start(onOutput);
     } catch (error) {
@@ -182,6 +190,27 @@ export class DockerRuntime implements Runtime {
     const variable = this.#dialect.name === 'docker' ? 'DOCKER_HOST' : 'CONTAINER_HOST';
     throw new OperatingError('unavailable', `${variable} is not a unix socket`, 'unset it, or give it as unix:///…');
   }
+}
+
+/**
+ * Makes a container. One of its name that an engine left over, which was away when it was to be removed, is ended first:
+ * each later start of its session was refused for it, by Docker with 409, by Podman with 500. Never
+ * another install's.
+ */
+async function createContainer(engine: Engine, spec: SandboxSpec, body: object): Promise<Container> {
+  const name = containerName(spec);
+  const create = () => engine.expect('POST', `/containers/create?name=${name}`, body);
+  const made = await create().catch(async (error) => {
+    const found = await engine.expect('GET', `/containers/${name}/json`, undefined, [404]);
+    if (found.status === 404) throw error;
+    const { Id, Config } = found.body as { Id: string; Config: { Labels: Record<string, string> | null } };
+    const says = `A container of somebody else has the name ${name}`;
+    if (Config.Labels?.[INSTALL_LABEL] !== spec.install)
+      throw new OperatingError('unavailable', says, 'rename or remove it');
+    await new Container(engine, Id).remove();
+    return create();
+  });
+  return new Container(engine, (made.body as { Id: string }).Id);
 }
 
 async function infoOf(engine: Engine): Promise<EngineInfo> {

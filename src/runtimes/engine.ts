@@ -87,7 +87,7 @@ export class Engine {
   #unavailable(error: Error): OperatingError {
     switch (systemCodeOf(error)) {
       case 'ENOENT':
-        return new OperatingError('unavailable', `No container engine at ${this.#socket}`, this.dialect.fix);
+        return new OperatingError('unavailable', `No container engine at ${this.#socket}`, this.dialect.fix, error);
       case 'ECONNREFUSED':
         return new OperatingError('unavailable', `Nobody listens on ${this.#socket}`, 'start the container engine');
       case 'EACCES':
@@ -95,6 +95,7 @@ export class Engine {
           'unavailable',
           `${this.#socket} is closed to this user`,
           this.dialect.name === 'docker' ? 'add the user to the group docker' : 'run as root',
+          error,
         );
       default:
         return new OperatingError(

@@ -49,6 +49,17 @@ export async function containerTests({ runtime, home, socket, skip, outOfMemory 
       assert.equal(await runtime.reap(home.install), 0);
     });
 
+    test('takes the place of a container that was left over under its name', async () => {
+      const name = `glass-${home.install}-left`;
+      const left = await kit.started(runtime, home.spec('left', 'echo ready; sleep 60'));
+      const { Id } = await containerOf(socket, name);
+      const sandbox = await kit.started(runtime, home.spec('left', 'echo ready; sleep 60'));
+      await left.exited;
+      assert.notEqual((await containerOf(socket, name)).Id, Id);
+      sandbox.kill();
+      await sandbox.exited;
+    });
+
     test('ends when an outsider kills its one pid', { skip: kit.IS_ROOT ? false : 'needs root' }, async () => {
       const sandbox = await kit.started(runtime, home.spec('outsider', home.linger));
       process.kill(sandbox.pid, 'SIGKILL');
@@ -89,7 +100,10 @@ export async function containerTests({ runtime, home, socket, skip, outOfMemory 
   });
 }
 
-async function containerOf(socket: string, name: string): Promise<{ HostConfig: { LogConfig: { Type: string } } }> {
+async function containerOf(
+  socket: string,
+  name: string,
+): Promise<{ Id: string; HostConfig: { LogConfig: { Type: string } } }> {
   const text = await new Promise<string>((resolve, reject) => {
     const call = request({ socketPath: socket, path: `/v1.41/containers/${name}/json` }, (response) => {
       let body = '';

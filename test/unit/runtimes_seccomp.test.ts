@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { seccompProgram } from '../../src/runtimes/seccomp.ts';
 import { dockerSeccompProfile } from '../../src/runtimes/seccomp_docker.ts';
@@ -13,6 +14,31 @@ const errno = (code: number): number => 0x00050000 | code;
 const EPERM = errno(1);
 const ENOSYS = errno(38);
 const EAFNOSUPPORT = errno(97);
+
+/** The policy by name, written out here so that one that is lost from the table is missed. */
+const REFUSED = `
+  add_key request_key keyctl
+  ptrace process_vm_readv process_vm_writev pidfd_getfd kcmp
+  userfaultfd io_uring_setup io_uring_enter io_uring_register bpf perf_event_open fanotify_init lookup_dcookie
+  kexec_load kexec_file_load init_module finit_module delete_module create_module get_kernel_syms query_module
+  mount umount2 pivot_root move_mount open_tree open_tree_attr fsopen fsconfig fsmount fspick mount_setattr
+  chroot setns unshare name_to_handle_at open_by_handle_at
+  swapon swapoff reboot sethostname setdomainname acct quotactl quotactl_fd syslog vhangup
+  settimeofday clock_settime adjtimex clock_adjtime iopl ioperm
+  uselib nfsservctl _sysctl sysfs ustat`
+  .trim()
+  .split(/\s+/);
+
+/** Number of each call by its name, from the kernel's headers. */
+const NUMBERS: Record<SeccompArch, Map<string, number>> = { x64: new Map(), arm64: new Map() };
+for (const line of readFileSync(new URL('../fixtures/system_calls.txt', import.meta.url), 'utf8')
+  .trim()
+  .split('\n')) {
+  const [name = '', x64, arm64] = line.split(' ');
+  if (name === '#') continue;
+  if (x64 !== '-') NUMBERS.x64.set(name, Number(x64));
+  if (arm64 !== '-') NUMBERS.arm64.set(name, Number(arm64));
+}
 
 /** A classic BPF machine with the instructions that a seccomp filter of ours may use; anything else is an error. */
 function run(program: Buffer, auditArch: number, number: number, args: (number | bigint)[] = []): number {
@@ -68,6 +94,16 @@ for (const arch of ARCHES) {
         const expected = denied.has(number) ? EPERM : number > REVIEWED_MAX ? ENOSYS : ALLOW;
         assert.equal(answer(number), expected, `call ${number}`);
       }
+    });
+
+    test('refuses each call that is to be refused, and no other, by the numbers of the kernel’s own headers', () => {
+      const known = REFUSED.filter((name) => NUMBERS[arch].has(name));
+      assert.equal(known.length, arch === 'x64' ? REFUSED.length : REFUSED.length - 9);
+      for (const name of known) assert.equal(answer(NUMBERS[arch].get(name)!), EPERM, name);
+      for (const [name, number] of NUMBERS[arch])
+        if (!REFUSED.includes(name) && !(name in EXAMINED)) assert.equal(answer(number), ALLOW, name);
+      for (const [name, numbers] of Object.entries(EXAMINED))
+        assert.equal(numbers[arch], NUMBERS[arch].get(name), name);
     });
 
     test('kills a process that calls through another architecture', () => {
