@@ -59,6 +59,8 @@ export const SANDBOXES_MAX = 40;
 export const RESEED_ENTRIES_MAX = 60;
 /** UTF-8 bytes of such a reseed. */
 export const RESEED_BYTES_MAX = 64 * KIB;
+/** UTF-8 bytes of one text in it: a pasted log must leave room for what was said around it. */
+export const RESEED_ENTRY_BYTES_MAX = 8 * KIB;
 /** Messages that may wait in one session; beyond it a person is told instead of being queued for hours. */
 export const SESSION_QUEUE_MAX = 500;
 
