@@ -16,6 +16,7 @@ import { countQuestions } from '../../src/ledger/questions.ts';
 import { ensureSession } from '../../src/ledger/sessions.ts';
 import { PLAIN_TERMS } from '../../src/ledger/wirings.ts';
 import { temporaryFolder } from '../fakes/ledger_kit.ts';
+import { looseTables } from '../fakes/loose_tables.ts';
 
 const FIRST: Migration = { version: 1, name: '0001_a.sql', sql: 'CREATE TABLE facts (text TEXT NOT NULL) STRICT;' };
 const SECOND: Migration = {
@@ -58,6 +59,12 @@ test('a fresh ledger has the newest schema, in write-ahead mode, and answers aga
   assert.equal(scalar(again.db.raw, 'PRAGMA page_size'), 1024);
   assert.equal(scalar(again.db.raw, 'SELECT name FROM groups'), 'assistant');
   again.close();
+});
+
+test('every table of a fresh ledger is STRICT', async (context) => {
+  const ledger = await Ledger.open(fileIn(context), noFaults);
+  context.after(() => ledger.close());
+  assert.deepEqual(looseTables(ledger.db.raw), []);
 });
 
 test('migrations are numbered without a gap, in order', () => {
