@@ -154,6 +154,8 @@ export const SWEEP_MS = 30 * SECOND_MS;
 export const OVERDUE_MS = 20 * MINUTE_MS;
 /** Jobs of one group commit, without those that they ask for: bounds the time that one transaction holds the event loop. */
 export const GROUP_COMMIT_MAX = 256;
+/** Bytes of a ledger all of which is checked at a start: that takes 0.3 s. Of a larger one the indexes of messages are (decision 0062). */
+export const LEDGER_CHECKED_BYTES_MAX = 32 * MIB;
 
 // --- Emergency stop ---------------------------------------------------------------------------------------------
 
