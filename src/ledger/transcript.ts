@@ -1,4 +1,5 @@
-import { RESEED_BYTES_MAX, RESEED_ENTRIES_MAX } from '../base/limits/messages.ts';
+import { RESEED_BYTES_MAX, RESEED_ENTRIES_MAX, RESEED_ENTRY_BYTES_MAX } from '../base/limits/messages.ts';
+import { cutBytes } from '../base/text.ts';
 import type { Db } from './db.ts';
 
 /** Entries that are taken into the index of words at once: one by one costs a fifth of all that a message writes. */
@@ -63,6 +64,13 @@ export function markNoticesSeen(db: Db, ids: number[]): void {
   for (const id of ids) db.run('UPDATE transcript SET unseen = 0 WHERE id = ?', id);
 }
 
+/** A text that fills a reseed alone would hide all that was said before it, or all of it. A summary has a bound of its own. */
+function shortened(entry: TranscriptEntry): TranscriptEntry {
+  if (entry.role === 'agent' && entry.author === SUMMARY) return entry;
+  const text = cutBytes(entry.text, RESEED_ENTRY_BYTES_MAX);
+  return text === entry.text ? entry : { ...entry, text: `${text}…\n[The rest is left out.]` };
+}
+
 /** The end of the conversation, oldest first, within the limits of a reseed; before it the newest summary, if that is older. */
 export function recentEntries(db: Db, sessionId: number): TranscriptEntry[] {
   const newestFirst = db.all<TranscriptEntry>(
@@ -70,7 +78,7 @@ export function recentEntries(db: Db, sessionId: number): TranscriptEntry[] {
     sessionId,
     RESEED_ENTRIES_MAX,
   );
-  const recent = withinBytes(newestFirst, RESEED_BYTES_MAX).reverse();
+  const recent = withinBytes(newestFirst.map(shortened), RESEED_BYTES_MAX).reverse();
   const summary = db.get<TranscriptEntry>(
     "SELECT id, role, author, text, at_ms FROM transcript WHERE session_id = ? AND author = 'summary' AND role = 'agent' ORDER BY id DESC LIMIT 1",
     sessionId,

@@ -3,7 +3,6 @@ import { type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   chownSync,
-  cpSync,
   existsSync,
   globSync,
   mkdirSync,
@@ -18,7 +17,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { pathsOf } from '../../src/base/paths.ts';
-import { ROOT } from '../source_tree.ts';
+import { copyCheckout, fewPrograms, pinnedVersion } from '../fakes/checkout.ts';
 
 /** `./glass` as people meet it: copies of this checkout in awkward places, other accounts, old Nodes, two at once. */
 
@@ -42,33 +41,6 @@ after(() => {
   }
   rmSync(base, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
-
-/** What a clone holds; with `complete` also what the launcher would get, without another download. */
-function copyCheckout(to: string, complete: boolean): void {
-  const files = globSync('{glass,*.json,{src,sandbox,templates}/**}', {
-    cwd: ROOT,
-    exclude: ['**/node_modules/**'],
-    withFileTypes: true,
-  });
-  for (const entry of files.filter((file) => file.isFile())) {
-    const from = join(entry.parentPath, entry.name);
-    const target = join(to, from.slice(ROOT.length));
-    mkdirSync(dirname(target), { recursive: true });
-    cpSync(from, target);
-  }
-  if (!complete) return;
-  const node = join(to, '.node', pinnedVersion(), 'bin/node');
-  mkdirSync(dirname(node), { recursive: true });
-  cpSync(process.execPath, node);
-  for (const name of Object.keys(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).dependencies))
-    cpSync(join(ROOT, 'node_modules', name), join(to, 'node_modules', name), { recursive: true });
-  const sum = spawnSync('cksum', { input: readFileSync(join(to, 'package-lock.json')), encoding: 'utf8' });
-  writeFileSync(join(to, 'node_modules/.glass-stamp'), `needed ${sum.stdout}`);
-}
-
-function pinnedVersion(): string {
-  return /^NODE_VERSION=([\d.]+)/m.exec(readFileSync(join(ROOT, 'glass'), 'utf8'))![1]!;
-}
 
 interface Call {
   /** `null`: no HOME and no GLASS_HOME. */
@@ -166,20 +138,8 @@ test('a new enough node on PATH is used when none is in the checkout', () => {
   }
 });
 
-/** A folder for PATH with what the launcher always uses, and that. */
-function fewPrograms(name: string, more: string[]): string {
-  const bin = join(base, name);
-  mkdirSync(bin);
-  for (const program of ['sh', 'readlink', 'dirname', 'mktemp', 'id', 'rm', 'cat', 'cksum', ...more])
-    symlinkSync(
-      spawnSync('sh', ['-c', `command -v ${program}`], { encoding: 'utf8' }).stdout.trim(),
-      join(bin, program),
-    );
-  return bin;
-}
-
 test('without bubblewrap it is installed or named, unless the sandboxes are containers', { skip: asRoot }, () => {
-  const path = fewPrograms('no-bwrap', ['grep', 'env', 'tail', 'head']);
+  const path = fewPrograms(join(base, 'no-bwrap'), ['grep', 'env', 'tail', 'head']);
   const home = join(base, 'of-containers');
   mkdirSync(home, { mode: 0o700 });
   const nobody = glass(complete, ['up'], { path, uid: NOBODY });
@@ -204,7 +164,7 @@ test('without npm it names the one thing to install', { skip: asRoot }, () => {
   const bare = join(base, 'bare');
   copyCheckout(bare, false);
   chownSync(bare, NOBODY, NOBODY);
-  const bin = fewPrograms('few-bin', ['mkdir', 'flock', 'uname', 'getconf']);
+  const bin = fewPrograms(join(base, 'few-bin'), ['mkdir', 'flock', 'uname', 'getconf']);
   const { status, stderr } = glass(bare, ['help'], { path: bin, uid: NOBODY });
   assert.equal(status, 6, stderr);
   assert.match(stderr, /^glass: npm is missing: install it .*\n$/);
@@ -246,6 +206,19 @@ test('it works below closed folders, with spaces, through a link, from anywhere'
   } finally {
     renameSync(inside, complete);
   }
+});
+
+test('with everything in place nobody asks npm for anything', () => {
+  const bin = join(base, 'no-registry');
+  mkdirSync(bin);
+  writeFileSync(join(bin, 'npm'), '#!/bin/sh\necho "$*" >>"$0.asked"\nexit 1\n', { mode: 0o755 });
+  const call = {
+    home: newHome('offline'),
+    path: `${bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin`,
+  };
+  assert.equal(glass(complete, ['help'], call).status, 0);
+  roundTrip(complete, call);
+  assert.ok(!existsSync(join(bin, 'npm.asked')));
 });
 
 test('a home that cannot be used is refused in one sentence', { skip: asRoot }, () => {

@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
+import { cpSync } from 'node:fs';
+import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { after, before, test } from 'node:test';
+import { ROOT } from '../../src/base/paths.ts';
 import type { Io } from '../../src/cli/io.ts';
 import { secret } from '../../src/cli/secret.ts';
 import { GatewayProcess } from '../fakes/gateway_process.ts';
+import { temporaryFolder } from '../fakes/ledger_kit.ts';
+import { FAILS, fakeNpm } from '../fakes/npm.ts';
 
 /** `glass secret …` against a real gateway. */
 
@@ -21,7 +26,11 @@ interface Ran {
 }
 
 /** A terminal or a pipe that types `input`. */
-async function run(args: string[], input = '', options: { json?: boolean; tty?: boolean } = {}): Promise<Ran> {
+async function run(
+  args: string[],
+  input = '',
+  options: { json?: boolean; tty?: boolean; root?: string } = {},
+): Promise<Ran> {
   const ran: Ran = { code: -1, out: '', err: '' };
   const stdin = new PassThrough() as unknown as NodeJS.ReadStream & PassThrough;
   const modes: boolean[] = [];
@@ -37,7 +46,7 @@ async function run(args: string[], input = '', options: { json?: boolean; tty?: 
     colour: false,
   };
   stdin.end(input);
-  ran.code = await secret(args, gateway.paths, io, stdin);
+  ran.code = await secret(args, { ...gateway.paths, root: options.root ?? gateway.paths.root }, io, stdin);
   if (options.tty === true) assert.deepEqual(modes, [true, false], 'the terminal is put into raw mode and back');
   return ran;
 }
@@ -67,6 +76,20 @@ test('a secret is set from a pipe, listed, replaced from a terminal without echo
   ]);
   assert.equal((await run(['remove', 'anthropic'])).out, 'anthropic is removed\n');
   await assert.rejects(run(['remove', 'anthropic']), { code: 'not_found' });
+});
+
+test('a secret is set also where the packages of its harness cannot be got: who cannot answer is said, and what to do', async (context) => {
+  const root = temporaryFolder(context);
+  for (const file of ['package.json', 'package-lock.json'])
+    cpSync(join(ROOT, 'sandbox/harnesses/claude', file), join(root, 'sandbox/harnesses/claude', file));
+  fakeNpm(context, root, FAILS);
+  const { code, out, err } = await run(['set', 'anthropic', '--stdin'], 'fake-secret-one\n', { root });
+  assert.deepEqual([code, out], [0, 'anthropic is set\n']);
+  assert.match(
+    err,
+    /runs the harness claude from now on\.\n.*404 there is no such package.*glass harness install claude\n$/s,
+  );
+  assert.equal((await run(['remove', 'anthropic'])).out, 'anthropic is removed\n');
 });
 
 const OAUTH = {

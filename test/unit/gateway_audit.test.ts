@@ -9,6 +9,7 @@ import { checkAudit } from '../../src/evidence/request_chain.ts';
 import { Audit, type Outcome } from '../../src/gateway/audit.ts';
 import type { Link } from '../../src/gateway/chain.ts';
 import { NO_USAGE } from '../../src/gateway/usage.ts';
+import { looseTables } from '../fakes/loose_tables.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'glass-audit-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -177,4 +178,11 @@ test('a copy that is made while it runs can be opened, and holds', async () => {
   audit = opened();
   assert.deepEqual((await checked([original.head])).broken, null);
   original.close();
+});
+
+test('every table of a fresh record is STRICT', () => {
+  audit.close();
+  const raw = new DatabaseSync(path, { readOnly: true });
+  assert.deepEqual(looseTables(raw), []);
+  raw.close();
 });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
 import { noFaults } from '../../src/base/faults.ts';
+import { LEDGER_CHECKED_BYTES_MAX } from '../../src/base/limits/messages.ts';
 import { countPending } from '../../src/ledger/approvals.ts';
 import { chatById, wiringsOf } from '../../src/ledger/chats.ts';
 import { Db } from '../../src/ledger/db.ts';
@@ -16,6 +17,7 @@ import { countQuestions } from '../../src/ledger/questions.ts';
 import { ensureSession } from '../../src/ledger/sessions.ts';
 import { PLAIN_TERMS } from '../../src/ledger/wirings.ts';
 import { temporaryFolder } from '../fakes/ledger_kit.ts';
+import { looseTables } from '../fakes/loose_tables.ts';
 
 const FIRST: Migration = { version: 1, name: '0001_a.sql', sql: 'CREATE TABLE facts (text TEXT NOT NULL) STRICT;' };
 const SECOND: Migration = {
@@ -28,6 +30,9 @@ const BROKEN: Migration = {
   name: '0002_bad.sql',
   sql: "DELETE FROM facts; INSERT INTO nowhere VALUES ('x');",
 };
+
+/** Of a page of a fresh ledger. */
+const PAGE_BYTES = 1024;
 
 function fileIn(context: TestContext): string {
   return join(temporaryFolder(context), 'ledger.db');
@@ -55,9 +60,15 @@ test('a fresh ledger has the newest schema, in write-ahead mode, and answers aga
   assert.equal(scalar(again.db.raw, 'PRAGMA user_version'), readMigrations().at(-1)!.version);
   assert.equal(scalar(again.db.raw, 'PRAGMA journal_mode'), 'wal');
   assert.equal(scalar(again.db.raw, 'PRAGMA synchronous'), 2, 'FULL');
-  assert.equal(scalar(again.db.raw, 'PRAGMA page_size'), 1024);
+  assert.equal(scalar(again.db.raw, 'PRAGMA page_size'), PAGE_BYTES);
   assert.equal(scalar(again.db.raw, 'SELECT name FROM groups'), 'assistant');
   again.close();
+});
+
+test('every table of a fresh ledger is STRICT', async (context) => {
+  const ledger = await Ledger.open(fileIn(context), noFaults);
+  context.after(() => ledger.close());
+  assert.deepEqual(looseTables(ledger.db.raw), []);
 });
 
 test('migrations are numbered without a gap, in order', () => {
@@ -127,6 +138,46 @@ for (const [name, damage] of [
     assert.deepEqual(readFileSync(file), hurt);
   });
 }
+
+/** A ledger with one message and `more_bytes` besides, closed; returns where the page is that something of it begins with. */
+async function usedLedger(file: string, name: string, more_bytes: number): Promise<number> {
+  const db = await openLedgerFile(file, readMigrations());
+  db.exec(`PRAGMA synchronous = OFF;
+    INSERT INTO groups (name, created_ms) VALUES ('assistant', 1);
+    INSERT INTO chats (id, channel, platform_id, title, created_ms) VALUES (1, 'local', 'main', 'main', 1);
+    INSERT INTO sessions (id, group_name, chat_id, created_ms) VALUES (1, 'assistant', 1, 1);
+    INSERT INTO messages (dedupe_key, chat_id, sender, platform_id, text, sent_ms, received_ms) VALUES ('its key', 1, 'Ann', 'p', 'hello', 1, 1);
+    INSERT INTO transcript (session_id, role, text, at_ms) VALUES (1, 'person', hex(zeroblob(${more_bytes / 2})), 1)`);
+  const page = Number(scalar(db, `SELECT rootpage FROM sqlite_schema WHERE name = '${name}'`));
+  db.close();
+  return (page - 1) * PAGE_BYTES;
+}
+
+async function isRefused(file: string, hurt: Buffer, message: RegExp): Promise<void> {
+  writeFileSync(file, hurt);
+  await assert.rejects(openLedgerFile(file, readMigrations()), { code: 'storage', message });
+  assert.ok(readFileSync(file).equals(hurt), 'nothing was changed');
+}
+
+for (const [what, more_bytes] of [
+  ['a ledger', 0],
+  ['a ledger too large for a look at everything', LEDGER_CHECKED_BYTES_MAX],
+] as const)
+  test(`an index of ${what} that has another key of a message is damage: it would be taken again`, async (context) => {
+    const file = fileIn(context);
+    const at = await usedLedger(file, 'sqlite_autoindex_messages_1', more_bytes);
+    const hurt = readFileSync(file);
+    hurt.write('ITS', hurt.indexOf('its key', at));
+    await isRefused(file, hurt, /^the ledger .* is damaged: row 1 missing from index sqlite_autoindex_messages_1$/);
+  });
+
+test('of a ledger too large for a look at everything each page is looked at all the same', async (context) => {
+  const file = fileIn(context);
+  const at = await usedLedger(file, 'events', LEDGER_CHECKED_BYTES_MAX);
+  const hurt = readFileSync(file);
+  hurt.fill(0xff, at, at + PAGE_BYTES);
+  await isRefused(file, hurt, /^the ledger .* is damaged: /);
+});
 
 test('a folder in its place, and a folder that does not exist, are refused', async (context) => {
   const file = fileIn(context);

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { RESEED_BYTES_MAX, RESEED_ENTRIES_MAX } from '../../src/base/limits/messages.ts';
+import {
+  COMPACT_SUMMARY_BYTES_MAX,
+  RESEED_BYTES_MAX,
+  RESEED_ENTRIES_MAX,
+  RESEED_ENTRY_BYTES_MAX,
+} from '../../src/base/limits/messages.ts';
+import { KIB } from '../../src/base/limits/units.ts';
 import type { Db } from '../../src/ledger/db.ts';
 import type { SessionRow } from '../../src/ledger/sessions.ts';
 import {
@@ -21,6 +27,17 @@ async function seeded(context: TestContext): Promise<{ db: Db; session: SessionR
 
 function say(db: Db, session: SessionRow, text: string): void {
   addEntry(db, 1, session.id, null, 'person', 'Alice', text);
+}
+
+/** The longest text that a reseed has whole, and how many of them fill it. */
+const LONGEST = 'é'.repeat(RESEED_ENTRY_BYTES_MAX / 2);
+const FILLING = RESEED_BYTES_MAX / RESEED_ENTRY_BYTES_MAX;
+
+function addTurn(db: Db, session: SessionRow): number {
+  return db.insert(
+    "INSERT INTO turns (session_id, state, attempt, deaths, harness, started_ms) VALUES (?, 'settled', 1, 0, 'native', 0)",
+    session.id,
+  );
 }
 
 function search(db: Db, words: string, group = 'assistant'): string[] {
@@ -118,17 +135,42 @@ test('a reseed is the end of the conversation, oldest first, within its limits',
   const entries = recentEntries(db, session.id);
   assert.equal(entries.length, RESEED_ENTRIES_MAX);
   assert.deepEqual([entries[0]!.text, entries.at(-1)!.text], ['m10', `m${RESEED_ENTRIES_MAX + 9}`]);
-  const third = 'é'.repeat(RESEED_BYTES_MAX / 6);
-  for (let i = 0; i < 4; i += 1) say(db, session, third);
-  assert.equal(recentEntries(db, session.id).length, 3);
+  for (let i = 0; i < FILLING + 1; i += 1) say(db, session, LONGEST);
+  const longest = recentEntries(db, session.id);
+  assert.deepEqual([longest.length, longest.every(({ text }) => text === LONGEST)], [FILLING, true]);
+});
+
+test('a text longer than all of a reseed is cut at a character in it, and hides nothing, first, in the middle or last', async (context) => {
+  const { db, session } = await seeded(context);
+  const large = `a${'é'.repeat(50 * KIB)}`;
+  const shown = `a${'é'.repeat(RESEED_ENTRY_BYTES_MAX / 2 - 1)}…\n[The rest is left out.]`;
+  const words = Array.from({ length: 10 }, (_, i) => `m${i}`);
+  for (const text of [...words, large]) say(db, session, text);
+  const texts = () => recentEntries(db, session.id).map(({ text }) => text);
+  assert.deepEqual(texts(), [...words, shown]);
+  for (const text of words) say(db, session, text);
+  assert.deepEqual(texts(), [...words, shown, ...words]);
+  for (let i = 0; i < FILLING; i += 1) say(db, session, large);
+  assert.ok(
+    texts().length === FILLING - 1 && texts().every((text) => text === shown),
+    'what is cut counts as it is shown',
+  );
+});
+
+test('a summary is never cut in a reseed, neither among what was said last nor before it', async (context) => {
+  const { db, session } = await seeded(context);
+  const summary = 'é'.repeat(COMPACT_SUMMARY_BYTES_MAX / 2);
+  const turn = addTurn(db, session);
+  addSummary(db, 1, session.id, turn, summary);
+  const whole = () => recentEntries(db, session.id)[0]!.text.endsWith(`\n${summary}`);
+  assert.ok(whole());
+  for (let i = 0; i < RESEED_ENTRIES_MAX; i += 1) say(db, session, `m${i}`);
+  assert.ok(whole());
 });
 
 test('a reseed begins with the newest summary, however long ago that was, and stays within its limits', async (context) => {
   const { db, session } = await seeded(context);
-  const turn = db.insert(
-    "INSERT INTO turns (session_id, state, attempt, deaths, harness, started_ms) VALUES (?, 'settled', 1, 0, 'native', 0)",
-    session.id,
-  );
+  const turn = addTurn(db, session);
   for (const text of ['first', 'second']) addSummary(db, 1, session.id, turn, text);
   say(db, session, 'after');
   assert.deepEqual(
@@ -139,9 +181,9 @@ test('a reseed begins with the newest summary, however long ago that was, and st
   const entries = recentEntries(db, session.id);
   assert.equal(entries.length, RESEED_ENTRIES_MAX);
   assert.deepEqual([entries[0]!.text, entries[1]!.text], ['[Summary of what was said before]\nsecond', 'm11']);
-  for (let i = 0; i < 4; i += 1) say(db, session, 'é'.repeat(RESEED_BYTES_MAX / 6));
+  for (let i = 0; i < FILLING + 1; i += 1) say(db, session, LONGEST);
   const within = recentEntries(db, session.id);
-  assert.equal(within.length, 3, 'it takes the place of one of three');
+  assert.equal(within.length, FILLING, 'it takes the place of one of them');
   assert.match(within[0]!.text, /second$/);
 });
 

@@ -20,6 +20,7 @@ import { SECRET_BYTES_MAX } from '../../src/base/limits/gateway.ts';
 import type { SecretTerms } from '../../src/protocol/secrets.ts';
 import { fileKeySource, PLAIN } from '../../src/vault/key_file.ts';
 import { Vault } from '../../src/vault/vault.ts';
+import { looseTables } from '../fakes/loose_tables.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'vault-'));
 after(() => rmSync(root, { recursive: true }));
@@ -265,4 +266,12 @@ test('a rotation whose key cannot be put in place stays open, and is ended by th
   const again = await Vault.unlock(db, file, systemClock, noFaults);
   assert.deepEqual([again.read('first')!.value, again.read('second')!.value], [VALUE, VALUE]);
   again.close();
+});
+
+test('every table of a fresh vault is STRICT', async () => {
+  const { db, start } = place();
+  (await start()).close();
+  const raw = new DatabaseSync(db, { readOnly: true });
+  assert.deepEqual(looseTables(raw), []);
+  raw.close();
 });

@@ -59,6 +59,8 @@ export const SANDBOXES_MAX = 40;
 export const RESEED_ENTRIES_MAX = 60;
 /** UTF-8 bytes of such a reseed. */
 export const RESEED_BYTES_MAX = 64 * KIB;
+/** UTF-8 bytes of one text in it: a pasted log must leave room for what was said around it. */
+export const RESEED_ENTRY_BYTES_MAX = 8 * KIB;
 /** Messages that may wait in one session; beyond it a person is told instead of being queued for hours. */
 export const SESSION_QUEUE_MAX = 500;
 
@@ -154,6 +156,8 @@ export const SWEEP_MS = 30 * SECOND_MS;
 export const OVERDUE_MS = 20 * MINUTE_MS;
 /** Jobs of one group commit, without those that they ask for: bounds the time that one transaction holds the event loop. */
 export const GROUP_COMMIT_MAX = 256;
+/** Bytes of a ledger all of which is checked at a start: that takes 0.3 s. Of a larger one the indexes of messages are (decision 0062). */
+export const LEDGER_CHECKED_BYTES_MAX = 32 * MIB;
 
 // --- Emergency stop ---------------------------------------------------------------------------------------------
 
