@@ -3,8 +3,8 @@ import { ROOT, reachable, readSource, type Source } from './source_tree.ts';
 
 /** How much code has to be trusted: lines that are neither blank nor comment, reachable from the composition roots, without channel drivers. */
 
-/** docs/decisions/0006, 0015, 0021, 0027, 0036, 0049, 0057 and 0059: what the kernel is made of, and why it is more than was hoped. */
-export const KERNEL_LINES_MAX = 20_540;
+/** docs/decisions/0006, 0015, 0021, 0027, 0036, 0049, 0057, 0059 and 0063: what the kernel is made of, and why it is more than was hoped. */
+export const KERNEL_LINES_MAX = 20_600;
 export const TRUSTED_LINES_MAX = 33_200;
 
 /** What a message or a credential passes on its way; the rest of the trusted code is operation and evidence. */
