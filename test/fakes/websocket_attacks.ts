@@ -47,7 +47,7 @@ const HANDSHAKES: Attack[] = [
   refused('two upgrades', but('Upgrade: WebSocket', 'Upgrade: websocket\r\nUpgrade: h2c')),
   refused('an upgrade to HTTP/2 of a service with WebSockets', but('WebSocket', 'h2c')),
   refused('an upgrade that the connection does not name', but(', Upgrade', '')),
-  refused('another version of WebSocket', but('13', '8')),
+  refused('another version of WebSocket', but('Version: 13', 'Version: 8')),
   refused('no version of WebSocket', but('Sec-WebSocket-Version: 13\r\n', '')),
   refused('a key that is too short', but(KEY, 'c2hvcnQ=')),
   refused('two keys', but(`Key: ${KEY}`, `Key: ${KEY}\r\nSec-WebSocket-Key: ${KEY}`)),
