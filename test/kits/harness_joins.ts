@@ -14,8 +14,13 @@ export interface JoinCounts {
   leftForNextTurn: number;
 }
 
-export async function joinAtOffsets(subject: ModelSubject, scene: Scene, count: number): Promise<JoinCounts> {
-  const random = seeded(20_261);
+export async function joinAtOffsets(
+  subject: ModelSubject,
+  scene: Scene,
+  count: number,
+  seed: number,
+): Promise<JoinCounts> {
+  const random = seeded(seed);
   const seen: { turn: number; request: ModelRequest }[] = [];
   let turn = 0;
   scene.model.script = async (request) => {

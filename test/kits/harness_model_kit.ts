@@ -8,6 +8,7 @@ import { anthropicReply, openaiReply } from '../fakes/model_replies.ts';
 import { message, pause } from './harness_bench.ts';
 import { joinAtOffsets } from './harness_joins.ts';
 import { type ModelSubject, Scene } from './harness_kit.ts';
+import { IS_FULL } from './long_form.ts';
 
 /** The conformance kit of harnesses, second part: what holds for every harness that asks a model. */
 export function harnessModelKit(subject: ModelSubject): void {
@@ -83,17 +84,18 @@ function takenTests(subject: ModelSubject): void {
   });
 }
 
-/** `GLASS_JOINS=200` for a thorough run. */
+/** The long form is 200 in five conversations: a longer one is put into a summary, whose request has each message once more. */
 function joinTest(subject: ModelSubject): void {
-  const count = Number(process.env.GLASS_JOINS ?? 30);
-  test(`${count} messages that join around the end of a turn are each answered once`, {
-    timeout: 180_000,
-  }, async (context) => {
-    await using scene = await Scene.of(subject);
-    const counts = await joinAtOffsets(subject, scene, count);
-    context.diagnostic(JSON.stringify(counts));
-    assert.ok(counts.takenByRunningTurn > 0 && counts.leftForNextTurn > 0);
-  });
+  const [count, conversations] = IS_FULL ? [40, 5] : [30, 1];
+  for (let number = 1; number <= conversations; number += 1)
+    test(`${count} messages that join around the end of a turn are each answered once, conversation ${number}`, {
+      timeout: 180_000,
+    }, async (context) => {
+      await using scene = await Scene.of(subject);
+      const counts = await joinAtOffsets(subject, scene, count, 20_260 + number);
+      context.diagnostic(JSON.stringify(counts));
+      assert.ok(counts.takenByRunningTurn > 0 && counts.leftForNextTurn > 0);
+    });
 }
 
 function conversationTests(subject: ModelSubject): void {
