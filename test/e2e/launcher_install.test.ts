@@ -262,6 +262,7 @@ for (const word of ['pack', 'ci'])
     runs(ran);
     assert.doesNotMatch(ran.stderr, /waiting/);
     assert.ok(existsSync(join(made.checkout, 'node_modules/zod/package.json')), 'all packages are there');
+    assert.deepEqual(made.stages, [], 'what the killed one had begun is gone');
     const again = made.run('help');
     assert.deepEqual([again.status, again.stderr], [0, '']);
   });
