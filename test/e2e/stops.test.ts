@@ -226,9 +226,10 @@ test('safe mode: everything can be read, nothing runs, comes in or leaves, and t
     assert.equal(textsTo('safe'), 1);
     assert.equal(rows(install, "SELECT 1 FROM inbound WHERE state IN ('queued', 'running')").length, 0);
   });
+  const due_ms = Date.now() + 8000; // a loaded machine has not restarted it in two seconds
   await talk.call('task_add', {
     ...{ group: 'assistant', to: 'platform:work', text: 'not in safe mode' },
-    when: `at ${new Date(Date.now() + 2000).toISOString().slice(0, 19)}Z`,
+    when: `at ${new Date(due_ms).toISOString().slice(0, 19)}Z`,
   });
   await restart({ GLASS_SAFE: '1' });
   const found = await status();
@@ -250,7 +251,7 @@ test('safe mode: everything can be read, nothing runs, comes in or leaves, and t
   await install.secret('anthropic', 'fake-secret-value');
   const stop = await talk.call<StopReceipt>('group_stop', { group: 'assistant' });
   assert.deepEqual([stop.held, stop.egress], [2, 'closed']);
-  await new Promise((resolve) => setTimeout(resolve, 2500));
+  await new Promise((resolve) => setTimeout(resolve, Math.max(2500, due_ms + 1500 - Date.now())));
   assert.deepEqual(terminal.heard, []);
   assert.equal(rows(install, "SELECT 1 FROM messages WHERE text = 'not in safe mode'").length, 0);
   terminal.close();
