@@ -11,11 +11,8 @@ export const PYTHON_VERSION = '3.11';
 const PACKAGES = ['ca-certificates', 'curl', 'git', 'procps', 'python3'];
 const SOURCES = ['/etc/apt/sources.list', '/etc/apt/sources.list.d/debian.sources'];
 
-/** Debian's own lines of the suite, for a host that has none: another suite, or Ubuntu. */
+/** Without sources of the host's, mmdebstrap asks Debian's own archive, with its updates, by these keys. */
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
-const OWN = [`debian ${SUITE}`, `debian ${SUITE}-updates`, `debian-security ${SUITE}-security`].map(
-  (place) => `deb [signed-by=${KEYRING}] http://deb.debian.org/${place} main`,
-);
 
 /** Names what `makeDebian` makes, as far as this project decides it. */
 export const DEBIAN = `${SUITE} ${PACKAGES.join(' ')}`;
@@ -35,13 +32,13 @@ const FIX = `sudo apt install uidmap; sudo usermod ${IDS} "$USER"; ./glass docto
 /**
  * Where the packages come from, as words for mmdebstrap: those of the host's `files` (path and text) that have the suite and
  * no other (`bookworm-updates` and the like belong to it), as they may name a mirror; with those of another release the
- * packages were of that one. Else Debian's own. Throws `OperatingError('unavailable')` where the keys for that are missing.
+ * packages were of that one. None where it is to be Debian's own archive. Throws `OperatingError('unavailable')` where the keys for that are missing.
  */
 export function packageSources(files: ReadonlyMap<string, string>, hasKeys: boolean): string[] {
   const isOfIt = (suite: string): boolean => suite === SUITE || suite.startsWith(`${SUITE}-`);
   const fitting = [...files].filter(([, text]) => suitesIn(text).length > 0 && suitesIn(text).every(isOfIt));
   if (fitting.some(([, text]) => suitesIn(text).includes(SUITE))) return fitting.map(([path]) => path);
-  if (hasKeys) return OWN;
+  if (hasKeys) return [];
   const says = `This host's package sources are not of Debian ${SUITE}, and the keys of Debian's archive are not there`;
   throw new OperatingError('unavailable', says, 'apt install debian-archive-keyring');
 }

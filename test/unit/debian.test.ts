@@ -4,18 +4,15 @@ import { packageSources } from '../../src/runtimes/debian.ts';
 
 const LIST = '/etc/apt/sources.list';
 const STANZAS = '/etc/apt/sources.list.d/debian.sources';
-const OWN = [
-  'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm main',
-  'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian bookworm-updates main',
-  'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian-security bookworm-security main',
-];
+/** None: mmdebstrap's own default is Debian's archive. */
+const OWN: string[] = [];
 
 const MIRROR = 'deb [signed-by=/etc/apt/keyrings/a.gpg arch=amd64] https://mirror.example/debian bookworm main\n';
-const SECURITY = 'deb http://security.debian.org/debian-security bookworm-security main\n';
+const SECURITY = 'deb http://security.example/debian-security bookworm-security main\n';
 const DEBIAN_12 =
-  'Types: deb\nURIs: http://deb.debian.org/debian\nSuites: bookworm bookworm-updates\nComponents: main\n';
+  'Types: deb\nURIs: http://mirror.example/debian\nSuites: bookworm bookworm-updates\nComponents: main\n';
 const DEBIAN_13 = DEBIAN_12.replaceAll('bookworm', 'trixie');
-const BOTH = `${DEBIAN_12}\nTypes: deb\nURIs: http://deb.debian.org/debian\nSuites: bookworm-backports\n trixie\n`;
+const BOTH = `${DEBIAN_12}\nTypes: deb\nURIs: http://mirror.example/debian\nSuites: bookworm-backports\n trixie\n`;
 
 const ROWS: [what: string, files: Record<string, string>, sources: string[]][] = [
   ['a mirror of the suite', { [LIST]: MIRROR + SECURITY }, [LIST]],
@@ -25,8 +22,8 @@ const ROWS: [what: string, files: Record<string, string>, sources: string[]][] =
   ['Debian 13', { [STANZAS]: DEBIAN_13 }, OWN],
   ['an old list beside another release', { [LIST]: '# deb http://a bookworm main\n', [STANZAS]: DEBIAN_13 }, OWN],
   ['two releases in one file', { [STANZAS]: BOTH }, OWN],
-  ['two releases in one list', { [LIST]: `${MIRROR}deb http://deb.debian.org/debian sid main\n` }, OWN],
-  ['Ubuntu, before 24.04', { [LIST]: 'deb http://archive.ubuntu.com/ubuntu jammy main\n' }, OWN],
+  ['two releases in one list', { [LIST]: `${MIRROR}deb http://mirror.example/debian sid main\n` }, OWN],
+  ['Ubuntu, before 24.04', { [LIST]: 'deb http://ubuntu.example/ubuntu jammy main\n' }, OWN],
   ['Ubuntu 24.04', { [LIST]: '# Ubuntu sources have moved to ubuntu.sources\n' }, OWN],
   ['source packages only', { [LIST]: MIRROR.replace('deb ', 'deb-src ') }, OWN],
   ['security updates only', { [LIST]: SECURITY }, OWN],
