@@ -91,7 +91,7 @@ async function startSafe(parts: Parts): Promise<void> {
   parts.egress.start();
   await local.start(intake.sinkOf(local.name));
   const data = { version: VERSION, runtime: install.runtime, pid: process.pid, safe: true as const };
-  await ledger.write('started', (db) => recordEvent(db, clock, 'host.started', {}, data)).catch(() => {});
+  await ledger.write('started_safe', (db) => recordEvent(db, clock, 'host.started', {}, data)).catch(() => {});
   log.info('host.ready', { safe: true, home: paths.home });
 }
 

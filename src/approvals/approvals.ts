@@ -76,7 +76,7 @@ export class Approvals {
   held(event: HoldEvent): void {
     const { ledger, clock, log } = this.#input;
     ledger
-      .write('approval', (db) => insertApproval(db, clock, event))
+      .write('hold', (db) => insertApproval(db, clock, event))
       .then((row) => this.#tell(row, event))
       .catch((error) => {
         log.error('approval.lost', { session: event.session, reason: messageOf(error) });
@@ -91,7 +91,7 @@ export class Approvals {
     const row = sessionById(ledger.db, parseId('s', session) ?? 0);
     if (row === undefined) return;
     ledger
-      .write('approval', (db) => {
+      .write('mark', (db) => {
         // What came meanwhile makes it the third: a person is asked first, and the gateway hears of it below.
         if (mustHold(db, row, marks)) return;
         const turn = runningTurnOf(db, row.id);
@@ -104,14 +104,14 @@ export class Approvals {
   /** The gateway has refused it by itself. */
   ended(hold: string, reason: string): void {
     const { clock } = this.#input;
-    void this.#write((db) => endApprovalOfHold(db, clock, hold, reason)).catch(() => {});
+    void this.#write('hold_ended', (db) => endApprovalOfHold(db, clock, hold, reason)).catch(() => {});
   }
 
   /** The connection to the gateway is gone, and with it everything that it held. */
   lost(): void {
     const { clock } = this.#input;
     const reason = 'the connection to the gateway was lost';
-    void this.#write((db) => endPending(db, clock, reason)).catch(() => {});
+    void this.#write('holds_lost', (db) => endPending(db, clock, reason)).catch(() => {});
   }
 
   list(): ApprovalShown[] {
@@ -148,7 +148,7 @@ export class Approvals {
   async decide(id: string, by: { person: number; allow: boolean; reason: string }): Promise<ApprovalShown> {
     const { person, allow, reason } = by;
     const decision = { person, message: null, chat: null, choice: allow ? 'approve' : 'deny', reason };
-    const { row, decided } = await this.#input.ledger.write('approval', (db) => {
+    const { row, decided } = await this.#input.ledger.write('hold_decide', (db) => {
       const found = approvalOf(db, id);
       return { row: found, decided: this.#judge(db, found, decision) };
     });
@@ -195,7 +195,7 @@ export class Approvals {
     const allow = choice === 'approve';
     const refused = await this.#carryOut(row, allow, reason);
     if (!allow) return null;
-    await this.#write((db) => {
+    await this.#write('hold_done', (db) => {
       if (refused !== null) return endApproval(db, clock, row, 'approved', refused, chat);
       approvalSent(db, clock, row);
       return [];
@@ -204,9 +204,9 @@ export class Approvals {
   }
 
   /** Until it is on disk; then what was written to chats is delivered. */
-  async #write(work: (db: Db) => number[]): Promise<void> {
+  async #write(name: string, work: (db: Db) => number[]): Promise<void> {
     const { ledger, trouble, deliver } = this.#input;
-    for (const chat of await ledger.insist('approval', work, trouble)) deliver(chat);
+    for (const chat of await ledger.insist(name, work, trouble)) deliver(chat);
   }
 
   /** With the rules that are in force now: those that it was held under may be others. */
@@ -239,7 +239,7 @@ export class Approvals {
     const { channel } = chatById(ledger.db, session.chat_id)!;
     const place = await placeOf(ledger.db, this.#input, approversOf(ledger.db, [event.group]), channel);
     if (place === null) return false;
-    await this.#write((db) => {
+    await this.#write('hold_show', (db) => {
       const chat = chatOfPlace(db, clock.now(), place);
       const textMax = channels.get(chatById(db, chat)!.channel)!.capabilities.text_max;
       const why = event.rule_of_two === true ? marksText(db, row.session_id) : '';

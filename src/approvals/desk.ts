@@ -131,7 +131,7 @@ export class Desk implements Decider {
   /** From the command line. Rejects with `OperatingError`: then nothing has been done. */
   async decide(id: string, person: number, choice: string, reason: string): Promise<QuestionShown> {
     const { ledger, services } = this.#input;
-    const decided = await ledger.write('approval', (db): DecidedQuestion => {
+    const decided = await ledger.write('question_decide', (db): DecidedQuestion => {
       const question = questionById(db, parseId('h', id) ?? 0);
       const decision: Decision = { person, message: null, chat: null, choice: this.#choice(question, choice), reason };
       return question === undefined
@@ -202,7 +202,7 @@ export class Desk implements Decider {
     const place = await placeOf(this.#db, this.#input, approvers, action.channel);
     const { ledger, services, trouble, operatorChat } = this.#input;
     const chat = await ledger.insist(
-      'approval',
+      'question_show',
       (db) => {
         const to = place === null ? operatorChat : chatOfPlace(db, services.clock.now(), place);
         return this.#show(db, question, action, to, place?.person ?? approvers[0]!);
@@ -239,7 +239,7 @@ export class Desk implements Decider {
   async #expire(): Promise<void> {
     const { ledger, services, trouble } = this.#input;
     const chats = await ledger.insist(
-      'approval',
+      'question_expire',
       (db) => {
         const late = pendingQuestions(db).filter(({ expires_ms }) => expires_ms <= services.clock.now());
         return late.flatMap((question) => expireQuestion(db, services, question));

@@ -42,7 +42,7 @@ export async function testAlerts(
   const { ledger, clock, alerts, ways, operatorChat, heartbeat } = parts;
   const began = clock.monotonic();
   const places = await placesOf(parts);
-  const { id, chats } = await ledger.write('alert', (db) => {
+  const { id, chats } = await ledger.write('alert_test', (db) => {
     const alert = testAlert(db, clock);
     const now = clock.now();
     const outbound_id = insertNotice(db, now, operatorChat, '', null, alertWords(alert, 'test'));

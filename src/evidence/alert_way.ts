@@ -65,7 +65,7 @@ export class Way {
     if (waitingTells(ledger.db, this.name) === 0) return;
     const now = clock.now();
     ledger
-      .insist('alert', (db) => tellsAgain(db, now, this.name), trouble)
+      .insist('alert_again', (db) => tellsAgain(db, now, this.name), trouble)
       .then(
         () => this.wake(),
         () => {}, // A closed ledger: the next host tries again.
@@ -112,7 +112,7 @@ export class Way {
     // A closed ledger: the next host tries again.
     await ledger
       .insist(
-        'alert',
+        'alert_tried',
         (db) => {
           const now = clock.now();
           if (error === null || tries >= ALERT_TRIES_MAX || now - tell.created_ms > ALERT_KEPT_MS)

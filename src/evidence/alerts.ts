@@ -153,7 +153,7 @@ export class Alerts {
     const unwritten = [...this.#unwritten.values()];
     this.#unwritten.clear();
     ledger
-      .write('alert', (db) => {
+      .write('alerts_kept', (db) => {
         for (const { kind, subject, text } of unwritten) raiseAlert(db, clock, kind, subject, text);
         clearAlert(db, clock, 'ledger.trouble', 'ledger');
       })
@@ -175,7 +175,7 @@ export class Alerts {
     if (untold.length === 0) return;
     const owners = new Map<number, OwnersPlace[]>();
     for (const alert of untold) if (alert.untold === 1) owners.set(alert.id, await this.#placesOfOwners(alert));
-    const chats = await ledger.write('alert', (db) =>
+    const chats = await ledger.write('alert_tell', (db) =>
       untold.flatMap((alert) => this.#put(db, alert, owners.get(alert.id) ?? [])),
     );
     for (const chat of new Set(chats)) deliver(chat);
@@ -283,7 +283,7 @@ export class Alerts {
       const next = again ? await this.#placeOf(tell.person_id!, alert, tried) : null;
       // Until one of the others works, it is looked at again.
       if (again && next === null && !refused) continue;
-      const chat = await ledger.write('alert', (db) => {
+      const chat = await ledger.write('alert_arrived', (db) => {
         endTell(db, clock.now(), tell.id, delivery === 'sent' ? null : (tell.reason ?? 'it did not arrive in time'));
         return next === null ? null : this.inChat(db, alert, tell.what, next);
       });

@@ -195,7 +195,8 @@ export class Audit {
   async cut(before_ms: number, sign: (bytes: Buffer) => string): Promise<void> {
     const next = (): Cut | null => cutBefore(this.#db, dayBefore(before_ms), before_ms * IDS_PER_MS);
     for (let cut = next(); cut !== null; cut = next()) {
-      cutAt(this.#db, { ...cut, signature: sign(cutBytes('requests', cut)) });
+      const signed = { ...cut, signature: sign(cutBytes('requests', cut)) };
+      guarded(this.#faults, 'audit.cut', () => cutAt(this.#db, signed));
       await setImmediate();
     }
   }

@@ -44,7 +44,7 @@ export class Ledger {
 
   /** Opens and migrates. Throws `OperatingError('storage')`. */
   static async open(file: string, faults: Faults): Promise<Ledger> {
-    const opened = await guarded(faults, 'ledger.open', () => openLedgerFile(file, readMigrations()));
+    const opened = await guarded(faults, 'ledger.open', () => openLedgerFile(file, readMigrations(), faults));
     return new Ledger(new Db(opened), faults);
   }
 

@@ -3,8 +3,9 @@ import { dirname, join } from 'node:path';
 import { backup, DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { messageOf, OperatingError } from '../base/errors.ts';
+import { type Faults, guarded } from '../base/faults.ts';
 
-/** One numbered SQL file, run in one transaction. */
+/** One numbered SQL file. */
 export interface Migration {
   version: number;
   name: string;
@@ -31,6 +32,7 @@ export async function migrate(
   file: string,
   migrations: Migration[],
   isNew: boolean,
+  faults: Faults,
 ): Promise<'current' | 'replaced'> {
   const version = versionOf(db);
   const newest = migrations.at(-1)?.version ?? 0;
@@ -45,27 +47,20 @@ export async function migrate(
   const pending = migrations.filter((migration) => migration.version > version);
   if (pending.length === 0) return 'current';
   if (isNew || version === 0) {
-    for (const migration of pending) apply(db, migration, file);
+    apply(db, pending, file);
     return 'current';
   }
-  await migrateCopy(db, file, pending);
+  await migrateCopy(db, file, pending, faults);
   return 'replaced';
 }
 
-async function migrateCopy(db: DatabaseSync, file: string, pending: Migration[]): Promise<void> {
+async function migrateCopy(db: DatabaseSync, file: string, pending: Migration[], faults: Faults): Promise<void> {
   const copyFile = `${file}.migrating`;
   removeDatabase(copyFile);
   try {
-    await backup(db, copyFile);
-    const copy = new DatabaseSync(copyFile, { enableForeignKeyConstraints: true });
-    try {
-      for (const migration of pending) apply(copy, migration, file);
-      verify(copy, file);
-      copy.exec('PRAGMA journal_mode = DELETE');
-    } finally {
-      copy.close();
-    }
-    await backup(db, `${file}.before-${pending[0]!.version}`);
+    await guarded(faults, 'migration.copy', () => backup(db, copyFile));
+    guarded(faults, 'migration.apply', () => bringForward(copyFile, file, pending));
+    await guarded(faults, 'migration.keep', () => backup(db, `${file}.before-${pending[0]!.version}`));
     emptyLog(db, file);
   } catch (error) {
     db.close();
@@ -81,7 +76,18 @@ async function migrateCopy(db: DatabaseSync, file: string, pending: Migration[])
   db.close();
   rmSync(`${file}-wal`, { force: true });
   rmSync(`${file}-shm`, { force: true });
-  renameSync(copyFile, file);
+  guarded(faults, 'migration.replace', () => renameSync(copyFile, file));
+}
+
+function bringForward(copyFile: string, file: string, pending: Migration[]): void {
+  const copy = new DatabaseSync(copyFile, { enableForeignKeyConstraints: true });
+  try {
+    for (const migration of pending) apply(copy, [migration], file);
+    verify(copy, file);
+    copy.exec('PRAGMA journal_mode = DELETE');
+  } finally {
+    copy.close();
+  }
 }
 
 /** The write-ahead log goes before the file is replaced: all of it is in the old file then, should that be the last that is done. */
@@ -91,14 +97,21 @@ function emptyLog(db: DatabaseSync, file: string): void {
   throw new OperatingError('storage', `${file} is read by another program, and cannot be migrated meanwhile`, fix);
 }
 
-function apply(db: DatabaseSync, migration: Migration, file: string): void {
+/** In one transaction: all of them, or none. */
+function apply(db: DatabaseSync, migrations: Migration[], file: string): void {
+  let begun = '';
   try {
-    db.exec(`BEGIN IMMEDIATE;\n${migration.sql}\n;PRAGMA user_version = ${migration.version};\nCOMMIT`);
+    db.exec('BEGIN IMMEDIATE');
+    for (const { version, name, sql } of migrations) {
+      begun = name;
+      db.exec(`${sql}\n;PRAGMA user_version = ${version}`);
+    }
+    db.exec('COMMIT');
   } catch (error) {
     if (db.isTransaction) db.exec('ROLLBACK');
     throw new OperatingError(
       'storage',
-      `migration ${migration.name} of ${file} failed: ${messageOf(error)}`,
+      `migration ${begun} of ${file} failed: ${messageOf(error)}`,
       'the old ledger is still in force',
       error,
     );

@@ -1,6 +1,7 @@
 import { existsSync, statSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { messageOf, OperatingError } from '../base/errors.ts';
+import { noFaults } from '../base/faults.ts';
 import { LEDGER_CHECKED_BYTES_MAX } from '../base/limits/messages.ts';
 import { type Migration, migrate } from './migrate.ts';
 
@@ -25,10 +26,10 @@ const LOCKED_MS = 2000;
  * Throws `OperatingError('storage')` with one sentence, and changes nothing, when the file is corrupt, unwritable, or
  * newer than this code.
  */
-export async function openLedgerFile(file: string, migrations: Migration[]): Promise<DatabaseSync> {
+export async function openLedgerFile(file: string, migrations: Migration[], faults = noFaults): Promise<DatabaseSync> {
   const isNew = !existsSync(file);
   let db = openChecked(file, isNew);
-  const migrated = await migrate(db, file, migrations, isNew);
+  const migrated = await migrate(db, file, migrations, isNew, faults);
   if (migrated === 'replaced') db = openChecked(file, false);
   return db;
 }

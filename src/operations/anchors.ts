@@ -40,7 +40,7 @@ export class Anchors {
     this.#known = 0;
     egress()
       .signer()
-      .then((key) => ledger.write('anchor', (db) => signerSeen(db, clock, key)))
+      .then((key) => ledger.write('signer', (db) => signerSeen(db, clock, key)))
       .then(() => this.#tell())
       .catch((error) => this.#failed(error));
   }

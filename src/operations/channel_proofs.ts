@@ -73,7 +73,7 @@ export class ChannelProofs {
       ...{ channel: name, at_ms: clock.now(), ok: failure === null ? 1 : 0, how, ms },
       detail: failure ?? channel.health().detail,
     };
-    await ledger.write('channel_test', (db) => putChannelProof(db, proof));
+    await ledger.write('channel_prove', (db) => putChannelProof(db, proof));
     if (failure === null) clear(ALERT, name);
     // Of one that is not connected somebody is told already.
     else if (how !== 'connection')
@@ -91,7 +91,7 @@ export class ChannelProofs {
   async #begin(names: string[]): Promise<void> {
     const { ledger, clock } = this.#parts;
     const new_ = { at_ms: clock.now(), ok: null, how: '', detail: '', ms: 0 };
-    await ledger.write('channel_test', (db) => {
+    await ledger.write('channel_unproven', (db) => {
       for (const channel of names) putChannelProof(db, { channel, ...new_ });
     });
   }

@@ -129,7 +129,7 @@ export class Channels {
     this.#forget(name);
     this.#edit((document) => document.setIn(['channels', name], document.createNode(block)));
     const channel = this.#make(name, block);
-    await ledger.write('channel', (db) =>
+    await ledger.write('channel_add', (db) =>
       recordEvent(db, clock, 'channel.added', {}, { channel: name, kind: block.kind, file: paths.config }),
     );
     if (this.#intake !== null) await this.#start(channel, this.#intake);
@@ -157,7 +157,7 @@ export class Channels {
     await channel.stop();
     this.#forget(name);
     for (const kind of ['channel.deaf', 'channel.unproven']) clear(kind, name);
-    await ledger.write('channel', (db) => recordEvent(db, clock, 'channel.removed', {}, { channel: name }));
+    await ledger.write('channel_remove', (db) => recordEvent(db, clock, 'channel.removed', {}, { channel: name }));
   }
 
   /** Begins anew at once a channel that is not well. Throws `not_found`. */

@@ -37,7 +37,7 @@ export class Operator {
   /** A message typed by the operator. The same `key` is the same message. */
   async say(chat: string, said: Pick<IncomingMessage, 'text' | 'files' | 'reply_to'>, key: string): Promise<Accepted> {
     if (!this.#wired.has(chat)) {
-      await this.#ledger.write('wire', (db) => {
+      await this.#ledger.write('local_chat', (db) => {
         const id = ensureChat(db, this.#clock.now(), CHANNEL, chat, chat);
         if (wiringsOf(db, id).length === 0) wire(db, id, this.#group, 'always');
       });

@@ -166,7 +166,7 @@ export class People {
     const bytes = [...randomBytes(PAIRING_CODE_CHARS)];
     const code = bytes.map((byte) => ALPHABET[byte % ALPHABET.length]).join('');
     const shown = `${code.slice(0, PAIRING_CODE_CHARS / 2)}-${code.slice(PAIRING_CODE_CHARS / 2)}`;
-    const made = await ledger.write('people', (db) => {
+    const made = await ledger.write('pair', (db) => {
       const terms = asked.chat ? this.#chatTerms(channel, asked) : this.#pairingTerms(db, channel, asked);
       if (openPairings(db, clock.now(), terms.channel).length >= PAIRINGS_OPEN_MAX)
         throw new OperatingError(
@@ -211,7 +211,7 @@ export class People {
 
   async #change(change: (db: Db, now: number) => { person: number; changes: string[] }): Promise<PersonShown> {
     const { ledger, clock, by } = this.#input;
-    return ledger.write('people', (db) => {
+    return ledger.write('person', (db) => {
       const { person, changes } = change(db, clock.now());
       const id = showId('p', person);
       for (const words of changes) recordEvent(db, clock, 'person.changed', {}, { person: id, change: words, by });

@@ -160,7 +160,7 @@ export class Retention {
     try {
       for (let cut = next(); cut !== null; cut = next()) {
         const signed = await egress.signCut(cut);
-        await ledger.write('prune', (db) => cutEvents(db, clock, signed));
+        await ledger.write('events_cut', (db) => cutEvents(db, clock, signed));
       }
     } catch (error) {
       if (!this.#stopped) log.warn('events.not_cut', { reason: messageOf(error) });

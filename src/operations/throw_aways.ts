@@ -92,7 +92,7 @@ export class ThrowAways {
   async #removeGroup(): Promise<void> {
     const { paths, ledger, clock, sessions, clear } = this.#input;
     const chats = allWirings(ledger.db).filter(({ group_name }) => group_name === CHECK_GROUP);
-    const stopped = await ledger.write('wire', (db) => {
+    const stopped = await ledger.write('check_clear', (db) => {
       const open = chats.flatMap(({ chat_id }) => openSessions(db, chat_id, '', [CHECK_GROUP]));
       for (const { chat_id } of chats) removeWiring(db, chat_id, CHECK_GROUP);
       return open.map((session) => {

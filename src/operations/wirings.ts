@@ -118,7 +118,7 @@ export class Wirings {
     if (!this.#input.groups().includes(group))
       throw new OperatingError('not_found', `no group ${group} is in force`, './glass group list shows them');
     this.#checkMain(chat, group);
-    return ledger.write('wire', (db) => {
+    return ledger.write('wiring_set', (db) => {
       const id = ensureChat(db, clock.now(), place.channel, place.platform_id, place.platform_id);
       const before = wiringOf(db, id, group);
       const terms = termsOf(db, before ?? PLAIN_TERMS, asked);
@@ -135,7 +135,7 @@ export class Wirings {
     const place = this.#place(chat);
     const { ledger, clock, by, defaultGroup } = this.#input;
     if (chat === MAIN && group === defaultGroup) this.#checkMain(chat, '');
-    return ledger.write('wire', (db) => {
+    return ledger.write('wiring_remove', (db) => {
       const id = chatByPlatformId(db, place.channel, place.platform_id)?.id;
       if (id === undefined || !removeWiring(db, id, group))
         throw new OperatingError(
@@ -152,7 +152,7 @@ export class Wirings {
   async policy(chat: string, policy: ChatPolicy): Promise<{ chat: string; policy: ChatPolicy }> {
     const place = this.#place(chat);
     const { ledger, clock, by } = this.#input;
-    return ledger.write('wire', (db) => {
+    return ledger.write('wiring_policy', (db) => {
       setPolicy(db, ensureChat(db, clock.now(), place.channel, place.platform_id, place.platform_id), policy);
       recordEvent(db, clock, 'wiring.changed', {}, { chat, group: '', change: `policy ${policy}`, by });
       return { chat, policy };

@@ -117,7 +117,7 @@ export class Router {
   /** A button was pressed: a message like any other, with one thing to say. */
   async press(channel: string, press: ButtonPress): Promise<Routed & Pressed> {
     const received_us = this.#services.clock.micros();
-    return this.#ledger.write('accept', (db) => this.#pressed(db, channel, press, received_us));
+    return this.#ledger.write('press', (db) => this.#pressed(db, channel, press, received_us));
   }
 
   #accept(

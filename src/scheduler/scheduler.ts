@@ -84,7 +84,7 @@ export class Scheduler {
     const jumped = Math.abs(this.#drift() - this.#offset) > JUMP_MS;
     this.#offset = this.#drift();
     if (!jumped && dueTasks(ledger.db, clock.now()).length === 0) return;
-    await this.#insist('task', (db, effects) => {
+    await this.#insist('task_due', (db, effects) => {
       if (jumped) replan(db, clock.now());
       for (const task of dueTasks(db, clock.now())) taskDue(db, this.#parts, task, effects);
     });

@@ -104,7 +104,7 @@ export class Tasks {
     const schedule = parseSchedule(asked.when, zone, now);
     for (const text of [asked.text, asked.gate ?? '']) checkText(text);
     if (asked.text.trim() === '') throw new OperatingError('usage', 'a task needs a text: what is asked each time');
-    const id = await ledger.write('task_set', (db) => {
+    const id = await ledger.write('task_add', (db) => {
       const chat = chatFor(db, asked, by.person);
       const id = insertTask(db, now, {
         ...{ group_name: asked.group, chat_id: chat.id, thread: asked.thread ?? '', own: asked.here ? 0 : 1 },
@@ -145,7 +145,7 @@ export class Tasks {
     group?: string,
   ): Promise<TaskShown> {
     const { ledger } = this.#input;
-    const id = await ledger.write('task_set', (db) => {
+    const id = await ledger.write('task_change', (db) => {
       const task = this.#find(db, shown, group);
       this.#change(db, task, what, `the ${by}`, by);
       return task.id;
@@ -175,7 +175,7 @@ export class Tasks {
   async run(shown: string): Promise<{ task: string; message: string }> {
     const { ledger, scheduler } = this.#input;
     const effects = noEffects();
-    const message = await ledger.write('task', (db) => this.#run(db, this.#find(db, shown), effects));
+    const message = await ledger.write('task_run', (db) => this.#run(db, this.#find(db, shown), effects));
     scheduler.settle(effects);
     return { task: shown, message: showId('m', message) };
   }

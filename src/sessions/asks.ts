@@ -169,7 +169,7 @@ export class Asks {
   async #expire(): Promise<void> {
     const { ledger, clock, trouble } = this.#parts;
     const late = await ledger.insist(
-      'ask',
+      'ask_expire',
       (db) => {
         const found = asksWaiting(db).filter(({ expires_ms }) => expires_ms <= clock.now());
         for (const ask of found) endAsk(db, clock, ask, 'expired', ASK_LATE);

@@ -157,7 +157,7 @@ export class Session {
     if (run?.running) {
       this.#endRun(run);
       const { ledger, clock } = this.#services;
-      await ledger.write('return', (db) => takeBack(db, clock, this.id, run.id, run.attempt, STOPPING)).catch(() => {});
+      await ledger.write('quit', (db) => takeBack(db, clock, this.id, run.id, run.attempt, STOPPING)).catch(() => {});
       this.#run = null;
     }
     this.#live?.end(STOPPING);

@@ -5,7 +5,17 @@ import { test } from 'node:test';
 import { DockerRuntime } from '../../src/runtimes/docker.ts';
 import { engineSocket } from '../../src/runtimes/engine.ts';
 import { IS_FULL } from '../kits/long_form.ts';
-import { describe, isGood, planPoint, planRuns, type Report, type RunResult, reportOf, runAll } from './matrix.ts';
+import {
+  describe,
+  isGood,
+  planPoint,
+  planRuns,
+  type Report,
+  type RunResult,
+  reportOf,
+  runAll,
+  WATCHED,
+} from './matrix.ts';
 
 /**
  * Each fault point once, by its own process; then so many seeded runs. `GLASS_CRASH_RUNS`: another number. `GLASS_CRASH_REPORT`: a file
@@ -34,13 +44,6 @@ test('whatever is killed and when, no message is lost, sent twice or settled twi
   const problems = await docker.check();
   if (problems.length > 0) context.diagnostic(`without docker: ${problems.join('; ')}`);
   const seeded = ASKED || SHORT_RUNS;
-  const plans = planRuns({
-    seeded,
-    claudeShare: ASKED > 0 ? 0.16 : 0.3,
-    doubleShare: 0.4,
-    docker: problems.length === 0,
-    seed: 1,
-  });
   const results: RunResult[] = [];
   const hear = (result: RunResult): void => {
     results.push(result);
@@ -48,6 +51,15 @@ test('whatever is killed and when, no message is lost, sent twice or settled twi
       context.diagnostic(`${describe(result.plan)}: ${result.failure ?? JSON.stringify(result.verdict)}`);
     if (REPORT !== undefined) writeFileSync(REPORT, `${JSON.stringify(reportOf(results), null, 2)}\n`);
   };
+  const [watched] = await runAll([WATCHED], 1, hear);
+  const options = {
+    seeded,
+    claudeShare: ASKED > 0 ? 0.16 : 0.3,
+    doubleShare: 0.4,
+    docker: problems.length === 0,
+    seed: 1,
+  };
+  const plans = planRuns(options, watched!.passed);
   await runAll(plans, LANES, hear);
   // Whether a run comes past a point depends on the machine's pace, and on which life passes it.
   for (let round = 0; round < AGAIN_MAX; round += 1) {

@@ -20,7 +20,7 @@ const ENTRY_TWICE = `SELECT x.inbound_id AS id FROM turn_inbound x JOIN turns t 
 const SEND_TWICE = `SELECT turn_id AS id FROM outbound WHERE kind = 'send' AND state = 'sent' AND chunk = 0
   GROUP BY turn_id, ordinal, send_hash HAVING count(*) > 1`;
 const ASKED_TWICE = 'SELECT turn_id AS id FROM asks GROUP BY turn_id, hash HAVING count(*) > 1';
-const UNANSWERED = "SELECT id FROM asks WHERE state <> 'answered'";
+const UNANSWERED = "SELECT id FROM asks WHERE state NOT IN ('answered', 'expired')";
 const UNCERTAIN = "SELECT id FROM outbound WHERE state = 'uncertain'";
 const DRAFTS = "SELECT turn_id AS id FROM drafts WHERE state NOT IN ('replaced', 'refused')";
 const UNDECIDED = "SELECT id FROM approvals WHERE state IN ('pending', 'approved')";

@@ -3,7 +3,9 @@ import { type FakeModel, type Script, startModel } from '../fakes/model.ts';
 import { randomOf } from '../fakes/random.ts';
 import { isClean, judge, type Verdict } from './judge.ts';
 import { collectPoints, type FaultPoint } from './points.ts';
-import { hasJoined, play, seedLedger } from './scenario.ts';
+import { hasJoined } from './rows.ts';
+import { type Extra, play } from './scenario.ts';
+import { seed } from './seed.ts';
 import { type FaultPlan, World } from './world.ts';
 
 /**
@@ -32,6 +34,8 @@ export interface RunResult {
   failure: string | null;
   /** Those that happened, as `killed host+gateway at ledger.settle:after`. */
   kills: string[];
+  /** Of a run that is watched: its points, as each was first passed. */
+  passed: string[];
   /** A message that was pushed in mid-turn has joined the turn of the model's group. */
   steered: boolean;
   ms: number;
@@ -45,11 +49,19 @@ const FIRST_LIFE: Record<string, FaultPlan> = {
   'ledger.recover': { point: 'ledger.turn:after', hit: 1, kill: ['host'] },
   'audit.recover': { point: 'model.request:before', hit: 1, kill: ['gateway'] },
 };
-/** Points of a planned restart, which costs its drain time. */
-const PLANNED = new Set(['ledger.return', 'ledger.stopped']);
-/** What a scenario begins with: for a first life, or nothing comes past it any more. */
-const EARLY =
-  /^(ca\.|vault\.|sandbox\.|workspace\.|ledger\.(apply|proof|prune|send|sending|sent|settle|start|start_failed|started|turn|wire):)/;
+/** What has to happen for somebody to come past a point, where the scenario does it only when it is asked for. */
+const EXTRAS: Record<string, Extra> = {
+  'ledger.started_safe': 'safe',
+  'ledger.holds_lost': 'away',
+  'ledger.alert_again': 'away',
+  'ledger.alerts_kept': 'held',
+  'ledger.alert_arrived': 'sweep',
+  'ledger.return': 'restart',
+  'ledger.stopped': 'restart',
+  'ledger.quit': 'deaf',
+};
+/** Lives of a process in a run of the tour. */
+const LIVES = 4;
 /** Passes of a point, the first one as often as both others: of some points there is no other. */
 const HITS = [1, 1, 2, 3];
 /** Of the chat delta, the third one that a scenario begins a session for. */
@@ -74,10 +86,11 @@ export interface PlanOptions {
 /**
  * First a tour in which each point's own process is killed at its first pass, several in a run; then the deaths of Claude's
  * sandbox at work; then runs that kill once, at one point after another, whoever and at whichever pass their seed says.
+ * `order`: points as a run that nobody dies in comes past them.
  */
-export function planRuns(options: PlanOptions): RunPlan[] {
+export function planRuns(options: PlanOptions, order: readonly string[]): RunPlan[] {
   const points = collectPoints(ROOT);
-  const tour = tourOf(points);
+  const tour = tourOf(points, order);
   const first = [...tour, ...modelDeaths(points)];
   return Array.from({ length: first.length + options.seeded }, (_, index) => {
     const seed = options.seed + index;
@@ -91,6 +104,9 @@ export function planRuns(options: PlanOptions): RunPlan[] {
   });
 }
 
+/** Nobody dies; what is passed is written down. */
+export const WATCHED: RunPlan = { seed: 0, faults: [], thinker: 'native', runtime: 'bubblewrap' };
+
 /** One kill of the point's own process, for a point that the tour did not come past in the life that it was planned for. */
 export function planPoint(name: string, seed: number): RunPlan {
   const point = collectPoints(ROOT).find((each) => each.name === name)!;
@@ -99,18 +115,28 @@ export function planPoint(name: string, seed: number): RunPlan {
 
 const firstPass = (point: FaultPoint): Fault => ({ point, hit: 1, victims: [point.process] });
 
-/** Two lives of each of the two processes, so that four points are done in the time of one. */
-function tourOf(points: FaultPoint[]): Fault[][] {
-  const inOrder = [...points.filter(({ name }) => EARLY.test(name)), ...points.filter(({ name }) => !EARLY.test(name))];
+/**
+ * Several lives of each of the two processes, so that many points are done in the time of one. A later life goes on where the one
+ * before has died: it is given what a run comes past later.
+ */
+function tourOf(points: FaultPoint[], order: readonly string[]): Fault[][] {
   const [host, gateway] = (['host', 'gateway'] as const).map((process) =>
-    inOrder.filter((point) => point.process === process),
+    points
+      .filter((point) => point.process === process)
+      .sort((one, other) => placeIn(order, one) - placeIn(order, other)),
   );
-  const runs = Math.ceil(Math.max(host!.length, gateway!.length) / 2);
+  const runs = Math.ceil(Math.max(host!.length, gateway!.length) / LIVES);
   return Array.from({ length: runs }, (_, i) =>
-    [host![i], host![i + runs], gateway![i], gateway![i + runs]].flatMap((point) =>
-      point === undefined ? [] : [firstPass(point)],
-    ),
+    [host!, gateway!].flatMap((own) => own.filter((_point, at) => at % runs === i).map(firstPass)),
   );
+}
+
+/** When a run comes past it: what only a second life does, after what the first one dies at; what is extra, at its beginning or end. */
+function placeIn(order: readonly string[], point: FaultPoint): number {
+  const base = baseOf(point);
+  if (EXTRAS[base] !== undefined) return EXTRAS[base] === 'safe' ? -1 : order.length;
+  const at = order.indexOf(FIRST_LIFE[base]?.point ?? point.name);
+  return at === -1 ? order.length : at;
 }
 
 function modelDeaths(points: FaultPoint[]): Fault[][] {
@@ -152,21 +178,24 @@ function baseOf(point: FaultPoint): string {
 
 export async function runOne(plan: RunPlan, model: FakeModel, root = ROOT): Promise<RunResult> {
   const began = performance.now();
+  const extras = plan.faults.flatMap(({ point }) => EXTRAS[baseOf(point)] ?? []);
   const world = new World({
     root,
     runtime: plan.runtime,
     modelOrigin: model.origin,
     thinker: plan.thinker,
     faults: { host: livesOf(plan, 'host'), gateway: livesOf(plan, 'gateway') },
+    safe: extras.includes('safe'),
+    watched: plan === WATCHED,
   });
   let verdict: Verdict | null = null;
   let failure: string | null = null;
   let steered = false;
   try {
-    await seedLedger(world);
+    await seed(world);
     await world.start();
     const expected = await play(world, {
-      plannedRestart: plan.faults.some(({ point }) => PLANNED.has(baseOf(point))),
+      extras,
       pushed: plan.thinker === 'claude' ? 3 : 1,
       random: randomOf(plan.seed),
     });
@@ -175,13 +204,14 @@ export async function runOne(plan: RunPlan, model: FakeModel, root = ROOT): Prom
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error);
   }
-  const kills = world.kills();
+  const [kills, passed] = [world.kills(), world.passed()];
   await world.end(failure !== null || verdict === null || !isClean(verdict));
   return {
     plan,
     verdict,
     failure,
     kills,
+    passed,
     steered,
     ms: Math.round(performance.now() - began),
     home: world.home,
@@ -281,7 +311,7 @@ export function isGood({ failure, verdict }: RunResult): boolean {
 
 export function describe({ seed, faults, thinker, runtime }: RunPlan): string {
   const kills = faults.map(({ point, hit, victims }) => `${victims.join('+')} at ${point.name} (hit ${hit})`);
-  return `seed ${seed}: kill ${kills.join(', ')}, ${thinker}, ${runtime}`;
+  return `seed ${seed}: kill ${kills.join(', ') || 'nobody'}, ${thinker}, ${runtime}`;
 }
 
 function pick<T>(list: T[], random: number): T {
@@ -293,20 +323,20 @@ async function main(): Promise<void> {
   const at = process.argv.indexOf('--runs');
   const runs = at === -1 ? 0 : Number(process.argv[at + 1]);
   const seedAt = process.argv.indexOf('--seed');
-  const plans = planRuns({
-    seeded: runs,
-    claudeShare: 0.12,
-    doubleShare: 0.2,
-    docker: process.argv.includes('--docker'),
-    seed: seedAt === -1 ? 1 : Number(process.argv[seedAt + 1]),
-  });
-  const only = process.argv.indexOf('--only');
-  const chosen = only === -1 ? plans : plans.filter((plan) => describe(plan).includes(process.argv[only + 1]!));
-  const results = await runAll(chosen, 2, (result) => {
+  const tell = (result: RunResult): void => {
     const state = isGood(result) ? 'clean' : (result.failure ?? JSON.stringify(result.verdict));
     console.error(`${describe(result.plan)}: ${state} (${result.ms} ms, ${result.kills.length} kills)`);
-  });
-  const report = reportOf(results);
+  };
+  const [watched] = await runAll([WATCHED], 1, tell);
+  const options = {
+    ...{ seeded: runs, claudeShare: 0.12, doubleShare: 0.2, docker: process.argv.includes('--docker') },
+    seed: seedAt === -1 ? 1 : Number(process.argv[seedAt + 1]),
+  };
+  const plans = planRuns(options, watched!.passed);
+  const only = process.argv.indexOf('--only');
+  const chosen = only === -1 ? plans : plans.filter((plan) => describe(plan).includes(process.argv[only + 1]!));
+  const results = await runAll(chosen, 2, tell);
+  const report = reportOf([watched!, ...results]);
   console.log(JSON.stringify(report, null, 2));
   const missed = only === -1 ? report.spared : [];
   process.exitCode = report.problems.length + missed.length === 0 ? 0 : 1;

@@ -8,20 +8,26 @@ export interface FaultPoint {
   process: 'host' | 'gateway';
 }
 
-const LEDGER_CALL = /(?:\.write|\.writeSoon|\.insist|#insist)\(\s*'([a-z_]+)'/g;
+const LEDGER_CALL = /(?:\.write|\.writeSoon|\.insist|#insist|#write)\(\s*'([a-z_]+)'/g;
 const GUARDED_CALL = /guarded\(\s*[\w.#]+,\s*'([a-z_.]+)'/g;
 
+/** Throws when two places have one name: who dies at one of them has not died at the other. */
 export function collectPoints(root: string): FaultPoint[] {
-  const points = new Map<string, FaultPoint>();
+  const places = new Map<string, string>();
+  const points: FaultPoint[] = [];
   for (const file of sources(join(root, 'src'))) {
     const process = /\/src\/(gateway|vault)\//.test(file) || file.endsWith('/src/gateway.ts') ? 'gateway' : 'host';
     const text = readFileSync(file, 'utf8');
-    const names = [...matches(text, LEDGER_CALL).map((name) => `ledger.${name}`), ...matches(text, GUARDED_CALL)];
-    for (const name of names) {
-      for (const side of ['before', 'after']) points.set(`${name}:${side}`, { name: `${name}:${side}`, process });
+    for (const name of [
+      ...matches(text, LEDGER_CALL).map((name) => `ledger.${name}`),
+      ...matches(text, GUARDED_CALL),
+    ]) {
+      if (places.has(name)) throw new Error(`${name} is a fault point of ${places.get(name)} and of ${file}`);
+      places.set(name, file);
+      points.push({ name: `${name}:before`, process }, { name: `${name}:after`, process });
     }
   }
-  return [...points.values()].sort((a, b) => a.name.localeCompare(b.name));
+  return points.sort((a, b) => a.name.localeCompare(b.name));
 }
 
 function matches(text: string, pattern: RegExp): string[] {

@@ -35,12 +35,16 @@ export interface WorldOptions {
   thinker: 'probe' | 'native' | 'claude';
   /** One entry a life; a life without one runs unharmed. */
   faults: { host: (FaultPlan | null)[]; gateway: (FaultPlan | null)[] };
+  /** The first host is there to look at only. */
+  safe?: boolean;
+  /** Nobody is killed; which points are passed is written down. */
+  watched?: boolean;
 }
 
 export interface Journal {
   /** With `message`: something was done to that one. */
   updates: { id: number; chat: string; text: string; message?: number }[];
-  sent: { id: number; chat: string; text: string; key: string }[];
+  sent: { id: number; chat: string; text: string; key: string; buttons?: { token: string }[] }[];
   acknowledged: number;
 }
 
@@ -56,6 +60,7 @@ export class World {
   readonly faultLog: string;
   readonly control: ControlClient;
   readonly #home: string;
+  readonly #passed: string;
   readonly #env: NodeJS.ProcessEnv;
   readonly #service = new TokenPlace();
   #platformUrl = '';
@@ -74,7 +79,8 @@ export class World {
     this.paths = pathsOf(this.#home, this.#env);
     this.faultLog = join(this.#home, 'faults.txt');
     this.control = new ControlClient(this.paths.controlSocket);
-    writeFileSync(this.faultLog, '');
+    this.#passed = join(this.#home, 'passed.txt');
+    for (const file of [this.faultLog, this.#passed]) writeFileSync(file, '');
   }
 
   async start(): Promise<void> {
@@ -108,6 +114,10 @@ export class World {
   /** The author edits a message, by the platform's number of it. */
   async edit(chat: string, message: number, edit: string): Promise<void> {
     await this.#people('/people/change', { chat, from: 'alice', message, edit });
+  }
+
+  async press(chat: string, token: string): Promise<void> {
+    await this.#people('/people/press', { chat, from: 'alice', token });
   }
 
   async #people(path: string, what: object): Promise<number> {
@@ -158,19 +168,21 @@ export class World {
     });
   }
 
-  /** A request that waits until the operator has denied it. Rejects when it has gone with its session meanwhile. */
-  async heldRequest(session: string): Promise<void> {
+  /** A request that waits until a person has decided, or its agent has given up. Rejects when it has gone with its session meanwhile. */
+  async heldRequest(session: string, end: 'approve' | 'deny' | 'leave'): Promise<void> {
     const ca = readFileSync(this.paths.caCertificate, 'utf8');
-    const agent = await openTunnel(this.paths.session(session).egress, { ca, place: 'api.example.com:443' });
+    const place = end === 'approve' ? this.#service.place : 'api.example.com:443';
+    const agent = await openTunnel(this.paths.session(session).egress, { ca, place });
     agent.on('error', () => {});
-    agent.write('GET /held HTTP/1.1\r\nHost: api.example.com\r\n\r\n');
-    const denied = async (): Promise<void> => {
+    agent.write(`GET /held HTTP/1.1\r\nHost: ${place.replace(/:443$/, '')}\r\n\r\n`);
+    const decided = async (): Promise<void> => {
       const { approvals } = await this.control.call<{ approvals: { id: string; state: string }[] }>('approvals');
       const waits = approvals.find(({ state }) => state === 'pending');
       if (waits === undefined) throw new Error('nothing waits');
-      await this.control.call('approval_decide', { approval: waits.id, allow: false });
+      if (end === 'leave') agent.destroy();
+      else await this.control.call('approval_decide', { approval: waits.id, allow: end === 'approve' });
     };
-    await eventually('a held request is denied', denied, HELD_MS).finally(() => agent.destroy());
+    await eventually(`a held request: ${end}`, decided, HELD_MS).finally(() => agent.destroy());
   }
 
   /** Says yes to what of this kind waits, through restarts, until it is done. */
@@ -185,6 +197,13 @@ export class World {
         await this.control.call('approval_decide', { approval: question.id, allow: true });
       throw new Error(`not yet: ${question?.state ?? 'nobody waits'} ${question?.reason ?? ''}`);
     });
+  }
+
+  /** Something happens while no gateway runs. */
+  async withoutGateway(act: () => Promise<unknown>): Promise<void> {
+    const gateway = this.#parts.get('gateway')!;
+    await gateway.end();
+    await act().finally(() => gateway.again());
   }
 
   /** The operator asks for a planned stop; the host is started again by its supervisor. */
@@ -206,9 +225,12 @@ export class World {
 
   /** One line for each kill that has happened. */
   kills(): string[] {
-    return readFileSync(this.faultLog, 'utf8')
-      .split('\n')
-      .filter((line) => line !== '');
+    return linesOf(this.faultLog);
+  }
+
+  /** When it is watched: the points in the order in which each was first passed. */
+  passed(): string[] {
+    return linesOf(this.#passed);
   }
 
   /** Ends every process of this world and, if nothing was found, removes its home. */
@@ -239,6 +261,8 @@ export class World {
       GLASS_FAULT_LOG: this.faultLog,
       ...keptCodeOf(this.options.root),
       ...(faults[life] ? { GLASS_FAULT: JSON.stringify(faults[life]) } : {}),
+      ...(this.options.watched ? { GLASS_FAULT_PASSED: this.#passed } : {}),
+      ...(this.options.safe && life === 0 ? { GLASS_SAFE: '1' } : {}),
     }));
   }
 
@@ -288,6 +312,12 @@ class Part {
     });
   }
 
+  /** After `end`. */
+  again(): void {
+    this.#ending = false;
+    this.#child = this.#start();
+  }
+
   #start(): ChildProcess {
     const child = spawn(process.execPath, [this.#file], {
       env: this.#envOf(this.#life),
@@ -302,6 +332,12 @@ class Part {
     });
     return child;
   }
+}
+
+function linesOf(file: string): string[] {
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '');
 }
 
 function firstLine(child: ChildProcess): Promise<string> {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { ROOT } from '../../src/base/paths.ts';
 import { ask, GatewayProcess } from '../fakes/gateway_process.ts';
+import { makeOldAudit } from '../fakes/long_ago.ts';
 import { startModel } from '../fakes/model.ts';
 import { TokenPlace } from '../fakes/token_place.ts';
 
@@ -14,6 +15,9 @@ import { TokenPlace } from '../fakes/token_place.ts';
 
 const SECRET = 'fake-secret-for-the-model';
 const WAIT_MS = 5000;
+/** Of the host, when the oldest request of the record was refused; it is old enough to be cut off. */
+const HEAD = { event: 1, hash: 'ab'.repeat(32) };
+const CUT = { day: '2020-01-01', count: 1 };
 const model = await startModel();
 const service = new TokenPlace();
 await service.listen();
@@ -51,8 +55,10 @@ async function live(gateway: GatewayProcess, policy: string): Promise<Done> {
     await ask(socket, '/model/default/v1/messages');
     await service.ask(socket, gateway.paths);
     await gateway.audit(host, 's1');
-    await host.request({ op: 'head', event: 1, hash: 'ab'.repeat(32) }, WAIT_MS);
+    await host.request({ op: 'head', event: HEAD.event + 1, hash: HEAD.hash }, WAIT_MS);
     await host.request({ op: 'close', session: 's1' }, WAIT_MS);
+    // Refused where nothing is old enough.
+    await host.request({ op: 'cut', cut: { ...CUT, through: HEAD.event, seq: HEAD.event, hash: HEAD.hash } }, WAIT_MS);
   } catch {
     // It died, as planned; what it had confirmed until then is what counts.
   }
@@ -74,6 +80,8 @@ for (const point of names.flatMap((name) => [`${name}:before`, `${name}:after`])
       GLASS_FAULT: JSON.stringify({ point, hit: 1, kill: ['gateway'] }),
     });
     context.after(() => gateway.dispose());
+    // Of the others each begins with what the gateway makes itself.
+    if (point.startsWith('audit.cut')) makeOldAudit(gateway.paths.audit, HEAD);
     writeFileSync(gateway.paths.config, service.config(gateway.paths.home));
     const policy = gateway.group('assistant', `model: {upstream: "${model.origin}"}\n${service.group}`);
     const done = await live(gateway, policy);

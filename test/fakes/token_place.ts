@@ -6,7 +6,7 @@ import { TokenService } from './token_service.ts';
 import { askService } from './tunnel.ts';
 import { namesEnv, TestAuthority, Upstream } from './upstream.ts';
 
-/** A service on the internet, and beside it the token service that has to be asked first: `GET /items`, `POST /token`. */
+/** A service on the internet, and beside it the token service that has to be asked first: `GET /items`, `POST /token`; a person before `GET /held`. */
 export class TokenPlace {
   readonly #authority = new TestAuthority();
   readonly #service = new Upstream('api.example.org', this.#authority);
@@ -36,7 +36,7 @@ export class TokenPlace {
   get group(): string {
     const { host, port } = this.#service;
     return `secrets: [service]
-egress: {items: {host: ${host}, port: ${port}, private: [127.0.0.0/8], allow: [GET /items], use: service}}
+egress: {items: {host: ${host}, port: ${port}, private: [127.0.0.0/8], allow: [GET /items], approve: [GET /held], use: service}}
 `;
   }
 
@@ -44,6 +44,11 @@ egress: {items: {host: ${host}, port: ${port}, private: [127.0.0.0/8], allow: [G
     const { place } = this.#service;
     const form = { kind: 'oauth2', token_url: `https://${place}/token` } as const;
     return { name: 'service', value: JSON.stringify(this.#tokens.credentials), terms: { form, hosts: [place] } };
+  }
+
+  /** `host:port`. */
+  get place(): string {
+    return this.#service.place;
   }
 
   /** A request out of a sandbox. */

@@ -278,6 +278,17 @@ test('a migration that fails leaves the old ledger in force, whole, and nothing 
   db.close();
 });
 
+test('a fresh ledger is made whole or not at all', async (context) => {
+  const file = fileIn(context);
+  await assert.rejects(openLedgerFile(file, [FIRST, BROKEN]), { code: 'storage', message: /0002_bad\.sql/ });
+  const left = new DatabaseSync(file);
+  assert.equal(scalar(left, 'PRAGMA user_version'), 0);
+  assert.equal(scalar(left, 'SELECT count(*) FROM sqlite_master'), 0, 'no table of the first migration either');
+  left.close();
+  (await openLedgerFile(file, [FIRST, SECOND])).close();
+  assert.ok(!existsSync(`${file}.before-2`), 'the next start makes it, and has nothing to bring forward');
+});
+
 test('a migrated copy with a broken reference does not pass its check', async (context) => {
   const file = await oldLedger(context);
   const dangling: Migration = {

@@ -26,6 +26,7 @@ import type { Harness, HarnessOptions, TurnInput } from '../../runner/harness.ts
  *   model            one request on the model route; without a good answer the turn fails
  *   fill <MiB>       so much more into a file of the workspace, then a rest of 12 s; no room: the turn fails
  *   empty            remove it
+ *   deaf-once        at the first attempt stand still, and hear of nothing meanwhile
  */
 const STAND_IN =
   'I am `probe`, a stand-in without a model: I only repeat what you say. Set a credential with `glass secret set anthropic` and a real agent answers.';
@@ -33,6 +34,8 @@ const STAND_IN =
 const STREAM_STEP_MS = 500;
 const MODEL_WAIT_MS = 20_000;
 const MIB = 1024 ** 2;
+/** Longer than a turn gets to end when its host does. */
+const DEAF_MS = 60_000;
 /** Where a workspace's size is measured, and not held by the kernel, a turn must still run when that is seen. */
 const FILL_REST_MS = 12_000;
 
@@ -127,6 +130,10 @@ class Probe implements Harness {
         return process.abort();
       case 'crash-once':
         return input.attempt === 1 ? process.abort() : `survived: ${rest}`;
+      case 'deaf-once':
+        // All of it stands still, so that it hears of nothing: no frame, no interrupt.
+        if (input.attempt === 1) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, DEAF_MS);
+        return `heard: ${rest}`;
       case 'flood':
         for (let i = 0; i < Number(rest); i += 1)
           this.#options.emit({ kind: 'tool', tool: 'flood', ok: true, ms: 0, summary: `${i}` });
