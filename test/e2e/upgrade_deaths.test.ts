@@ -131,6 +131,8 @@ test('the next upgrade says what was cut short, and is made', async () => {
 const back = ['upgrade', 'back', '--yes'];
 for (const [step, who, later_ms] of [
   ['stopping', 'it', 0],
+  ['stopping', 'it', 100],
+  ['stopping', 'it', 250],
   ['keeping', 'all', 0],
   ['flipping', 'all', 0],
   ['flipping', 'all', 40],

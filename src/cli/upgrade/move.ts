@@ -193,6 +193,8 @@ export async function mend(ground: Ground, record: UpgradeRecord, starts: boolea
     case 'forget':
       endMarked(places.root);
       endRecord(places, record, 'abandoned', `cut short while ${record.step}`);
+      // Whether it was asked to end is not known, and one that ends still answers.
+      if (starts && record.step === 'stopping') await bringDown(ground.paths, places.root, ground.say);
       if (starts && record.was === 'up') await startIfDown(ground);
       return `the ${verb} to ${to.version} was cut short before anything was changed: ${from.version} stays`;
     case 'return':
