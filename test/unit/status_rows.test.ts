@@ -61,6 +61,7 @@ const GOOD = {
     approvals: 0,
     approvals_oldest_ms: null,
     alerts: [],
+    unwritten: [],
     ways: [],
     stopped: [],
     safe: false,
@@ -94,6 +95,17 @@ const WRONGS: [name: string, change: object, row: string, text: RegExp, fix: Reg
     'runtime',
     /docker: no engine/,
     /doctor/,
+  ],
+  [
+    'a ledger that cannot be written',
+    {
+      unwritten: [
+        { kind: 'ledger.trouble', subject: 'ledger', text: 'no\x1b[2J', since_ms: NOW - 5000, act: 'make it writable' },
+      ],
+    },
+    'alert',
+    /^ledger\.trouble ledger, for 5 s: no.* \(not on record yet\)$/,
+    /make it writable/,
   ],
   ['a full disk', { disk: { ...GOOD.disk, free_bytes: 1000 } }, 'disk', /1 KB free/, /free some space/],
   [
