@@ -164,14 +164,10 @@ export class Alerts {
         for (const [, { kind, subject, text }] of unwritten) raiseAlert(db, clock, kind, subject, text);
         clearAlert(db, clock, 'ledger.trouble', 'ledger');
       })
-      .then(() => {
-        for (const [key] of unwritten) this.#unwritten.delete(key);
-        return this.#tell();
-      })
+      .then(() => unwritten.forEach(([key]) => void this.#unwritten.delete(key)))
+      .then(() => this.#tell())
       .catch(() => {})
-      .finally(() => {
-        this.#recording = false;
-      });
+      .finally(() => (this.#recording = false));
   }
 
   /** One after the other: each begins with what the one before has left. */

@@ -104,7 +104,7 @@ export interface Status {
     acked: boolean;
   }[];
   /** Alerts that no row could be written for, with what to do: the ledger takes none. */
-  unwritten: { kind: string; subject: string; text: string; since_ms: number; act: string }[];
+  unwritten: (AlertRow & { act: string })[];
   /** Ways by which alerts get out besides chats, and the sign of life. */
   ways: WayShown[];
   /** The newest report of `glass check`; null: there is none that can be read. */
@@ -263,9 +263,7 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
       since_ms: row.created_ms,
       acked: row.acked_ms !== null,
     })),
-    unwritten: sources.unwritten().map(({ kind, subject, text, created_ms }) => {
-      return { kind, subject, text, since_ms: created_ms, act: ruleOf(kind).act };
-    }),
+    unwritten: sources.unwritten().map((row) => ({ ...row, act: ruleOf(row.kind).act })),
     ways: sources.ways(),
   };
   return { state: needsAttention(found) ? 'attention' : 'ok', ...found };

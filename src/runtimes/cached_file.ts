@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { shortHash } from '../base/ids.ts';
 import { writeWhole } from '../base/whole_file.ts';
@@ -18,9 +18,5 @@ export function cachedFile(folder: string, name: string, content: Buffer): strin
 
 /** Whether there is such a file with just that content. */
 export function holds(file: string, content: Buffer): boolean {
-  try {
-    return readFileSync(file).equals(content);
-  } catch {
-    return false;
-  }
+  return existsSync(file) && readFileSync(file).equals(content);
 }

@@ -120,7 +120,7 @@ export function generatedEtc(cache: string): string {
   makeFolder(draft, 'alternatives');
   for (const [name, target] of links) symlinkSync(target, join(draft, 'alternatives', name));
   try {
-    rmSync(folder, { recursive: true, force: true });
+    if (!isWhole()) rmSync(folder, { recursive: true, force: true });
     renameSync(draft, folder);
   } catch (error) {
     // Another process of this install was quicker.

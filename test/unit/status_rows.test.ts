@@ -100,7 +100,13 @@ const WRONGS: [name: string, change: object, row: string, text: RegExp, fix: Reg
     'a ledger that cannot be written',
     {
       unwritten: [
-        { kind: 'ledger.trouble', subject: 'ledger', text: 'no\x1b[2J', since_ms: NOW - 5000, act: 'make it writable' },
+        {
+          kind: 'ledger.trouble',
+          subject: 'ledger',
+          text: 'no\x1b[2J',
+          created_ms: NOW - 5000,
+          act: 'make it writable',
+        },
       ],
     },
     'alert',

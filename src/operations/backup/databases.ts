@@ -57,7 +57,7 @@ export async function copyDatabases(paths: Paths, folder: string, tell: (text: s
   if (!copied)
     throw new OperatingError('unavailable', 'the gateway records too fast for a copy of one moment', 'try again later');
   // Only now: what is read of a host's ledger keeps its log from being emptied, and this lasts longer than the copy.
-  return checkCopies(folder, tell);
+  return checkCopies(folder);
 }
 
 function whyNot(error: unknown): OperatingError {
@@ -164,8 +164,7 @@ function still<T>(file: string, act: (db: DatabaseSync) => T): T {
  * whatever the size, unlike at a start (decision 0062): nobody waits for an answer. A ledger of 200 MB takes two to four seconds, and
  * seven from a cold disk, where `quick_check` took one and three.
  */
-export function checkCopies(folder: string, tell: (text: string) => void): Copied {
-  tell('checking the databases');
+export function checkCopies(folder: string): Copied {
   const look = <T>(name: string, act: (db: DatabaseSync) => T): T => {
     try {
       return still(join(folder, name), (db) => {

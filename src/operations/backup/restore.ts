@@ -37,7 +37,7 @@ export async function verifyBackup(folder: string, root: string, tell: (text: st
       'run that version, or a newer one',
     );
   await verifyFiles(folder, manifest, (path) => tell(`checking ${path}`));
-  checkCopies(folder, tell);
+  checkCopies(folder);
   return manifest;
 }
 
