@@ -99,6 +99,7 @@ export function makeControl(base: Base, flow: Flow & ReturnType<typeof makeIntak
       proofOf: (name) => channelProof(ledger.db, name),
       unreadableOf: (name) => countUnreadable(ledger.db, name),
       checked: () => newestReport(paths.home),
+      unwritten: () => flow.alerts.unwritten,
       ways: () => [...flow.ways.map((way) => way.shown()), flow.heartbeat.shown()],
     });
   const services = {

@@ -1,3 +1,4 @@
+import { STATUS_LINES_MAX } from '../base/limits/alerts.ts';
 import type { Paths } from '../base/paths.ts';
 import type { Status } from '../evidence/status.ts';
 import { ControlClient } from './control_client.ts';
@@ -17,15 +18,36 @@ export async function status(args: string[], paths: Paths, io: Io): Promise<numb
   }
 }
 
-/** What is wrong comes first, with what to do; what is well is a line each. */
-function renderStatus(found: Status, io: Io): string {
+/** What is wrong comes first, with what to do; what is well is a line each. Of many of a kind the first are shown, so that it stays a screen. */
+export function renderStatus(found: Status, io: Io): string {
   const rows = [machineRows, groupRows, messageRows, waitingRows, setRows].flatMap((section) => section(found));
   const wrong = rows.filter((row) => row.wrong === true);
   const well = rows.filter((row) => row.wrong !== true);
   const words = found.state === 'ok' ? 'ok' : 'needs attention';
   const head = bold(io, `GlassClaw ${found.version}: ${words}`);
   const parted = wrong.length === 0 ? [] : [''];
-  return [head, ...wrong.map((row) => show(row, io)), ...parted, ...well.map((row) => show(row, io))].join('\n');
+  const lines = (each: number): string[] =>
+    [head, ...shown(wrong, each, io), ...parted, ...shown(well, each, io)].flatMap((text) => text.split('\n'));
+  const fits = OF_A_KIND.map(lines).find(({ length }) => length <= STATUS_LINES_MAX);
+  return (fits ?? cut(lines(1))).join('\n');
+}
+
+/** How many rows of one name are shown: as many as leave room for the others. */
+const OF_A_KIND = [Number.POSITIVE_INFINITY, 10, 6, 4, 3, 2, 1];
+const ALL = './glass status --json has all';
+
+function shown(rows: StatusRow[], each: number, io: Io): string[] {
+  return [...Map.groupBy(rows, ({ name }) => name).values()].flatMap((same) => {
+    const more = same.length - each;
+    const rest = more > 0 ? [{ name: '', text: `and ${more} more: ${ALL}` }] : [];
+    return [...same.slice(0, each), ...rest].map((row) => show(row, io));
+  });
+}
+
+/** What is well is what goes: it comes last. */
+function cut(lines: string[]): string[] {
+  const kept = lines.slice(0, STATUS_LINES_MAX - 1);
+  return [...kept, `  and ${lines.length - kept.length} more lines: ${ALL}`];
 }
 
 const INDENT = 11;

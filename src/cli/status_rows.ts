@@ -220,9 +220,13 @@ function queueRow(
 
 /** What waits for people, for its time, or for somebody to have seen it. */
 export function waitingRows(status: Status): StatusRow[] {
-  const { approvals, approvals_oldest_ms, at_ms, asks, alerts, ways } = status;
+  const { approvals, approvals_oldest_ms, at_ms, asks, alerts, unwritten, ways } = status;
   const since = approvals_oldest_ms === null ? '' : `, the oldest for ${span(at_ms - approvals_oldest_ms)}`;
   return [
+    ...unwritten.map(({ kind, subject, text, created_ms, act }) => {
+      const said = `${kind} ${printable(subject)}, for ${span(at_ms - created_ms)}: ${printable(text)} (not on record yet)`;
+      return wrong('alert', said, act);
+    }),
     ...alerts.map(({ id, kind, subject, count, text, since_ms, acked }) => {
       const said = `${id} ${kind} ${printable(subject)} ×${count}, for ${span(at_ms - since_ms)}: ${printable(text)}`;
       if (acked) return { name: 'alert', text: `${said} (seen)` };

@@ -70,10 +70,14 @@ export class Alerts {
   #stopped = false;
   /** Told by the outer ways alone, because no row could be written. */
   readonly #unwritten = new Map<string, AlertRow>();
+  /** They are being written. */
+  #recording = false;
 
   constructor(parts: AlertParts) {
     this.#parts = parts;
     parts.ledger.onCommit(() => this.#recovered());
+    // A message that is refused is nobody's alert else: who sent it is told, and the operator is somebody else.
+    parts.ledger.onTrouble((error) => this.trouble(error));
   }
 
   /** Returns at once and never throws; without a ledger there are the log line and the ways besides chats. */
@@ -102,14 +106,14 @@ export class Alerts {
       .catch(() => {});
   }
 
-  /** A storage failure of the ledger that is being tried again. */
+  /** A storage failure of the ledger. */
   trouble(error: Error): void {
     this.#lost('ledger.trouble', 'ledger', error.message, error.message);
   }
 
-  /** Whether the ledger takes what is written, as far as is known. */
-  get writes(): boolean {
-    return this.#unwritten.size === 0;
+  /** What stands without a row, because the ledger takes none: as long as there is any, nothing can be written as far as is known. */
+  get unwritten(): AlertRow[] {
+    return [...this.#unwritten.values()];
   }
 
   /** The operator has seen one, or all (null). Returns how many stood. */
@@ -146,19 +150,24 @@ export class Alerts {
     for (const way of this.#parts.ways) way.direct(alertBody(alert, 'raised'));
   }
 
-  /** The ledger takes rows again: what it did not take is in it from now on, and that the ledger fails is over. */
+  /**
+   * The ledger may take rows again: what it did not take is in it from now on, and that the ledger fails is over. A commit that
+   * changed nothing goes through on a read-only disk too, so that nothing is over before its row is there.
+   */
   #recovered(): void {
-    if (this.#unwritten.size === 0) return;
+    if (this.#unwritten.size === 0 || this.#recording) return;
     const { ledger, clock } = this.#parts;
-    const unwritten = [...this.#unwritten.values()];
-    this.#unwritten.clear();
+    const unwritten = [...this.#unwritten];
+    this.#recording = true;
     ledger
       .write('alerts_kept', (db) => {
-        for (const { kind, subject, text } of unwritten) raiseAlert(db, clock, kind, subject, text);
+        for (const [, { kind, subject, text }] of unwritten) raiseAlert(db, clock, kind, subject, text);
         clearAlert(db, clock, 'ledger.trouble', 'ledger');
       })
+      .then(() => unwritten.forEach(([key]) => void this.#unwritten.delete(key)))
       .then(() => this.#tell())
-      .catch(() => {});
+      .catch(() => {})
+      .finally(() => (this.#recording = false));
   }
 
   /** One after the other: each begins with what the one before has left. */

@@ -6,7 +6,7 @@ import type { Paths } from '../base/paths.ts';
 import { VERSION } from '../base/version.ts';
 import type { Channel, ChannelHealth } from '../channels/channel.ts';
 import type { WebhooksDeaf } from '../channels/webhooks.ts';
-import { openAlerts } from '../ledger/alerts.ts';
+import { type AlertRow, openAlerts } from '../ledger/alerts.ts';
 import { countPending } from '../ledger/approvals.ts';
 import { asksStatus } from '../ledger/asks.ts';
 import type { ChannelProof } from '../ledger/channel_proofs.ts';
@@ -103,6 +103,8 @@ export interface Status {
     since_ms: number;
     acked: boolean;
   }[];
+  /** Alerts that no row could be written for, with what to do: the ledger takes none. */
+  unwritten: (AlertRow & { act: string })[];
   /** Ways by which alerts get out besides chats, and the sign of life. */
   ways: WayShown[];
   /** The newest report of `glass check`; null: there is none that can be read. */
@@ -147,6 +149,7 @@ function needsAttention(status: Omit<Status, 'state'>): boolean {
     status.gateway !== 'connected' ||
     status.runtime.problems.length > 0 ||
     status.alerts.some(({ acked }) => !acked) ||
+    status.unwritten.length > 0 ||
     status.approvals > 0 ||
     status.ways.some(({ way, error }) => way !== 'heartbeat' && error !== null) ||
     violations.length > 0 ||
@@ -180,6 +183,7 @@ export interface StatusSources {
   pruned(): Status['files']['pruned'];
   proofOf(channel: string): ChannelProof | undefined;
   unreadableOf(channel: string): number;
+  unwritten(): AlertRow[];
   ways(): WayShown[];
   sessions(): Status['sessions'];
   checked(): Status['checked'];
@@ -259,6 +263,7 @@ export async function statusOf(sources: StatusSources): Promise<Status> {
       since_ms: row.created_ms,
       acked: row.acked_ms !== null,
     })),
+    unwritten: sources.unwritten().map((row) => ({ ...row, act: ruleOf(row.kind).act })),
     ways: sources.ways(),
   };
   return { state: needsAttention(found) ? 'attention' : 'ok', ...found };

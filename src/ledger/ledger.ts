@@ -35,6 +35,7 @@ export class Ledger {
   #lazy: NodeJS.Timeout | null = null;
   #closed = false;
   readonly #listeners = new Set<() => void>();
+  readonly #troubled = new Set<(error: Error) => void>();
   #commits = 0;
 
   private constructor(db: Db, faults: Faults) {
@@ -103,6 +104,11 @@ export class Ledger {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Calls back with each commit that a storage error undid, whoever had asked for it: most who ask tell only their own caller. */
+  onTrouble(listener: (error: Error) => void): void {
+    this.#troubled.add(listener);
+  }
+
   close(): void {
     this.#flush();
     this.#closed = true;
@@ -142,6 +148,7 @@ export class Ledger {
       this.#rollBack();
       const failure = storageError(error);
       for (const job of jobs) job.reject(failure);
+      if (isStorageError(error)) for (const listener of this.#troubled) listener(failure as OperatingError);
       return;
     }
     for (const job of jobs) this.#faults.point(`ledger.${job.name}:after`);

@@ -90,7 +90,7 @@ export class Watch {
     if (this.#stopped) return;
     for (const level of levelsOf(seen)) this.#settle(level);
     await alerts.look();
-    await heartbeat.beat(whyMute(seen, this.#problems, alerts.writes));
+    await heartbeat.beat(whyMute(seen, this.#problems, alerts.unwritten.length === 0));
     void prove();
   }
 

@@ -36,6 +36,8 @@ export interface DockerOptions {
   dialect?: Dialect;
   /** Default: `SANDBOX_IMAGE`. */
   image?: string;
+  /** Default: `ENGINE_QUESTION_MS`. */
+  question_ms?: number;
 }
 
 /** Its user namespace would give a workspace to another uid, and its control groups may be missing. */
@@ -69,7 +71,7 @@ export class DockerRuntime implements Runtime {
   constructor(options: DockerOptions) {
     this.#dialect = options.dialect ?? DOCKER;
     this.name = this.#dialect.name;
-    this.#engine = options.socket === null ? null : new Engine(options.socket, this.#dialect);
+    this.#engine = options.socket === null ? null : new Engine(options.socket, this.#dialect, options.question_ms);
     this.#image = options.image ?? SANDBOX_IMAGE;
     this.#folders = { cache: options.cache, run: options.run };
   }

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Readable } from 'node:stream';
 import { OperatingError, systemCodeOf } from '../base/errors.ts';
 import { request } from '../base/http.ts';
-import { ENGINE_ANSWER_BYTES_MAX } from '../base/limits/sandbox.ts';
+import { ENGINE_ANSWER_BYTES_MAX, ENGINE_QUESTION_MS } from '../base/limits/sandbox.ts';
 import { type Dialect, DOCKER } from './dialect.ts';
 
 /**
@@ -36,17 +36,24 @@ export function podmanSocket(env: NodeJS.ProcessEnv, uid: number): string | null
 export class Engine {
   readonly dialect: Dialect;
   readonly #socket: string;
+  readonly #question_ms: number;
 
-  constructor(socket: string, dialect: Dialect = DOCKER) {
+  constructor(socket: string, dialect: Dialect = DOCKER, question_ms = ENGINE_QUESTION_MS) {
     this.dialect = dialect;
     this.#socket = socket;
+    this.#question_ms = question_ms;
   }
 
-  /** One call and its JSON answer, whatever the status. Throws `OperatingError('unavailable')` when nobody answers. */
+  /**
+   * One call and its JSON answer, whatever the status. Throws `OperatingError('unavailable')` when nobody answers, or an
+   * engine that hangs says no word to a question (GET): a start of the host waited for ever. What is to be done may last; who asks bounds that.
+   */
   async call(method: string, path: string, body?: unknown): Promise<EngineAnswer> {
     const payload = body === undefined ? null : Buffer.from(JSON.stringify(body));
-    const response = await this.#send(method, path, payload, 'application/json');
-    return { status: response.statusCode!, body: parse(await collect(response)) };
+    const silent_ms = method === 'GET' ? this.#question_ms : 0;
+    const response = await this.#send(method, path, payload, 'application/json', silent_ms);
+    const answer = await collect(response).catch((error) => Promise.reject(this.#unavailable(error)));
+    return { status: response.statusCode!, body: parse(answer) };
   }
 
   /** As `call`, but anything except 2xx and the statuses of `also` throws `OperatingError('unavailable')`. */
@@ -67,8 +74,8 @@ export class Engine {
     );
   }
 
-  #send(method: string, path: string, payload: Readable | Buffer | null, type: string): Promise<IncomingMessage> {
-    return new Promise((resolve, reject) => {
+  #send(method: string, path: string, payload: Readable | Buffer | null, type: string, silent_ms = 0) {
+    return new Promise<IncomingMessage>((resolve, reject) => {
       const call = request({
         socketPath: this.#socket,
         method,
@@ -77,6 +84,7 @@ export class Engine {
         agent: false,
         headers: { host: 'engine', ...(payload === null ? {} : { 'content-type': type }) },
       });
+      call.setTimeout(silent_ms, () => call.destroy(new Error(`no word of it for ${silent_ms / 1000} s`)));
       call.once('response', resolve);
       call.once('error', (error) => reject(this.#unavailable(error)));
       if (payload === null || Buffer.isBuffer(payload)) call.end(payload ?? undefined);
@@ -85,6 +93,7 @@ export class Engine {
   }
 
   #unavailable(error: Error): OperatingError {
+    if (error instanceof OperatingError) return error;
     switch (systemCodeOf(error)) {
       case 'ENOENT':
         return new OperatingError('unavailable', `No container engine at ${this.#socket}`, this.dialect.fix, error);

@@ -15,6 +15,7 @@ import {
 import { dirname, isAbsolute, join, normalize } from 'node:path';
 import { OperatingError } from '../base/errors.ts';
 import { shortHash } from '../base/ids.ts';
+import { holds } from './cached_file.ts';
 
 /**
  * The system files of a bubblewrap sandbox: the host's `/usr` and a generated `/etc`, or both of an unpacked root. The
@@ -96,7 +97,8 @@ export function rootUserland(root: string): Userland {
 
 /**
  * The folder `<cache>/etc-<hash>`, made when it is not there. The name is the hash of the content: an updated host
- * gets a new folder, and sandboxes that run keep theirs. Throws the system's error when `cache` is not writable.
+ * gets a new folder, and sandboxes that run keep theirs; one that a disk has damaged is made anew. Throws the system's error
+ * when `cache` is not writable.
  */
 export function generatedEtc(cache: string): string {
   const files = etcFiles();
@@ -105,7 +107,8 @@ export function generatedEtc(cache: string): string {
     cache,
     `etc-${shortHash(JSON.stringify([[...files].map(([n, b]) => [n, shortHash(b.toString('base64'))]), [...links]]))}`,
   );
-  if (existsSync(folder)) return folder;
+  const isWhole = (): boolean => [...files].every(([name, bytes]) => holds(join(folder, name), bytes));
+  if (isWhole()) return folder;
   mkdirSync(cache, { recursive: true, mode: 0o700 });
   const draft = mkdtempSync(join(cache, 'etc-draft-'));
   chmodSync(draft, 0o755);
@@ -117,11 +120,12 @@ export function generatedEtc(cache: string): string {
   makeFolder(draft, 'alternatives');
   for (const [name, target] of links) symlinkSync(target, join(draft, 'alternatives', name));
   try {
+    if (!isWhole()) rmSync(folder, { recursive: true, force: true });
     renameSync(draft, folder);
   } catch (error) {
-    // Another process of this install was quicker; its content is the same by its name.
+    // Another process of this install was quicker.
     rmSync(draft, { recursive: true, force: true });
-    if (!existsSync(folder)) throw error;
+    if (!isWhole()) throw error;
   }
   return folder;
 }

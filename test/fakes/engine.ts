@@ -28,6 +28,8 @@ export class FakeEngine {
   readonly asked: string[] = [];
   /** Such calls are cut without an answer, as by an engine that is going away. */
   away: RegExp | null = null;
+  /** Such calls are taken and not answered, as by an engine that hangs: before the head of the answer, or after it. */
+  silent: { calls: RegExp; after: 'nothing' | 'head' } | null = null;
   /** What it answers when a name is taken: Podman's service says 500. */
   taken: 409 | 500 = 409;
   /** It cannot make a container. */
@@ -44,6 +46,8 @@ export class FakeEngine {
     const call = `${request.method} ${pathname}`;
     this.asked.push(call);
     if (this.away?.test(call)) return void request.socket.destroy();
+    if (this.silent?.calls.test(call))
+      return this.silent.after === 'head' ? response.writeHead(200).flushHeaders() : undefined;
     const chunks: Buffer[] = [];
     request.on('data', (chunk) => chunks.push(chunk));
     request.on('end', () => this.#answer(call, searchParams, Buffer.concat(chunks).toString(), response));

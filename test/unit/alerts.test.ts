@@ -22,6 +22,7 @@ import {
 import { openAlerts, raiseAlert, recentAlerts } from '../../src/ledger/alerts.ts';
 import { Watch, type WatchParts } from '../../src/operations/watch.ts';
 import { alertWorld } from '../fakes/alert_world.ts';
+import { until } from '../fakes/install.ts';
 
 /** Whom an alert reaches, how often, and what becomes of it where it does not arrive. */
 
@@ -303,7 +304,7 @@ test('without a ledger the log and the ways have it, once; with one again it is 
   for (let i = 0; i < 3; i += 1) world.alerts.trouble(new Error('the ledger cannot be written: full'));
   world.alerts.alert('disk.full', 'home', 'The disk is full.');
   await new Promise((resolve) => setTimeout(resolve, 100));
-  assert.equal(world.alerts.writes, false);
+  assert.equal(world.alerts.unwritten.length, 2);
   assert.deepEqual(
     world.outer.webhook.map((body) => JSON.parse(body).kind),
     ['ledger.trouble', 'disk.full'],
@@ -311,7 +312,7 @@ test('without a ledger the log and the ways have it, once; with one again it is 
   assert.equal(world.logged.filter(({ event }) => event === 'alert').length, 2);
   db.raw.exec('PRAGMA query_only = OFF');
   await world.settle();
-  assert.equal(world.alerts.writes, true);
+  assert.deepEqual(world.alerts.unwritten, []);
   assert.deepEqual(
     recentAlerts(db, 10).map(({ kind, cleared_ms }) => [kind, cleared_ms === null]),
     [
@@ -320,6 +321,33 @@ test('without a ledger the log and the ways have it, once; with one again it is 
     ],
   );
   assert.deepEqual(world.heard(DM).length, 2);
+});
+
+test('a write that the ledger does not take is told, whoever had asked for it, and is not over with a commit of nothing', async (context) => {
+  const { ledger, alerts, outer, settle } = await alertWorld(context);
+  const { raw } = ledger.db;
+  raw.exec('PRAGMA query_only = ON');
+  await assert.rejects(
+    ledger.write('message', () => raw.exec("INSERT INTO groups (name, created_ms) VALUES ('new', 1)")),
+    { code: 'storage' },
+  );
+  alerts.alert('disk.full', 'home', 'The disk is full.');
+  const unwritten = (): string[] => alerts.unwritten.map(({ kind }) => kind);
+  await until('both are told', async () => assert.deepEqual(unwritten(), ['ledger.trouble', 'disk.full']));
+  // As on a disk that became read-only: what changes nothing goes through.
+  raw.exec(
+    "PRAGMA query_only = OFF; CREATE TEMP TRIGGER no BEFORE INSERT ON alerts BEGIN SELECT RAISE(ABORT, 'no'); END",
+  );
+  for (let i = 0; i < 3; i += 1) await ledger.write('nothing', () => {});
+  await settle();
+  assert.deepEqual(unwritten(), ['ledger.trouble', 'disk.full']);
+  assert.equal(outer.webhook.length, 2, 'each was told once');
+  raw.exec('DROP TRIGGER no');
+  await ledger.write('nothing', () => {});
+  await settle();
+  assert.deepEqual(unwritten(), []);
+  const kinds = recentAlerts(ledger.db, 10).map(({ kind }) => kind);
+  assert.deepEqual(kinds.sort(), ['disk.full', 'ledger.trouble']);
 });
 
 test('an alert that is a state stands until its cause is gone, however often somebody has seen it; any other ends with that', async (context) => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -15,6 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { systemClock } from '../../src/base/clock.ts';
@@ -122,13 +124,43 @@ for (const [name, sabotage, says] of SABOTAGES)
 test('a database that was cut before it was hashed is found, too', async (context) => {
   const { folder } = await made(context);
   truncateSync(join(folder, 'ledger.db'), 3000);
-  const sha256 = execFileSync('sha256sum', [join(folder, 'ledger.db')], { encoding: 'utf8' }).slice(0, 64);
-  change(
-    folder,
-    (it) => void Object.assign(it.files.find(({ path }) => path === 'ledger.db')!, { bytes: 3000, sha256 }),
-  );
+  hashAgain(folder);
   await assert.rejects(verify(folder), { code: 'config', message: /ledger\.db is damaged/ });
 });
+
+test('an index of the ledger that has another key of a message is found, in the install and in a backup', async (context) => {
+  const { paths } = await made(context);
+  const asked = { paths, shelf: shelfOf(paths), withKey: false, tell: () => {} };
+  const db = new DatabaseSync(paths.ledger);
+  db.exec(`INSERT INTO chats (id, channel, platform_id, title, created_ms) VALUES (1, 'local', 'main', 'main', 1);
+    INSERT INTO messages (dedupe_key, chat_id, sender, platform_id, text, sent_ms, received_ms) VALUES ('its key', 1, 'Ann', 'p', 'hello', 1, 1)`);
+  db.close();
+  const { folder } = await createBackup(asked);
+  changeKey(join(folder, 'ledger.db'));
+  hashAgain(folder);
+  const message = /ledger\.db is damaged \(row 1 missing from index sqlite_autoindex_messages_1\)/;
+  await assert.rejects(verify(folder), { code: 'config', message });
+  changeKey(paths.ledger);
+  await assert.rejects(createBackup(asked), { code: 'config', message });
+});
+
+/** Of the message in its index, and not in its table. */
+function changeKey(ledger: string): void {
+  const db = new DatabaseSync(ledger);
+  const page = db.prepare("SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_messages_1'").get();
+  const size = db.prepare('PRAGMA page_size').get();
+  db.close();
+  const bytes = readFileSync(ledger);
+  bytes.write('ITS', bytes.indexOf('its key', (Number(page!['rootpage']) - 1) * Number(size!['page_size'])));
+  writeFileSync(ledger, bytes);
+}
+
+/** The manifest says of the ledger what it is by now. */
+function hashAgain(folder: string): void {
+  const ledger = readFileSync(join(folder, 'ledger.db'));
+  const now = { bytes: ledger.length, sha256: createHash('sha256').update(ledger).digest('hex') };
+  change(folder, (it) => void Object.assign(it.files.find(({ path }) => path === 'ledger.db')!, now));
+}
 
 test('what an agent leaves in its workspace neither stops a backup nor leads out of it', async (context) => {
   const { paths } = await made(context);

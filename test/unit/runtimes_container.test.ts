@@ -18,6 +18,13 @@ async function world(context: { after(clean: () => void): void }) {
   return { engine, runtime, start: () => runtime.start(SPEC, () => {}) };
 }
 
+/** A log that keeps its warnings. */
+function listening() {
+  const said: LogFields[] = [];
+  const warn = (event: string, fields = {}): void => void said.push({ event, ...fields });
+  return { said, log: { info: () => {}, error: () => {}, warn } };
+}
+
 describe('a container of an engine that goes away', { timeout: 20_000 }, () => {
   for (const taken of [409, 500] as const)
     test(`is removed when its session starts again, where it could not be at its end (${taken})`, async (context) => {
@@ -112,12 +119,7 @@ describe('a container of an engine that goes away', { timeout: 20_000 }, () => {
   test('that does not answer when the host starts is told of, and one that is not there or closed to us is not', async (context) => {
     const { engine, runtime } = await world(context);
     engine.away = /^/;
-    const said: LogFields[] = [];
-    const log = {
-      info: () => {},
-      error: () => {},
-      warn: (event: string, fields = {}) => void said.push({ event, ...fields }),
-    };
+    const { said, log } = listening();
     await reap(runtime, 'aaaaaaaaaa', log);
     const absent = new DockerRuntime({ socket: '/no/such.sock', cache: engine.folder, run: engine.folder });
     await reap(absent, 'aaaaaaaaaa', log);
@@ -128,4 +130,34 @@ describe('a container of an engine that goes away', { timeout: 20_000 }, () => {
     const reason = 'The container engine does not answer (socket hang up)';
     assert.deepEqual(said, [{ event: 'runtime.reap_failed', runtime: 'docker', reason }]);
   });
+
+  for (const [after, how] of [
+    ['nothing', 'no word of it for 0.3 s'],
+    ['head', 'aborted'],
+  ] as const)
+    test(`that takes a question and hangs (after ${after}) keeps neither a start of the host nor its status waiting, and is told of`, async (context) => {
+      const { engine } = await world(context);
+      const places = { socket: engine.socket, cache: engine.folder, run: engine.folder };
+      const runtime = new DockerRuntime({ ...places, question_ms: 300 });
+      engine.add('glass-aaaaaaaaaa-s8', OURS, true);
+      engine.silent = { calls: /^GET/, after };
+      const { said, log } = listening();
+      await reap(runtime, 'aaaaaaaaaa', log);
+      const reason = `The container engine does not answer (${how})`;
+      assert.deepEqual(said, [{ event: 'runtime.reap_failed', runtime: 'docker', reason }]);
+      assert.deepEqual(await runtime.check(), [reason]);
+      await assert.rejects(
+        runtime.start(SPEC, () => {}),
+        { code: 'unavailable', message: reason },
+      );
+      engine.silent = null;
+      const sandbox = await runtime.start(SPEC, () => {});
+      assert.deepEqual(
+        engine.containers.map(({ name }) => name),
+        [NAME],
+        'what an earlier host left is ended first',
+      );
+      sandbox.kill();
+      await sandbox.exited;
+    });
 });

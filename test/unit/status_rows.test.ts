@@ -1,5 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { STATUS_LINES_MAX } from '../../src/base/limits/alerts.ts';
+import type { Io } from '../../src/cli/io.ts';
+import { renderStatus } from '../../src/cli/status.ts';
 import {
   groupRows,
   machineRows,
@@ -61,6 +64,7 @@ const GOOD = {
     approvals: 0,
     approvals_oldest_ms: null,
     alerts: [],
+    unwritten: [],
     ways: [],
     stopped: [],
     safe: false,
@@ -94,6 +98,23 @@ const WRONGS: [name: string, change: object, row: string, text: RegExp, fix: Reg
     'runtime',
     /docker: no engine/,
     /doctor/,
+  ],
+  [
+    'a ledger that cannot be written',
+    {
+      unwritten: [
+        {
+          kind: 'ledger.trouble',
+          subject: 'ledger',
+          text: 'no\x1b[2J',
+          created_ms: NOW - 5000,
+          act: 'make it writable',
+        },
+      ],
+    },
+    'alert',
+    /^ledger\.trouble ledger, for 5 s: no.* \(not on record yet\)$/,
+    /make it writable/,
   ],
   ['a full disk', { disk: { ...GOOD.disk, free_bytes: 1000 } }, 'disk', /1 KB free/, /free some space/],
   [
@@ -221,6 +242,60 @@ for (const [name, change, row, text, fix] of WRONGS)
     assert.match(wrong[0]!.text, text);
     assert.match(wrong[0]!.fix!, fix);
   });
+
+const MANY = Array.from({ length: 60 }, (_, at) => at);
+
+/** An install of sixty groups, with something of everything that there can be many of, and much of it wrong. */
+function crowded(): Status {
+  const { groups, channels } = GOOD;
+  const failed = { at_ms: NOW, depth: 'full', ms: 1, ok: false };
+  const session = { state: 'idle', harness: 'probe', pid: 1, image: null, authority: 'in force', marks: '' };
+  const used = { usd: 3, tokens: 0, requests: 0 };
+  const spent = { requests: 1, input_tokens: 1, output_tokens: 1, cost_micros: 1 };
+  const alert = { kind: 'turn.failed', text: 'it failed '.repeat(20), count: 1, since_ms: NOW, acked: false };
+  const of = <T>(make: (name: string, at: number) => T): T[] => MANY.map((at) => make(`n${at}`, at));
+  return {
+    ...GOOD,
+    groups: of((name, at) => ({ ...groups[0], name, proof: at % 2 === 0 ? failed : groups[0]!.proof })),
+    channels: of((name, at) => ({ ...channels[0], name, state: at % 2 === 0 ? 'connected' : 'failed', seen: SEEN })),
+    sessions: of((name) => ({ ...session, session: name, group: name })),
+    usage: of((group) => ({ ...spent, group })),
+    budgets: of((group, at) => ({ group, of: { usd_per_day: at % 2 === 0 ? 9 : 2 }, used, idle_usd: null })),
+    queues: of((group) => ({ group, queued: 1, oldest_queued_ms: NOW, leaving: 0, oldest_leaving_ms: null })),
+    stopped: of((group) => ({ group, by: 'Olga', since_ms: NOW, held: 0, waiting: 0 })),
+    ignored: of((rule) => ({ rule, count: 1 })).slice(0, 10),
+    alerts: of((id) => ({ ...alert, id, subject: id })),
+  } as unknown as Status;
+}
+
+const SEEN = {
+  ...{ since_ms: NOW, last_in_ms: null, lag_ms: null, limited_until_ms: null },
+  ...{ breaker: 'closed', restarts: 0, last_error: null },
+};
+
+const linesOf = (status: Status, columns?: number): string[] => {
+  const io: Io = { out: () => {}, err: () => {}, json: false, colour: false, columns };
+  return renderStatus(status, io).split('\n');
+};
+
+for (const columns of [undefined, 80, 200])
+  test(`it stays one screen however much there is, of ${columns ?? 'no'} columns`, () => {
+    const lines = linesOf(crowded(), columns);
+    assert.ok(lines.length >= 24 && lines.length <= STATUS_LINES_MAX, `${lines.length} lines`);
+    for (const name of ['stopped', 'channel', 'boundary', 'budget', 'alert'])
+      assert.equal(lines.filter((line) => line.startsWith(`  ${name.padEnd(9)}n`)).length >= 1, true, name);
+    assert.match(lines.join('\n'), /^ {11}and 59 more: \.\/glass status --json has all$/m);
+  });
+
+test('of a few nothing is left out, and of more than fit as many are shown as do', () => {
+  const sessions = crowded().sessions;
+  const few = linesOf({ ...GOOD, sessions: sessions.slice(0, 12) });
+  assert.equal(few.filter((line) => line.startsWith('  session')).length, 12);
+  assert.doesNotMatch(few.join('\n'), / more/);
+  const many = linesOf({ ...GOOD, sessions });
+  assert.equal(many.filter((line) => line.startsWith('  session')).length, 10);
+  assert.match(many.join('\n'), /^ {11}and 50 more: /m);
+});
 
 test('a file that has changed since the start is said so', () => {
   const config = { ...GOOD.config, changed: true };

@@ -21,6 +21,8 @@ export const ALERT_WAY_MS = 10 * SECOND_MS;
 export const ALERT_TRIES_MAX = 8;
 export const ALERT_RETRY_MS = 10 * SECOND_MS;
 export const ALERT_RETRY_MAX_MS = 10 * MINUTE_MS;
+/** Of `glass status`: a screen of a terminal that is as tall as a laptop; a small install has 20. */
+export const STATUS_LINES_MAX = 40;
 /** Bytes of one alert as JSON: its text, and a dozen short fields. */
 export const ALERT_BODY_BYTES_MAX = 16 * KIB;
 /** Between two signs of life. A little less than a minute, so that every second sweep gives one. */

@@ -67,6 +67,8 @@ export const SANDBOX_GONE_MS = 5 * SECOND_MS;
 export const RUNTIME_CHECK_MS = 10 * SECOND_MS;
 /** An answer of the container engine: the list of all containers of a busy machine. */
 export const ENGINE_ANSWER_BYTES_MAX = 8 * MIB;
+/** A question to a container engine, which it answers from memory, in milliseconds on a busy machine; one that hangs takes it and is silent. */
+export const ENGINE_QUESTION_MS = 10 * SECOND_MS;
 /** Between two questions to a container engine that went away. */
 export const ENGINE_RETRY_MS = SECOND_MS;
 /** That memory was used up reaches an engine by another way than that a container has ended, and may come second. */
