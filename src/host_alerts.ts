@@ -23,11 +23,7 @@ export function makeAlerts(base: AlertBase, deliver: (chat: number) => void, egr
     if (failure === null) alerts.clear('alerts.way', name);
     else alerts.alert('alerts.way', name, `Alerts do not get out by the ${name}: ${failure}.`);
   };
-  const trouble = (error: Error): void => {
-    log.error('ledger.trouble', { reason: error.message });
-    alerts.trouble(error);
-  };
-  const way = { ledger, clock, trouble, works };
+  const way = { ledger, clock, works };
   const ways: Way[] = [];
   const run = (body: string) => guarded(faults, 'alert.command', () => runCommand(command!, body));
   const post = (body: string) => guarded(faults, 'alert.webhook', () => egress().post('webhook', body));
@@ -41,7 +37,7 @@ export function makeAlerts(base: AlertBase, deliver: (chat: number) => void, egr
   const apart = { install: paths.install, without: [LOCAL, AGENTS], daily: install.synthetic };
   const proven = new ChannelProofs({ ledger, clock, channels, alert, clear, ...apart });
   const gatewayBack = (): void => ways.find(({ name }) => name === 'webhook')?.again();
-  return { alerts, ways, heartbeat, proven, alert, clear, trouble, gatewayBack };
+  return { alerts, ways, heartbeat, proven, alert, clear, gatewayBack };
 }
 
 interface Watched extends ReturnType<typeof makeAlerts> {

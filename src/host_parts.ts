@@ -103,7 +103,6 @@ export async function openBase(options: HostOptions, paths: Paths) {
  */
 export function makeFlow(base: Base, asked: (question: number) => void) {
   const { paths, clock, install, log, faults, ledger, local, channels, runtimes } = base;
-  const trouble = (error: Error): void => told.trouble(error);
   const deliver = base.only.chats((chat, claimed?: OutboundRow | null) => delivery.wake(chat, claimed));
   const capabilities = (channel: string) => (channels.get(channel) ?? local).capabilities;
   const late = {
@@ -116,9 +115,9 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
   watchTurns(ledger, { alert, clear });
   channels.set(AGENTS, new AgentsChannel(agentPost({ ledger, clock, wake: (session) => sessions.wake(session) })));
   deliverWarnings({ ledger, deliver }, base.operatorChat);
-  const asks = new Asks({ ledger, clock, deliver, trouble });
+  const asks = new Asks({ ledger, clock, deliver });
   const rejected = asks.undelivered.bind(asks);
-  const delivery = new Delivery(ledger, paths.blobs, clock, channels, faults, { alert, trouble, rejected });
+  const delivery = new Delivery(ledger, paths.blobs, clock, channels, faults, { alert, rejected });
   // One after the other: each looks first whether the one before it has done the work.
   let warming = Promise.resolve();
   const warm = (): void => {
@@ -129,7 +128,7 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
   const egress = new Egress(paths.gatewaySocket, log, gatewayNews(ledger, anchors, alert, { ...late, warm }));
   const drivers = new Channels({ ...base, deliver, alert, clear, release: egress.release.bind(egress) });
   const approvals = new Approvals({
-    ...{ ledger, clock, log, channels, operatorChat: base.operatorChat, alert, deliver, trouble },
+    ...{ ledger, clock, log, channels, operatorChat: base.operatorChat, alert, deliver },
     decide: (decision) => egress.decide(decision),
     ...{ body: egress.body.bind(egress), marked: egress.marked.bind(egress) },
   });
@@ -153,18 +152,18 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
   });
   const wake = base.only.sessions((session) => sessions.wake(session));
   const nudge = base.only.sessions((session) => sessions.nudge(session));
-  const scheduler = new Scheduler({ ledger, clock, wake, nudge, deliver, alert, trouble });
+  const scheduler = new Scheduler({ ledger, clock, wake, nudge, deliver, alert });
   const zone = (): string => install.timezone ?? Intl.DateTimeFormat().resolvedOptions().timeZone;
   const tasks = new Tasks({ ledger, clock, nudge, scheduler, zone });
   const wishes = new Wishes({
-    ...{ ledger, clock, log, wake, deliver, trouble },
+    ...{ ledger, clock, log, wake, deliver },
     foresee: groups.foresee.bind(groups),
     grant: groups.grant.bind(groups),
     asked,
   });
   const typing = new Typing(ledger, clock, channels);
   const sessions = new Sessions({
-    ...{ ledger, clock, log, faults, paths, egress, workspaces, planner, deliver, alert, clear, trouble },
+    ...{ ledger, clock, log, faults, paths, egress, workspaces, planner, deliver, alert, clear },
     prove: (plan) => proofs.require(plan),
     tools: {
       ...{ log, ledger, clock, capabilities, deliver, asks, asked },
@@ -177,7 +176,7 @@ export function makeFlow(base: Base, asked: (question: number) => void) {
   const watch = makeWatch(base, { ...told, egress, workspaces, groups, planner });
   return {
     ...told,
-    ...{ watch, trouble, warm, wake, nudge, deliver, drivers, anchors },
+    ...{ watch, warm, wake, nudge, deliver, drivers, anchors },
     ...{ delivery, egress, approvals, wishes, asks, groups, workspaces, planner, proofs, sessions, scheduler, tasks },
   };
 }

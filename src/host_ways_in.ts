@@ -23,8 +23,7 @@ import { limitsOfHost } from './sessions/host_limits.ts';
 /** What comes in: who may talk, to whom, who is asked about those that may not, and what a command does. */
 export function makeIntake(base: Base, flow: Flow) {
   const { paths, clock, log, ledger, channels, operatorChat, install } = base;
-  const { egress, sessions, planner, delivery, deliver, groups, trouble, wake, nudge, tasks, approvals, wishes, asks } =
-    flow;
+  const { egress, sessions, planner, delivery, deliver, groups, wake, nudge, tasks, approvals, wishes, asks } = flow;
   const admission = {
     clock,
     spoken: (group: string) => egress.spoken(group, clock.now()),
@@ -55,7 +54,7 @@ export function makeIntake(base: Base, flow: Flow) {
     stop: sessions.stop.bind(sessions),
     rest: sessions.rest.bind(sessions),
   });
-  const told = { services: admission, requests: approvals, wishes, wake, deliver, trouble };
+  const told = { services: admission, requests: approvals, wishes, wake, deliver };
   const desk = new Desk({ ledger, log, channels, operatorChat, ...told });
   const answers = new Answers(admission, asks.ended.bind(asks));
   const router = new Router(ledger, clock, paths.blobs, admission, desk, commands, answers);

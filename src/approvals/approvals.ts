@@ -46,7 +46,6 @@ export interface ApprovalsInput extends Reach {
   log: Log;
   deliver(chat: number): void;
   alert(kind: string, subject: string, text: string): void;
-  trouble(error: Error): void;
   /** Asks the gateway. Returns why nothing has left; null: it has, or was denied as asked. Rejects with `OperatingError`. */
   decide(decision: ToGateway): Promise<string | null>;
   /** A part of what would leave. Rejects with `OperatingError`. */
@@ -205,8 +204,8 @@ export class Approvals {
 
   /** Until it is on disk; then what was written to chats is delivered. */
   async #write(name: string, work: (db: Db) => number[]): Promise<void> {
-    const { ledger, trouble, deliver } = this.#input;
-    for (const chat of await ledger.insist(name, work, trouble)) deliver(chat);
+    const { ledger, deliver } = this.#input;
+    for (const chat of await ledger.insist(name, work)) deliver(chat);
   }
 
   /** With the rules that are in force now: those that it was held under may be others. */

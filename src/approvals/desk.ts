@@ -47,7 +47,6 @@ export interface DeskInput extends Reach {
   wishes: Wishes;
   wake(session: number): void;
   deliver(chat: number): void;
-  trouble(error: Error): void;
 }
 
 /** A question as the operator sees it. */
@@ -200,15 +199,11 @@ export class Desk implements Decider {
     const action = JSON.parse(question.object) as Action;
     const approvers = approversOf(this.#db, groupsOf(action));
     const place = await placeOf(this.#db, this.#input, approvers, action.channel);
-    const { ledger, services, trouble, operatorChat } = this.#input;
-    const chat = await ledger.insist(
-      'question_show',
-      (db) => {
-        const to = place === null ? operatorChat : chatOfPlace(db, services.clock.now(), place);
-        return this.#show(db, question, action, to, place?.person ?? approvers[0]!);
-      },
-      trouble,
-    );
+    const { ledger, services, operatorChat } = this.#input;
+    const chat = await ledger.insist('question_show', (db) => {
+      const to = place === null ? operatorChat : chatOfPlace(db, services.clock.now(), place);
+      return this.#show(db, question, action, to, place?.person ?? approvers[0]!);
+    });
     if (chat !== null) this.#input.deliver(chat);
   }
 
@@ -237,15 +232,11 @@ export class Desk implements Decider {
   }
 
   async #expire(): Promise<void> {
-    const { ledger, services, trouble } = this.#input;
-    const chats = await ledger.insist(
-      'question_expire',
-      (db) => {
-        const late = pendingQuestions(db).filter(({ expires_ms }) => expires_ms <= services.clock.now());
-        return late.flatMap((question) => expireQuestion(db, services, question));
-      },
-      trouble,
-    );
+    const { ledger, services } = this.#input;
+    const chats = await ledger.insist('question_expire', (db) => {
+      const late = pendingQuestions(db).filter(({ expires_ms }) => expires_ms <= services.clock.now());
+      return late.flatMap((question) => expireQuestion(db, services, question));
+    });
     for (const chat of chats) this.#input.deliver(chat);
     this.#arm();
   }

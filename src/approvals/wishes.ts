@@ -54,7 +54,6 @@ export interface WishesInput {
   asked(question: number): void;
   wake(session: number): void;
   deliver(chat: number): void;
-  trouble(error: Error): void;
 }
 
 type AuthorityAction = Extract<Action, { kind: 'authority' }>;
@@ -142,14 +141,14 @@ export class Wishes {
   }
 
   async #carryOut(id: number): Promise<void> {
-    const { ledger, trouble, wake, deliver } = this.#input;
+    const { ledger, wake, deliver } = this.#input;
     const question = questionById(ledger.db, id);
     if (question?.state !== 'approved') return;
     const action = JSON.parse(question.object) as AuthorityAction;
     // Put in force when its group goes on.
     if (isStopped(ledger.db, action.group)) return;
     const failure = await this.#grant(question, action);
-    const session = await ledger.insist('granted', (db) => this.#finish(db, question, failure), trouble);
+    const session = await ledger.insist('granted', (db) => this.#finish(db, question, failure));
     if (session !== null) wake(session);
     if (question.card_chat !== null) deliver(question.card_chat);
   }

@@ -55,8 +55,6 @@ import {
 export interface DeliveryHooks {
   /** Raises an alert; must not throw. */
   alert(kind: string, subject: string, text: string): void;
-  /** A storage failure that is being tried again. */
-  trouble(error: Error): void;
   /** This row has been rejected: what an agent asks in it can have no answer. */
   rejected(outbound: number): void;
 }
@@ -87,7 +85,7 @@ export class Delivery {
     this.#faults = faults;
     this.#hooks = hooks;
     this.drafts = new Drafts({
-      ...{ ledger, clock, channels, alert: hooks.alert, trouble: hooks.trouble },
+      ...{ ledger, clock, channels, alert: hooks.alert },
       between: (chat, act) => this.#between(chat, act),
       call: (act) => this.#call(() => guarded(faults, 'channel.draft', act)),
       edit: (act) => this.#call(() => guarded(faults, 'channel.edit', act)),
@@ -214,8 +212,7 @@ export class Delivery {
     const channel = this.#channels.get(chat.channel);
     if (channel === undefined) return false; // its driver is not configured now; the row stays, status shows its age
     // Somebody may have had it held meanwhile: then the next one is the head.
-    if (claimed === null && !(await this.#ledger.insist('sending', (db) => this.#mark(db, row), this.#hooks.trouble)))
-      return true;
+    if (claimed === null && !(await this.#ledger.insist('sending', (db) => this.#mark(db, row)))) return true;
     const result = await this.#deliver(channel, row, chat, lane);
     if (!result.ok) this.#tell(row, chat, result);
     // A row that is to be tried again is looked at once more, which sets the timer for it.
@@ -236,7 +233,6 @@ export class Delivery {
         if (end === null) recordOutcome(db, this.#clock, row, chat, result);
         else recordEdit(db, this.#clock, row, chat, end);
       },
-      this.#hooks.trouble,
       lane.again ? 'now' : 'soon',
     );
     return result;
@@ -305,7 +301,7 @@ export class Delivery {
     // The same reaction, or the same edit, once more changes nothing.
     const again = row.act === 'react' || draftReplacedBy(this.#ledger.db, row) !== null;
     const known = again ? { found: false as const } : await askPlatform(channel, this.#operation(channel, row, chat));
-    await this.#ledger.insist('reconcile', (db) => recordReconciled(db, this.#clock, row, known), this.#hooks.trouble);
+    await this.#ledger.insist('reconcile', (db) => recordReconciled(db, this.#clock, row, known));
     if (known.found === 'unknown') this.#tell(row, chat, { ok: false, class: 'ambiguous', reason: INTERRUPTED });
   }
 

@@ -40,7 +40,6 @@ export interface DraftParts {
   /** The platform's id of the message that an answer quotes; null: none. */
   quoted(channel: Channel, reply_to: number | null, chat: ChatRow): string | null;
   alert(kind: string, subject: string, text: string): void;
-  trouble(error: Error): void;
 }
 
 interface Shown {
@@ -100,13 +99,13 @@ export class Drafts {
 
   /** Settles what an earlier host was sending in these chats, before any answer takes its place. */
   async recover(chats: ReadonlySet<number>): Promise<void> {
-    const { ledger, trouble, reconcile } = this.#parts;
+    const { ledger, reconcile } = this.#parts;
     for (const draft of sendingDrafts(ledger.db)) {
       if (!chats.has(draft.chat_id)) continue;
       const where = this.#ofChat(draft.chat_id);
       if (where === null) continue; // its driver is not configured now, and nothing else of that chat leaves either
       const known = await reconcile(where.channel, this.#operation(where.channel, where.chat, draft));
-      await ledger.insist('draft_found', (db) => this.#found(db, draft, known), trouble);
+      await ledger.insist('draft_found', (db) => this.#found(db, draft, known));
       if (known.found === 'unknown') this.#tell(draft);
     }
   }
@@ -153,7 +152,7 @@ export class Drafts {
 
   /** Returns how long the platform wants to be left alone, in milliseconds; null: there is no draft in this attempt. */
   async #begin(shown: Shown, text: string): Promise<number | null> {
-    const { ledger, clock, call, trouble } = this.#parts;
+    const { ledger, clock, call } = this.#parts;
     const { place, channel, chat } = shown;
     const { turn: turn_id, chat_id, thread, reply_to } = place;
     const body = draftBody(text, channel.capabilities);
@@ -168,7 +167,7 @@ export class Drafts {
       .catch(() => undefined);
     if (draft === undefined) return null;
     const result = await call(() => channel.send(this.#operation(channel, chat, draft)));
-    await ledger.insist('drafted', (db) => this.#outcome(db, draft, links, result), trouble);
+    await ledger.insist('drafted', (db) => this.#outcome(db, draft, links, result));
     if (!result.ok && result.class === 'ambiguous') this.#tell(draft);
     if (!result.ok) return null;
     shown.shown = text;

@@ -24,7 +24,6 @@ export interface WayParts {
   clock: Clock;
   /** Resolves with why it failed, or null. Never rejects. */
   send(body: string): Promise<string | null>;
-  trouble(error: Error): void;
   /** It fails again and again (why), or works (null). */
   works(name: string, failure: string | null): void;
 }
@@ -61,11 +60,11 @@ export class Way {
 
   /** What it goes by is back: what waits is tried at once. Returns at once. */
   again(): void {
-    const { ledger, clock, trouble } = this.#parts;
+    const { ledger, clock } = this.#parts;
     if (waitingTells(ledger.db, this.name) === 0) return;
     const now = clock.now();
     ledger
-      .insist('alert_again', (db) => tellsAgain(db, now, this.name), trouble)
+      .insist('alert_again', (db) => tellsAgain(db, now, this.name))
       .then(
         () => this.wake(),
         () => {}, // A closed ledger: the next host tries again.
@@ -105,23 +104,18 @@ export class Way {
   }
 
   async #try(tell: TellRow): Promise<void> {
-    const { ledger, clock, send, trouble, works } = this.#parts;
+    const { ledger, clock, send, works } = this.#parts;
     this.#error = await send(alertBody(alertById(ledger.db, tell.alert_id)!, tell.what));
     const error = this.#error;
     const tries = tell.attempts + 1;
     // A closed ledger: the next host tries again.
     await ledger
-      .insist(
-        'alert_tried',
-        (db) => {
-          const now = clock.now();
-          if (error === null || tries >= ALERT_TRIES_MAX || now - tell.created_ms > ALERT_KEPT_MS)
-            endTell(db, now, tell.id, error);
-          else
-            retryTell(db, now, tell.id, error, now + Math.min(ALERT_RETRY_MS * 2 ** (tries - 1), ALERT_RETRY_MAX_MS));
-        },
-        trouble,
-      )
+      .insist('alert_tried', (db) => {
+        const now = clock.now();
+        if (error === null || tries >= ALERT_TRIES_MAX || now - tell.created_ms > ALERT_KEPT_MS)
+          endTell(db, now, tell.id, error);
+        else retryTell(db, now, tell.id, error, now + Math.min(ALERT_RETRY_MS * 2 ** (tries - 1), ALERT_RETRY_MAX_MS));
+      })
       .catch(() => {});
     if (error === null || tries >= TOLD_AFTER) works(this.name, error);
   }

@@ -74,20 +74,14 @@ export class Ledger {
 
   /**
    * As `write`, but a storage error (full or read-only disk) is tried again until it goes through: for facts that
-   * have already happened outside and exist nowhere else. `onTrouble` hears the first failure.
+   * have already happened outside and exist nowhere else.
    */
-  async insist<T>(
-    name: string,
-    job: (db: Db) => T,
-    onTrouble: (error: OperatingError) => void,
-    urgency: 'now' | 'soon' = 'now',
-  ): Promise<T> {
+  async insist<T>(name: string, job: (db: Db) => T, urgency: 'now' | 'soon' = 'now'): Promise<T> {
     for (let wait = INSIST_FIRST_MS; ; wait = Math.min(wait * 2, INSIST_MAX_MS)) {
       try {
         return await (urgency === 'now' ? this.write(name, job) : this.writeSoon(name, job));
       } catch (error) {
         if (!(error instanceof OperatingError) || error.code !== 'storage' || this.#closed) throw error;
-        if (wait === INSIST_FIRST_MS) onTrouble(error);
         await new Promise((resolve) => setTimeout(resolve, wait));
       }
     }

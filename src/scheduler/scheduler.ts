@@ -15,8 +15,6 @@ export interface SchedulerParts extends Omit<RunServices, 'clock'> {
   wake(session: number): void;
   deliver(chat: number): void;
   alert(kind: string, subject: string, text: string): void;
-  /** A storage failure that is being tried again. */
-  trouble(error: Error): void;
 }
 
 export class Scheduler {
@@ -104,16 +102,12 @@ export class Scheduler {
   }
 
   async #insist(name: string, job: (db: Ledger['db'], effects: RunEffects) => void): Promise<void> {
-    const { ledger, trouble } = this.#parts;
-    const effects = await ledger.insist(
-      name,
-      (db) => {
-        const made = noEffects();
-        job(db, made);
-        return made;
-      },
-      trouble,
-    );
+    const { ledger } = this.#parts;
+    const effects = await ledger.insist(name, (db) => {
+      const made = noEffects();
+      job(db, made);
+      return made;
+    });
     this.settle(effects);
   }
 

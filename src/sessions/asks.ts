@@ -50,8 +50,6 @@ export interface AskParts {
   ledger: Ledger;
   clock: Clock;
   deliver(chat: number): void;
-  /** A storage failure that is being tried again. */
-  trouble(error: Error): void;
 }
 
 /** Who asks, and where. */
@@ -167,16 +165,12 @@ export class Asks {
   }
 
   async #expire(): Promise<void> {
-    const { ledger, clock, trouble } = this.#parts;
-    const late = await ledger.insist(
-      'ask_expire',
-      (db) => {
-        const found = asksWaiting(db).filter(({ expires_ms }) => expires_ms <= clock.now());
-        for (const ask of found) endAsk(db, clock, ask, 'expired', ASK_LATE);
-        return found;
-      },
-      trouble,
-    );
+    const { ledger, clock } = this.#parts;
+    const late = await ledger.insist('ask_expire', (db) => {
+      const found = asksWaiting(db).filter(({ expires_ms }) => expires_ms <= clock.now());
+      for (const ask of found) endAsk(db, clock, ask, 'expired', ASK_LATE);
+      return found;
+    });
     for (const { id } of late) this.ended(id);
     this.#arm();
   }

@@ -69,6 +69,4 @@ export interface SessionServices {
   alert(kind: string, subject: string, text: string): void;
   /** The cause of an alert is gone. */
   clear(kind: string, subject: string): void;
-  /** A storage failure that is being tried again. */
-  trouble(error: Error): void;
 }

@@ -395,6 +395,6 @@ export class Session {
   }
 
   #insist<T>(name: string, job: (db: Db) => T): Promise<T> {
-    return this.#services.ledger.insist(name, job, this.#services.trouble);
+    return this.#services.ledger.insist(name, job);
   }
 }

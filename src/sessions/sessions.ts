@@ -62,16 +62,12 @@ export class Sessions {
 
   /** Takes back the turns that an earlier host left running, then wakes every session in which something waits. */
   async recover(): Promise<number> {
-    const { ledger, clock, trouble } = this.#services;
+    const { ledger, clock } = this.#services;
     const left = runningTurns(ledger.db);
     if (left.length > 0) {
-      await ledger.insist(
-        'recover',
-        (db) => {
-          for (const turn of left) takeBack(db, clock, turn.session_id, turn.id, turn.attempt, 'the host ended');
-        },
-        trouble,
-      );
+      await ledger.insist('recover', (db) => {
+        for (const turn of left) takeBack(db, clock, turn.session_id, turn.id, turn.attempt, 'the host ended');
+      });
     }
     for (const id of sessionsWithWork(ledger.db)) this.wake(id);
     return left.length;

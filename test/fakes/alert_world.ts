@@ -49,7 +49,7 @@ export async function alertWorld(context: TestContext): Promise<AlertWorld> {
   const sent: AlertWorld['sent'] = new Map();
   const channels = new Map(['chat', 'mail', 'local'].map((name) => [name, channelOf(name, state, sent)]));
   const delivery = new Delivery(ledger, '', clock, channels, noFaults, {
-    ...{ alert: () => {}, trouble: () => {}, rejected: () => {} },
+    ...{ alert: () => {}, rejected: () => {} },
   });
   const [outer, failing, works, logged] = [{ command: [], webhook: [] } as AlertWorld['outer'], {}, [], []] as [
     AlertWorld['outer'],
@@ -60,7 +60,7 @@ export async function alertWorld(context: TestContext): Promise<AlertWorld> {
   const ways = (['command', 'webhook'] as const).map(
     (name) =>
       new Way({
-        ...{ name, ledger, clock, trouble: () => {} },
+        ...{ name, ledger, clock },
         works: (way, failure) => works.push(`${way} ${failure ?? 'works'}`),
         send: async (body) => {
           outer[name].push(body);

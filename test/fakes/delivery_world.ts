@@ -65,7 +65,6 @@ export async function world(context: TestContext, answer: Send = accepted): Prom
     const delivery = new Delivery(ledger, '/nowhere', systemClock, new Map([['local', channel]]), noFaults, {
       rejected: () => {},
       alert: (kind, subject, text) => alerts.push(`${kind} ${subject}: ${text}`),
-      trouble: () => {},
     });
     context.after(() => delivery.stop(0));
     return delivery;

@@ -94,7 +94,7 @@ export async function deskWorld(context: TestContext): Promise<DeskWorld> {
   const woken: number[] = [];
   const effects = { wake: (session: number) => woken.push(session), deliver: () => {} };
   const { approvals, gateway } = approvalsOf(ledger, clock, channels, operatorChat);
-  const common = { ledger, log: silentLog, channels, operatorChat, trouble: () => {}, ...effects };
+  const common = { ledger, log: silentLog, channels, operatorChat, ...effects };
   const noFiles = (): never => {
     throw new Error('groups of this world have no files');
   };
@@ -128,7 +128,7 @@ function approvalsOf(ledger: Ledger, clock: Clock, channels: ReadonlyMap<string,
   const alerts = new Alerts({ ledger, clock, log: silentLog, channels, operatorChat, deliver: () => {}, ways: [] });
   const approvals = new Approvals({
     ...{ ledger, clock, log: silentLog, channels, operatorChat, alert: alerts.alert.bind(alerts) },
-    ...{ deliver: () => {}, trouble: () => {}, marked: async () => {}, body: async () => NO_BODY },
+    ...{ deliver: () => {}, marked: async () => {}, body: async () => NO_BODY },
     decide: async (decision) => {
       gateway.asked.push(decision);
       return gateway.answer();

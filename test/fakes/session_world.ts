@@ -161,7 +161,7 @@ export async function sessionWorld(context: Cleaned, authority: Partial<Authorit
     },
   };
   const deliver = (): void => {};
-  const asks = new Asks({ ledger, clock: systemClock, deliver, trouble: () => {} });
+  const asks = new Asks({ ledger, clock: systemClock, deliver });
   const shown = `s${row.id}`;
   const services: SessionServices = {
     ledger,
@@ -214,7 +214,6 @@ export async function sessionWorld(context: Cleaned, authority: Partial<Authorit
     deliver,
     alert: (kind) => alerts.push(kind),
     clear: () => {},
-    trouble: () => {},
   };
   const session = new Session(row.id, services);
   context.after(async () => {

@@ -57,7 +57,7 @@ async function world(context: TestContext, clock: Clock = systemClock): Promise<
     ...{ deliver: () => {}, ways: [] },
   });
   const approvals = new Approvals({
-    ...{ ledger, clock, log: silentLog, alert: alerts.alert.bind(alerts), trouble: () => {} },
+    ...{ ledger, clock, log: silentLog, alert: alerts.alert.bind(alerts) },
     ...{ channels: new Map(), operatorChat: session.chat_id, deliver: () => {}, marked: async () => {} },
     body: async () => ({ text: '', next: null }),
     decide: async (decision) => {

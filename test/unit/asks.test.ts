@@ -328,7 +328,7 @@ test('a question whose turn nobody takes up ends in its time', async (context) =
   await eventually(() => asks(world).length === 1);
   world.asks.stop();
   world.ledger.db.run('UPDATE asks SET expires_ms = 1');
-  const next = new Asks({ ledger: world.ledger, clock: systemClock, deliver: () => {}, trouble: () => {} });
+  const next = new Asks({ ledger: world.ledger, clock: systemClock, deliver: () => {} });
   context.after(() => next.stop());
   next.start();
   await eventually(() => asks(world)[0]!.state === 'expired');

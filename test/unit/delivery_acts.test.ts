@@ -33,7 +33,7 @@ async function world(context: TestContext, more: Partial<Channel> = {}, direct =
     health: () => ({ state: 'connected', detail: '' }),
     ...more,
   };
-  const hooks = { alert: () => {}, trouble: () => {}, rejected: () => {} };
+  const hooks = { alert: () => {}, rejected: () => {} };
   const delivery = new Delivery(ledger, '/nowhere', systemClock, new Map([['local', channel]]), noFaults, hooks);
   context.after(() => delivery.stop(0));
   const { db } = ledger;

@@ -97,7 +97,7 @@ async function world(context: TestContext, more: Partial<Channel> = {}) {
   };
   let now = 0;
   const clock = { ...systemClock, monotonic: () => now };
-  const hooks = { alert: (kind: string) => alerts.push(kind), trouble: () => {}, rejected: () => {} };
+  const hooks = { alert: (kind: string) => alerts.push(kind), rejected: () => {} };
   const delivery = new Delivery(ledger, '/nowhere', clock, new Map([['local', channel]]), noFaults, hooks);
   context.after(() => delivery.stop(0));
   queueMessage(db, session, 'hello');
@@ -250,7 +250,7 @@ test('an answer whose host died over its edit is made again as that edit', async
   await settle('answered', LONGER);
   db.run("UPDATE outbound SET state = 'sending', attempts = 1");
   const again = new Delivery(ledger, '/nowhere', systemClock, deliveryChannels(edited, sent), noFaults, {
-    ...{ alert: () => {}, trouble: () => {}, rejected: () => {} },
+    ...{ alert: () => {}, rejected: () => {} },
   });
   context.after(() => again.stop(0));
   await again.recover();

@@ -40,7 +40,6 @@ test('what a message costs does not grow with what was said before it', async (c
   };
   const delivery = new Delivery(ledger, '/nowhere', systemClock, new Map(), noFaults, {
     alert: () => {},
-    trouble: () => {},
     rejected: () => {},
   });
   const router = new Router(

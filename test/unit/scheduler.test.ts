@@ -48,7 +48,7 @@ async function world(context: TestContext): Promise<World> {
   let [wall, monotonic] = [START, 1000];
   const clock: Clock = { now: () => wall, micros: () => wall * 1000, monotonic: () => monotonic };
   const told: string[] = [];
-  const effects = { nudge: () => {}, wake: (id: number) => told.push(`wake ${id}`), trouble: () => {} };
+  const effects = { nudge: () => {}, wake: (id: number) => told.push(`wake ${id}`) };
   const alert = (kind: string, subject: string): void => void told.push(`${kind} ${subject}`);
   const make = (): Scheduler =>
     new Scheduler({ ledger, clock, ...effects, deliver: (id) => told.push(`deliver ${id}`), alert });

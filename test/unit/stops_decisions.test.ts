@@ -55,7 +55,6 @@ async function asked(world: DeskWorld) {
       log: silentLog,
       wake: () => {},
       deliver: () => {},
-      trouble: () => {},
     },
     ...{ foresee: () => assert.fail('nobody asks'), asked: () => {} },
     grant: async (group) => void granted.push(group),
