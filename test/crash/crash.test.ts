@@ -30,7 +30,6 @@ const CLAUDE_MIN = 0.1;
 const STEERED_MIN = 0.5;
 /** Deaths of each kind of process, for each seeded run. */
 const VICTIMS_MIN = 0.05;
-const LANES = 2;
 const AGAIN_MAX = 3;
 const ASKED = Number(process.env['GLASS_CRASH_RUNS'] ?? (IS_FULL ? FULL_RUNS : 0));
 /** A run takes some seven seconds on a quiet machine. */

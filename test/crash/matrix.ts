@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { ROOT } from '../../src/base/paths.ts';
 import { type FakeModel, type Script, startModel } from '../fakes/model.ts';
 import { randomOf } from '../fakes/random.ts';
@@ -60,6 +61,8 @@ const EXTRAS: Record<string, Extra> = {
   'ledger.stopped': 'restart',
   'ledger.quit': 'deaf',
 };
+/** Runs beside each other: one waits for a part of its time. */
+export const LANES = availableParallelism() + 1;
 /** Lives of a process in a run of the tour. */
 const LIVES = 4;
 /** Passes of a point, the first one as often as both others: of some points there is no other. */
@@ -335,7 +338,7 @@ async function main(): Promise<void> {
   const plans = planRuns(options, watched!.passed);
   const only = process.argv.indexOf('--only');
   const chosen = only === -1 ? plans : plans.filter((plan) => describe(plan).includes(process.argv[only + 1]!));
-  const results = await runAll(chosen, 2, tell);
+  const results = await runAll(chosen, LANES, tell);
   const report = reportOf([watched!, ...results]);
   console.log(JSON.stringify(report, null, 2));
   const missed = only === -1 ? report.spared : [];

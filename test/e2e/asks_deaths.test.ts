@@ -83,8 +83,7 @@ test('what ran out while nobody was there is over, and the agent hears that', as
 });
 
 test('a host that dies right after the answer is on disk: the next attempt is given it, once', async () => {
-  // The question is the first message that this host takes, its answer the second.
-  const fault = { point: 'ledger.accept:after', hit: 2, kill: ['host'] };
+  const fault = { point: 'ledger.press:after', hit: 1, kill: ['host'] };
   const other = await Talk.make(ROOT, { GLASS_FAULT: JSON.stringify(fault) });
   try {
     await prepare(other);
