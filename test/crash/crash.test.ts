@@ -8,6 +8,7 @@ import { IS_FULL } from '../kits/long_form.ts';
 import {
   describe,
   isGood,
+  LANES,
   planPoint,
   planRuns,
   type Report,

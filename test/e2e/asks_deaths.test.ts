@@ -93,7 +93,8 @@ test('a host that dies right after the answer is on disk: the next attempt is gi
     await other.install.end('host', 'SIGKILL');
     assert.equal(askRow(other, question.id).answer, 'blue');
     assert.equal((await other.sent(chat)).length, 1, 'it died before anything came of the answer');
-    other.install.spawn('host');
+    // The platform tells of the press again.
+    other.install.spawn('host', { GLASS_FAULT: undefined });
     await other.install.ready();
     await other.hears(chat, /ok: \{"answer":"blue","by":"bob","option":2\}/);
     assert.equal(await shown(other, chat), 1);
