@@ -327,7 +327,8 @@ class Part {
     child.on('exit', () => {
       this.#life += 1;
       setTimeout(() => {
-        if (!this.#ending) this.#child = this.#start();
+        // Unless it was ended, and is there again already.
+        if (!this.#ending && this.#child === child) this.#child = this.#start();
       }, 20);
     });
     return child;
