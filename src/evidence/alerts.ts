@@ -140,14 +140,15 @@ export class Alerts {
 
   #lost(kind: string, subject: string, text: string, reason: string): void {
     const key = `${kind} ${subject}`;
-    if (this.#unwritten.has(key) || this.#stopped) return;
+    if (this.#unwritten.has(key)) return;
     const { severity } = ruleOf(kind);
     this.#parts.log.error('alert', { kind, subject, severity, text, unwritten: reason });
     const now = this.#parts.clock.now();
     const times = { created_ms: now, updated_ms: now, cleared_ms: null, acked_ms: null };
     const alert: AlertRow = { id: 0, kind, subject, text, count: 1, ...times, untold: 0 };
     this.#unwritten.set(key, alert);
-    for (const way of this.#parts.ways) way.direct(alertBody(alert, 'raised'));
+    // In safe mode, and while the host ends, it is in the log and the status alone.
+    if (!this.#stopped) for (const way of this.#parts.ways) way.direct(alertBody(alert, 'raised'));
   }
 
   /**

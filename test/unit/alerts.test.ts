@@ -323,6 +323,25 @@ test('without a ledger the log and the ways have it, once; with one again it is 
   assert.deepEqual(world.heard(DM).length, 2);
 });
 
+test('once it is stopped, as in safe mode, a ledger that fails is in the log and the status, and told to nobody', async (context) => {
+  const { ledger, alerts, outer, logged } = await alertWorld(context);
+  alerts.stop();
+  ledger.db.raw.exec('PRAGMA query_only = ON');
+  for (let i = 0; i < 2; i += 1) {
+    const write = ledger.write('message', (db) => db.run("INSERT INTO groups (name, created_ms) VALUES ('new', 1)"));
+    await assert.rejects(write, { code: 'storage' });
+  }
+  assert.deepEqual(
+    logged.filter(({ event }) => event === 'alert').map(({ fields }) => fields?.['kind']),
+    ['ledger.trouble'],
+  );
+  assert.deepEqual(
+    alerts.unwritten.map(({ kind }) => kind),
+    ['ledger.trouble'],
+  );
+  assert.deepEqual(outer, { command: [], webhook: [] });
+});
+
 test('a write that the ledger does not take is told, whoever had asked for it, and is not over with a commit of nothing', async (context) => {
   const { ledger, alerts, outer, settle } = await alertWorld(context);
   const { raw } = ledger.db;

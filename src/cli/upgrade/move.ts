@@ -193,9 +193,7 @@ export async function mend(ground: Ground, record: UpgradeRecord, starts: boolea
     case 'forget':
       endMarked(places.root);
       endRecord(places, record, 'abandoned', `cut short while ${record.step}`);
-      // Whether it was asked to end is not known, and one that ends still answers.
-      if (starts && record.step === 'stopping') await bringDown(ground.paths, places.root, ground.say);
-      if (starts && record.was === 'up') await startIfDown(ground);
+      if (starts && record.was === 'up') await startIfDown(ground, record.step === 'stopping');
       return `the ${verb} to ${to.version} was cut short before anything was changed: ${from.version} stays`;
     case 'return':
       await takeBack(ground, record, `it was cut short while ${record.step}`, starts);
@@ -209,7 +207,9 @@ export async function mend(ground: Ground, record: UpgradeRecord, starts: boolea
   }
 }
 
-async function startIfDown({ paths, places, say }: Ground): Promise<void> {
+/** `ends`: it may have been asked to end, and one that ends still answers. */
+async function startIfDown({ paths, places, say }: Ground, ends = false): Promise<void> {
+  if (ends) await bringDown(paths, places.root, say);
   const ran = await runGlass(places.root, ['status', '--json'], paths, UPGRADE_TRIAL_MS);
   if (ran.status === 6) await bringUp(paths, places.root, say);
 }
