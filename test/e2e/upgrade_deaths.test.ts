@@ -131,8 +131,6 @@ test('the next upgrade says what was cut short, and is made', async () => {
 const back = ['upgrade', 'back', '--yes'];
 for (const [step, who, later_ms] of [
   ['stopping', 'it', 0],
-  ['stopping', 'it', 100],
-  ['stopping', 'it', 250],
   ['keeping', 'all', 0],
   ['flipping', 'all', 0],
   ['flipping', 'all', 40],
@@ -150,6 +148,18 @@ for (const [step, who, later_ms] of [
     await holds('0.2.0');
   });
 }
+
+test('killed while it waits for a running turn: who ends it waits for that too, and it runs again', async () => {
+  const asked = clone.begin('chat', 'sleep 8');
+  await until('the turn runs', async () =>
+    assert.equal(clone.rows<{ n: number }>("SELECT count(*) AS n FROM turns WHERE state = 'running'")[0]!.n, 1),
+  );
+  await killAt('stopping', 'it', 600, ...back);
+  const { status, stderr } = clone.glass('upgrade', '--check');
+  assert.equal(status, 0, stderr);
+  asked.kill('SIGKILL');
+  await holds('0.2.0');
+});
 
 test('while one is between two versions, other verbs say so and touch nothing', async () => {
   await killAt('trying', 'all', 0, ...back);
