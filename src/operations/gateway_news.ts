@@ -27,10 +27,10 @@ export function gatewayNews(
   return {
     alert,
     secrets: () => {
-      parts.sessions().renew('the set of secrets changed');
+      parts.sessions().secretsChanged();
       parts.warm();
+      parts.drivers().secretsChanged();
     },
-    secretSet: () => parts.drivers().secretsChanged(),
     connected: () => {
       anchors.connected();
       parts.gatewayBack();

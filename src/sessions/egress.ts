@@ -47,10 +47,8 @@ export interface EgressHandlers {
   heldEnded(hold: string, reason: string): void;
   /** The connection is gone, and with it what was held. */
   lost(): void;
-  /** The set of secrets changed, or became known. */
-  secrets(names: ReadonlySet<string>): void;
-  /** A value may be another one than before. */
-  secretSet(): void;
+  /** The set of secrets became known or changed, or a value did. */
+  secrets(): void;
   /** Whether a group is stopped: nothing opens for it then. */
   stopped(group: string): boolean;
   /** A live session could not be opened again: it has no egress, and must start anew. */
@@ -370,16 +368,10 @@ export class Egress {
       case 'hold_ended':
         return this.#handlers.heldEnded(event.hold, event.reason);
       case 'secrets':
-        return this.#secrets(new Set(event.names));
+        this.#names = new Set(event.names);
+        return this.#handlers.secrets();
       default:
         return unreachable(event);
     }
-  }
-
-  #secrets(names: ReadonlySet<string>): void {
-    const same = names.size === this.#names.size && [...names].every((name) => this.#names.has(name));
-    this.#names = names;
-    if (!same) this.#handlers.secrets(names);
-    this.#handlers.secretSet();
   }
 }

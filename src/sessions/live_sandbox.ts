@@ -50,6 +50,7 @@ export class LiveSandbox {
   #ready: NodeJS.Timeout | null = null;
   #leave: () => void = () => {};
   #hits: LimitHits = { oom_kills: 0, forks_refused: 0 };
+  readonly #up = Promise.withResolvers<void>();
   readonly #over = Promise.withResolvers<void>();
 
   constructor(input: LiveSandboxInput, egress: Egress, workspaces: WorkspaceKeeper, handlers: LiveSandboxHandlers) {
@@ -66,8 +67,8 @@ export class LiveSandbox {
   }
 
   /**
-   * Resolves when its process runs (`ready` comes as a frame). Rejects with `OperatingError`; then nothing is left and
-   * `onEnd` is not called.
+   * Resolves when it is ready (which comes as a frame), or has ended before. Rejects with `OperatingError`; then nothing is left
+   * and `onEnd` is not called.
    */
   async start(runtime: Runtime, faults: Faults): Promise<void> {
     try {
@@ -82,6 +83,7 @@ export class LiveSandbox {
         runtime.start(this.#input.spec, (chunk) => this.#output.write(chunk)),
       );
       this.#adopt(sandbox);
+      await this.#up.promise;
     } catch (error) {
       this.#reason = 'start failed';
       this.#cleanUp();
@@ -151,6 +153,7 @@ export class LiveSandbox {
     if (frame.t === 'ready' && this.#ready !== null) {
       clearTimeout(this.#ready);
       this.#ready = null;
+      this.#up.resolve();
     }
     return this.#handlers.onFrame(frame);
   }
@@ -173,6 +176,7 @@ export class LiveSandbox {
     this.#output.close();
     rmSync(pidFile(paths, session), { force: true });
     rmSync(paths.session(session).run, { recursive: true, force: true });
+    this.#up.resolve();
     this.#over.resolve();
   }
 }

@@ -43,8 +43,8 @@ export interface SessionServices {
   workspaces: WorkspaceKeeper;
   /** Reads the group's authority and makes the spec. Rejects with `OperatingError`. */
   plan(session: SessionRow): Promise<StartPlan>;
-  /** Resolves when one more sandbox may start; an idle one may be ended for it. */
-  slot(): Promise<void>;
+  /** Begins a start when one more sandbox may; an idle one may be ended for it. Settles as `act` does: when it is ready, or gone. */
+  start(act: () => Promise<void>): Promise<void>;
   /** The session has nothing to do. */
   idle(sessionId: number): void;
   /** The session has no sandbox any more. */

@@ -1,4 +1,4 @@
-import { describeError, messageOf, OperatingError, unreachable } from '../base/errors.ts';
+import { describeError, messageOf, OperatingError } from '../base/errors.ts';
 import { showId } from '../base/ids.ts';
 import { INTERRUPT_GRACE_MS } from '../base/limits/messages.ts';
 import { ASK_MINUTES_MAX } from '../base/limits/talk.ts';
@@ -90,23 +90,10 @@ export class Session {
   /** Something waits in the queue. Returns at once. */
   wake(): void {
     if (this.#draining || this.#stopped) return;
-    switch (this.#state) {
-      case 'cold':
-        void this.#start();
-        return;
-      case 'idle':
-        void this.#begin();
-        return;
-      case 'running':
-        void this.#join();
-        return;
-      case 'starting':
-      case 'ending':
-      case 'settling':
-        return; // each of them looks at the queue when it is through
-      default:
-        unreachable(this.#state);
-    }
+    if (this.#state === 'cold') void this.#start();
+    else if (this.#state === 'idle') void this.#begin();
+    else if (this.#state === 'running') void this.#join();
+    // Each other state looks at the queue when it is through.
   }
 
   /** Ends an idle sandbox; the next message starts it cold. */
@@ -165,33 +152,37 @@ export class Session {
 
   async #start(): Promise<void> {
     this.#state = 'starting';
-    this.#renewal = null;
     this.#warm = false;
     this.#plan = null;
     this.#startedAt = this.#services.clock.now();
     const began = this.#services.clock.monotonic();
     try {
-      await this.#services.slot();
-      const session = this.#row();
-      const plan = await this.#services.plan(session);
-      this.#plan = plan;
-      const { userland } = plan.spec;
-      this.#hop('sandbox.starting', {
-        ...{ runtime: plan.runtime.name, harness: plan.harness, authority: plan.egress.policy },
-        image: userland.kind === 'image' ? userland.ref : null,
-      });
-      const { paths, egress, workspaces, faults, drafts } = this.#services;
-      const shows = drafts?.wanted(session.shared === 1 ? null : session.chat_id) ?? false;
-      const input = { ...plan, paths, session: this.#shown(), welcome: welcomeFrame(session, plan, paths, shows) };
-      this.#live = new LiveSandbox(input, egress, workspaces, {
-        onFrame: (frame) => this.#frame(frame, began),
-        onRefused: (reason) => this.#hop('hatch.refused', { reason }),
-        onEnd: (reason) => void this.#ended(reason),
-      });
-      await this.#live.start(plan.runtime, faults);
+      await this.#services.start(() => this.#launch(began));
     } catch (error) {
       await this.#startFailed(error instanceof OperatingError ? describeError(error) : messageOf(error));
     }
+  }
+
+  /** Resolves when it is ready, or gone again. Rejects when nothing of it has started. */
+  async #launch(began: number): Promise<void> {
+    if (this.#draining) throw new OperatingError('unavailable', STOPPING);
+    this.#renewal = null;
+    const session = this.#row();
+    const plan = await this.#services.plan(session);
+    this.#plan = plan;
+    this.#hop('sandbox.starting', {
+      ...{ runtime: plan.runtime.name, harness: plan.harness, authority: plan.egress.policy },
+      image: plan.spec.userland.kind === 'image' ? plan.spec.userland.ref : null,
+    });
+    const { paths, egress, workspaces, faults, drafts } = this.#services;
+    const shows = drafts?.wanted(session.shared === 1 ? null : session.chat_id) ?? false;
+    const input = { ...plan, paths, session: this.#shown(), welcome: welcomeFrame(session, plan, paths, shows) };
+    this.#live = new LiveSandbox(input, egress, workspaces, {
+      onFrame: (frame) => this.#frame(frame, began),
+      onRefused: (reason) => this.#hop('hatch.refused', { reason }),
+      onEnd: (reason) => void this.#ended(reason),
+    });
+    await this.#live.start(plan.runtime, faults);
   }
 
   #ready(frame: Extract<RunnerFrame, { t: 'ready' }>, began: number): string | null {

@@ -1,6 +1,8 @@
+import { availableParallelism } from 'node:os';
 import type { TwoPolicy } from '../authority/rule_of_two.ts';
 import { parseId, showId } from '../base/ids.ts';
-import { DRAIN_MS, INTERRUPT_GRACE_MS, SANDBOXES_MAX } from '../base/limits/messages.ts';
+import { DRAIN_MS, INTERRUPT_GRACE_MS, SANDBOXES_MAX, START_HOLDS_UP_MS } from '../base/limits/messages.ts';
+import { Slots } from '../base/slots.ts';
 import { authorityInForce } from '../ledger/authorities.ts';
 import { marksText, termsOf } from '../ledger/marks.ts';
 import { type SessionRow, sessionById, sessionsWithWork } from '../ledger/sessions.ts';
@@ -12,8 +14,8 @@ import { Session } from './session.ts';
 import { takeBack } from './turn_book.ts';
 
 /** All sessions that are awake, and the bounds they share. */
-export interface SessionsInput extends Omit<SessionServices, 'plan' | 'slot' | 'idle' | 'released'> {
-  planner: Planner;
+export interface SessionsInput extends Omit<SessionServices, 'plan' | 'start' | 'idle' | 'released'> {
+  planner: Pick<Planner, 'plan' | 'harnessOf'>;
   /** Rejects with `OperatingError` when the boundary of a start is not proven. */
   prove(plan: StartPlan): Promise<void>;
 }
@@ -45,8 +47,8 @@ export class Sessions {
   readonly #input: SessionsInput;
   readonly #services: SessionServices;
   readonly #awake = new Map<number, Session>();
-  #slotWaiters: (() => void)[] = [];
-  #slots = 0;
+  readonly #starts = new Slots(STARTS_PER_PROCESSOR * availableParallelism());
+  readonly #places = new Slots(SANDBOXES_MAX);
   #draining = false;
 
   constructor(input: SessionsInput) {
@@ -54,9 +56,9 @@ export class Sessions {
     this.#services = {
       ...input,
       plan: (session) => this.#plan(session),
-      slot: () => this.#slot(),
+      start: (act) => this.#start(act),
       idle: (session) => this.#idle(session),
-      released: () => this.#release(),
+      released: () => this.#places.free(),
     };
   }
 
@@ -106,7 +108,7 @@ export class Sessions {
   #describe(session: Session): LiveSession {
     const { db } = this.#services.ledger;
     const { plan } = session;
-    const group = sessionById(db, session.id)!.group_name;
+    const group = this.#groupOf(session);
     const current = plan === null || plan.egress.policy === authorityInForce(db, group)?.hash;
     return {
       session: showId('s', session.id),
@@ -121,12 +123,23 @@ export class Sessions {
     };
   }
 
-  /** No turn begins any more in a sandbox that does not know what has changed (a secret, an authority). */
-  renew(reason: string, group: string | null = null): void {
-    for (const session of this.#awake.values()) {
-      if (group === null || sessionById(this.#services.ledger.db, session.id)?.group_name === group)
-        session.renew(reason);
-    }
+  /** No turn begins any more in a sandbox of a group whose authority is another one now. */
+  renew(reason: string, group: string): void {
+    for (const session of this.#awake.values()) if (this.#groupOf(session) === group) session.renew(reason);
+  }
+
+  /** The set of secrets is another one: a sandbox whose group runs another harness with it has no turn any more. */
+  secretsChanged(): void {
+    for (const session of this.#awake.values())
+      if (session.plan !== null && !this.#holds(session.plan)) session.renew('the set of secrets changed');
+  }
+
+  #holds({ authority, harness }: StartPlan): boolean {
+    return this.#input.planner.harnessOf(authority.group)?.harness === harness;
+  }
+
+  #groupOf({ id }: Session): string {
+    return sessionById(this.#services.ledger.db, id)!.group_name;
   }
 
   /** Planned stop: no new turns; running ones get their time, then an interrupt, then their end. */
@@ -139,22 +152,19 @@ export class Sessions {
       await this.#quiet(all, INTERRUPT_GRACE_MS);
     }
     await Promise.all(all.map((session) => session.abandon()));
-    await this.#gone(all);
+    await until(INTERRUPT_GRACE_MS, () => all.every((session) => session.pid === null));
   }
 
   async #quiet(all: Session[], ms: number): Promise<boolean> {
     return until(ms, () => all.every((session) => session.state !== 'running' && session.state !== 'settling'));
   }
 
-  async #gone(all: Session[]): Promise<boolean> {
-    return until(INTERRUPT_GRACE_MS, () => all.every((session) => session.pid === null));
-  }
-
   /** What is in force, as a sandbox; nothing starts whose boundary was not proven. */
   async #plan(session: SessionRow): Promise<StartPlan> {
     const plan = await this.#input.planner.plan(session.group_name, showId('s', session.id));
     await this.#input.prove(plan);
-    return plan;
+    // The set of secrets may have become known, or another one, meanwhile.
+    return this.#holds(plan) ? plan : this.#plan(session);
   }
 
   /** Inbound keys that have joined a session's turn and that its agent has not seen. */
@@ -170,13 +180,11 @@ export class Sessions {
 
   /** A group (`''`: every one) is stopped in the ledger: each way out of its sandboxes closes, and they end. */
   halt(group: string, reason: string): Halted[] {
-    const { egress, ledger } = this.#services;
-    const of = (id: number): string => sessionById(ledger.db, id)!.group_name;
     return [...this.#awake.values()]
-      .filter(({ id, state }) => state !== 'cold' && (group === '' || of(id) === group))
+      .filter((session) => session.state !== 'cold' && (group === '' || this.#groupOf(session) === group))
       .map((session) => {
         const shown = showId('s', session.id);
-        return { session: shown, cut: egress.cut(shown), gone: session.halt(reason) };
+        return { session: shown, cut: this.#services.egress.cut(shown), gone: session.halt(reason) };
       });
   }
 
@@ -191,32 +199,26 @@ export class Sessions {
     if (id !== undefined) this.#awake.get(id)?.end(reason);
   }
 
-  /** Resolves when a place is the asker's. At the limit the sandbox that has been idle for longest makes room. */
-  async #slot(): Promise<void> {
-    if (this.#slots < SANDBOXES_MAX) {
-      this.#slots += 1;
-      return;
-    }
-    const handed = new Promise<void>((resolve) => this.#slotWaiters.push(resolve));
-    const idle = [...this.#awake.values()].filter((session) => session.state === 'idle');
-    idle.toSorted((a, b) => a.lastUsed - b.lastUsed)[0]?.rest(PLACE_NEEDED);
-    await handed;
-  }
-
   /** A session has nothing to do: if another one waits for a place, it gets this one's. */
-  #idle(sessionId: number): void {
-    if (this.#slotWaiters.length > 0) this.#awake.get(sessionId)?.rest(PLACE_NEEDED);
+  #idle(id: number | undefined): void {
+    if (id !== undefined && this.#places.waiting > 0) this.#awake.get(id)?.rest('its place was needed');
   }
 
-  /** A place is handed on to who has waited for longest, so that nobody else can take it meanwhile. */
-  #release(): void {
-    const next = this.#slotWaiters.shift();
-    if (next === undefined) this.#slots -= 1;
-    else next();
+  /**
+   * When it has a place, for which the sandbox that has been idle for longest may be ended; beside others, as many as keep the
+   * processors busy: of all at once, as after a restart, the first would be ready as late as the last. One that takes long keeps
+   * nobody from beginning.
+   */
+  async #start(act: () => Promise<void>): Promise<void> {
+    const place = this.#places.take();
+    const idle = [...this.#awake.values()].filter((session) => session.state === 'idle');
+    this.#idle(idle.toSorted((a, b) => a.lastUsed - b.lastUsed)[0]?.id);
+    await place;
+    await this.#starts.run(act, START_HOLDS_UP_MS);
   }
 }
 
-const PLACE_NEEDED = 'its place was needed';
+const STARTS_PER_PROCESSOR = 2;
 
 async function until(ms: number, done: () => boolean): Promise<boolean> {
   const end = performance.now() + ms;

@@ -118,6 +118,8 @@ export interface SessionWorld {
   ledger: Ledger;
   row: SessionRow;
   session: Session;
+  /** What the session is made with. */
+  services: SessionServices;
   sandboxes: FakeSandbox[];
   /** Kinds of what was raised. */
   alerts: string[];
@@ -141,7 +143,7 @@ export async function sessionWorld(context: Cleaned, authority: Partial<Authorit
   const gateway = new GatewayLines(paths.gatewaySocket);
   await gateway.listen();
   const egress = new Egress(gateway.path, silentLog, {
-    ...{ alert: () => {}, connected: () => {}, anchor: () => {}, secrets: () => {}, secretSet: () => {} },
+    ...{ alert: () => {}, connected: () => {}, anchor: () => {}, secrets: () => {} },
     ...{ refused: () => {}, held: () => {}, heldEnded: () => {}, lost: () => {}, mark: () => {} },
     marks: (session) => hasMarks(ledger.db, Number(session.slice(1))),
     stopped: (group) => isStopped(ledger.db, group),
@@ -204,7 +206,7 @@ export async function sessionWorld(context: Cleaned, authority: Partial<Authorit
       },
       egress: { session: shown, group: 'assistant', policy: 'f'.repeat(64), socket: paths.session(shown).egress },
     }),
-    slot: async () => {},
+    start: (act) => act(),
     idle: () => {},
     released: () => {},
     takes: () => TAKES,
@@ -231,6 +233,7 @@ export async function sessionWorld(context: Cleaned, authority: Partial<Authorit
     ledger,
     row,
     session,
+    services,
     sandboxes,
     alerts,
     say(text) {

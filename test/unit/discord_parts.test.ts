@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Slots } from '../../src/base/slots.ts';
 import { Api } from '../../src/channels/discord/api.ts';
 import { rowsOf } from '../../src/channels/discord/embeds.ts';
 import { failureOf } from '../../src/channels/discord/failures.ts';
@@ -8,7 +9,7 @@ import { DiscordAPIError, HTTPError } from '../../src/channels/discord/node_modu
 import { Place } from '../../src/channels/discord/places.ts';
 import { idAt, later, msOf } from '../../src/channels/discord/snowflakes.ts';
 import { readable } from '../../src/channels/discord/text.ts';
-import { Lanes, Slots } from '../../src/channels/lanes.ts';
+import { Lanes } from '../../src/channels/lanes.ts';
 
 test('a cursor moves only below what is not committed', () => {
   const place = new Place('100');

@@ -53,6 +53,8 @@ export const DRAIN_MS = 10 * SECOND_MS;
 export const SESSION_IDLE_MS = 10 * MINUTE_MS;
 /** From the start of a sandbox to its `ready`: docker with a cold page cache needs seconds. */
 export const SANDBOX_READY_MS = 60 * SECOND_MS;
+/** How long a start keeps others from beginning: several times what the slowest runtime needs alone. */
+export const START_HOLDS_UP_MS = 5 * SECOND_MS;
 /** Sandboxes alive at once: about 60 MB each on a small machine. */
 export const SANDBOXES_MAX = 40;
 /** Messages (person, agent, tool names) given to a harness that starts without its own memory of the session. */

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Slots } from '../../base/slots.ts';
 import type { Sink } from '../channel.ts';
 import type { DriverParts } from '../kind.ts';
-import { Lanes, Slots } from '../lanes.ts';
+import { Lanes } from '../lanes.ts';
 import { Unreadable } from '../unreadable.ts';
 import type { Api } from './api.ts';
 import type { Guilds } from './guilds.ts';

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { jidNormalizedUser, type WAMessage, type WAMessageKey } from '@whiskeysockets/baileys';
+import { Slots } from '../../base/slots.ts';
 import type { IncomingMessage, Sink } from '../channel.ts';
 import type { DriverParts } from '../kind.ts';
-import { Lanes, Slots } from '../lanes.ts';
+import { Lanes } from '../lanes.ts';
 import { Latest } from '../latest.ts';
 import { Unreadable } from '../unreadable.ts';
 import { type Fetch, fetchMedia } from './files.ts';
