@@ -1,4 +1,4 @@
-import { SWEEP_MS } from '../../src/base/limits/messages.ts';
+import { DRAIN_MS, INTERRUPT_GRACE_MS, SWEEP_MS } from '../../src/base/limits/messages.ts';
 import {
   answerAgent,
   askForRequest,
@@ -47,6 +47,8 @@ export interface ScenarioOptions {
 }
 
 const QUIET_MS = 60_000;
+/** A planned stop, in which nothing begins, and what comes after it. */
+const STOP_MS = DRAIN_MS + INTERRUPT_GRACE_MS + 20_000;
 /** Longer than the host waits for its ledger. */
 const HELD_MS = 4000;
 
@@ -189,11 +191,12 @@ class Run {
 
   async endWithExtras(): Promise<void> {
     const world = this.#world;
-    const running = async (token: string, before: string): Promise<void> => {
-      await this.say('beta', token, before);
-      await eventually(`${token} runs`, async () => {
+    const running = async (token: string, before: string, chat = 'beta'): Promise<void> => {
+      await this.say(chat, token, before);
+      const runs = async (): Promise<void> => {
         if (rowOf(world, token)?.state !== 'running') throw new Error('not yet');
-      });
+      };
+      await eventually(`${token} runs`, runs, STOP_MS);
     };
     await this.extra('away', () => missGateway(world));
     await this.extra('held', async () => {
@@ -206,7 +209,8 @@ class Run {
       await world.restartHost();
     });
     await this.extra('deaf', async () => {
-      await running('<b8>', 'deaf-once ');
+      // Elsewhere: what the stop before has interrupted is still being said again there.
+      await running('<v8>', 'deaf-once ', 'sigma');
       await world.restartHost();
     });
   }
