@@ -58,6 +58,7 @@ export async function judge(world: World, expected: Expectation[]): Promise<Verd
     ...rows(NOWHERE).map((id) => `m${id} is in no state`),
   );
   db.close();
+  verdict.laws.push(...world.lostWakeUps().map((line) => `a wake-up was lost: ${line}`));
   const broken = await evidence(world);
   if (broken !== null) verdict.laws.push(`evidence: ${broken}`);
   return verdict;

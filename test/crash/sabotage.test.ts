@@ -13,7 +13,7 @@ interface Sabotage {
   /** Where the run is killed. */
   point: string;
   /** What the judge finds then. */
-  finds: 'duplicated' | 'lost';
+  finds: 'duplicated' | 'lost' | 'laws';
 }
 
 /** Kills the host between the two halves of a torn transaction, once per home. */
@@ -68,6 +68,18 @@ const SABOTAGES: Sabotage[] = [
     point: 'channel.send:after',
     finds: 'duplicated',
   },
+  {
+    what: 'the wake-up after a death',
+    patches: [
+      [
+        'src/sessions/session.ts',
+        'if (!this.#draining && queuedIn(this.#services.ledger.db, this.id) > 0) this.wake();',
+        '',
+      ],
+    ],
+    point: 'ledger.settle:after',
+    finds: 'laws',
+  },
 ];
 
 /** Which pass of the point is the one that matters depends on who is first; one of these is. */
@@ -80,7 +92,7 @@ for (const sabotage of SABOTAGES) {
       assert.equal(result.failure, null);
       if (result.verdict !== null && result.verdict[sabotage.finds].length > 0) return;
     }
-    assert.fail(`nothing was ${sabotage.finds} without ${sabotage.what}`);
+    assert.fail(`the judge has not seen that ${sabotage.what} is gone`);
   });
 }
 

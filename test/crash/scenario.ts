@@ -1,4 +1,4 @@
-import { DRAIN_MS, INTERRUPT_GRACE_MS, SWEEP_MS } from '../../src/base/limits/messages.ts';
+import { SWEEP_MS } from '../../src/base/limits/messages.ts';
 import {
   answerAgent,
   askForRequest,
@@ -46,9 +46,6 @@ export interface ScenarioOptions {
   random: () => number;
 }
 
-const QUIET_MS = 60_000;
-/** A planned stop, in which nothing begins, and what comes after it. */
-const STOP_MS = DRAIN_MS + INTERRUPT_GRACE_MS + 20_000;
 /** Longer than the host waits for its ledger. */
 const HELD_MS = 4000;
 
@@ -193,10 +190,9 @@ class Run {
     const world = this.#world;
     const running = async (token: string, before: string, chat = 'beta'): Promise<void> => {
       await this.say(chat, token, before);
-      const runs = async (): Promise<void> => {
+      await eventually(`${token} runs`, async () => {
         if (rowOf(world, token)?.state !== 'running') throw new Error('not yet');
-      };
-      await eventually(`${token} runs`, runs, STOP_MS);
+      });
     };
     await this.extra('away', () => missGateway(world));
     await this.extra('held', async () => {
@@ -218,14 +214,10 @@ class Run {
 
 /** Every row is at its end, and the platform has been acknowledged. */
 async function quiet(world: World): Promise<void> {
-  await eventually(
-    'quiet',
-    async () => {
-      const open = unrest(world, await world.journal());
-      if (open !== null) throw new Error(open);
-    },
-    QUIET_MS,
-  );
+  await eventually('quiet', async () => {
+    const open = unrest(world, await world.journal());
+    if (open !== null) throw new Error(open);
+  });
 }
 
 function pause(ms: number): Promise<void> {

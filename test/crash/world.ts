@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { SANDBOX_READY_MS } from '../../src/base/limits/messages.ts';
 import { type Paths, pathsOf } from '../../src/base/paths.ts';
 import { ControlClient } from '../../src/cli/control_client.ts';
 import { LineClient } from '../../src/protocol/lines_client.ts';
@@ -228,6 +229,11 @@ export class World {
     return linesOf(this.faultLog);
   }
 
+  /** Looks of the sweep, of any host, that found a wake-up which was lost. */
+  lostWakeUps(): string[] {
+    return linesOf(join(this.paths.logs, 'host.log')).filter((line) => line.includes('"event":"sweep.needed"'));
+  }
+
   /** When it is watched: the points in the order in which each was first passed. */
   passed(): string[] {
     return linesOf(this.#passed);
@@ -348,8 +354,11 @@ function firstLine(child: ChildProcess): Promise<string> {
   });
 }
 
+/** As long as a sandbox may take to be ready. What only the sweep has found is judged by itself. */
+const UNTIL_MS = SANDBOX_READY_MS;
+
 /** Tries until it works; a bounded loop. */
-export async function eventually<T>(what: string, attempt: () => Promise<T>, within_ms = 20_000): Promise<T> {
+export async function eventually<T>(what: string, attempt: () => Promise<T>, within_ms = UNTIL_MS): Promise<T> {
   const until = performance.now() + within_ms;
   for (;;) {
     try {
