@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { holdLock } from '../../src/base/lock.ts';
+import { holdLock, isHeld } from '../../src/base/lock.ts';
 import { ROOT } from '../../src/base/paths.ts';
 import { keptCodeOf } from '../fakes/code_cache.ts';
 import { Install } from '../fakes/install.ts';
@@ -37,6 +37,7 @@ test('of several starts at the same moment one is made, and the others say that 
     assert.ok(ends.some(({ code }) => code === 0));
     assert.equal((await install.ready()).gateway, 'connected');
     assert.equal(install.glass('down').status, 0);
+    assert.ok(!(await isHeld(`${install.paths.install}/up`)), 'who had started it still ends');
   }
 });
 

@@ -121,7 +121,8 @@ export async function bringDown(paths: Paths, root: string, say: Say): Promise<v
 }
 
 async function somethingLives(paths: Paths): Promise<boolean> {
-  return (await isHeld(`${paths.install}/host`)) || pidOf(paths, 'gateway') !== null || pidOf(paths, 'host') !== null;
+  const held = await Promise.all(['up', 'host'].map((name) => isHeld(`${paths.install}/${name}`)));
+  return held.includes(true) || pidOf(paths, 'gateway') !== null || pidOf(paths, 'host') !== null;
 }
 
 /**
