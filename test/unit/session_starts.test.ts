@@ -30,6 +30,11 @@ test('a secret that becomes known while a start is planned is known to what star
   const first = await sandbox(1);
   await first.ready();
   await eventually(() => first.turn() !== undefined);
+  const { turn, messages } = first.turn()!;
+  const done = { t: 'done', turn, outcome: 'answered', text: 'the answer', resume: null };
+  first.send({ t: 'taken', turn, ids: messages.map(({ id }) => id) }, done);
+  await eventually(() => ledger.db.get("SELECT 1 FROM events WHERE kind = 'turn.settled'") !== undefined);
+  await sessions.drain();
   const started = ledger.db.all<{ data: string }>("SELECT data FROM events WHERE kind = 'sandbox.starting'");
   assert.deepEqual(
     started.map(({ data }) => JSON.parse(data).harness),
