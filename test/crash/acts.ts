@@ -1,5 +1,5 @@
 import { makeLate, rowOf } from './rows.ts';
-import { eventually, type World } from './world.ts';
+import { COLD_MS, eventually, type World } from './world.ts';
 
 /**
  * What people, agents and the operator do besides saying something. Whoever dies over it, it can be done again: each looks first
@@ -134,11 +134,13 @@ export async function spareChannel(world: World): Promise<void> {
 
 /** Two agents ask: nobody answers the first one in time, and somebody answers the second one with `answer`. It is asked once and hears of it once. */
 export async function answerAgent(world: World, answer: string): Promise<void> {
-  const asked = (chat: string): Promise<void> =>
-    eventually('the question is there', async () => {
+  const asked = (chat: string): Promise<void> => {
+    const isThere = async (): Promise<void> => {
       const { sent } = await world.journal();
       if (!sent.some((one) => one.chat === chat && one.text.includes('open for'))) throw new Error('not yet');
-    });
+    };
+    return eventually('the question is there', isThere, COLD_MS);
+  };
   await world.say('omega', 'ask Anybody?');
   await asked('omega');
   makeLate(world);

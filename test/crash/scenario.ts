@@ -14,7 +14,7 @@ import {
   wireSpare,
 } from './acts.ts';
 import { holdLedger, rowOf, unrest } from './rows.ts';
-import { eventually, FLAKY_YAML, type World } from './world.ts';
+import { COLD_MS, eventually, FLAKY_YAML, type World } from './world.ts';
 
 /**
  * What happens in every run: people write in seven chats of the fake platform, the operator in a local one; an agent sends in
@@ -112,10 +112,11 @@ class Run {
   /** What comes while the first one sleeps joins its turn; so does what is pushed to the model. */
   async joinTurns(): Promise<void> {
     const { random, pushed } = this.#options;
-    await eventually('the sleeping message has begun', async () => {
+    const begun = async (): Promise<void> => {
       const state = rowOf(this.#world, '<b1>')?.state ?? 'nowhere';
       if (state === 'nowhere' || state === 'queued') throw new Error(state);
-    });
+    };
+    await eventually('the sleeping message has begun', begun, COLD_MS);
     for (const token of ['<b2>', '<b3>', '<b4>']) await this.say('beta', token);
     await pause(random() * 300);
     await this.say('alpha', '<a2>', 'crash-once ');
@@ -136,10 +137,11 @@ class Run {
     await world.apply('flaky');
     // The alert of the failed start is cleared by the good one, before the operator clears whatever is left.
     await this.say('gamma', '<g2>');
-    await eventually('the repaired group has answered', async () => {
+    const answered = async (): Promise<void> => {
       const state = rowOf(world, '<g2>')?.state ?? 'nowhere';
       if (state !== 'answered') throw new Error(state);
-    });
+    };
+    await eventually('the repaired group has answered', answered, COLD_MS);
     // Its session is live since it was pushed to. Without any there is none; a point that no run comes past is told of all the same.
     await world.serviceRequest(() => liveSession(world, 'thinker')).catch(() => {});
     await askForRequest(world, 'thinker', 'approve');
@@ -190,9 +192,10 @@ class Run {
     const world = this.#world;
     const running = async (token: string, before: string, chat = 'beta'): Promise<void> => {
       await this.say(chat, token, before);
-      await eventually(`${token} runs`, async () => {
+      const runs = async (): Promise<void> => {
         if (rowOf(world, token)?.state !== 'running') throw new Error('not yet');
-      });
+      };
+      await eventually(`${token} runs`, runs, COLD_MS);
     };
     await this.extra('away', () => missGateway(world));
     await this.extra('held', async () => {
@@ -214,10 +217,11 @@ class Run {
 
 /** Every row is at its end, and the platform has been acknowledged. */
 async function quiet(world: World): Promise<void> {
-  await eventually('quiet', async () => {
+  const rests = async (): Promise<void> => {
     const open = unrest(world, await world.journal());
     if (open !== null) throw new Error(open);
-  });
+  };
+  await eventually('quiet', rests, COLD_MS);
 }
 
 function pause(ms: number): Promise<void> {

@@ -188,7 +188,7 @@ export class World {
 
   /** Says yes to what of this kind waits, through restarts, until it is done. */
   async approve(kind: 'sender' | 'authority'): Promise<void> {
-    await eventually(`a ${kind} is approved`, async () => {
+    const approved = async (): Promise<void> => {
       const { questions } = await this.control.call<{
         questions: { id: string; kind: string; state: string; reason: string }[];
       }>('approvals');
@@ -197,7 +197,8 @@ export class World {
       if (question?.state === 'pending')
         await this.control.call('approval_decide', { approval: question.id, allow: true });
       throw new Error(`not yet: ${question?.state ?? 'nobody waits'} ${question?.reason ?? ''}`);
-    });
+    };
+    await eventually(`a ${kind} is approved`, approved, COLD_MS);
   }
 
   /** Something happens while no gateway runs. */
@@ -354,11 +355,11 @@ function firstLine(child: ChildProcess): Promise<string> {
   });
 }
 
-/** As long as a sandbox may take to be ready. What only the sweep has found is judged by itself. */
-const UNTIL_MS = SANDBOX_READY_MS;
+/** For what needs a sandbox: as long as one may take to be ready. What only the sweep has found is judged by itself. */
+export const COLD_MS = SANDBOX_READY_MS;
 
 /** Tries until it works; a bounded loop. */
-export async function eventually<T>(what: string, attempt: () => Promise<T>, within_ms = UNTIL_MS): Promise<T> {
+export async function eventually<T>(what: string, attempt: () => Promise<T>, within_ms = 20_000): Promise<T> {
   const until = performance.now() + within_ms;
   for (;;) {
     try {
